@@ -1,0 +1,1 @@
+"""YAML configuration: schema, loading with line numbers."""

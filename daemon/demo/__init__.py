@@ -1,0 +1,1 @@
+"""The demonstration: a filmed street, an embedded broker, a subscriber."""

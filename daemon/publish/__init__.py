@@ -1,0 +1,1 @@
+"""MQTT: topics, payloads, the client and the publishing thread."""

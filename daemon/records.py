@@ -1,0 +1,201 @@
+"""What the stages hand to each other: frozen records, with units and coordinate space under each field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.records import Detections
+
+
+class CameraState(str, Enum):
+    """Where a camera stands; published retained on `<camera>/status`."""
+
+    DISABLED = "disabled"
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    OFFLINE = "offline"
+
+
+class Reason(str, Enum):
+    """Why a camera is not streaming, as far as it can be told from what happened."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not-found"
+    NO_VIDEO = "no-video"
+    DECODE_ERROR = "decode-error"
+    TIMEOUT = "timeout"
+    ENDED = "ended"
+    UNSUPPORTED = "unsupported"
+
+
+class Drop(str, Enum):
+    """Why a frame or a message was dropped; each drop is counted under its reason."""
+
+    REPLACED = "replaced"
+    """a newer frame of the same camera came before this one could be batched"""
+    TOO_OLD = "too-old"
+    """older than `max_age_ms` when its turn came"""
+    NO_BUFFER = "no-buffer"
+    """every frame buffer of the camera was in use"""
+    PUBLISH_QUEUE = "publish-queue"
+    """the publisher was behind; the oldest result made room"""
+    NOT_CONNECTED = "not-connected"
+    """no broker to send the message to"""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """A camera's state as it is published, retained."""
+
+    camera: str
+    state: CameraState
+    reason: Reason | None
+    """None while streaming, connecting for the first time or disabled"""
+    detail: str
+    """one sentence for a person, without credentials; empty where there is nothing to say"""
+    since: float
+    """UTC, seconds since the epoch"""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One captured picture. Whoever drops it or is done with it calls `release` exactly once."""
+
+    camera: str
+    sequence: int
+    """counts the camera's captured frames from 1, across reconnects and dropped frames"""
+    image: NDArray[np.uint8]
+    """[H, W, 3] BGR, contiguous; not to be read after `release`"""
+    captured_at: float
+    """UTC, seconds since the epoch"""
+    captured_mono: float
+    """time.monotonic() at the same instant, seconds"""
+    stream_time: float | None
+    """the stream's own timestamp, seconds; None where the source has none"""
+    live: bool
+    """True: a newer frame may replace it; False: a file read as fast as possible, nothing is dropped"""
+    release: Callable[[], None]
+    """gives the picture's buffer back to the camera"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames of one model that go through it together."""
+
+    model: str
+    frames: tuple[Frame, ...]
+    """oldest first"""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one frame spent in each stage, seconds."""
+
+    queue: float
+    """from capture until its batch was submitted"""
+    preprocess: float
+    """uint8 frames to the model's input, whole batch"""
+    detector: float
+    """model with head, whole batch"""
+    postprocess: float
+    """NMS and mapping to source pixels, whole batch"""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What was seen in one frame."""
+
+    camera: str
+    sequence: int
+    width: int
+    """of the source frame, pixels"""
+    height: int
+    """of the source frame, pixels"""
+    captured_at: float
+    """UTC, seconds since the epoch"""
+    captured_mono: float
+    """time.monotonic(), seconds"""
+    stream_time: float | None
+    """seconds; None where the source has none"""
+    live: bool
+    """False: the publisher must not drop it, the pipeline waits instead"""
+    model: str
+    labels: tuple[str, ...]
+    """the model's class names, indexed by Detections.labels"""
+    detections: Detections
+    """boxes in source pixels, best first"""
+    batch: int
+    """frames that went through the model together"""
+    latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Of one stage's latencies since the last report, milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStats:
+    """Totals of one camera since the daemon started, and rates since the last report."""
+
+    captured: int
+    processed: int
+    published: int
+    dropped: Mapping[Drop, int]
+    fps: float
+    """frames processed per second since the last report"""
+    latency: Mapping[str, Percentiles]
+    """by stage: queue, preprocess, detector, postprocess, total (capture to handing the message to MQTT)"""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStats:
+    """What `…/stats` carries."""
+
+    uptime: float
+    """seconds"""
+    cameras: Mapping[str, CameraStats]
+    latency: Mapping[str, Percentiles]
+    """all cameras together, by stage"""
+    batch: float
+    """mean frames in a batch since the last report; 0 if there was none"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What `…/info` says of a model."""
+
+    file: str
+    family: str
+    width: int
+    """of the model's input, pixels"""
+    height: int
+    """of the model's input, pixels"""
+    labels: tuple[str, ...]
+    precision: str
+    state: str
+    """building, ready or failed"""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonInfo:
+    """What `…/info` carries, retained."""
+
+    version: str
+    backend: str
+    gpu: str | None
+    tensorrt: str | None
+    models: Mapping[str, ModelInfo]
+    cameras: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""ONNX graph pieces, written once, run by every backend."""

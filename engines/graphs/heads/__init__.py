@@ -1,0 +1,1 @@
+"""One file a model family: raw outputs to canonical outputs."""

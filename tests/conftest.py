@@ -1,0 +1,38 @@
+"""Fixtures that every test may use: the material folder, free ports, waiting for a condition."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
+    """Returns as soon as `condition()` is true; fails with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout:.0f} s for {what}")
+        time.sleep(0.01)
+
+
+def missing(what: str, install: str) -> None:
+    """Skips the test for want of `what`; fails instead where CI=true, which must have everything."""
+    message = f"{what} is not installed here: {install}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """Real models, pictures and videos, kept outside the repository."""
+    folder = ROOT.parent / "shared" / "material"
+    if not (folder / "MANIFEST.json").is_file():
+        pytest.skip("the test material (../shared/material) is not here")
+    return folder
