@@ -78,9 +78,7 @@ class Stats:
         return DaemonStats(
             uptime=now - self._started,
             cameras={
-                name: CameraStats(
-                    captured, processed, published, dropped, recent[name] / elapsed, by_camera[name]
-                )
+                name: CameraStats(captured, processed, published, dropped, recent[name] / elapsed, by_camera[name])
                 for name, (captured, processed, published, dropped) in counts.items()
             },
             latency={stage: _percentiles(samples) for stage, samples in by_stage.items()},

@@ -33,9 +33,7 @@ class Pace(str, Enum):
 class Tls(Section):
     """TLS to the broker; `tls: {}` uses the system's certificate authorities."""
 
-    ca: Path | None = Field(
-        None, description="CA certificates (PEM) that the broker's certificate is checked against"
-    )
+    ca: Path | None = Field(None, description="CA certificates (PEM) that the broker's certificate is checked against")
 
 
 class Mqtt(Section):
@@ -80,25 +78,17 @@ class Model(Section):
         description="'coco' or a text file with one class name a line; default: what the model's metadata says",
     )
     confidence: Score = Field(0.4, description="detections below this score are not published")
-    iou: Score = Field(
-        0.45, description="boxes of one class that overlap more than this are one object (NMS)"
-    )
+    iou: Score = Field(0.45, description="boxes of one class that overlap more than this are one object (NMS)")
 
 
 class Inference(Section):
     """How frames go through the models."""
 
-    backend: Literal["auto", "onnxruntime"] = Field(
-        "auto", description="auto takes the fastest that works here"
-    )
+    backend: Literal["auto", "onnxruntime"] = Field("auto", description="auto takes the fastest that works here")
     threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one a core")
     max_batch: int = Field(8, ge=1, le=64, description="most frames that go through a model together")
-    max_delay_ms: float = Field(
-        10.0, ge=0, description="longest that a frame waits for others to fill a batch"
-    )
-    max_age_ms: float = Field(
-        1000.0, gt=0, description="a live frame older than this when its turn comes is dropped"
-    )
+    max_delay_ms: float = Field(10.0, ge=0, description="longest that a frame waits for others to fill a batch")
+    max_age_ms: float = Field(1000.0, gt=0, description="a live frame older than this when its turn comes is dropped")
 
 
 class Camera(Section):
@@ -112,19 +102,13 @@ class Camera(Section):
     enabled: bool = True
     model: str = Field(DEFAULT_MODEL, description="which of `models` looks at this camera")
     confidence: Score | None = Field(None, description="overrides the model's")
-    labels: tuple[str, ...] | None = Field(
-        None, description="publish only these classes; default: all of the model's"
-    )
+    labels: tuple[str, ...] | None = Field(None, description="publish only these classes; default: all of the model's")
     pace: Pace = Field(
         Pace.REALTIME, description="files only: as filmed, or as fast as the models go, dropping nothing"
     )
     loop: bool = Field(False, description="files only: begin again at the end")
-    open_timeout: float = Field(
-        10.0, gt=0, description="seconds to wait for a source to open and give its first frame"
-    )
-    stall_after: float = Field(
-        10.0, gt=0, description="seconds without a frame after which the source is opened anew"
-    )
+    open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
+    stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
 
     @model_validator(mode="before")
     @classmethod
@@ -155,9 +139,7 @@ class Config(Section):
                     f"(there: {', '.join(sorted(self.models))})"
                 )
             if name in _TAKEN:
-                raise ValueError(
-                    f"cameras.{name}: {name!r} is a topic of the device itself; choose another name"
-                )
+                raise ValueError(f"cameras.{name}: {name!r} is a topic of the device itself; choose another name")
         return self
 
 
