@@ -1,0 +1,152 @@
+"""The one thread that owns the models: batches in, results out, as many batches on their way as the lanes have slots."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from daemon.config.schema import Camera
+from daemon.records import Batch, Frame, FrameResult, Latency
+from daemon.stats import Stats
+from engines.records import BatchDetections, Detections, Lane, Ticket
+
+_IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to run."""
+
+    lane: Lane
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    batch: Batch
+    ticket: Ticket
+    at: float
+    """time.monotonic()"""
+
+
+class InferenceThread:
+    """Takes batches, runs them and hands the results on; releases the frames."""
+
+    def __init__(
+        self,
+        take: Callable[[float], Batch | None],
+        models: Mapping[str, LoadedModel],
+        cameras: Mapping[str, Camera],
+        deliver: Callable[[FrameResult], None],
+        stats: Stats,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """`take` waits for a batch for so many seconds; `fail` ends the process for an error nobody can name."""
+        self._take = take
+        self._models = models
+        self._filters = {name: _Filter.of(camera, models[camera.model].labels) for name, camera in cameras.items()}
+        self._deliver = deliver
+        self._stats = stats
+        self._fail = fail
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cpu:0", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end; returns at once."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        pending: deque[_Submitted] = deque()
+        try:
+            while not self._stop.is_set():
+                batch = self._take(0.0 if pending else _IDLE)
+                if batch is not None:
+                    lane = self._models[batch.model].lane
+                    while sum(s.batch.model == batch.model for s in pending) >= lane.slots:
+                        self._collect(pending.popleft())
+                    pending.append(_Submitted(batch, lane.submit([f.image for f in batch.frames]), time.monotonic()))
+                    self._stats.batch()
+                elif pending:
+                    self._collect(pending.popleft())
+            while pending:
+                self._collect(pending.popleft())
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            for model in self._models.values():
+                model.lane.close()
+
+    def _collect(self, submitted: _Submitted) -> None:
+        model = self._models[submitted.batch.model]
+        outcome = model.lane.collect(submitted.ticket)
+        for frame, detections in zip(submitted.batch.frames, outcome.detections, strict=True):
+            self._hand_on(frame, detections, submitted, outcome)
+
+    def _hand_on(self, frame: Frame, found: Detections, submitted: _Submitted, outcome: BatchDetections) -> None:
+        height, width = frame.image.shape[:2]
+        frame.release()
+        latency = Latency(
+            queue=submitted.at - frame.captured_mono,
+            preprocess=outcome.preprocess,
+            detector=outcome.detector,
+            postprocess=outcome.postprocess,
+        )
+        self._stats.processed(
+            frame.camera,
+            queue=latency.queue,
+            preprocess=latency.preprocess,
+            detector=latency.detector,
+            postprocess=latency.postprocess,
+        )
+        self._deliver(
+            FrameResult(
+                camera=frame.camera,
+                sequence=frame.sequence,
+                width=width,
+                height=height,
+                captured_at=frame.captured_at,
+                captured_mono=frame.captured_mono,
+                stream_time=frame.stream_time,
+                live=frame.live,
+                model=submitted.batch.model,
+                labels=self._models[submitted.batch.model].labels,
+                detections=self._filters[frame.camera].apply(found),
+                batch=len(submitted.batch.frames),
+                latency=latency,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """What a camera wants published of what its model found."""
+
+    confidence: float
+    labels: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, camera: Camera, labels: tuple[str, ...]) -> _Filter:
+        wanted = None if camera.labels is None else tuple(labels.index(name) for name in camera.labels)
+        return cls(camera.confidence or 0.0, wanted)
+
+    def apply(self, found: Detections) -> Detections:
+        keep = found.scores >= self.confidence
+        if self.labels is not None:
+            keep &= np.isin(found.labels, self.labels)
+        if keep.all():
+            return found
+        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])

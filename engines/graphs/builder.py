@@ -1,0 +1,62 @@
+"""Adds nodes to an ONNX graph: one call a node, names made up, nothing hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, DTypeLike
+from onnx import helper, numpy_helper
+
+
+class GraphBuilder:
+    """Appends to `graph`; every name it makes begins with `prefix`, which must not occur in the graph yet."""
+
+    def __init__(self, graph: onnx.GraphProto, opset: int, prefix: str) -> None:
+        self._graph = graph
+        self._opset = opset
+        self._prefix = prefix
+        self._made = 0
+
+    def const(self, value: ArrayLike, dtype: DTypeLike = np.int64) -> str:
+        """A constant tensor."""
+        name = self._name("const")
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: int | str | list[int]) -> str:
+        """A node with one output, whose name is returned."""
+        return self.add_many(op, *inputs, outputs=(output or self._name(op),), **attributes)[0]
+
+    def add_many(
+        self, op: str, *inputs: str, outputs: tuple[str, ...] | int, **attributes: int | str | list[int]
+    ) -> tuple[str, ...]:
+        """A node with several outputs: their names, or how many."""
+        names = tuple(self._name(op) for _ in range(outputs)) if isinstance(outputs, int) else outputs
+        node = helper.make_node(op, inputs, names, name=self._name("node"))
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self._graph.node.append(node)
+        return names
+
+    def slice(self, data: str, start: int, end: int, axis: int) -> str:
+        """data[start:end] along `axis`."""
+        return self.add("Slice", data, self.const([start]), self.const([end]), self.const([axis]))
+
+    def reduce_max(self, data: str, axis: int) -> str:
+        """The maximum along `axis`, which goes away."""
+        if self._opset >= 18:
+            return self.add("ReduceMax", data, self.const([axis]), keepdims=0)
+        return self.add("ReduceMax", data, axes=[axis], keepdims=0)
+
+    def unsqueeze(self, data: str, axis: int) -> str:
+        """A dimension of one at `axis`."""
+        if self._opset >= 13:
+            return self.add("Unsqueeze", data, self.const([axis]))
+        return self.add("Unsqueeze", data, axes=[axis])
+
+    def cast(self, data: str, to: int, output: str | None = None) -> str:
+        """The tensor in another element type."""
+        return self.add("Cast", data, output=output, to=to)
+
+    def _name(self, what: str) -> str:
+        self._made += 1
+        return f"{self._prefix}/{what}_{self._made}"

@@ -1,0 +1,98 @@
+"""From a model as exported to a canonical detector: any batch size, uint8 input, canonical outputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.graphs.builder import GraphBuilder
+from engines.graphs.heads.base import canonical_outputs
+from engines.graphs.preprocess import FRAMES, normalise
+from engines.model import Model
+
+_MODEL = "model/"  # prefix of everything that came from the file, so that no name of ours meets one of its own
+_BATCH = "batch"
+
+
+def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
+    """`body` (the model as in its file, or with dynamic batch) with `normalise` before it and its head behind.
+
+    Input `frames` uint8 [B, height, width, 3], letterboxed BGR; outputs as in heads.base.CANONICAL.
+    """
+    body = onnx.compose.add_prefix(body, _MODEL)
+    front, head = onnx.GraphProto(), onnx.GraphProto()
+    front_builder = GraphBuilder(front, model.opset, "normalise")
+    normalise(front_builder, FRAMES, model.geometry, model.input_type, _MODEL + model.input_name)
+    head_builder = GraphBuilder(head, model.opset, "head")
+    raw = replace(model.raw, names=tuple(_as_float(head_builder, value) for value in body.graph.output))
+    candidates = model.family.build(head_builder, raw, len(model.labels), model.family.candidates)
+    batch = _batch(body, _MODEL + model.input_name) or _BATCH
+    graph = helper.make_graph(
+        [*front.node, *body.graph.node, *head.node],
+        "detector",
+        [helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, [batch, model.height, model.width, 3])],
+        canonical_outputs(batch, candidates),
+        [*front.initializer, *body.graph.initializer, *head.initializer],
+    )
+    composed = helper.make_model(
+        graph, opset_imports=body.opset_import, ir_version=body.ir_version, functions=body.functions
+    )
+    onnx.checker.check_model(composed)
+    return composed
+
+
+def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto | None:
+    """The model with its batch dimension left open, or None where it is open already.
+
+    A model exported for batch 1 says so in its input, its outputs and the constant shapes of its Reshape nodes. A
+    zero there means "as in the data", which is 1 again for batch 1. Whether the result still computes the same is
+    for the caller to check: a model may mix pictures in other ways.
+    """
+    if _batch(proto, input_name) is None:
+        return None
+    dynamic = onnx.ModelProto()
+    dynamic.CopyFrom(proto)
+    graph = dynamic.graph
+    del graph.value_info[:]  # they hold the old shapes
+    for value in (*graph.input, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if value.name == input_name or (dims and dims[0].dim_value == 1):
+            dims[0].dim_param = _BATCH
+    constants = _constants(graph)
+    batched = {input_name}
+    for node in graph.node:
+        if node.op_type in {"Shape", "Size"} or not batched.intersection(node.input):
+            continue
+        batched.update(node.output)
+        if node.op_type == "Reshape" and node.input[0] in batched and node.input[1] in constants:
+            shape = numpy_helper.to_array(constants[node.input[1]])
+            if len(shape) > 1 and shape[0] == 1:
+                opened = shape.copy()
+                opened[0] = 0
+                # a new constant: the old one may serve a node whose data has no batch
+                name = f"{node.output[0]}/shape_of_any_batch"
+                graph.initializer.append(numpy_helper.from_array(opened, name))
+                node.input[1] = name
+    return dynamic
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
+    constants = {initializer.name: initializer for initializer in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+    return constants
+
+
+def _batch(proto: onnx.ModelProto, input_name: str) -> int | None:
+    """The fixed batch size of the model's input, None where it is open."""
+    value = next(value for value in proto.graph.input if value.name == input_name)
+    return value.type.tensor_type.shape.dim[0].dim_value or None
+
+
+def _as_float(graph: GraphBuilder, value: onnx.ValueInfoProto) -> str:
+    if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+        return value.name
+    return graph.cast(value.name, TensorProto.FLOAT)

@@ -1,0 +1,152 @@
+"""The lane on ONNX Runtime: the CPU backend, and the reference for every other backend."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from engines.errors import BackendError, ModelError
+from engines.graphs.compose import canonical_detector, dynamic_batch
+from engines.graphs.heads.base import CANONICAL
+from engines.graphs.preprocess import FRAMES
+from engines.model import Model
+from engines.postprocess import Thresholds, to_detections
+from engines.records import BatchDetections, Letterbox
+
+_log = logging.getLogger("ospreyd.engines")
+_SLOTS = 2
+_Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
+"""boxes, scores, labels as in heads.base.CANONICAL"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    letterboxes: tuple[Letterbox, ...]
+    outputs: Future[tuple[_Outputs, float]]
+    preprocess: float
+
+
+class OnnxRuntimeLane:
+    """One model on the CPU: while one batch computes in a thread of its own, the next is letterboxed."""
+
+    def __init__(self, model: Model, thresholds: Thresholds, max_batch: int, threads: int | None = None) -> None:
+        """`threads` compute one batch together; None: one a core. Raises ModelError where it cannot be run."""
+        self._model = model
+        self._thresholds = thresholds
+        detector, batches = _detector(model)
+        self._max_batch = max_batch if batches else 1
+        self._session = _session(detector, threads, str(model.path))
+        shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
+        self._canvas = np.full(shape, model.geometry.pad, np.uint8)
+        self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
+        self._next = 0
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+
+    @property
+    def slots(self) -> int:
+        """How many batches may be submitted and not yet collected."""
+        return _SLOTS
+
+    @property
+    def max_batch(self) -> int:
+        """Most pictures in a batch; 1 where the model mixes the pictures of a batch."""
+        return self._max_batch
+
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> _Pending:
+        """Starts a batch of pictures, each [H, W, 3] BGR."""
+        began = time.perf_counter()
+        slot, self._next = self._next, (self._next + 1) % _SLOTS
+        letterboxes = tuple(self._place(picture, slot, index) for index, picture in enumerate(pictures))
+        outputs = self._worker.submit(self._run, self._canvas[slot, : len(pictures)])
+        return _Pending(letterboxes, outputs, time.perf_counter() - began)
+
+    def collect(self, ticket: _Pending) -> BatchDetections:
+        """Waits for a batch. Raises BackendError where ONNX Runtime failed."""
+        (boxes, scores, labels), detector = ticket.outputs.result()
+        began = time.perf_counter()
+        detections = tuple(
+            to_detections(boxes[i], scores[i], labels[i], letterbox, self._thresholds, self._model.family.nms)
+            for i, letterbox in enumerate(ticket.letterboxes)
+        )
+        return BatchDetections(detections, ticket.preprocess, detector, time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Ends the thread; batches not collected are lost."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def _place(self, picture: NDArray[np.uint8], slot: int, index: int) -> Letterbox:
+        """Letterboxes a picture into its place of the slot's canvas."""
+        height, width = picture.shape[:2]
+        model, canvas = self._model, self._canvas[slot, index]
+        box = Letterbox.of(width, height, model.width, model.height, model.geometry.fit)
+        before = self._placed[slot][index]
+        if before is not None and (before.left, before.top, before.width, before.height) != (
+            box.left,
+            box.top,
+            box.width,
+            box.height,
+        ):
+            canvas[:] = model.geometry.pad  # what the last picture left outside this one's place
+        self._placed[slot][index] = box
+        inside = canvas[box.top : box.top + box.height, box.left : box.left + box.width]
+        cv2.resize(picture, (box.width, box.height), dst=inside, interpolation=cv2.INTER_LINEAR)
+        return box
+
+    def _run(self, frames: NDArray[np.uint8]) -> tuple[_Outputs, float]:
+        began = time.perf_counter()
+        try:
+            boxes, scores, labels = self._session.run(list(CANONICAL), {FRAMES: frames})
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise BackendError(f"{self._model.path}: ONNX Runtime failed while running the model: {error}") from error
+        return (boxes, scores, labels), time.perf_counter() - began
+
+
+def _detector(model: Model) -> tuple[onnx.ModelProto, bool]:
+    """The canonical detector, and whether it takes any batch size."""
+    dynamic = dynamic_batch(model.proto, model.input_name)
+    if dynamic is None:
+        return canonical_detector(model, model.proto), True
+    if _same(model, dynamic):
+        return canonical_detector(model, dynamic), True
+    _log.warning("%s: was exported for batch 1 and mixes pictures in larger batches; it runs one by one", model.path)
+    return canonical_detector(model, model.proto), False
+
+
+def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
+    """Whether `dynamic` gives for a batch what the model gives for each picture of it alone."""
+    one_by_one = _session(model.proto, None, str(model.path))
+    try:
+        together = _session(dynamic, None, str(model.path))
+        noise = np.random.default_rng(0).uniform(0, 255, (2, 3, model.height, model.width))
+        pictures = noise.astype(onnx.helper.tensor_dtype_to_np_dtype(model.input_type))
+        batch = together.run(None, {model.input_name: pictures})
+    except Exception:  # a rewritten graph that does not load or run is simply not the same
+        return False
+    singles = [one_by_one.run(None, {model.input_name: picture[None]}) for picture in pictures]
+    expected = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
+    return all(
+        got.shape == want.shape and np.allclose(got, want, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(want).max())))
+        for got, want in zip(batch, expected, strict=True)
+    )
+
+
+def _session(proto: onnx.ModelProto, threads: int | None, path: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors; warnings speak of constants that it folds
+    # threads that spin between two batches would take the cores from decoding
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise ModelError(f"{path}: ONNX Runtime cannot load this model: {error}") from error

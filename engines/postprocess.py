@@ -1,0 +1,53 @@
+"""From a detector's candidates to detections: threshold, class-aware NMS, boxes back to source pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.records import Detections, Letterbox
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as a detection."""
+
+    confidence: float
+    """least score, 0 to 1"""
+    iou: float
+    """boxes of one class that overlap more are one object; unused where the family needs no NMS"""
+
+
+def to_detections(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    letterbox: Letterbox,
+    thresholds: Thresholds,
+    nms: bool,
+) -> Detections:
+    """One picture's candidates, best first, to its detections.
+
+    boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels.
+    """
+    count = int(np.searchsorted(-scores, -thresholds.confidence, side="right"))
+    boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
+    if nms and count > 1:
+        keep = _nms(boxes, scores, labels, thresholds.iou)
+        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+    # copies, because the arrays given may be views of a buffer that the next batch overwrites
+    return Detections(letterbox.to_source(boxes), scores.copy(), labels.copy())
+
+
+def _nms(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int32], iou: float
+) -> NDArray[np.intp]:
+    """Indices of the boxes that greedy NMS within each class keeps, best first."""
+    rects = boxes.astype(np.float64)
+    rects[:, 2:] -= rects[:, :2]
+    # the stubs ask for lists, the function takes arrays
+    kept = cv2.dnn.NMSBoxesBatched(rects, scores, labels, 0.0, iou)  # type: ignore[arg-type]
+    return np.sort(np.asarray(kept, np.intp))
