@@ -59,12 +59,8 @@ class Batcher:
 
     def expired(self, now: float) -> list[Frame]:
         """Takes out the live frames that are older than max_age."""
-        old = []
-        for waiting in self._waiting.values():
-            for queue in waiting.frames.values():
-                if queue and queue[0].live and now - queue[0].captured_mono > self._max_age:
-                    old.append(queue.popleft())
-        return old
+        queues = (queue for waiting in self._waiting.values() for queue in waiting.frames.values())
+        return [q.popleft() for q in queues if q and q[0].live and now - q[0].captured_mono > self._max_age]
 
     def due_at(self, now: float) -> float | None:
         """When the next batch is due, monotonic seconds; `now` or earlier means at once; None: nothing waits."""

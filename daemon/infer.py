@@ -1,4 +1,4 @@
-"""The one thread that owns the models: batches in, results out, as many batches on their way as the lanes have slots."""
+"""The one thread that owns the models: batches in, results out, as many on their way as the lanes have slots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daemon.config.schema import Camera
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
 from engines.records import BatchDetections, Detections, Lane, Ticket
@@ -24,6 +23,25 @@ class LoadedModel:
 
     lane: Lane
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be published of what a camera's model finds."""
+
+    confidence: float
+    """least score, 0 to 1"""
+    labels: tuple[int, ...] | None
+    """class indices; None: all"""
+
+    def of(self, found: Detections) -> Detections:
+        """The wanted ones."""
+        keep = found.scores >= self.confidence
+        if self.labels is not None:
+            keep &= np.isin(found.labels, self.labels)
+        if keep.all():
+            return found
+        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +59,15 @@ class InferenceThread:
         self,
         take: Callable[[float], Batch | None],
         models: Mapping[str, LoadedModel],
-        cameras: Mapping[str, Camera],
+        wanted: Mapping[str, Wanted],
         deliver: Callable[[FrameResult], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`take` waits for a batch for so many seconds; `fail` ends the process for an error nobody can name."""
+        """`take` waits for a batch for so many seconds; `wanted` of each camera; `fail` ends the process for an error nobody can name."""
         self._take = take
         self._models = models
-        self._filters = {name: _Filter.of(camera, models[camera.model].labels) for name, camera in cameras.items()}
+        self._wanted = wanted
         self._deliver = deliver
         self._stats = stats
         self._fail = fail
@@ -124,29 +142,8 @@ class InferenceThread:
                 live=frame.live,
                 model=submitted.batch.model,
                 labels=self._models[submitted.batch.model].labels,
-                detections=self._filters[frame.camera].apply(found),
+                detections=self._wanted[frame.camera].of(found),
                 batch=len(submitted.batch.frames),
                 latency=latency,
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """What a camera wants published of what its model found."""
-
-    confidence: float
-    labels: tuple[int, ...] | None
-
-    @classmethod
-    def of(cls, camera: Camera, labels: tuple[str, ...]) -> _Filter:
-        wanted = None if camera.labels is None else tuple(labels.index(name) for name in camera.labels)
-        return cls(camera.confidence or 0.0, wanted)
-
-    def apply(self, found: Detections) -> Detections:
-        keep = found.scores >= self.confidence
-        if self.labels is not None:
-            keep &= np.isin(found.labels, self.labels)
-        if keep.all():
-            return found
-        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])

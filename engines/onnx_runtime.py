@@ -21,7 +21,7 @@ from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
-from engines.records import BatchDetections, Letterbox
+from engines.records import BatchDetections, Letterbox, Ticket
 
 _log = logging.getLogger("ospreyd.engines")
 _SLOTS = 2
@@ -49,7 +49,8 @@ class OnnxRuntimeLane:
         shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
         self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
-        self._next = 0
+        self._pending: dict[Ticket, _Pending] = {}
+        self._submitted = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
 
     @property
@@ -62,23 +63,29 @@ class OnnxRuntimeLane:
         """Most pictures in a batch; 1 where the model mixes the pictures of a batch."""
         return self._max_batch
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> _Pending:
-        """Starts a batch of pictures, each [H, W, 3] BGR."""
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+        """Starts a batch of pictures, each [H, W, 3] BGR of any size."""
         began = time.perf_counter()
-        slot, self._next = self._next, (self._next + 1) % _SLOTS
+        if len(self._pending) == _SLOTS or not 1 <= len(pictures) <= self._max_batch:
+            raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
+        ticket = Ticket(self._submitted)
+        self._submitted += 1
+        slot = ticket % _SLOTS
         letterboxes = tuple(self._place(picture, slot, index) for index, picture in enumerate(pictures))
         outputs = self._worker.submit(self._run, self._canvas[slot, : len(pictures)])
-        return _Pending(letterboxes, outputs, time.perf_counter() - began)
+        self._pending[ticket] = _Pending(letterboxes, outputs, time.perf_counter() - began)
+        return ticket
 
-    def collect(self, ticket: _Pending) -> BatchDetections:
-        """Waits for a batch. Raises BackendError where ONNX Runtime failed."""
-        (boxes, scores, labels), detector = ticket.outputs.result()
+    def collect(self, ticket: Ticket) -> BatchDetections:
+        """Waits for a batch, in the order submitted. Raises BackendError where ONNX Runtime failed."""
+        pending = self._pending.pop(ticket)
+        (boxes, scores, labels), detector = pending.outputs.result()
         began = time.perf_counter()
         detections = tuple(
             to_detections(boxes[i], scores[i], labels[i], letterbox, self._thresholds, self._model.family.nms)
-            for i, letterbox in enumerate(ticket.letterboxes)
+            for i, letterbox in enumerate(pending.letterboxes)
         )
-        return BatchDetections(detections, ticket.preprocess, detector, time.perf_counter() - began)
+        return BatchDetections(detections, pending.preprocess, detector, time.perf_counter() - began)
 
     def close(self) -> None:
         """Ends the thread; batches not collected are lost."""

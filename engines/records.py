@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,8 +92,8 @@ class BatchDetections:
     """seconds, whole batch"""
 
 
-class Ticket(Protocol):
-    """A batch on its way; only the lane that gave it can collect it."""
+Ticket = NewType("Ticket", int)
+"""A batch on its way; only the lane that gave it can collect it, once."""
 
 
 class Lane(Protocol):

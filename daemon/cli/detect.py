@@ -1,0 +1,95 @@
+"""`ospreyd detect`: the objects in picture files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import orjson
+import typer
+from numpy.typing import NDArray
+
+from daemon.config.schema import BUILTIN_MODEL
+from daemon.draw import annotate
+from daemon.errors import EXIT_USAGE
+from daemon.models import find_model
+from engines.backends import open_lane
+from engines.errors import ImageError
+from engines.pictures import read_picture
+from engines.postprocess import Thresholds
+from engines.records import Detections, Lane
+
+
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Picture files (JPEG, PNG, …).", show_default=False)],
+    model: Annotated[str, typer.Option(help="ONNX file, or 'street', the demonstration model.")] = BUILTIN_MODEL,
+    family: Annotated[str, typer.Option(help="How the model's outputs are laid out.")] = "auto",
+    labels: Annotated[
+        str | None, typer.Option(help="'coco' or a text file, one name a line; default: the model's metadata.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto or onnxruntime.")] = "auto",
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
+    iou: Annotated[float, typer.Option(min=0, max=1, help="Overlap from which two boxes are one object.")] = 0.45,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Folder for annotated pictures.")] = None,
+) -> None:
+    """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
+    loaded = find_model(model, family, labels)
+    lane = open_lane(loaded, Thresholds(confidence, iou), backend)
+    report: list[dict[str, Any]] = []
+    failed = False
+    try:
+        for path in images:
+            try:
+                picture = read_picture(path)
+            except ImageError as error:
+                failed = True
+                print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is output
+                continue
+            found = _detect(lane, picture)
+            report.append(_entry(path, picture, found, loaded.labels))
+            if not as_json:
+                typer.echo(_lines(report[-1]))
+            if save is not None:
+                save.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(save / f"{path.stem}.png"), annotate(picture, found, loaded.labels))
+    finally:
+        lane.close()
+    if as_json:
+        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+    if failed:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _detect(lane: Lane, picture: NDArray[np.uint8]) -> Detections:
+    return lane.collect(lane.submit([picture])).detections[0]
+
+
+def _entry(path: Path, picture: NDArray[np.uint8], found: Detections, labels: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "image": str(path),
+        "width": picture.shape[1],
+        "height": picture.shape[0],
+        "detections": [
+            {
+                "label": labels[label],
+                "class_id": label,
+                "score": round(score, 5),
+                "box": [round(v, 2) for v in box],
+            }
+            for box, score, label in zip(
+                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
+            )
+        ],
+    }
+
+
+def _lines(entry: dict[str, Any]) -> str:
+    head = f"{entry['image']}  {entry['width']}x{entry['height']}  {len(entry['detections'])} objects"
+    rows = (
+        f"  {d['label']:<16} {d['score']:.2f}  [{', '.join(f'{v:.0f}' for v in d['box'])}]" for d in entry["detections"]
+    )
+    return "\n".join([head, *rows])

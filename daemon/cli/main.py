@@ -1,0 +1,65 @@
+"""The command line: the commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from daemon import __version__
+from daemon.cli.bench import bench
+from daemon.cli.check import check
+from daemon.cli.demo import demo
+from daemon.cli.detect import detect
+from daemon.cli.run import run
+from daemon.cli.schema import schema
+from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, DaemonError
+from engines.errors import BackendError, EngineError, ModelError
+
+app = typer.Typer(
+    name="ospreyd",
+    help="Edge video analytics: camera streams in, detections over MQTT out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (run, check, demo, detect, bench, schema):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ospreyd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run_cli(arguments: Sequence[str]) -> int:
+    """Runs one command; the exit code. A user's mistake is one sentence on standard error, never a traceback."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    try:
+        app(args=list(arguments), prog_name="ospreyd")
+    except (DaemonError, EngineError) as error:
+        for line in str(error).splitlines():
+            print(f"ospreyd: {line}", file=sys.stderr)  # noqa: T201  the error is the command's output
+        return _exit_code(error)
+    except SystemExit as stop:  # typer's way to end, with 2 for a wrong option
+        return stop.code if isinstance(stop.code, int) else EXIT_FAILURE
+    return EXIT_OK
+
+
+def _exit_code(error: DaemonError | EngineError) -> int:
+    if isinstance(error, DaemonError):
+        return error.exit_code
+    return EXIT_NO_BACKEND if isinstance(error, (BackendError, ModelError)) else EXIT_USAGE

@@ -1,0 +1,134 @@
+"""Batching as a pure function of arrivals and time."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.batch import Batcher
+from daemon.records import Frame
+
+
+def frame(camera: str, sequence: int, at: float, live: bool = True) -> Frame:
+    return Frame(camera, sequence, np.zeros((2, 2, 3), np.uint8), 0.0, at, None, live, lambda: None)
+
+
+def batcher(
+    cameras: str = "abcd", max_batch: int = 4, max_delay: float = 0.1, max_age: float = 1.0, model_of: str = ""
+) -> Batcher:
+    models = dict(zip(cameras, model_of or "m" * len(cameras), strict=True))
+    return Batcher(models, dict.fromkeys(models.values(), max_batch), max_delay, max_age)
+
+
+def names(frames: tuple[Frame, ...]) -> str:
+    return " ".join(f"{f.camera}{f.sequence}" for f in frames)
+
+
+def test_the_newest_live_frame_replaces_the_one_before() -> None:
+    b = batcher()
+    first, second = frame("a", 1, 0.0), frame("a", 2, 0.1)
+    assert b.offer(first) is None
+    assert b.offer(second) is first
+    batch = b.take(0.1)
+    assert batch is not None
+    assert names(batch.frames) == "a2"
+
+
+def test_a_file_read_as_fast_as_possible_loses_nothing_and_fills_batches() -> None:
+    b = batcher(max_batch=3)
+    for sequence in (1, 2, 3):
+        f = frame("a", sequence, sequence * 0.001, live=False)
+        assert b.has_room(f)
+        assert b.offer(f) is None
+    assert not b.has_room(frame("a", 4, 0.004, live=False))
+    batch = b.take(0.004)
+    assert batch is not None
+    assert names(batch.frames) == "a1 a2 a3"
+    assert b.expired(99.0) == []
+
+
+def test_a_batch_leaves_oldest_first() -> None:
+    b = batcher()
+    for camera, at in (("c", 0.02), ("a", 0.03), ("b", 0.01)):
+        b.offer(frame(camera, 1, at))
+    batch = b.take(0.03)
+    assert batch is not None
+    assert names(batch.frames) == "b1 c1 a1"
+
+
+def test_the_only_camera_that_delivers_does_not_wait_for_others() -> None:
+    b = batcher()
+    b.offer(frame("a", 1, 5.0))
+    assert b.due_at(5.0) == 5.0
+
+
+def test_waits_for_cameras_that_deliver_but_not_longer_than_max_delay() -> None:
+    b = batcher()
+    for camera in "ab":
+        b.offer(frame(camera, 1, 0.0))
+    assert b.take(0.0) is not None
+    b.offer(frame("a", 2, 0.2))
+    assert b.due_at(0.2) == 0.2 + 0.1
+    assert b.take(0.25) is None
+    batch = b.take(0.31)
+    assert batch is not None
+    assert names(batch.frames) == "a2"
+
+
+def test_does_not_wait_for_a_camera_that_has_gone() -> None:
+    b = batcher()
+    for camera in "ab":
+        b.offer(frame(camera, 1, 0.0))
+    b.take(0.0)
+    b.offer(frame("a", 2, 3.0))
+    assert b.due_at(3.0) == 3.0
+
+
+def test_live_frames_older_than_max_age_expire() -> None:
+    b = batcher()
+    old, young = frame("a", 1, 0.0), frame("b", 1, 0.5)
+    b.offer(old)
+    b.offer(young)
+    assert b.expired(1.2) == [old]
+    assert b.clear() == [young]
+    assert b.due_at(2.0) is None
+
+
+def test_models_do_not_mix_and_take_turns() -> None:
+    b = batcher("abcd", model_of="mnmn")
+    for camera, at in (("b", 0.0), ("a", 0.01), ("c", 0.02), ("d", 0.03)):
+        b.offer(frame(camera, 1, at))
+    first, second = b.take(1.0), b.take(1.0)
+    assert first is not None
+    assert second is not None
+    assert (first.model, names(first.frames)) == ("n", "b1 d1")
+    assert (second.model, names(second.frames)) == ("m", "a1 c1")
+
+
+@given(
+    arrivals=st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0.0, 0.05)), max_size=200),
+    max_batch=st.integers(1, 4),
+    every=st.integers(1, 9),
+)
+def test_any_arrivals(arrivals: list[tuple[str, float]], max_batch: int, every: int) -> None:
+    """Every frame leaves once: in a batch, replaced or expired; in order for each camera, one a camera in a batch."""
+    b = batcher("abcdef", max_batch)
+    now, gone, newest = 0.0, [], dict.fromkeys("abcdef", 0)
+    for sequence, (camera, gap) in enumerate(arrivals, start=1):
+        now += gap
+        replaced = b.offer(frame(camera, sequence, now))
+        gone += [replaced.sequence] if replaced else []
+        if sequence % every == 0:
+            gone += [f.sequence for f in b.expired(now)]
+            batch = b.take(now)
+            if batch:
+                cameras = [f.camera for f in batch.frames]
+                assert len(set(cameras)) == len(cameras) <= max_batch
+                assert [f.captured_mono for f in batch.frames] == sorted(f.captured_mono for f in batch.frames)
+                for f in batch.frames:
+                    assert f.sequence > newest[f.camera]
+                    newest[f.camera] = f.sequence
+                    gone.append(f.sequence)
+    gone += [f.sequence for f in b.clear()]
+    assert sorted(gone) == list(range(1, len(arrivals) + 1))

@@ -1,0 +1,93 @@
+"""The hand-off between capture and inference: drops counted, buffers given back, waiters woken."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from daemon.batch import Batcher
+from daemon.handoff import Handoff
+from daemon.records import Drop, Frame
+from daemon.stats import Stats
+from tests.conftest import wait_for
+
+
+class Frames:
+    """Makes frames and sees which came back."""
+
+    def __init__(self, live: bool) -> None:
+        self.live = live
+        self.released: Counter[int] = Counter()
+
+    def make(self, sequence: int, at: float, camera: str = "a") -> Frame:
+        def release() -> None:
+            self.released[sequence] += 1
+
+        return Frame(camera, sequence, np.zeros((2, 2, 3), np.uint8), 0.0, at, None, self.live, release)
+
+
+@pytest.fixture
+def stats() -> Stats:
+    return Stats()
+
+
+def handoff(stats: Stats, max_age: float = 1e9) -> Handoff:
+    return Handoff(Batcher({"a": "m", "b": "m"}, {"m": 2}, 0.01, max_age), stats)
+
+
+def test_replaced_frames_are_released_and_counted(stats: Stats) -> None:
+    frames, h = Frames(live=True), handoff(stats)
+    for sequence in (1, 2, 3):
+        h.put(frames.make(sequence, 0.0))
+    batch = h.take(1.0)
+    assert batch is not None
+    assert [f.sequence for f in batch.frames] == [3]
+    assert frames.released == {1: 1, 2: 1}
+    assert stats.report(("a",)).cameras["a"].dropped == {Drop.REPLACED: 2}
+
+
+def test_frames_too_old_are_released_and_counted(stats: Stats) -> None:
+    frames, h = Frames(live=True), handoff(stats, max_age=0.001)
+    h.put(frames.make(1, 0.0))
+    assert h.take(0.0) is None
+    assert frames.released == {1: 1}
+    assert stats.report(("a",)).cameras["a"].dropped == {Drop.TOO_OLD: 1}
+
+
+def test_a_file_waits_for_room_and_loses_nothing(stats: Stats) -> None:
+    frames, h = Frames(live=False), handoff(stats)
+    reader = threading.Thread(target=lambda: [h.put(frames.make(i, i * 1e-3)) for i in range(1, 51)])
+    reader.start()
+    taken: list[int] = []
+    while len(taken) < 50:
+        batch = h.take(5.0)
+        assert batch is not None
+        taken += [f.sequence for f in batch.frames]
+    reader.join(5)
+    assert taken == list(range(1, 51))
+    assert not frames.released
+
+
+def test_close_wakes_a_waiting_reader_and_a_waiting_taker(stats: Stats) -> None:
+    frames, h = Frames(live=False), handoff(stats)
+    reader = threading.Thread(target=lambda: [h.put(frames.make(i, 1e-3)) for i in range(1, 4)])
+    reader.start()
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    h.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert frames.released == {1: 1, 2: 1, 3: 1}
+    assert h.take(60.0) is None
+
+
+def test_take_returns_when_a_frame_becomes_due(stats: Stats) -> None:
+    frames, h = Frames(live=True), handoff(stats)
+    got: list[object] = []
+    taker = threading.Thread(target=lambda: got.append(h.take(30.0)))
+    taker.start()
+    h.put(frames.make(1, 0.0))
+    taker.join(5)
+    assert got[0] is not None

@@ -1,0 +1,58 @@
+"""Reference detections of the test material, and how far found detections are from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.records import Detections
+
+MODELS = ("yolox_nano_416", "yolov8n_640_fp32.derived")
+LEAST = 0.5
+"""scores from here on must agree"""
+SCORE = 0.02
+IOU = 0.9
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model is expected to find in one picture; detections from a score of 0.1."""
+
+    image: str
+    detections: list[dict[str, Any]]
+
+
+def expected_of(material: Path, model: str) -> list[Reference]:
+    files = sorted((material / "expected" / model).glob("*.json"))
+    documents = [json.loads(file.read_text()) for file in files]
+    return [Reference(d["image"], d["detections"]) for d in documents]
+
+
+def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """[N, M] overlaps of boxes a [N, 4] and b [M, 4], xyxy."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(axis=2)
+    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(axis=1) for x in (a, b))
+    return np.asarray(inside / np.maximum(area_a[:, None] + area_b[None] - inside, 1e-9), np.float64)
+
+
+def disagreements(reference: Reference, found: Detections) -> list[str]:
+    """Every expected detection that was not found, and every found one that was not expected, as sentences."""
+    problems = []
+    boxes = np.array([d["xyxy"] for d in reference.detections], float).reshape(-1, 4)
+    overlap = iou(boxes, found.boxes)
+    for i, d in enumerate(reference.detections):
+        same = (found.labels == d["class_id"]) & (overlap[i] >= IOU)
+        if d["score"] >= LEAST and not (same & (np.abs(found.scores - d["score"]) <= SCORE)).any():
+            problems.append(f"{reference.image}: missed {d}")
+    classes = np.array([d["class_id"] for d in reference.detections])
+    for j, (score, label) in enumerate(zip(found.scores, found.labels, strict=True)):
+        if score >= LEAST + SCORE and not ((classes == label) & (overlap[:, j] >= IOU)).any():
+            problems.append(f"{reference.image}: unexpected {label} {score:.3f} {found.boxes[j]}")
+    return problems
