@@ -64,7 +64,7 @@ class InferenceThread:
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`take` waits for a batch for so many seconds; `wanted` of each camera; `fail` ends the process for an error nobody can name."""
+        """`take` waits for a batch for so many seconds; `wanted` of each camera; `fail` takes unforeseen errors."""
         self._take = take
         self._models = models
         self._wanted = wanted

@@ -43,9 +43,8 @@ class OnnxRuntimeLane:
         """`threads` compute one batch together; None: one a core. Raises ModelError where it cannot be run."""
         self._model = model
         self._thresholds = thresholds
-        detector, batches = _detector(model)
-        self._max_batch = max_batch if batches else 1
-        self._session = _session(detector, threads, str(model.path))
+        self._session, any_batch = open_detector(model, threads)
+        self._max_batch = max_batch if any_batch else 1
         shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
         self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
@@ -118,15 +117,16 @@ class OnnxRuntimeLane:
         return (boxes, scores, labels), time.perf_counter() - began
 
 
-def _detector(model: Model) -> tuple[onnx.ModelProto, bool]:
-    """The canonical detector, and whether it takes any batch size."""
+def open_detector(model: Model, threads: int | None = None) -> tuple[ort.InferenceSession, bool]:
+    """The canonical detector ready to run, and whether it takes any batch size. Raises ModelError."""
+    body, any_batch = model.proto, True
     dynamic = dynamic_batch(model.proto, model.input_name)
-    if dynamic is None:
-        return canonical_detector(model, model.proto), True
-    if _same(model, dynamic):
-        return canonical_detector(model, dynamic), True
-    _log.warning("%s: was exported for batch 1 and mixes pictures in larger batches; it runs one by one", model.path)
-    return canonical_detector(model, model.proto), False
+    if dynamic is not None:
+        any_batch = _same(model, dynamic)
+        body = dynamic if any_batch else model.proto
+    if not any_batch:
+        _log.warning("%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path)
+    return _session(canonical_detector(model, body), threads, str(model.path)), any_batch
 
 
 def _same(model: Model, dynamic: onnx.ModelProto) -> bool:

@@ -1,0 +1,203 @@
+"""The pipeline against the model alone, in one run: how much of what the hardware can do reaches the user.
+
+The pipeline is the daemon's own: hand-off, inference thread, lane, NMS and message building, fed with pictures that
+are decoded already. The model alone is the same canonical detector in the same ONNX Runtime session settings, run in
+a loop on a batch that never changes. The two take turns, so that whatever else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import count, cycle, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.batch import Batcher
+from daemon.errors import UsageError
+from daemon.handoff import Handoff
+from daemon.infer import InferenceThread, LoadedModel, Wanted
+from daemon.publish import payloads
+from daemon.records import Frame, FrameResult
+from daemon.stats import Stats
+from engines.graphs.heads.base import CANONICAL
+from engines.graphs.preprocess import FRAMES
+from engines.model import Model
+from engines.onnx_runtime import OnnxRuntimeLane, open_detector
+from engines.postprocess import Thresholds
+from engines.records import BatchDetections, Lane, Ticket
+
+_CAMERA = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What to measure."""
+
+    batch: int
+    threads: int
+    """that ONNX Runtime computes with, in the pipeline and alone"""
+    seconds: float
+    """of each turn"""
+    rounds: int
+    confidence: float
+
+
+def bench(model: Model, pictures: Sequence[NDArray[np.uint8]], settings: BenchSettings) -> dict[str, Any]:
+    """Measures; `pictures` are BGR frames [H, W, 3] fed in turn. The report is ready for JSON."""
+    detector, any_batch = open_detector(model, settings.threads)
+    batch = settings.batch if any_batch else 1
+    canvas = np.random.default_rng(0).integers(0, 256, (batch, model.height, model.width, 3)).astype(np.uint8)
+
+    def alone() -> float:
+        return _per_second(lambda: detector.run(list(CANONICAL), {FRAMES: canvas}), settings.seconds) * batch
+
+    def pipeline() -> float:
+        return _Pipeline(_lane(model, settings, batch), model.labels, pictures).run(settings.seconds)
+
+    rounds = []
+    for _ in range(settings.rounds):
+        fps = {"model_alone_fps": alone(), "pipeline_fps": pipeline()}
+        rounds.append({**fps, "ratio": fps["pipeline_fps"] / fps["model_alone_fps"]})
+    return {
+        "model": model.path.name,
+        "input": {"width": model.width, "height": model.height},
+        "frames": sorted({f"{p.shape[1]}x{p.shape[0]}" for p in pictures}),
+        "batch": batch,
+        "threads": settings.threads,
+        "rounds": rounds,
+        **{key: statistics.median(r[key] for r in rounds) for key in rounds[0]},
+        **_latency_and_overhead(model, pictures, settings, batch),
+    }
+
+
+def _latency_and_overhead(
+    model: Model, pictures: Sequence[NDArray[np.uint8]], settings: BenchSettings, batch: int
+) -> dict[str, Any]:
+    """Latency of one frame at a time, by stage; and microseconds of a frame outside decoding and the model.
+
+    `threads` is the hand-off, the inference thread, counting and the bookkeeping of results: what the same pipeline
+    costs on a model that answers at once, less the message that it builds.
+    """
+    single = _Pipeline(_lane(model, settings, 1), model.labels, pictures)
+    single.run(settings.seconds, one_at_a_time=True)
+    latency = single.stats.report((_CAMERA,)).latency
+    each = cycle(single.results[-len(pictures) :])
+    message = 1.0 / _per_second(lambda: payloads.detections(_CAMERA, next(each)), 0.5)
+    lane = _lane(model, settings, batch)
+    outcomes = [lane.collect(lane.submit(list(islice(cycle(pictures), batch)))) for _ in range(10)]
+    lane.close()
+    parts = {
+        "letterbox": statistics.median(o.preprocess for o in outcomes) / batch,
+        "nms_and_mapping": statistics.median(o.postprocess for o in outcomes) / batch,
+        "threads": 1.0 / _Pipeline(_Instant(outcomes[0]), model.labels, pictures).run(1.0) - message,
+        "message": message,
+    }
+    return {
+        "latency_ms": {stage: {key: round(v, 3) for key, v in asdict(p).items()} for stage, p in latency.items()},
+        "overhead_us_per_frame": {
+            name: round(seconds * 1e6, 1) for name, seconds in {**parts, "total": sum(parts.values())}.items()
+        },
+    }
+
+
+def _lane(model: Model, settings: BenchSettings, batch: int) -> OnnxRuntimeLane:
+    return OnnxRuntimeLane(model, Thresholds(settings.confidence, 0.45), batch, settings.threads)
+
+
+def _per_second(call: Callable[[], object], seconds: float) -> float:
+    """How often a call can be made, after one to warm up."""
+    call()
+    calls, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < seconds:
+        call()
+        calls += 1
+    return calls / elapsed
+
+
+class _Pipeline:
+    """The daemon's stages between decoding and MQTT, around a lane that it closes."""
+
+    def __init__(self, lane: Lane, labels: tuple[str, ...], pictures: Sequence[NDArray[np.uint8]]) -> None:
+        self.stats = Stats()
+        self.results: list[FrameResult] = []
+        self._pictures = cycle(pictures)
+        self._skip = 2 * lane.max_batch + 1  # results that come while the pipe fills
+        self._done: list[float] = []
+        self._ready = threading.Semaphore()
+        self._failure: BaseException | None = None
+        self._handoff = Handoff(Batcher({_CAMERA: "m"}, {"m": lane.max_batch}, 0.01, 1.0), self.stats)
+        self._inference = InferenceThread(
+            self._handoff.take,
+            {"m": LoadedModel(lane, labels)},
+            {_CAMERA: Wanted(0.0, None)},
+            self._deliver,
+            self.stats,
+            self._fail,
+        )
+
+    def run(self, seconds: float, one_at_a_time: bool = False) -> float:
+        """Frames per second, from pictures in memory to messages ready to send."""
+        self._inference.start()
+        deadline = time.perf_counter() + seconds
+        for sequence in count(1):
+            if one_at_a_time:
+                self._ready.acquire()
+            if time.perf_counter() > deadline or self._failure is not None:
+                break
+            picture = next(self._pictures)
+            self._handoff.put(
+                Frame(_CAMERA, sequence, picture, time.time(), time.monotonic(), None, live=False, release=_nothing)
+            )
+        self._handoff.close()
+        self._inference.stop()
+        self._inference.join(60)
+        if self._failure is not None:
+            raise self._failure
+        done = self._done[self._skip :]
+        if len(done) < 2:
+            raise UsageError("too few frames were done to measure anything; give more --seconds")
+        return (len(done) - 1) / (done[-1] - done[0])
+
+    def _deliver(self, result: FrameResult) -> None:
+        payloads.detections(_CAMERA, result)
+        self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
+        self._done.append(time.perf_counter())
+        self.results.append(result)
+        self._ready.release()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._ready.release()
+
+
+class _Instant:
+    """A lane that answers at once, always the same."""
+
+    slots = 2
+
+    def __init__(self, answer: BatchDetections) -> None:
+        self._answer = answer
+        self.max_batch = len(answer.detections)
+        self._sizes: deque[int] = deque()
+
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+        self._sizes.append(len(pictures))
+        return Ticket(0)
+
+    def collect(self, ticket: Ticket) -> BatchDetections:
+        del ticket
+        return replace(self._answer, detections=self._answer.detections[: self._sizes.popleft()])
+
+    def close(self) -> None:
+        pass
+
+
+def _nothing() -> None:
+    pass

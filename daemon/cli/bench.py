@@ -1,0 +1,71 @@
+"""`ospreyd bench`: the pipeline against the model alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from daemon.bench import BenchSettings
+from daemon.bench import bench as measure
+from daemon.config.schema import BUILTIN_MODEL
+from daemon.models import find_model
+from engines.models.street import StreetScene
+from engines.pictures import read_picture
+
+
+def bench(
+    model: Annotated[str, typer.Option(help="ONNX file, or 'street', the demonstration model.")] = BUILTIN_MODEL,
+    family: Annotated[str, typer.Option(help="How the model's outputs are laid out.")] = "auto",
+    labels: Annotated[
+        str | None, typer.Option(help="'coco' or a text file, one name a line; default: the model's metadata.")
+    ] = None,
+    picture: Annotated[
+        list[Path] | None, typer.Option(help="Pictures to feed; default: eight of the demonstration street.")
+    ] = None,
+    width: Annotated[int, typer.Option(min=16, help="Of the demonstration street, pixels.")] = 1280,
+    height: Annotated[int, typer.Option(min=16, help="Of the demonstration street, pixels.")] = 720,
+    batch: Annotated[int, typer.Option(min=1, help="Frames that go through the model together.")] = 8,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the model; default: one a core.")] = None,
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each turn.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of model alone and pipeline.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measures frames/s of the pipeline with frames in memory against the model alone, and where the rest goes."""
+    loaded = find_model(model, family, labels)
+    if picture:
+        pictures = [read_picture(path) for path in picture]
+    else:
+        scene = StreetScene(width, height, seed=1)
+        pictures = [scene.render(t)[0] for t in range(8)]
+    settings = BenchSettings(batch, threads or os.cpu_count() or 1, seconds, rounds, confidence)
+    report = measure(loaded, pictures, settings)
+    if as_json:
+        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _show(report)
+
+
+def _show(report: dict[str, Any]) -> None:
+    console = Console()
+    console.print(
+        f"{report['model']}  {', '.join(report['frames'])} frames, batch {report['batch']}, {report['threads']} threads"
+    )
+    console.print(
+        f"model alone {report['model_alone_fps']:.1f} frames/s, pipeline {report['pipeline_fps']:.1f} frames/s, "
+        f"ratio {report['ratio']:.3f} (median of {len(report['rounds'])} rounds)"
+    )
+    table = Table("stage", "p50 ms", "p95 ms", "p99 ms", title="latency of one frame at a time")
+    for stage, p in report["latency_ms"].items():
+        table.add_row(stage, *(f"{p[key]:.2f}" for key in ("p50", "p95", "p99")))
+    console.print(table)
+    table = Table("part", "µs a frame", title="cost outside decoding and the model")
+    for part, value in report["overhead_us_per_frame"].items():
+        table.add_row(part, f"{value:.0f}")
+    console.print(table)

@@ -1,0 +1,182 @@
+"""The command line as a user meets it: output, exit codes, and every mistake in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon import __version__
+from engines.models.street import StreetScene
+from engines.records import Detections
+from tests.reference import MODELS, disagreements, expected_of
+
+
+def ospreyd(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command; a traceback is a failure whatever was asked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "daemon", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def detections(entry: dict[str, Any]) -> Detections:
+    found = entry["detections"]
+    return Detections(
+        np.array([d["box"] for d in found], np.float32).reshape(-1, 4),
+        np.array([d["score"] for d in found], np.float32),
+        np.array([d["class_id"] for d in found], np.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of the demonstration street."""
+    path = tmp_path_factory.mktemp("pictures") / "street.png"
+    cv2.imwrite(str(path), StreetScene(640, 360, seed=3).render(4.0)[0])
+    return path
+
+
+def test_version() -> None:
+    assert ospreyd("--version").stdout == f"ospreyd {__version__}\n"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_detect_finds_what_the_reference_finds(model: str, material: Path) -> None:
+    references = expected_of(material, model)
+    pictures = [material / "images" / r.image for r in references]
+    done = ospreyd(
+        "detect", *pictures, "--model", material / "models" / f"{model}.onnx", "--labels", "coco",
+        "--confidence", "0.1", "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert [entry["image"] for entry in report] == [str(p) for p in pictures]
+    for entry, reference in zip(report, references, strict=True):
+        assert disagreements(reference, detections(entry)) == []
+
+
+def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
+    done = ospreyd("detect", street, "--save", tmp_path / "out")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].startswith(f"{street}  640x360  ")
+    drawn = cv2.imread(str(tmp_path / "out" / "street.png"))
+    assert drawn is not None
+    assert drawn.shape == (360, 640, 3)
+    assert not np.array_equal(drawn, cv2.imread(str(street)))
+
+
+def test_detect_takes_grey_alpha_and_16_bits(street: Path, tmp_path: Path) -> None:
+    colour = cv2.imread(str(street))
+    assert colour is not None
+    alpha = cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA)
+    alpha[:, :, 3] = 128
+    cv2.imwrite(str(tmp_path / "alpha.png"), alpha)
+    cv2.imwrite(str(tmp_path / "deep.png"), colour.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "grey.jpg"), cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
+    cv2.imwrite(str(tmp_path / "tiny.png"), colour[:3, :2])
+    names = ["alpha.png", "deep.png", "grey.jpg", "tiny.png"]
+    done = ospreyd("detect", street, *(tmp_path / name for name in names), "--json")
+    assert done.returncode == 0
+    plain, with_alpha, deep, grey, tiny = json.loads(done.stdout)
+    assert plain["detections"]
+    assert with_alpha["detections"] == deep["detections"] == plain["detections"]
+    assert (grey["width"], grey["height"], tiny["width"], tiny["height"]) == (640, 360, 2, 3)
+
+
+def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path) -> None:
+    text, empty, none = tmp_path / "text.jpg", tmp_path / "empty.png", tmp_path / "none.png"
+    text.write_text("no picture")
+    empty.touch()
+    done = ospreyd("detect", text, street, empty, none, tmp_path, "--json")
+    assert done.returncode == 2
+    assert [entry["image"] for entry in json.loads(done.stdout)] == [str(street)]
+    assert done.stderr.splitlines() == [
+        f"ospreyd: {text}: is not a picture that OpenCV can read, or is damaged",
+        f"ospreyd: {empty}: is not a picture that OpenCV can read, or is damaged",
+        f"ospreyd: {none}: there is no such picture",
+        f"ospreyd: {tmp_path}: cannot be read: Is a directory",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["--model", "none.onnx"],
+            3,
+            "ospreyd: none.onnx: there is no such model file",
+        ),
+        (
+            ["--model", "names.txt"],
+            3,
+            "ospreyd: names.txt: is not an ONNX model, or is damaged; export it again",
+        ),
+        (
+            ["--family", "yolvx"],
+            3,
+            "ospreyd: unknown model family 'yolvx'; did you mean yolox? (known: auto, yolox, yolov8)",
+        ),
+        (["--backend", "cuda"], 3, "ospreyd: there is no backend 'cuda'; known: auto, onnxruntime"),
+    ],
+)
+def test_mistakes_with_models(street: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    (tmp_path / "names.txt").write_text("cat\n")
+    done = ospreyd("detect", street, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", message + "\n")
+
+
+def test_labels_fewer_than_classes(street: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("cat\n")
+    done = ospreyd("detect", street, "--labels", "names.txt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ospreyd: names.txt has 1 labels but ")
+    assert done.stderr.endswith("street.onnx has 5 classes; add the missing names\n")
+
+
+def test_check(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("device: d\nmqtt: {host: h}\ncameras: {c: {source: rtsp://x/y}}\n")
+    bad.write_text("device: d\nmqtt: {host: h}\ncameras:\n  c: {sorce: rtsp://x/y}\n")
+    done = ospreyd("check", good)
+    assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 cameras\n")
+    done = ospreyd("check", bad)
+    assert done.returncode == 2
+    assert all(line.startswith(f"ospreyd: {bad}:4: cameras.c.") for line in done.stderr.splitlines())
+    done = ospreyd("check", bad, "--json")
+    assert (done.returncode, done.stderr) == (2, "")
+    document = json.loads(done.stdout)
+    assert document["valid"] is False
+    assert len(document["problems"]) >= 1
+
+
+@pytest.mark.parametrize("name", ["config", "detections", "camera-status", "info", "stats"])
+def test_schema(name: str) -> None:
+    assert json.loads(ospreyd("schema", name).stdout)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_schema_unknown() -> None:
+    done = ospreyd("schema", "detection")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ospreyd: there is no schema 'detection'; known: config, ")
+
+
+def test_demo_broker_must_be_an_address() -> None:
+    done = ospreyd("demo", "--broker", "localhost")
+    assert (done.returncode, done.stderr) == (2, "ospreyd: --broker: must be host:port, got 'localhost'\n")
+
+
+def test_bench_reports_every_part(tmp_path: Path) -> None:
+    done = ospreyd("bench", "--json", "--seconds", "0.5", "--rounds", "1", "--width", "320", "--height", "180")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["ratio"] == pytest.approx(report["pipeline_fps"] / report["model_alone_fps"])
+    assert set(report["overhead_us_per_frame"]) == {"letterbox", "nms_and_mapping", "threads", "message", "total"}
+    assert {"queue", "preprocess", "detector", "postprocess", "total"} <= set(report["latency_ms"])
