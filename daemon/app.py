@@ -163,7 +163,7 @@ def _stop(
         camera.stop()
     if handoff is not None:
         handoff.close()
-    publisher.release_waiters()
+    publisher.hurry()
     clean = True
     if inference is not None:
         inference.stop()

@@ -14,6 +14,7 @@ import pytest
 
 from daemon import __version__
 from engines.models.street import StreetScene
+from engines.pictures import read_picture
 from engines.records import Detections
 from tests.reference import MODELS, disagreements, expected_of
 
@@ -67,15 +68,13 @@ def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
     done = ospreyd("detect", street, "--save", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith(f"{street}  640x360  ")
-    drawn = cv2.imread(str(tmp_path / "out" / "street.png"))
-    assert drawn is not None
-    assert drawn.shape == (360, 640, 3)
-    assert not np.array_equal(drawn, cv2.imread(str(street)))
+    drawn, plain = read_picture(tmp_path / "out" / "street.png"), read_picture(street)
+    assert drawn.shape == plain.shape
+    assert not np.array_equal(drawn, plain)
 
 
 def test_detect_takes_grey_alpha_and_16_bits(street: Path, tmp_path: Path) -> None:
-    colour = cv2.imread(str(street))
-    assert colour is not None
+    colour = read_picture(street)
     alpha = cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA)
     alpha[:, :, 3] = 128
     cv2.imwrite(str(tmp_path / "alpha.png"), alpha)

@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Films a drawn street, watches it as two cameras, and shows what an MQTT subscriber receives."""
     try:
-        from daemon.demo.show import report, show  # its packages are an extra
+        from daemon.demo.show import report, show  # noqa: PLC0415  its packages are an extra
     except ModuleNotFoundError as error:
         raise UsageError(f"the demo needs the package {error.name}: pip install 'ospreyd[demo]'") from None
     console = Console(stderr=as_json)

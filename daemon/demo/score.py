@@ -55,7 +55,7 @@ def score(truths: Sequence[Truth], seen: Sequence[Seen]) -> Score:
     for detection in sorted(seen, key=lambda s: -s.score):
         same = [t for t in free if LABELS[t.label] == detection.label]
         overlaps = _iou(np.array(detection.box), np.array([t.box for t in same]).reshape(-1, 4))
-        if not len(same) or overlaps.max() < _IOU:
+        if not same or overlaps.max() < _IOU:
             false_alarms += 1
             continue
         found = same[int(overlaps.argmax())]

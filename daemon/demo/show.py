@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -79,7 +80,7 @@ def _film(folder: Path, seconds: float, console: Console) -> list[Film]:
         for shot in SHOTS:
             task = progress.add_task(f"filming {shot.camera} ({shot.width}x{shot.height})", total=seconds * shot.fps)
             file = folder / f"{shot.camera}.mp4"
-            films.append(film(shot, file, seconds, lambda task=task: progress.advance(task)))
+            films.append(film(shot, file, seconds, partial(progress.advance, task)))
     return films
 
 

@@ -1,0 +1,298 @@
+"""The whole daemon as a user runs it: a process, real cameras, a real broker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+
+from daemon.demo.film import Film, Shot, film
+from daemon.demo.score import Score, Seen, score
+from daemon.publish.schemas import schemas
+from tests.conftest import missing
+from tests.reference import MODELS
+from tests.servers import rtsp
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.rtsp import RtspServer
+from tests.servers.subscriber import Message, Subscriber
+
+TOPICS = "ospreyd/box"
+
+
+@contextmanager
+def daemon(folder: Path, document: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """`ospreyd run` on a configuration; its log is folder/log. Killed at the end if it still runs."""
+    config = folder / "box.yaml"
+    config.write_text(yaml.safe_dump(document))
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "daemon", "run", str(config)], stderr=log, text=True)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> float:
+    """Stops the daemon as systemd would; how long it took, seconds. Fails unless the exit code is 0."""
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
+    with Subscriber("127.0.0.1", broker.port) as running:
+        yield running
+
+
+def box(broker: Mosquitto, cameras: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"device": "box", "mqtt": {"host": "127.0.0.1", "port": broker.port}, "cameras": cameras, **more}
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    """Four seconds of the drawn street, with the truth of every frame."""
+    return film(Shot("street", 640, 480, 10.0, seed=21), tmp_path_factory.mktemp("film") / "street.mp4", 4.0)
+
+
+def detections_of(subscriber: Subscriber, camera: str) -> list[dict[str, Any]]:
+    return [m.json() for m in subscriber.messages(f"{TOPICS}/{camera}/detections")]
+
+
+def has(count: int, camera: str, messages: list[Message]) -> bool:
+    """Whether so many frames of a camera have been published."""
+    return sum(m.topic == f"{TOPICS}/{camera}/detections" for m in messages) >= count
+
+
+def state_of(messages: list[Message], camera: str) -> dict[str, Any]:
+    states = [m.json() for m in messages if m.topic == f"{TOPICS}/{camera}/status"]
+    return dict(states[-1]) if states else {"state": None}
+
+
+def test_every_frame_of_a_film_is_published_where_it_belongs(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """Coordinates survive every resize: what is published is held against where the objects were drawn."""
+    camera = {"source": str(street.file), "pace": "as-fast-as-possible"}
+    with daemon(tmp_path, box(broker, {"street": camera})) as process:
+        subscriber.wait(lambda m: state_of(m, "street")["state"] == "offline", "the film's end", 60)
+        subscriber.wait(partial(has, len(street.truths), "street"), "every frame", 20)
+        assert stop(process) < 5
+    messages = detections_of(subscriber, "street")
+    assert [m["sequence"] for m in messages] == list(range(1, len(street.truths) + 1))
+    assert state_of(subscriber.messages(), "street")["reason"] == "ended"
+    total = Score()
+    for message in messages:
+        seen = [Seen(o["label"], o["score"], tuple(o["box"])) for o in message["objects"]]
+        assert street.frame_at(message["stream_time"]) == message["sequence"] - 1
+        total += score(street.truths[message["sequence"] - 1], seen)
+    assert total.recall >= 0.85
+    assert total.precision >= 0.85
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_publishes_what_detect_says(
+    model: str, broker: Mosquitto, subscriber: Subscriber, material: Path, tmp_path: Path
+) -> None:
+    video = material / "videos" / "intel_person-bicycle-car-detection_gifpreview_h264.mp4"
+    file = material / "models" / f"{model}.onnx"
+    frames = list(frames_of(video))
+    pictures = []
+    for index, frame in enumerate(frames, start=1):
+        pictures.append(str(tmp_path / f"{index:03}.png"))
+        cv2.imwrite(pictures[-1], frame)
+    detect = [sys.executable, "-m", "daemon", "detect", *pictures, "--model", str(file), "--json"]
+    said = json.loads(subprocess.run([*detect, "--labels", "coco"], capture_output=True, check=True).stdout)
+
+    models = {"default": {"file": str(file), "labels": "coco"}}
+    camera = {"source": str(video), "pace": "as-fast-as-possible"}
+    with daemon(tmp_path, box(broker, {"film": camera}, models=models)) as process:
+        subscriber.wait(partial(has, len(frames), "film"), f"all {len(frames)} frames", 60)
+        stop(process)
+    published = detections_of(subscriber, "film")
+    assert len(published) == len(said) == len(frames)
+    for message, entry in zip(published, said, strict=True):
+        assert message["frame"] == {"width": entry["width"], "height": entry["height"]}
+        objects, expected = message["objects"], entry["detections"]
+        assert [o["label"] for o in objects] == [d["label"] for d in expected]
+        for o, d in zip(objects, expected, strict=True):
+            assert np.allclose(o["box"], d["box"], atol=0.1)
+            assert o["score"] == pytest.approx(d["score"], abs=1e-3)
+    assert sum(len(entry["detections"]) for entry in said) > 20
+
+
+def frames_of(video: Path) -> Iterator[Any]:
+    """Every frame, as OpenCV itself decodes it."""
+    capture = cv2.VideoCapture(str(video))
+    while (frame := capture.read())[0]:
+        yield frame[1]
+    capture.release()
+
+
+def test_cameras_come_and_go(broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path) -> None:
+    """One over RTSP, one from a file, one that is not there; the RTSP server is killed and comes back."""
+    if not rtsp.installed():
+        missing("an RTSP server", rtsp.INSTALL)
+    with RtspServer() as server:
+        port = server.port
+        cameras = {
+            "gate": {"source": server.url(), "stall_after": 2},
+            "film": {"source": str(street.file), "loop": True},
+            "none": {"source": "rtsp://127.0.0.1:9/none"},
+        }
+        document = box(broker, cameras)
+        document["mqtt"]["stats_every"] = 1
+        with daemon(tmp_path, document) as process:
+            for camera in ("gate", "film"):
+                subscriber.wait_for(f"{TOPICS}/{camera}/detections", timeout=40)
+            subscriber.wait(lambda m: state_of(m, "none")["state"] == "offline", "the missing camera's state")
+            assert state_of(subscriber.messages(), "none")["reason"] == "refused"
+            server.kill()
+            subscriber.wait(lambda m: state_of(m, "gate")["state"] not in {"streaming", None}, "the loss", 30)
+            lost = time.monotonic()
+            with RtspServer(port=port):
+                subscriber.wait(lambda m: state_of(m, "gate")["state"] == "streaming", "its return", 60)
+                subscriber.wait_for(f"{TOPICS}/gate/detections", after=lost, timeout=20)
+                subscriber.wait_for(f"{TOPICS}/film/detections", after=time.monotonic())
+                assert process.poll() is None
+                assert stop(process) < 5
+    subscriber.wait_for(f"{TOPICS}/status", b"offline")
+    sequences = [m["sequence"] for m in detections_of(subscriber, "gate")]
+    assert sequences == sorted(set(sequences))
+    assert not detections_of(subscriber, "none")
+    with Subscriber("127.0.0.1", broker.port) as late:
+        kept = late.wait_for(f"{TOPICS}/none/status")
+        assert kept.retained
+        assert kept.json()["reason"] == "refused"
+    every_message_fits_its_schema(subscriber.messages())
+
+
+def every_message_fits_its_schema(messages: list[Message]) -> None:
+    known = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas().items()}
+    seen = set()
+    for message in messages:
+        _, _, tail = message.topic.removeprefix("ospreyd/").partition("/")
+        if tail == "status":
+            assert message.payload in {b"online", b"offline"}
+            continue
+        what = "camera-status" if tail.endswith("/status") else tail.rsplit("/")[-1]
+        known[what].validate(message.json())
+        seen.add(what)
+    assert seen == set(known)
+
+
+def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, tmp_path: Path) -> None:
+    """Both accept connections and never answer."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+    document = {
+        "device": "box",
+        "mqtt": {"host": "127.0.0.1", "port": port},
+        "cameras": {
+            "hung": {"source": f"rtsp://127.0.0.1:{port}/x"},
+            "film": {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True},
+        },
+    }
+    connected: list[socket.socket] = []
+    accepting = threading.Thread(target=lambda: accept_all(silent, connected), daemon=True)
+    accepting.start()
+    with daemon(tmp_path, document) as process:
+        deadline = time.monotonic() + 30
+        while len(connected) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(connected) >= 2, "camera and broker were not both tried"
+        assert stop(process, signal.SIGINT) < 5
+    silent.close()
+
+
+def accept_all(server: socket.socket, connected: list[socket.socket]) -> None:
+    with contextlib.suppress(OSError):  # the server is closed at the end
+        while True:
+            connected.append(server.accept()[0])
+
+
+def test_two_models_and_a_choice_of_labels(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, material: Path, tmp_path: Path
+) -> None:
+    models = {
+        "default": {},
+        "coco": {"file": str(material / "models" / "yolox_nano_416.onnx"), "labels": "coco"},
+    }
+    video = str(material / "videos" / "car_traffic_small.mp4")
+    cameras = {
+        "street": {"source": str(street.file), "loop": True, "labels": ["car", "bus"]},
+        "road": {"source": video, "loop": True, "model": "coco", "confidence": 0.6},
+        "off": {"source": video, "enabled": False},
+    }
+    with daemon(tmp_path, box(broker, cameras, models=models)) as process:
+        for camera in ("street", "road"):
+            subscriber.wait(partial(has, 20, camera), f"20 frames of {camera}", 60)
+        assert state_of(subscriber.messages(), "off")["state"] == "disabled"
+        stop(process)
+    labels = {o["label"] for m in detections_of(subscriber, "street") for o in m["objects"]}
+    assert labels
+    assert labels <= {"car", "bus"}
+    road = [o for m in detections_of(subscriber, "road") for o in m["objects"]]
+    assert road
+    assert min(o["score"] for o in road) >= 0.6
+    assert {m["model"] for m in detections_of(subscriber, "road")} == {"coco"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (
+            {"cameras": {"c": {"source": "rtsp://x/y", "labels": ["dgo"]}}},
+            2,
+            "cameras.c.labels: model default has no class 'dgo' (it has: person, bicycle, car, bus, dog)",
+        ),
+        ({"mqtt": {"host": "h", "tls": {"ca": "box.yaml"}}}, 2, "no PEM certificate in it"),
+        ({"models": {"default": {"file": "box.yaml"}}}, 3, "is not an ONNX model, or is damaged; export it again"),
+    ],
+)
+def test_mistakes_that_only_a_start_finds(change: dict[str, Any], code: int, message: str, tmp_path: Path) -> None:
+    document = {"device": "box", "mqtt": {"host": "h"}, "cameras": {"c": {"source": "rtsp://x/y"}}, **change}
+    with daemon(tmp_path, document) as process:
+        assert process.wait(30) == code
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last.startswith("ospreyd: ")
+    assert message in last
+
+
+def test_a_refused_password_is_said_once_and_stops_nothing(street: Film, tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, users={"box": "right"}) as broker:
+        document = box(broker, {"film": {"source": str(street.file), "loop": True}})
+        document["mqtt"].update(username="box", password="wrong-secret")
+        with daemon(tmp_path, document) as process:
+            deadline = time.monotonic() + 30
+            while "refused" not in (log := (tmp_path / "log").read_text()) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert process.poll() is None
+            assert stop(process) < 5
+    refusals = [line for line in log.splitlines() if "refused" in line]
+    assert len(refusals) == 1
+    assert "wrong-secret" not in (tmp_path / "log").read_text()
