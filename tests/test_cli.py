@@ -148,7 +148,7 @@ def test_check(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 cameras\n")
     done = ospreyd("check", bad)
     assert done.returncode == 2
-    assert all(line.startswith(f"ospreyd: {bad}:4: cameras.c.") for line in done.stderr.splitlines())
+    assert all(line.startswith(f"{bad}:4: cameras.c.") for line in done.stderr.splitlines())
     done = ospreyd("check", bad, "--json")
     assert (done.returncode, done.stderr) == (2, "")
     document = json.loads(done.stdout)

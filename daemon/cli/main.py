@@ -16,7 +16,7 @@ from daemon.cli.demo import demo
 from daemon.cli.detect import detect
 from daemon.cli.run import run
 from daemon.cli.schema import schema
-from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, DaemonError
+from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
 from engines.errors import BackendError, EngineError, ModelError
 
 app = typer.Typer(
@@ -50,9 +50,11 @@ def run_cli(arguments: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     try:
         app(args=list(arguments), prog_name="ospreyd")
+    except ConfigError as error:  # its lines begin with the file, as editors and people expect
+        print(error, file=sys.stderr)  # noqa: T201  the error is the command's output
+        return error.exit_code
     except (DaemonError, EngineError) as error:
-        for line in str(error).splitlines():
-            print(f"ospreyd: {line}", file=sys.stderr)  # noqa: T201  the error is the command's output
+        print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is the command's output
         return _exit_code(error)
     except SystemExit as stop:  # typer's way to end, with 2 for a wrong option
         return stop.code if isinstance(stop.code, int) else EXIT_FAILURE

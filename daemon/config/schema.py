@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from daemon.config.sources import SourceKind, source_kind
 
 BUILTIN_MODEL = "street"
+BUILTIN_LABELS = "coco"
 DEFAULT_MODEL = "default"
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+MISTAKE = "mistake"
+"""Type of the errors raised here whose message says all."""
+MISTAKEN_VALUE = "mistaken_value"
+"""Type of the errors raised here whose message should be followed by the value."""
+
+_DEVICE_TOPICS = frozenset({"status", "info", "stats", "command"})
+
+
+def _is_no_device_topic(name: str) -> str:
+    if name in _DEVICE_TOPICS:
+        raise PydanticCustomError(MISTAKE, "is the name of a topic of the device itself; choose another name")
+    return name
+
+
+NAME_RULE = "must be letters, digits, - and _, up to 64"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]
 """One level of an MQTT topic: no separators, wildcards or spaces."""
+CameraName = Annotated[Name, AfterValidator(_is_no_device_topic)]
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     """What every part of the configuration shares."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class Pace(str, Enum):
@@ -33,30 +65,41 @@ class Pace(str, Enum):
 class Tls(Section):
     """TLS to the broker; `tls: {}` uses the system's certificate authorities."""
 
-    ca: Path | None = Field(None, description="CA certificates (PEM) that the broker's certificate is checked against")
+    ca: Path | None = Field(
+        None,
+        description="PEM file with the CA certificates that the broker's certificate is checked against, relative to "
+        "this configuration; default: the system's",
+    )
 
 
 class Mqtt(Section):
-    """The broker."""
+    """The broker that everything is published to."""
 
     host: str = Field(min_length=1, description="host name or address of the broker")
-    port: int | None = Field(None, ge=1, le=65535, description="default 1883, with TLS 8883")
-    username: str | None = None
-    password: SecretStr | None = Field(None, description="better given as ${NAME} than written here")
-    tls: Tls | None = None
+    port: int | None = Field(None, ge=1, le=65535, description="TCP port of the broker; default: 1883, with TLS 8883")
+    username: str | None = Field(None, description="user that the broker knows; default: log in without one")
+    password: SecretStr | None = Field(
+        None,
+        description="password of that user, best given as !secret NAME or ${NAME} and not written here; default: none",
+    )
+    tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
     prefix: str = Field(
-        "ospreyd", pattern=r"^[^+#\s/]+(/[^+#\s/]+)*$", description="topics begin with <prefix>/<device>"
+        "ospreyd",
+        pattern=r"^[^+#\s/]+(/[^+#\s/]+)*$",
+        description="every topic begins with `<prefix>/<device>`",
+        json_schema_extra={"patternErrorMessage": "must be topic levels with / between them, without spaces, + and #"},
     )
     keepalive: int = Field(
-        30, ge=5, le=3600, description="seconds; the broker announces a dead device after 1.5 times this"
+        30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
     )
-    stats_every: float = Field(10.0, gt=0, description="seconds between two messages on …/stats")
+    stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
 
-    @model_validator(mode="after")
-    def _password_needs_username(self) -> Mqtt:
-        if self.password is not None and self.username is None:
-            raise ValueError("a password without a username; add mqtt.username")
-        return self
+    @field_validator("password")
+    @classmethod
+    def _has_a_user(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and info.data.get("username", "") is None:
+            raise PydanticCustomError(MISTAKE, "is a password without a user; add mqtt.username")
+        return password
 
     @property
     def address(self) -> tuple[str, int]:
@@ -72,13 +115,16 @@ class Model(Section):
         description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
         "ships with ospreyd and knows drawn streets only",
     )
-    family: str = Field("auto", description="how the outputs are laid out: auto, yolox, yolov8")
+    family: Literal["auto", "yolox", "yolov8"] = Field(
+        "auto", description="how the model lays out its outputs; auto finds out; yolov8 includes YOLO11"
+    )
     labels: str | None = Field(
         None,
-        description="'coco' or a text file with one class name a line; default: what the model's metadata says",
+        description="'coco', or path of a text file with one class name a line, relative to this configuration; "
+        "default: what the model's metadata says",
     )
-    confidence: Score = Field(0.4, description="detections below this score are not published")
-    iou: Score = Field(0.45, description="boxes of one class that overlap more than this are one object (NMS)")
+    confidence: Score = Field(0.4, description="detections of a lower score are not published")
+    iou: Score = Field(0.45, description="boxes of one class that overlap by more than this are one object (NMS)")
 
 
 class Inference(Section):
@@ -87,8 +133,12 @@ class Inference(Section):
     backend: Literal["auto", "onnxruntime"] = Field("auto", description="auto takes the fastest that works here")
     threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one a core")
     max_batch: int = Field(8, ge=1, le=64, description="most frames that go through a model together")
-    max_delay_ms: float = Field(10.0, ge=0, description="longest that a frame waits for others to fill a batch")
-    max_age_ms: float = Field(1000.0, gt=0, description="a live frame older than this when its turn comes is dropped")
+    max_delay_ms: float = Field(
+        10.0, ge=0, description="milliseconds that a frame waits at most for others to fill a batch"
+    )
+    max_age_ms: float = Field(
+        1000.0, gt=0, description="milliseconds; a live frame older than this when its turn comes is dropped"
+    )
 
 
 class Camera(Section):
@@ -96,57 +146,108 @@ class Camera(Section):
 
     source: str = Field(
         min_length=1,
-        description="rtsp://… | http(s)://… (MJPEG) | /dev/video0 or 0 (V4L2) | a video file | a folder of pictures | "
-        "a GStreamer pipeline ('… ! appsink')",
+        description="rtsp://… | http(s)://… (MJPEG) | /dev/video0 or 0 (V4L2) | a video file or a folder of pictures, "
+        "relative to this configuration | a GStreamer pipeline (… ! appsink)",
+        json_schema_extra={"type": ["string", "integer"]},
     )
-    enabled: bool = True
+    enabled: bool = Field(True, description="false: the camera is not opened and its status says `disabled`")
     model: str = Field(DEFAULT_MODEL, description="which of `models` looks at this camera")
-    confidence: Score | None = Field(None, description="overrides the model's")
-    labels: tuple[str, ...] | None = Field(None, description="publish only these classes; default: all of the model's")
-    pace: Pace = Field(
-        Pace.REALTIME, description="files only: as filmed, or as fast as the models go, dropping nothing"
+    confidence: Score | None = Field(
+        None, description="detections of a lower score are not published; default: the model's confidence"
     )
-    loop: bool = Field(False, description="files only: begin again at the end")
+    labels: tuple[str, ...] | None = Field(
+        None, description="publish only these classes; default: all classes of the model"
+    )
+    pace: Pace = Field(
+        Pace.REALTIME,
+        description="files and folders only: realtime as filmed; as-fast-as-possible as fast as the model goes, "
+        "dropping nothing",
+    )
+    loop: bool = Field(False, description="files and folders only: begin again at the end")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
     stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
 
-    @model_validator(mode="before")
+    @field_validator("source")
     @classmethod
-    def _source_may_be_an_index(cls, data: object) -> object:
-        if isinstance(data, dict) and type(data.get("source")) is int:
-            return {**data, "source": str(data["source"])}
-        return data
+    def _can_be_opened(cls, source: str) -> str:
+        try:
+            source_kind(source)
+        except ValueError as error:
+            raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
+        return source
+
+    @field_validator("pace", "loop")
+    @classmethod
+    def _only_of_files(cls, value: Pace | bool, info: ValidationInfo) -> Pace | bool:
+        live = "source" in info.data and source_kind(info.data["source"]) is not SourceKind.PATH
+        if live and value in (Pace.AS_FAST_AS_POSSIBLE, True):
+            raise PydanticCustomError(MISTAKE, "is for files and folders of pictures; this camera's source is live")
+        return value
 
 
 class Config(Section):
-    """The whole configuration file."""
+    """Configuration of ospreyd."""
 
     device: Name = Field(description="name of this box, part of every topic")
-    mqtt: Mqtt
+    mqtt: Mqtt = Field(description="the broker")
     models: dict[Name, Model] = Field(
         default_factory=lambda: {DEFAULT_MODEL: Model()},
-        description="by name; cameras use 'default' unless they name another",
+        description="detection models by name; cameras use 'default' unless they name another; "
+        "default: the demonstration model as 'default'",
     )
-    inference: Inference = Inference()
-    cameras: dict[Name, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
+    inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
+    cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Config:
-        for name, camera in self.cameras.items():
-            if camera.model not in self.models:
-                raise ValueError(
-                    f"cameras.{name}.model: there is no model {camera.model!r} under models "
-                    f"(there: {', '.join(sorted(self.models))})"
-                )
-            if name in _TAKEN:
-                raise ValueError(f"cameras.{name}: {name!r} is a topic of the device itself; choose another name")
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _models_of_cameras_exist(cls, data: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
+        """Wraps the whole, so that this mistake is told together with all others, not after them."""
+        unknown = list(_unknown_models(data)) if isinstance(data, Mapping) else []
+        try:
+            config = validate(data)
+        except ValidationError as error:
+            raise _validation_error([*map(_again, error.errors(include_url=False)), *unknown]) from error
+        if unknown:
+            raise _validation_error(unknown)
+        return config
 
 
-_TAKEN = frozenset({"status", "info", "stats", "command"})
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+def _unknown_models(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Cameras that name a model that is not there, seen in data that may have any other mistake too."""
+    models, cameras = data.get("models", {DEFAULT_MODEL: {}}), data.get("cameras")
+    if not isinstance(models, Mapping) or not isinstance(cameras, Mapping):
+        return
+    known = ", ".join(sorted(map(str, models))) or "none"
+    for name, camera in cameras.items():
+        if isinstance(camera, Camera):
+            given: object = camera.model
+        elif isinstance(camera, Mapping):
+            given = camera.get("model")
+        else:
+            continue
+        model = DEFAULT_MODEL if given is None else given
+        if isinstance(model, str) and model not in models:
+            kind, rest = (MISTAKEN_VALUE, "") if given else (MISTAKE, f"; it is {DEFAULT_MODEL!r} unless given")
+            error = PydanticCustomError(kind, "must be one of `models` ({known}){rest}", {"known": known, "rest": rest})
+            yield InitErrorDetails(type=error, loc=("cameras", str(name), "model"), input=model)
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    """An error that pydantic reported, fit to be raised once more."""
+    kind: str | PydanticCustomError = error["type"]
+    if error["type"] in (MISTAKE, MISTAKEN_VALUE):
+        kind = PydanticCustomError(error["type"], "{message}", {"message": error["msg"]})
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
+
+
+def _validation_error(details: list[InitErrorDetails]) -> ValidationError:
+    return ValidationError.from_exception_data(Config.__name__, details, hide_input=True)
+
+
+_URL_CREDENTIALS = re.compile(r"(?<=://)(?:[^/@\s]*@)+|(?<=://)[^/:@\s]*:(?!\d+(?:/|\s|$))[^\s@]*@")
+_NAMED_CREDENTIALS = re.compile(r"(?i)\b([\w-]*(?:pass|password|passwd|pwd|pw|token|secret)=)(?:\"[^\"]*\"|[^&\s\"']+)")
 
 
 def without_credentials(source: str) -> str:
-    """The source with the user and password of any URL in it taken out, fit for logs and messages."""
-    return _URL_CREDENTIALS.sub("", source)
+    """The source without the user and password of any URL or pipeline in it, fit for logs and messages."""
+    return _NAMED_CREDENTIALS.sub(r"\1***", _URL_CREDENTIALS.sub("", source))

@@ -1,0 +1,286 @@
+"""Mistakes in a configuration: the exact lines that a user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from daemon.config.load import load
+from daemon.config.schema import Camera, Config, Mqtt, Pace
+from daemon.errors import EXIT_USAGE, ConfigError
+
+ABOVE = "device: gate-01\nmqtt: {host: localhost}\n"
+CAMERA = "cameras:\n  front: {source: '0'}\n"
+CAMERA_KEYS = "source, enabled, model, confidence, labels, pace, loop, open_timeout, stall_after"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def mistakes(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
+    """The lines told about a file x.yaml, without its name."""
+    Path("x.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("x.yaml"), environ or {})
+    assert caught.value.exit_code == EXIT_USAGE
+    assert not isinstance(caught.value.__context__, ValidationError), "a traceback would show values"
+    assert all(line.startswith("x.yaml:") for line in caught.value.problems)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return [line.removeprefix("x.yaml:") for line in caught.value.problems]
+
+
+def loaded(text: str, environ: Mapping[str, str] | None = None) -> Config:
+    Path("x.yaml").write_text(text, encoding="utf-8")
+    return load(Path("x.yaml"), environ or {})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda _: None, "conf/x.yaml: no such file"),
+        (lambda path: path.mkdir(), "conf/x.yaml: is a folder; name the configuration file in it"),
+        (lambda path: path.symlink_to(path.name), "conf/x.yaml: cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_a_file_that_cannot_be_read(make, message: str) -> None:  # type: ignore[no-untyped-def] # three one-liners
+    path = Path("conf/x.yaml")
+    path.parent.mkdir()
+    make(path)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert caught.value.problems == (message,)
+
+
+EMPTY = " is empty; the smallest useful file gives device, mqtt and cameras"
+NO_MAPPING = "must be a mapping that gives device, mqtt and cameras, got"
+MISPLACED = "does not belong here; check the indentation and the quotes"
+COLON = "a ':' where none can be; check the indentation, or put the text in quotes"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", EMPTY),
+        ("# nothing\n", EMPTY),
+        ("\n- a\n", f"2: {NO_MAPPING} a list"),
+        ("gate-01", f"1: {NO_MAPPING} text"),
+        (b"device: a\nmqtt: \xff\n", "2: is not UTF-8 text; save the file as UTF-8"),
+        ("device: a\nmqtt: \x00", "2: is not YAML: a control character (U+0000)"),
+        ("device: a: b", f"1: is not YAML at column 10: {COLON}"),
+        ("mqtt:\n\t- b", "2: is not YAML at column 1: a tab; indent with spaces"),
+        ("device: @x", "1: is not YAML at column 9: text that begins with @ needs quotes"),
+        ("mqtt:\n  b: 1\n c: 2", f"3: is not YAML at column 2: {MISPLACED}"),
+        ("device: 'x' y", f"1: is not YAML at column 13: {MISPLACED}"),
+        ("device: 'x\nmqtt: y\n", "1: is not YAML at column 9: a quote that is never closed"),
+        ("a: 1\nhalf\nb: 2", "2: is not YAML at column 1: a key without ':'"),
+        ("a: [1\nb: 2", "2: is not YAML at column 2: a ',' or ']' is missing"),
+        ("a: {b: c", "1: is not YAML at column 9: a ',' or '}' is missing"),
+        ("a: {b: ${C}}", "1: is not YAML at column 9: ${…} needs quotes inside { } and [ ]"),
+        ("a: }", "1: is not YAML at column 4: a value is missing"),
+        ('a: "\\q"', "1: is not YAML at column 6: found unknown escape character 'q'"),
+        ("a: |9x", "1: is not YAML at column 6: expected chomping or indentation indicators"),
+        ("a: 1\n---\nb: 2", "2: is not YAML at column 1: a second document ('---'); a configuration is one document"),
+        ("[" * 2000, " is nested too deeply for a configuration"),
+    ],
+)
+def test_what_is_no_yaml_mapping(text: str | bytes, message: str) -> None:
+    assert mistakes(text) == [message]
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    assert loaded("\ufeff" + ABOVE + CAMERA).device == "gate-01"
+
+
+def mqtt(keys: str) -> str:
+    return f"device: gate-01\nmqtt: {{host: localhost, {keys}}}\n{CAMERA}"
+
+
+def model(keys: str) -> str:
+    return f"{ABOVE}models: {{default: {{{keys}}}}}\n{CAMERA}"
+
+
+def inference(keys: str) -> str:
+    return f"{ABOVE}inference: {{{keys}}}\n{CAMERA}"
+
+
+def camera(keys: str, source: str = "a.mp4") -> str:
+    """Its keys are on line 6."""
+    return f"{ABOVE}cameras:\n  front:\n    source: {source}\n    {keys}\n"
+
+
+NO_VALUE = "has no value; give it one, or take the key out"
+NAME = "must be letters, digits, - and _, up to 64"
+LEVELS = "must be topic levels with / between them, without spaces, + and #"
+PASSWORD = "is a password without a user; add mqtt.username"
+FAMILY = "must be one of auto, yolox, yolov8"
+LIVE = "is for files and folders of pictures; this camera's source is live"
+TAKEN = "is the name of a topic of the device itself; choose another name"
+MERGE = "must be an alias of a mapping (*name), or a list of them"
+A_NAME = "must be a mapping with at least one name in it"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device: gate-01\n" + CAMERA, "1: mqtt: is required"),
+        (ABOVE, "1: cameras: is required"),
+        (ABOVE + "cameras:\n  front: {}\n", "4: cameras.front.source: is required"),
+        (ABOVE + CAMERA + "mqqt: {}\n", "5: mqqt: is not a known key; did you mean 'mqtt'?"),
+        (camera("stall-after: 3"), "6: cameras.front.stall-after: is not a known key; did you mean 'stall_after'?"),
+        (camera("PACE: realtime"), "6: cameras.front.PACE: is not a known key; did you mean 'pace'?"),
+        (camera("fps: 3"), f"6: cameras.front.fps: is not a known key; known here are {CAMERA_KEYS}"),
+        (ABOVE + "cameras: {}\n", f"3: cameras: {A_NAME}, got a mapping"),
+        (ABOVE + "cameras:\n  - source: 0\n", f"3: cameras: {A_NAME}, got a list"),
+        (ABOVE + "cameras:\n  front: cam/1\n", f"4: cameras.front: must be a mapping (of {CAMERA_KEYS}), got 'cam/1'"),
+        (ABOVE + CAMERA + "  side: {source: 0}\n  front: {}\n", "6: cameras.front: is given twice, first on line 4"),
+        (ABOVE + CAMERA + "device: b\n", "5: device: is given twice, first on line 1"),
+        (ABOVE + CAMERA + "inference:\n", f"5: inference: {NO_VALUE}"),
+        (mqtt("tls: "), f"2: mqtt.tls: {NO_VALUE}"),
+        ("device:\n  null\nmqtt: {host: h}\n" + CAMERA, f"2: device: {NAME}, got nothing"),
+        ("device: a\nmqtt: {host: ''}\n" + CAMERA, "2: mqtt.host: must be text that is not empty, got ''"),
+        ("device: a\nmqtt: {host: [h]}\n" + CAMERA, "2: mqtt.host: must be text that is not empty, got a list"),
+        (mqtt("port: 70000"), "2: mqtt.port: must be a whole number from 1 to 65535, got 70000"),
+        (mqtt("port: on"), "2: mqtt.port: must be a whole number from 1 to 65535, got 'on'"),
+        (mqtt("keepalive: 1:00"), "2: mqtt.keepalive: must be a whole number from 5 to 3600, got '1:00'"),
+        (mqtt("prefix: a/+"), f"2: mqtt.prefix: {LEVELS}, got 'a/+'"),
+        (mqtt("password: hunter2"), f"2: mqtt.password: {PASSWORD}"),
+        (mqtt('username: a, password: "\\ud83d"'), "2: mqtt.password: has characters that are not Unicode text"),
+        (model("family: yolo"), f"3: models.default.family: {FAMILY}, got 'yolo'"),
+        (model("confidence: 1.5"), "3: models.default.confidence: must be a number from 0 to 1, got 1.5"),
+        (model("iou: .nan"), "3: models.default.iou: must be a number from 0 to 1, got '.nan'"),
+        (inference("max_age_ms: inf"), "3: inference.max_age_ms: must be a positive number, got 'inf'"),
+        (inference("max_delay_ms: -1"), "3: inference.max_delay_ms: must be a number of 0 or more, got -1"),
+        (inference("threads: 0"), "3: inference.threads: must be a whole number of 1 or more, got 0"),
+        (ABOVE + "models: []\n" + CAMERA, "3: models: must be a mapping, got a list"),
+        (camera("model: stret"), "6: cameras.front.model: must be one of `models` (default), got 'stret'"),
+        (
+            ABOVE + "models: {street: {}, b: {}}\n" + CAMERA,
+            "5: cameras.front.model: must be one of `models` (b, street); it is 'default' unless given",
+        ),
+        (camera("open_timeout: ten"), "6: cameras.front.open_timeout: must be a positive number, got 'ten'"),
+        (camera("labels: person"), "6: cameras.front.labels: must be a list, got 'person'"),
+        (camera("labels:\n    - car\n    - [bus]"), "8: cameras.front.labels[1]: must be text, got a list"),
+        (camera("enabled: ja"), "6: cameras.front.enabled: must be true or false, got 'ja'"),
+        (camera("pace: fast"), "6: cameras.front.pace: must be one of realtime, as-fast-as-possible, got 'fast'"),
+        (
+            camera("enabled: no", "rtps://u:hunter2@cam/1"),
+            "5: cameras.front.source: a URL must begin with rtsp://, rtsps://, http:// or https://, got 'rtps://cam/1'",
+        ),
+        *(
+            (camera(key, source), f"6: cameras.front.{key.split(':')[0]}: {LIVE}")
+            for source in ("0", "/dev/video0", "rtsp://h/1", "http://h/1.mjpg", "videotestsrc ! appsink")
+            for key in ("loop: true", "pace: as-fast-as-possible")
+        ),
+        *(
+            (f"{ABOVE}cameras:\n  {name}: {{source: 0}}\n", f"4: cameras.{name}: {TAKEN}")
+            for name in ("status", "info", "stats", "command")
+        ),
+        (ABOVE + CAMERA + "? [a]\n: b\n", "5: a key must be text, not a list or a mapping"),
+        (ABOVE + CAMERA + "  back: {<<: front, source: 0}\n", f"5: cameras.back.<<: {MERGE}"),
+        (ABOVE + CAMERA + "  back: &a {source: 0, <<: *a}\n", "5: cameras.back: contains itself through an alias"),
+        (camera("labels: &a [*a]"), "6: cameras.front.labels[0]: contains itself through an alias"),
+    ],
+)
+def test_one_mistake(text: str, message: str) -> None:
+    assert mistakes(text) == [message]
+
+
+@pytest.mark.parametrize("name", ["gate 01", "a/b", "a+", "#", "größe", "a" * 65, ""])
+def test_names_that_are_no_topic_level(name: str) -> None:
+    assert mistakes(f"device: '{name}'\nmqtt: {{host: h}}\n{CAMERA}") == [f"1: device: {NAME}, got {name!r}"]
+    written = name if name == "a" * 65 else repr(name)
+    assert mistakes(f"{ABOVE}cameras:\n  '{name}': {{source: a}}\n") == [f"4: cameras.{written}: {NAME}"]
+
+
+@pytest.mark.parametrize("name", ["007", "on", "no", "null-1", "1e3", "2026-11-22", "0x1F", "1_0", "a" * 64])
+def test_names_are_text_whatever_yaml_thinks_of_them(name: str) -> None:
+    assert loaded(f"device: {name}\nmqtt: {{host: h}}\n{CAMERA}").device == name
+    assert list(loaded(f"{ABOVE}cameras:\n  {name}: {{source: a}}\n").cameras) == [name]
+
+
+def test_text_stays_as_written_and_numbers_are_read() -> None:
+    config = loaded(
+        "device: a\nmqtt: {host: 10.0, username: 0123, password: 1e5, port: '1884'}\n"
+        "cameras: {a: {source: 0, labels: [no, 1], enabled: yes, open_timeout: 1e1}}\n"
+    )
+    assert (config.mqtt.host, config.mqtt.username, config.mqtt.port) == ("10.0", "0123", 1884)
+    assert config.mqtt.password is not None
+    assert config.mqtt.password.get_secret_value() == "1e5"
+    assert config.cameras["a"] == Camera(source="0", labels=("no", "1"), open_timeout=10)
+
+
+def test_every_mistake_is_told_at_once_each_at_its_own_line() -> None:
+    text = """\
+device: gate 01
+mqtt:
+  hots: localhost
+  password: hunter2
+models:
+  default:
+    family: yolo
+cameras:
+  front: &front
+    source: rtsp://cam/1
+    open_timeout: ten
+    model: other
+  back:
+    <<: *front
+    stall_after: -1
+  front: {}
+  side: {source: 0, loop: yes, pace: fast}
+"""
+    assert mistakes(text) == [
+        "1: device: must be letters, digits, - and _, up to 64, got 'gate 01'",
+        "2: mqtt.host: is required",
+        "3: mqtt.hots: is not a known key; did you mean 'host'?",
+        "4: mqtt.password: is a password without a user; add mqtt.username",
+        "7: models.default.family: must be one of auto, yolox, yolov8, got 'yolo'",
+        "11: cameras.front.open_timeout: must be a positive number, got 'ten'",
+        "11: cameras.back.open_timeout: must be a positive number, got 'ten'",
+        "12: cameras.front.model: must be one of `models` (default), got 'other'",
+        "12: cameras.back.model: must be one of `models` (default), got 'other'",
+        "15: cameras.back.stall_after: must be a positive number, got -1",
+        "16: cameras.front: is given twice, first on line 9",
+        "17: cameras.side.pace: must be one of realtime, as-fast-as-possible, got 'fast'",
+        "17: cameras.side.loop: is for files and folders of pictures; this camera's source is live",
+    ]
+
+
+def test_the_value_of_an_alias_is_reported_where_it_is_used() -> None:
+    text = "device: &name gate-01\nmqtt:\n  host: h\n  port: *name\n" + CAMERA
+    assert mistakes(text) == ["4: mqtt.port: must be a whole number from 1 to 65535, got 'gate-01'"]
+
+
+def test_merged_keys_give_way_to_own_ones_and_later_ones_to_earlier_ones() -> None:
+    config = loaded(
+        ABOVE + "cameras:\n  a: &a {source: a.mp4, loop: true, confidence: 0.1}\n"
+        "  b: &b {source: b.mp4, confidence: 0.2, stall_after: 5}\n"
+        "  c: {<<: [*a, *b], source: c.mp4}\n  d: {source: 0, <<: {confidence: 0.3}}\n  e: *b\n"
+    )
+    folder = Path.cwd()
+    assert config.cameras["c"] == Camera(source=str(folder / "c.mp4"), loop=True, confidence=0.1, stall_after=5)
+    assert config.cameras["d"] == Camera(source="0", confidence=0.3)
+    assert config.cameras["e"] == config.cameras["b"]
+
+
+def test_a_pyramid_of_aliases_costs_no_more_than_its_text() -> None:
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+    text = ABOVE + "a0: &a0 [x]\n" + levels + "cameras: {front: {source: a, labels: *a39}}\n"
+    told = mistakes(text)
+    assert len(told) == 40 + 9
+    assert "42: cameras.front.labels[8]: must be text, got a list" in told
+
+
+def test_the_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        loaded(ABOVE + CAMERA).mqtt.host = "other"  # type: ignore[misc] # what the test is about
+
+
+def test_made_by_hand_it_is_checked_the_same() -> None:
+    with pytest.raises(ValueError, match="must be one of `models`"):
+        Config(device="a", mqtt=Mqtt(host="h"), cameras={"a": Camera(source="x.mp4", model="b", pace=Pace.REALTIME)})
