@@ -1,0 +1,69 @@
+"""The few pictures that a camera may have in the pipeline at once: bounds memory, and spares allocating each frame."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Buffer:
+    """Room for one picture."""
+
+    __slots__ = ("image", "ticket")
+
+    def __init__(self) -> None:
+        self.image: NDArray[np.uint8] | None = None
+        """[H, W, 3] BGR; None until first used, and while the camera is away"""
+        self.ticket = 0
+        """of whom it was last lent to"""
+
+
+class Buffers:
+    """Lent to a camera's thread, given back from any thread; all calls are short but a waiting `take`."""
+
+    def __init__(self, count: int) -> None:
+        self._free = [Buffer() for _ in range(count)]
+        self._lent: set[int] = set()
+        self._tickets = 0
+        self._away = self._closed = False
+        self._changed = threading.Condition()
+
+    def take(self, wait: bool) -> Buffer | None:
+        """A free buffer; where there is none, waits for one, or returns None: not to wait, or closed."""
+        with self._changed:
+            while not self._free and wait and not self._closed:
+                self._changed.wait()
+            if not self._free:
+                return None
+            self._away = False
+            self._tickets += 1
+            buffer = self._free.pop()
+            buffer.ticket = self._tickets
+            self._lent.add(buffer.ticket)
+            return buffer
+
+    def give(self, buffer: Buffer, ticket: int) -> None:
+        """Takes back what was lent with `ticket`. Raises RuntimeError the second time."""
+        with self._changed:
+            if ticket not in self._lent:
+                raise RuntimeError("a frame was released twice")
+            self._lent.remove(ticket)
+            if self._away:
+                buffer.image = None
+            self._free.append(buffer)
+            self._changed.notify()
+
+    def drop_memory(self) -> None:
+        """Frees the pictures, those that are lent as they come back."""
+        with self._changed:
+            self._away = True
+            for buffer in self._free:
+                buffer.image = None
+
+    def close(self) -> None:
+        """Ends waiting, now and later."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

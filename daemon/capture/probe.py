@@ -1,0 +1,200 @@
+"""Why a camera on the network gave no video: OpenCV says only that, so its server is asked directly."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from daemon.capture.diagnosis import SourceError
+from daemon.records import Reason
+
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_LONGEST_HEAD = 65536  # bytes; what is longer is no answer of a camera
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Where a URL leads, and with what."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    """path and query; they may hold secrets, as the next two do: never in a message"""
+    user: str | None
+    password: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def rtsp(self) -> bool:
+        return self.scheme.startswith("rtsp")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The head of a response."""
+
+    status: int | None
+    """None: not a response of the protocol that was spoken"""
+    challenges: tuple[str, ...]
+    """values of WWW-Authenticate"""
+
+
+def probe(url: str, timeout: float) -> SourceError | None:
+    """What the server of `url` says when asked for the stream; None if it sees nothing wrong.
+
+    Takes no longer than `timeout` seconds, looking up the name excepted.
+    """
+    try:
+        server = _parse(url)
+    except ValueError:
+        detail = "the URL has no valid host and port; write special characters of its user and password as %XX"
+        return SourceError(Reason.UNREACHABLE, detail)
+    try:
+        answer = _ask_for_stream(server, time.monotonic() + timeout)
+    except socket.gaierror:
+        return SourceError(Reason.UNREACHABLE, f"the name {server.host} cannot be resolved; check it and the DNS")
+    except ConnectionRefusedError:
+        return SourceError(Reason.REFUSED, f"{server} refuses connections; check the port and the camera's settings")
+    except TimeoutError:
+        return SourceError(Reason.TIMEOUT, f"{server} does not answer")
+    except OSError as error:
+        return SourceError(Reason.UNREACHABLE, f"{server} cannot be reached: {error.strerror or type(error).__name__}")
+    return _meaning(server, answer)
+
+
+def _parse(url: str) -> _Server:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("no host")
+    return _Server(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=parts.port or _PORTS[parts.scheme],
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        user=None if parts.username is None else unquote(parts.username),
+        password=unquote(parts.password or ""),
+    )
+
+
+def _meaning(server: _Server, answer: _Answer) -> SourceError | None:
+    status = answer.status
+    if status is None:
+        protocol = "RTSP" if server.rtsp else "HTTP"
+        return SourceError(Reason.NO_VIDEO, f"{server} does not speak {protocol}; check the port")
+    if status < 400:
+        return None
+    reason, detail = {
+        401: (Reason.UNAUTHORIZED, "does not accept the user and password of the source"),
+        403: (Reason.UNAUTHORIZED, "forbids this stream; check what the user of the source may see"),
+        404: (Reason.NOT_FOUND, "has no such stream; check the path of the source"),
+    }.get(status, (Reason.NO_VIDEO, f"answers with status {status} and no video"))
+    if status == 401 and server.user is None:
+        detail = f"asks for a user and password; give them as {server.scheme}://user:password@…"
+    return SourceError(reason, f"{server} {detail}")
+
+
+def _ask_for_stream(server: _Server, deadline: float) -> _Answer:
+    """Logs in when that is asked for. Raises OSError."""
+    with _connect(server, deadline) as connection:
+        answer = _exchange(connection, server, None, deadline)
+        if answer.status != 401 or server.user is None:
+            return answer
+        authorization = _authorization(server, answer.challenges)
+        if authorization is None:
+            return answer
+        if server.rtsp:  # where the challenge may hold for this connection only
+            return _exchange(connection, server, authorization, deadline)
+    with _connect(server, deadline) as connection:  # in the first one, HTTP's page may be on its way
+        return _exchange(connection, server, authorization, deadline)
+
+
+def _connect(server: _Server, deadline: float) -> socket.socket:
+    connection = socket.create_connection((server.host, server.port), _left(deadline))
+    if not server.scheme.endswith("s"):
+        return connection
+    context = ssl.create_default_context()
+    context.check_hostname = False  # FFmpeg does not look at certificates either: cameras sign their own
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        return context.wrap_socket(connection, server_hostname=server.host)
+    except OSError:
+        connection.close()
+        raise
+
+
+def _exchange(connection: socket.socket, server: _Server, authorization: str | None, deadline: float) -> _Answer:
+    lines = [f"{_method(server)} {_uri(server)} {'RTSP/1.0' if server.rtsp else 'HTTP/1.1'}"]
+    lines += [f"CSeq: {2 if authorization else 1}", "Accept: application/sdp"] if server.rtsp else [f"Host: {server}"]
+    lines += ["User-Agent: ospreyd"]
+    lines += [f"Authorization: {authorization}"] if authorization else []
+    connection.settimeout(_left(deadline))
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
+        connection.settimeout(_left(deadline))
+        received = connection.recv(4096)
+        if not received:
+            break
+        head += received
+    text = head.split(b"\r\n\r\n")[0].decode("latin-1")
+    status = re.match(rf"{'RTSP' if server.rtsp else 'HTTP'}/\d\.\d (\d{{3}})", text)
+    return _Answer(
+        int(status[1]) if status else None, tuple(re.findall(r"(?im)^WWW-Authenticate:[ \t]*(.+?)\r?$", text))
+    )
+
+
+def _method(server: _Server) -> str:
+    return "DESCRIBE" if server.rtsp else "GET"
+
+
+def _uri(server: _Server) -> str:
+    return f"{server.scheme}://{server}{server.target}" if server.rtsp else server.target
+
+
+def _authorization(server: _Server, challenges: tuple[str, ...]) -> str | None:
+    """The answer to the strongest challenge that cameras are known to send; None if there is none of these."""
+    for challenge in challenges:
+        found = re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]*))', challenge)
+        parameters = {name: quoted or plain for name, quoted, plain in found}
+        if challenge.lower().startswith("digest") and parameters.get("algorithm", "MD5").upper() == "MD5":
+            return _digest(server, parameters)
+    if any(challenge.lower().startswith("basic") for challenge in challenges):
+        return "Basic " + base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
+    return None
+
+
+def _digest(server: _Server, challenge: Mapping[str, str]) -> str:
+    realm, nonce, uri = challenge.get("realm", ""), challenge.get("nonce", ""), _uri(server)
+    who, what = _md5(f"{server.user}:{realm}:{server.password}"), _md5(f"{_method(server)}:{uri}")
+    fields = f'username="{server.user}", realm="{realm}", nonce="{nonce}", uri="{uri}"'
+    if opaque := challenge.get("opaque"):
+        fields += f', opaque="{opaque}"'
+    if "qop" not in challenge:
+        return f'Digest {fields}, response="{_md5(f"{who}:{nonce}:{what}")}"'
+    own = secrets.token_hex(8)
+    response = _md5(f"{who}:{nonce}:00000001:{own}:auth:{what}")
+    return f'Digest {fields}, qop=auth, nc=00000001, cnonce="{own}", response="{response}"'
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _left(deadline: float) -> float:
+    """Seconds until `deadline`. Raises TimeoutError when it is over."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,254 @@
+"""Opens what a camera's `source` names and reads its frames: the only user of cv2.VideoCapture."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from pathlib import Path
+from typing import Protocol, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.capture.diagnosis import SourceError, device_path, is_folder, pictures_in, problem
+from daemon.capture.probe import probe
+from daemon.config.schema import Camera
+from daemon.config.sources import SourceKind, source_kind
+from daemon.records import Reason
+
+# OpenCV reads these once, at its first use of FFmpeg, so they are set before anyone can open anything. Both libraries
+# write to standard error past Python's logging, URLs with passwords included. RTSP goes over TCP, without falling back
+# to UDP, and leaves sound alone; who knows better sets OPENCV_FFMPEG_CAPTURE_OPTIONS.
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|allowed_media_types;video")
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5
+_set_log_level(0)  # LOG_LEVEL_SILENT
+
+Image = NDArray[np.uint8]
+
+_log = logging.getLogger("ospreyd.capture")
+_PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
+_PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
+_FALLBACK_FPS = 25.0
+_CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
+
+
+class Source(Protocol):
+    """An open source, for one thread."""
+
+    stream_time: float | None
+    """of the grabbed frame by the stream's own clock, seconds; None where it has none"""
+    due: float | None
+    """seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live"""
+
+    def grab(self) -> None:
+        """Waits for the next frame. Raises SourceError where there is none: ended, lost or overdue."""
+
+    def retrieve(self, into: Image | None) -> Image:
+        """The grabbed frame, uint8 [H, W, 3] BGR: in `into` if that has its shape, else newly allocated.
+
+        Raises SourceError for a frame that is not of that kind.
+        """
+
+    def close(self) -> None:
+        """Gives everything back; the source is not to be used afterwards."""
+
+
+def open_source(camera: Camera) -> Source:
+    """Opens the camera's source and waits for its first frame. Raises SourceError."""
+    if error := problem(camera.source):
+        raise error
+    if source_kind(camera.source) is SourceKind.PATH and is_folder(camera.source):
+        return _Pictures(Path(camera.source), camera.loop)
+    return _Video(camera)
+
+
+class _Video:
+    """Anything that cv2.VideoCapture reads."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self._kind = source_kind(camera.source)
+        self._capture = cv2.VideoCapture()
+        self._began = 0.0
+        """of this pass through a recording, on the clock of `due`"""
+        self.stream_time: float | None = None
+        self.due: float | None = None
+        try:
+            self._open()
+        except BaseException:
+            self._capture.release()
+            raise
+        self._grabbed = True
+        """the first frame came with opening"""
+
+    def grab(self) -> None:
+        if self._grabbed:
+            self._grabbed = False
+        elif self._next():
+            self._note_time()
+        elif self._camera.loop:
+            self._began = (self.due or 0.0) + self._period()
+            self._open()
+        else:
+            self._check_complete()
+            raise SourceError(Reason.ENDED, "the end of the file is reached")
+
+    def retrieve(self, into: Image | None) -> Image:
+        try:
+            ok, image = self._capture.retrieve(into)
+        except cv2.error as error:
+            raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot convert a frame: {error.err}") from error
+        if not ok:
+            raise SourceError(Reason.DECODE_ERROR, "OpenCV cannot decode a frame")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            detail = "the frames are not BGR; end the pipeline with videoconvert ! video/x-raw,format=BGR ! appsink"
+            raise SourceError(Reason.UNSUPPORTED, detail)
+        return cast(Image, image)
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _open(self) -> None:
+        """Ends with a frame grabbed."""
+        began = time.monotonic()
+        if not (self._open_capture() and self._grab_frame()):
+            raise self._why_not_opened(time.monotonic() - began)
+        self._first_position = self._position()
+        if self._kind in (SourceKind.RTSP, SourceKind.HTTP):
+            self._skip_buffered(time.monotonic() - began)
+        self._note_time()
+
+    def _open_capture(self) -> bool:
+        camera, capture = self._camera, self._capture
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, math.ceil(camera.open_timeout * 1000)]
+        timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, math.ceil(camera.stall_after * 1000)]
+        if self._kind is SourceKind.GSTREAMER:
+            return capture.open(camera.source, cv2.CAP_GSTREAMER, timeouts)
+        if self._kind is SourceKind.V4L2:
+            return capture.open(str(device_path(camera.source)), cv2.CAP_V4L2)
+        # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
+        name = str(Path(camera.source).absolute()) if self._kind is SourceKind.PATH else camera.source
+        # One decoding thread: more would cost memory for each camera and delay each frame by their number.
+        return capture.open(name, cv2.CAP_FFMPEG, [*timeouts, cv2.CAP_PROP_N_THREADS, 1])
+
+    def _why_not_opened(self, waited: float) -> SourceError:
+        camera = self._camera
+        if self._kind is SourceKind.PATH:
+            return SourceError(Reason.DECODE_ERROR, f"{camera.source} is not a video that OpenCV can read")
+        if self._kind is SourceKind.V4L2:
+            device = device_path(camera.source)
+            return SourceError(Reason.NO_VIDEO, f"{device} gives no video; is another program using it?")
+        if self._kind is SourceKind.GSTREAMER:
+            return SourceError(Reason.NO_VIDEO, "the pipeline gives no video; try it with gst-launch-1.0")
+        if error := probe(camera.source, min(_PROBE_TIMEOUT, camera.open_timeout)):
+            return error
+        if waited >= camera.open_timeout:
+            return SourceError(Reason.TIMEOUT, f"the server answers but gave no frame within {camera.open_timeout:g} s")
+        return SourceError(Reason.NO_VIDEO, "the server answers but gives no video that OpenCV can decode")
+
+    def _skip_buffered(self, opening: float) -> None:
+        """Drops the frames that came in while FFmpeg analysed the stream: they are up to `opening` seconds old.
+
+        They are told by the stream's clock, which runs faster than ours until grabbing has to wait for the camera.
+        """
+        until = time.monotonic() + opening
+        position = self._position()
+        while (began := time.monotonic()) < until and position - self._first_position < opening:
+            self._next()
+            took, last, position = time.monotonic() - began, position, self._position()
+            if last < position <= last + 2 * took:
+                return
+
+    def _next(self) -> bool:
+        """Grabs a frame; False at the end of a recording. Raises SourceError where a live source is lost."""
+        began = time.monotonic()
+        if self._grab_frame():
+            return True
+        if self._kind is SourceKind.PATH:
+            return False
+        if time.monotonic() - began >= self._camera.stall_after:
+            raise SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
+        raise SourceError(Reason.ENDED, "the stream was closed by the other side")
+
+    def _grab_frame(self) -> bool:
+        try:
+            return self._capture.grab()
+        except cv2.error as error:
+            raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot read on: {error.err}") from error
+
+    def _note_time(self) -> None:
+        if self._kind is not SourceKind.HTTP:  # MJPEG has no clock: FFmpeg makes one up
+            self.stream_time = self._position()
+        if self._kind is SourceKind.PATH:
+            due = self._began + self._position() - self._first_position
+            # Streams without a container have no positions that grow.
+            self.due = due if self.due is None or due > self.due else self.due + self._period()
+
+    def _position(self) -> float:
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+    def _period(self) -> float:
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        return 1 / (fps if 0 < fps < 1000 else _FALLBACK_FPS)
+
+    def _check_complete(self) -> None:
+        """Raises SourceError if a recording ended long before it said that it would."""
+        announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period()
+        read = (self.due or 0.0) + self._period()
+        if 0 < read < announced * _CUT_SHORT - 1:
+            detail = f"{self._camera.source} breaks off after {read:.1f} s of {announced:.1f} s; it is damaged"
+            raise SourceError(Reason.DECODE_ERROR, detail)
+
+
+class _Pictures:
+    """The pictures of a folder, by name; each may have a size of its own."""
+
+    def __init__(self, folder: Path, loop: bool) -> None:
+        self._folder = folder
+        self._loop = loop
+        self._left: list[Path] = pictures_in(folder)[::-1]
+        self._image: Image | None = None
+        self._broken: set[Path] = set()
+        self.stream_time: float | None = None
+        self.due: float | None = None
+
+    def grab(self) -> None:
+        if not self._read_next() and self._loop:
+            self._left = pictures_in(self._folder)[::-1]
+            self._read_next()
+        if self._image is None:
+            reason, detail = Reason.ENDED, "the last picture of the folder is read"
+            if self._loop or self.due is None:
+                reason, detail = Reason.DECODE_ERROR, f"the folder {self._folder} holds no picture that OpenCV can read"
+            raise SourceError(reason, detail)
+        self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
+
+    def retrieve(self, into: Image | None) -> Image:  # noqa: ARG002  (a picture is decoded by reading it)
+        if self._image is None:
+            raise RuntimeError("retrieve() comes after grab()")
+        return self._image
+
+    def close(self) -> None:
+        self._image = None
+
+    def _read_next(self) -> bool:
+        """Reads the next picture that can be read into `_image`; None and False at the end."""
+        self._image = None
+        while self._left and self._image is None:
+            file = self._left.pop()
+            self._image = _read_picture(file)
+            if self._image is None and file not in self._broken:
+                self._broken.add(file)
+                _log.warning("%s is not a picture that OpenCV can read; it is skipped", file)
+        return self._image is not None
+
+
+def _read_picture(file: Path) -> Image | None:
+    try:
+        return cast("Image | None", cv2.imread(str(file), cv2.IMREAD_COLOR))
+    except cv2.error:  # larger than OpenCV allows
+        return None

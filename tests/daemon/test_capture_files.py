@@ -1,0 +1,294 @@
+"""Capture from files and folders: every frame, its pace and its end."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.capture.buffers import Buffers
+from daemon.capture.camera import CameraThread
+from daemon.capture.diagnosis import problem
+from daemon.config.schema import Camera
+from daemon.records import CameraState, Drop, Frame, Reason
+from daemon.stats import Stats
+from tests.conftest import wait_for
+from tests.daemon.capturing import Image, capture_threads, capturing, pictures, read_video, write_video
+
+FAST: dict[str, Any] = {"pace": "as-fast-as-possible"}
+ENDED = [(CameraState.CONNECTING, None), (CameraState.STREAMING, None), (CameraState.OFFLINE, Reason.ENDED)]
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (322, 182), (1280, 720)])
+def test_a_file_gives_the_frames_that_opencv_decodes(tmp_path: Path, width: int, height: int) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(12, width, height))
+    with capturing(video, keep_images=True, **FAST) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    expected = read_video(video)
+    assert len(captured.images) == len(expected) == 12
+    assert all(np.array_equal(got, want) for got, want in zip(captured.images, expected, strict=True))
+    assert all(frame.image.shape == (height, width, 3) and frame.image.flags.c_contiguous for frame in captured.frames)
+    assert [frame.sequence for frame in captured.frames] == list(range(1, 13))
+    assert [frame.stream_time for frame in captured.frames] == pytest.approx([n / 25 for n in range(12)])
+    assert captured.states() == ENDED
+    assert captured.statuses[-1].detail == "the end of the file is reached"
+
+
+@pytest.mark.parametrize("name", ["intel_person-bicycle-car-detection_gifpreview_hevc.mp4", "car_traffic_small.mp4"])
+def test_a_real_file_gives_the_frames_that_opencv_decodes(material: Path, name: str) -> None:
+    video = material / "videos" / name
+    sums: list[int] = []
+
+    def add(frame: Frame) -> None:
+        sums.append(int(frame.image[::8, ::8].sum()))
+        frame.release()
+
+    with capturing(video, consume=add, **FAST) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    assert sums == [int(image[::8, ::8].sum()) for image in read_video(video)]
+
+
+def test_as_fast_as_possible_waits_for_a_slow_consumer(tmp_path: Path) -> None:
+    """Frames are held until three more have come, as batches do; none is lost, repeated or overwritten meanwhile."""
+    video = write_video(tmp_path / "video.avi", pictures(60))
+    waiting: queue.Queue[Frame | None] = queue.Queue()
+    seen: list[Image] = []
+
+    def work() -> None:
+        while (frame := waiting.get()) is not None:
+            threading.Event().wait(0.002)
+            seen.append(frame.image.copy())
+            frame.release()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with capturing(video, consume=waiting.put, **FAST) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    waiting.put(None)
+    worker.join()
+    assert all(np.array_equal(got, want) for got, want in zip(seen, read_video(video), strict=True))
+    assert not any(frame.live for frame in captured.frames)
+    assert captured.dropped(Drop.NO_BUFFER) == 0
+    assert len({frame.image.ctypes.data for frame in captured.frames}) <= 4
+
+
+def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(26), fps=50.0)
+    with capturing(video) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    frames = captured.frames
+    assert len(frames) == 26
+    assert all(frame.live for frame in frames)
+    assert frames[-1].captured_mono - frames[0].captured_mono == pytest.approx(0.5, abs=0.2)
+    early = [frame.captured_mono - frames[0].captured_mono - (frame.stream_time or 0.0) for frame in frames]
+    assert min(early) > -0.005
+
+
+def test_realtime_counts_what_finds_no_buffer(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(12), fps=100.0)
+    with capturing(video, consume=lambda _: None) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    assert [frame.sequence for frame in captured.frames] == [1, 2, 3, 4]
+    stats = captured.stats.report(("cam",)).cameras["cam"]
+    assert (stats.captured, stats.dropped) == (12, {Drop.NO_BUFFER: 8})
+
+
+@pytest.mark.parametrize("pace", ["realtime", "as-fast-as-possible"])
+def test_a_looped_file_begins_again_without_a_pause(tmp_path: Path, pace: str) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(5), fps=50.0)
+    with capturing(video, pace=pace, loop=True) as captured:
+        captured.wait_for_frames(22)
+    frames = captured.frames[:22]
+    assert [frame.sequence for frame in frames] == list(range(1, 23))
+    assert [frame.stream_time for frame in frames] == pytest.approx([n % 5 / 50 for n in range(22)])
+    assert captured.states() == ENDED[:2]
+    if pace == "realtime":
+        assert frames[-1].captured_mono - frames[0].captured_mono == pytest.approx(21 / 50, abs=0.2)
+
+
+def test_a_file_that_appears_is_captured(tmp_path: Path) -> None:
+    video = tmp_path / "video.avi"
+    with capturing(video, **FAST) as captured:
+        status = captured.wait_for_state(CameraState.OFFLINE, Reason.NOT_FOUND)
+        assert status.detail == f"{video} does not exist"
+        write_video(tmp_path / "new.avi", pictures(3)).rename(video)
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    assert len(captured.frames) == 3
+
+
+def test_a_file_that_is_cut_short_is_damaged_not_ended(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.avi", pictures(100, 320, 240)).read_bytes()
+    video = tmp_path / "video.avi"
+    video.write_bytes(whole[: len(whole) // 2])
+    with capturing(video, **FAST) as captured:
+        status = captured.wait_for_state(CameraState.OFFLINE, Reason.DECODE_ERROR)
+        wait_for(lambda: not capture_threads(), "the thread's end")
+    assert 0 < len(captured.frames) < 60
+    assert status.detail.startswith(f"{video} breaks off after ")
+    assert status.detail.endswith(" s of 4.0 s; it is damaged")
+
+
+def test_a_name_that_looks_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "video.avi", pictures(2)).rename("concat:b.avi")
+    with capturing("concat:b.avi", **FAST) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    assert len(captured.frames) == 2
+
+
+def test_a_folder_gives_its_pictures_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    colour, gray, deep = pictures(1, 64, 48)[0], np.full((20, 30), 77, np.uint8), np.full((8, 9, 4), 30000, np.uint16)
+    cv2.imwrite(str(tmp_path / "c.png"), colour)
+    cv2.imwrite(str(tmp_path / "a.bmp"), gray)
+    cv2.imwrite(str(tmp_path / "d.png"), deep)
+    (tmp_path / "b.jpg").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no picture")
+    with capturing(tmp_path, keep_images=True, **FAST) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    assert [image.shape for image in captured.images] == [(20, 30, 3), (48, 64, 3), (8, 9, 3)]
+    assert np.array_equal(captured.images[1], colour)
+    assert np.all(captured.images[0] == 77)
+    skipped = [message for message in caplog.messages if "skipped" in message]
+    assert skipped == [f"{tmp_path / 'b.jpg'} is not a picture that OpenCV can read; it is skipped"]
+
+
+def test_a_looped_folder_begins_again_and_shows_a_picture_a_second(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), pictures(1)[0])
+    with capturing(tmp_path, loop=True) as captured:
+        captured.wait_for_frames(2)
+    first, second = captured.frames[:2]
+    assert second.captured_mono - first.captured_mono == pytest.approx(1.0, abs=0.2)
+    assert (first.stream_time, first.live) == (None, True)
+
+
+def _text(folder: Path) -> str:
+    (folder / "video.mp4").write_text("This is no video.\n" * 100)
+    return str(folder / "video.mp4")
+
+
+def _broken_pictures(folder: Path) -> str:
+    (folder / "a.png").write_text("no picture")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "detail"),
+    [
+        (lambda folder: str(folder / "no.mp4"), Reason.NOT_FOUND, "{folder}/no.mp4 does not exist"),
+        (lambda _: "x" * 300, Reason.NOT_FOUND, "x" * 300 + " cannot be read: File name too long"),
+        (_text, Reason.DECODE_ERROR, "{folder}/video.mp4 is not a video that OpenCV can read"),
+        (_broken_pictures, Reason.DECODE_ERROR, "the folder {folder} holds no picture that OpenCV can read"),
+        (
+            str,
+            Reason.NO_VIDEO,
+            "the folder {folder} holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)",
+        ),
+        (lambda _: "97", Reason.NOT_FOUND, "/dev/video97 does not exist"),
+        (lambda _: "/dev/null", Reason.NO_VIDEO, "/dev/null gives no video; is another program using it?"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(
+    tmp_path: Path, make: Callable[[Path], str], reason: Reason, detail: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capturing(make(tmp_path)) as captured:
+        status = captured.wait_for_state(CameraState.OFFLINE, reason)
+    assert status.detail == detail.format(folder=tmp_path)
+    assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.OFFLINE, reason)]
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+@pytest.mark.skipif(
+    cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER), reason="this OpenCV has GStreamer, whose absence is tested"
+)
+def test_gstreamer_that_opencv_lacks_is_said() -> None:
+    with capturing("videotestsrc ! videoconvert ! appsink") as captured:
+        status = captured.wait_for_state(CameraState.OFFLINE, Reason.UNSUPPORTED)
+    assert status.detail == (
+        "this OpenCV is built without GStreamer; give the camera as rtsp://, http:// or /dev/video0, "
+        "or run ospreyd with an OpenCV that has it, such as Debian's python3-opencv"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(1))
+    video.chmod(0)
+    error = problem(str(video))
+    assert error
+    assert (error.reason, str(error)) == (Reason.UNAUTHORIZED, f"{video} may not be read by the user of ospreyd")
+
+
+def test_a_disabled_camera_is_not_opened(tmp_path: Path) -> None:
+    with capturing(write_video(tmp_path / "video.avi", pictures(1)), enabled=False) as captured:
+        assert captured.states() == [(CameraState.DISABLED, None)]
+        assert capture_threads() == []
+    assert captured.frames == []
+
+
+def test_stop_ends_waiting_for_a_buffer(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(12))
+    with capturing(video, consume=lambda _: None, **FAST) as captured:
+        captured.wait_for_frames(4)
+    assert len(captured.frames) == 4
+    assert captured.states() == ENDED[:2]
+
+
+def test_an_unexpected_error_is_passed_on(tmp_path: Path) -> None:
+    failures: list[BaseException] = []
+    error = RuntimeError("a mistake in the pipeline")
+
+    def deliver(_: Frame) -> None:
+        raise error
+
+    camera = Camera(source=str(write_video(tmp_path / "video.avi", pictures(1))))
+    thread = CameraThread("cam", camera, deliver, lambda _: None, Stats(), failures.append)
+    thread.start()
+    assert thread.join(5.0)
+    assert failures == [error]
+
+
+def test_memory_goes_when_the_camera_does() -> None:
+    buffers = Buffers(2)
+    lent, kept = buffers.take(wait=False), buffers.take(wait=False)
+    assert lent
+    assert kept
+    assert buffers.take(wait=False) is None
+    lent.image = kept.image = np.zeros((1, 1, 3), np.uint8)
+    buffers.give(kept, kept.ticket)
+    buffers.drop_memory()
+    buffers.give(lent, lent.ticket)
+    assert [buffer.image for buffer in (lent, kept)] == [None, None]
+    with pytest.raises(RuntimeError, match=r"^a frame was released twice$"):
+        buffers.give(lent, lent.ticket)
+
+
+def test_opening_and_closing_leaves_nothing_behind(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(2, 320, 240))
+
+    def cycle() -> None:
+        with capturing(video, loop=True, **FAST) as captured:
+            captured.wait_for_frames(3)
+
+    for _ in range(20):
+        cycle()
+    before, files = _resident_bytes(), _open_files()
+    for _ in range(200):
+        cycle()
+    assert capture_threads() == []
+    assert _open_files() == files
+    assert _resident_bytes() - before < 40e6, "200 cameras of 0.9 MB each came and went"
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
