@@ -1,0 +1,10 @@
+"""The small detector that ships with the project, and the drawn street it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def street_onnx() -> Path:
+    """Path of the shipped ONNX file; street.md beside it is its model card."""
+    return Path(__file__).parent / "street.onnx"

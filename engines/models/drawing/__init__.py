@@ -1,0 +1,1 @@
+"""How the street scene is drawn: camera, canvas, backdrop and actors."""

@@ -1,0 +1,240 @@
+"""A drawn street with people, dogs, bicycles, cars and buses, and the truth about where they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.models.drawing import things
+from engines.models.drawing.backdrop import DUSK, LAMP_GLOW, draw_backdrop, lamp_light
+from engines.models.drawing.canvas import Sprite
+from engines.models.drawing.traffic import Actor, make_traffic
+from engines.models.drawing.view import View
+
+LABELS: tuple[str, ...] = ("person", "bicycle", "car", "bus", "dog")
+COUNTS_FROM = 0.4
+"""an object counts when at least this much of it is visible; below that it is neither missed nor a false alarm"""
+DAY_LENGTH = 120.0
+"""seconds from one noon to the next"""
+
+_NOISE_TILE = 256
+_SOLID = 128  # alpha from which a pixel belongs to what is drawn there
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One object of a rendered picture."""
+
+    label: int
+    """index into LABELS"""
+    box: tuple[float, float, float, float]
+    """xyxy, pixels of the rendered picture, tight around what is visible"""
+    visible: float
+    """part of the object's own pixels that neither others nor the picture's edge hide, over 0 to 1"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cutout:
+    """A sprite as the camera sees it, before it is cut at the picture's edge."""
+
+    pixels: NDArray[np.uint8]
+    """[h, w, 4] premultiplied BGRA"""
+    x: int
+    """picture column of its left edge; may be outside"""
+    y: int
+    """picture row of its upper edge; may be outside"""
+
+
+class StreetScene:
+    """A street that the seed decides; a picture of it at any time, in any order.
+
+    The same seed shows the same scene at any size; a wider picture of the same height shows more of it.
+    """
+
+    def __init__(self, width: int, height: int, seed: int) -> None:
+        """width and height in pixels, at least 32; raises ValueError for smaller ones."""
+        if min(width, height) < 32:
+            raise ValueError(f"a street scene needs at least 32 x 32 pixels, not {width} x {height}")
+        layout, looks, houses, noise = (np.random.default_rng([seed, part]) for part in range(4))
+        self._view = View(
+            width,
+            height,
+            yaw=float(layout.choice([-1, 1]) * layout.uniform(0.08, 0.28)),
+            focal=float(layout.uniform(1.12, 1.28)),
+            horizon=float(layout.uniform(0.33, 0.4)),
+            eye=float(layout.uniform(3.5, 4.1)),
+        )
+        self._dawn = float(layout.uniform(0, 1))
+        self._lamps = [(float(layout.uniform(-3, 0)) + 11.0 * n, 9.7) for n in (-1, 0, 1, 2)]
+        self._backdrop = draw_backdrop(self._view, houses, self._lamps)
+        self._actors = make_traffic(self._view, looks)
+        self._things = [(d, self._stand(sprite, s, d, 1)) for s, d, sprite in self._furniture(layout)]
+        self._textures: dict[tuple[int, int], Sprite] = {}
+        grain = noise.normal(0, 2.2, (2 * _NOISE_TILE, 2 * _NOISE_TILE, 3)).round()
+        self._noise = np.clip(grain, 0, 255).astype(np.uint8), np.clip(-grain, 0, 255).astype(np.uint8)
+        self._seed = seed
+
+    def dusk(self, t: float) -> float:
+        """How far the day has gone at time t in seconds: 0 is noon, 1 is night fall."""
+        wave = 0.5 - 0.5 * math.cos(2 * math.pi * (t / DAY_LENGTH + self._dawn))
+        return wave * wave * (3 - 2 * wave)
+
+    def render(self, t: float) -> tuple[NDArray[np.uint8], list[Truth]]:
+        """The picture at t seconds, uint8 [H, W, 3] BGR, and the objects in it, far ones first."""
+        dusk = self.dusk(t)
+        cloud = 1 - 0.14 * max(0.0, math.sin(0.21 * t + 6.3 * self._dawn)) * (1 - dusk)
+        picture = cv2.addWeighted(self._backdrop.day, (1 - dusk) * cloud, self._backdrop.dusk, dusk, 0)
+        owner = np.zeros(picture.shape[:2], np.uint8)
+        daylight = np.array([(1 - dusk) * cloud + dusk * part for part in DUSK])
+        waiting, sizes = sorted(self._things, key=lambda thing: -thing[0]), []
+        for index, actor in enumerate(self._actors):
+            while waiting and waiting[0][0] > actor.depth:
+                _paste(picture, owner, waiting.pop(0)[1], 255, daylight)
+            s, d = actor.place(t)
+            light = daylight + dusk * lamp_light(s, d, self._lamps) * np.array(LAMP_GLOW)
+            sizes.append(self._draw(picture, owner, index, (s, d, t), light, dusk))
+        for _, cutout in waiting:
+            _paste(picture, owner, cutout, 255, daylight)
+        self._lamp_heads(picture, dusk)
+        return self._grain(picture, t), self._truths(owner, sizes)
+
+    def _draw(
+        self,
+        picture: NDArray[np.uint8],
+        owner: NDArray[np.uint8],
+        index: int,
+        at: tuple[float, float, float],
+        light: NDArray[np.float64],
+        dusk: float,
+    ) -> int:
+        """Draw one actor with its shadow and lamps; how many pixels it would have with nothing in front."""
+        actor, (s, d, t) = self._actors[index], at
+        step = actor.step(t)
+        texture = self._textures.get((index, step))
+        if texture is None:
+            texture = actor.draw(step / actor.steps, self._texture_scale(actor))
+            self._textures[index, step] = texture
+        cutout = self._stand(texture, s, d, actor.facing)
+        height, width = picture.shape[:2]
+        if not (-cutout.pixels.shape[1] < cutout.x < width and -cutout.pixels.shape[0] < cutout.y < height):
+            return 0
+        if actor.shadow:
+            self._shadow(picture, s, d, actor.shadow, 0.5 - 0.2 * dusk)
+        size = _paste(picture, owner, cutout, index + 1, light)
+        for x, u, colour in actor.lamps if dusk > 0.3 else ():
+            self._glow(picture, (s + actor.facing * x, d, u), 0.75, np.array(colour) * (dusk - 0.3))
+        return size
+
+    def _texture_scale(self, actor: Actor) -> float:
+        """Pixels a metre that an actor's texture needs where it comes nearest."""
+        low, high = self._view.reach(actor.depth, 0.0)
+        return max(self._view.scale(low, actor.depth), self._view.scale(high, actor.depth))
+
+    def _stand(self, sprite: Sprite, s: float, d: float, facing: int) -> _Cutout:
+        """Stand a sprite in the street, along it, facing up (1) or down (-1) the street."""
+        left, right = s + facing * sprite.left, s + facing * sprite.right
+        world = [(left, d, sprite.top), (right, d, sprite.top), (right, d, sprite.bottom), (left, d, sprite.bottom)]
+        quad = self._view.project(world)
+        low, high = np.floor(quad.min(axis=0)).astype(int), np.ceil(quad.max(axis=0)).astype(int)
+        h, w = sprite.pixels.shape[:2]
+        texture = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32) - np.float32(0.5)
+        warp = cv2.getPerspectiveTransform(texture, (quad - low - 0.5).astype(np.float32))
+        size = int(high[0] - low[0]), int(high[1] - low[1])
+        return _Cutout(cv2.warpPerspective(sprite.pixels, warp, size).astype(np.uint8, copy=False), int(low[0]), int(low[1]))
+
+    def _furniture(self, rng: np.random.Generator) -> list[tuple[float, float, Sprite]]:
+        """What stands in the street: (s, d, sprite)."""
+        scale = self._view.focal * self._view.height
+        placed = [(s, d, things.draw_lamp(scale / (0.8 * d))) for s, d in self._lamps]
+        low, high = self._view.reach(18.2, 0.0)
+        for s in np.arange(low + rng.uniform(0, 5), high, 7.5):
+            placed.append((float(s), 18.1, things.draw_tree(rng, scale / 16.0)))
+        for d in (8.9, 20.4, 20.4):
+            low, high = self._view.reach(d, -0.5)
+            draw: Callable[[float], Sprite] = things.draw_bench
+            if rng.random() < 0.6:
+                placed.append((float(rng.uniform(low, high)), d, things.draw_bin(rng, scale / (0.8 * d))))
+            else:
+                placed.append((float(rng.uniform(low, high)), d, draw(scale / (0.8 * d))))
+        return placed
+
+    def _shadow(self, picture: NDArray[np.uint8], s: float, d: float, half: tuple[float, float], depth: float) -> None:
+        """Darken the ground under something `half` long and deep, in metres."""
+        ring = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+        for spread in (1.15, 0.95):
+            points = np.stack([s + spread * half[0] * np.cos(ring), d + spread * half[1] * np.sin(ring), 0 * ring], axis=1)
+            outline = self._view.project(points)
+            low = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
+            high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), (picture.shape[1], picture.shape[0]))
+            if (high <= low).any():
+                return
+            patch = picture[low[1] : high[1], low[0] : high[0]]
+            dark = patch.copy()
+            corners = np.rint((outline - low - 0.5) * 16).astype(np.int32)
+            cv2.fillPoly(dark, [corners], (30, 25, 25), cv2.LINE_AA, 4)
+            cv2.addWeighted(dark, depth * 0.6, patch, 1 - depth * 0.6, 0, dst=patch)
+
+    def _glow(self, picture: NDArray[np.uint8], at: tuple[float, float, float], radius: float, colour: NDArray[np.float64]) -> None:
+        """Add light around a lamp; radius in metres, colour in grey levels."""
+        (x, y), reach = self._view.project([at])[0], radius * self._view.scale(at[0], at[1])
+        left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
+        right, low = min(picture.shape[1], math.ceil(x + reach)), min(picture.shape[0], math.ceil(y + reach))
+        if right <= left or low <= top:
+            return
+        dx, dy = (np.arange(left, right) + 0.5 - x) / reach, (np.arange(top, low) + 0.5 - y) / reach
+        fall = np.clip(1 - np.hypot(dx[None, :], dy[:, None]), 0, 1) ** 2
+        patch = picture[top:low, left:right]
+        patch[:] = cv2.add(patch, (fall[:, :, None] * colour).astype(np.uint8))
+
+    def _lamp_heads(self, picture: NDArray[np.uint8], dusk: float) -> None:
+        if dusk > 0.3:
+            for s, d in self._lamps:
+                self._glow(picture, (s + 0.9, d, things.LAMP_HEIGHT), 1.6, np.array((150, 215, 255)) * (dusk - 0.3))
+
+    def _grain(self, picture: NDArray[np.uint8], t: float) -> NDArray[np.uint8]:
+        """Sensor noise: another part of one noise tile for every millisecond."""
+        mixed = (round(t * 1000) * 2654435761 + self._seed * 40503) & 0xFFFFFFFF
+        x, y = mixed >> 8 & 255, mixed >> 16 & 255
+        for row in range(0, picture.shape[0], _NOISE_TILE):
+            for column in range(0, picture.shape[1], _NOISE_TILE):
+                patch = picture[row : row + _NOISE_TILE, column : column + _NOISE_TILE]
+                h, w = patch.shape[:2]
+                light, dark = (tile[y : y + h, x : x + w] for tile in self._noise)
+                cv2.subtract(cv2.add(patch, light), dark, dst=patch)
+        return picture
+
+    def _truths(self, owner: NDArray[np.uint8], sizes: list[int]) -> list[Truth]:
+        """The truth from the picture's owner map: which actor (index + 1) each pixel shows."""
+        present = np.bincount(owner.ravel(), minlength=len(sizes) + 1)
+        truths = []
+        for index, size in enumerate(sizes):
+            if size and present[index + 1]:
+                x, y, w, h = cv2.boundingRect(cv2.compare(owner, index + 1, cv2.CMP_EQ))
+                box = float(x), float(y), float(x + w), float(y + h)
+                truths.append(Truth(self._actors[index].label, box, float(present[index + 1] / size)))
+        return truths
+
+
+def _paste(
+    picture: NDArray[np.uint8], owner: NDArray[np.uint8], cutout: _Cutout, mark: int, light: NDArray[np.float64]
+) -> int:
+    """Draw a cutout in this light (BGR factors) and mark its pixels; how many it has, those off the picture included."""
+    h, w = cutout.pixels.shape[:2]
+    top, left = max(0, -cutout.y), max(0, -cutout.x)
+    bottom, right = min(h, picture.shape[0] - cutout.y), min(w, picture.shape[1] - cutout.x)
+    size = cv2.countNonZero(cv2.compare(cutout.pixels[:, :, 3], _SOLID, cv2.CMP_GE))
+    if bottom <= top or right <= left:
+        return size
+    pixels = cutout.pixels[top:bottom, left:right]
+    here = slice(cutout.y + top, cutout.y + bottom), slice(cutout.x + left, cutout.x + right)
+    alpha = pixels[:, :, 3]
+    behind = cv2.multiply(picture[here], cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+    lit = cv2.multiply(pixels[:, :, :3], (*light.tolist(), 0.0))
+    picture[here] = cv2.add(behind, lit)
+    owner[here][alpha >= _SOLID] = mark
+    return size
