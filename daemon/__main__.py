@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import threading
 
 try:
     import cv2  # noqa: F401  first of all, because its missing system libraries are the commonest broken set-up
@@ -16,7 +19,15 @@ from daemon.cli.main import run_cli
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    sys.exit(run_cli(sys.argv[1:]))
+    code = run_cli(sys.argv[1:])
+    if any(thread.is_alive() for thread in threading.enumerate() if thread is not threading.main_thread()):
+        # A thread that hangs in a driver cannot be ended, and one that comes back from C code while the interpreter
+        # takes itself apart aborts the process.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def handoff(stats: Stats, max_age: float = 1e9) -> Handoff:
     return Handoff(Batcher({"a": "m", "b": "m"}, {"m": 2}, 0.01, max_age), stats)
 
 
+def put_all(h: Handoff, frames: Frames, count: int) -> None:
+    for sequence in range(1, count + 1):
+        h.put(frames.make(sequence, sequence * 1e-3))
+
+
 def test_replaced_frames_are_released_and_counted(stats: Stats) -> None:
     frames, h = Frames(live=True), handoff(stats)
     for sequence in (1, 2, 3):
@@ -59,7 +64,7 @@ def test_frames_too_old_are_released_and_counted(stats: Stats) -> None:
 
 def test_a_file_waits_for_room_and_loses_nothing(stats: Stats) -> None:
     frames, h = Frames(live=False), handoff(stats)
-    reader = threading.Thread(target=lambda: [h.put(frames.make(i, i * 1e-3)) for i in range(1, 51)])
+    reader = threading.Thread(target=put_all, args=(h, frames, 50))
     reader.start()
     taken: list[int] = []
     while len(taken) < 50:
@@ -73,7 +78,7 @@ def test_a_file_waits_for_room_and_loses_nothing(stats: Stats) -> None:
 
 def test_close_wakes_a_waiting_reader_and_a_waiting_taker(stats: Stats) -> None:
     frames, h = Frames(live=False), handoff(stats)
-    reader = threading.Thread(target=lambda: [h.put(frames.make(i, 1e-3)) for i in range(1, 4)])
+    reader = threading.Thread(target=put_all, args=(h, frames, 3))
     reader.start()
     wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
     h.close()

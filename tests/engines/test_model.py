@@ -89,8 +89,10 @@ def test_truncated(tmp_path: Path) -> None:
         ("yolovx", "unknown model family 'yolovx'; did you mean yolox? (known: auto, yolox, yolov8)"),
         (
             "yolov8",
-            "{file}: family yolov8 needs one output [batch, 4 + classes, cells], decoded (YOLOv8, YOLO11); "
-            "this model has input 64x64 and outputs out [1, 84, 7]",
+            (
+                "{file}: family yolov8 needs one output [batch, 4 + classes, cells], decoded (YOLOv8, YOLO11); "
+                "this model has input 64x64 and outputs out [1, 84, 7]"
+            ),
         ),
     ],
 )

@@ -1,0 +1,138 @@
+"""The connection to the broker, made in the background and made again whenever it is gone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemon.backoff import Backoff
+from daemon.config.schema import Mqtt
+from daemon.publish import reasons
+from daemon.publish.client import Connection, Presence, tls_context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How the connection to the broker stands."""
+
+    connected: bool
+    detail: str
+    """one sentence for a person: connected to what and how, or why not"""
+
+
+class Link:
+    """Connects in a thread named `mqtt`, and again whenever the connection is gone, until it is stopped.
+
+    Tries MQTT 5 first and 3.1.1 where the broker will not have it. `on_state` is called from that thread at every
+    change, `fail` with an exception that nobody expected. Raises UsageError where the CA file cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Mqtt,
+        client_id: str,
+        presence: Presence,
+        on_state: Callable[[LinkState], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._config = config
+        self._client_id = client_id
+        self._presence = presence
+        self._tls = tls_context(config)
+        self._on_state = on_state
+        self._fail = fail
+        self._backoff = Backoff()
+        self._told = ""
+        self._state = LinkState(connected=False, detail=f"{reasons.at(*config.address)} has not answered yet")
+        self._connection: Connection | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begins to connect; returns at once."""
+        self._thread.start()
+
+    @property
+    def state(self) -> LinkState:
+        """How the connection stands now."""
+        return self._state
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hands a JSON message to the network: QoS 1 if retained, else QoS 0. Not for several threads at once.
+
+        False, and nothing is kept, where there is no connection or too much is waiting for the broker already.
+        """
+        connection = self._connection
+        return connection is not None and connection.publish(topic, payload, retain)
+
+    def stop(self, timeout: float) -> bool:
+        """Sends what is waiting, says goodbye and disconnects; False if the broker did not confirm it in time.
+
+        Where it did not, the connection is cut without a DISCONNECT, so that the broker publishes the last will.
+        """
+        deadline = time.monotonic() + timeout
+        self._stopping.set()
+        connection = self._connection
+        if connection is None:  # between two attempts
+            self._thread.join(timeout)
+            return not self._thread.is_alive()
+        parted = connection.accepted and connection.farewell(deadline)
+        clean = parted or not connection.accepted
+        if not parted:
+            connection.abandoned.set()
+        if connection.opening:  # nobody can hurry a TCP or TLS handshake; its thread ends after it
+            return clean
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        connection.abandoned.set()
+        return clean and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            mqtt5 = True
+            while not self._stopping.is_set():
+                connection = self._attempt(mqtt5)
+                if connection.unanswered and mqtt5:
+                    mqtt5 = False  # the broker may not know this version; ask at once with the older
+                    continue
+                if connection.was_stable:
+                    self._backoff.reset()
+                    self._told = ""
+                if self._stopping.is_set():
+                    break
+                self._tell(LinkState(connected=False, detail=connection.ended))
+                # A refusal was in words that the broker knows; anything else says nothing about its version.
+                mqtt5 = mqtt5 or not connection.refused
+                self._stopping.wait(self._backoff.next())
+            self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
+        except Exception as error:
+            log.exception("the MQTT client failed")
+            self._fail(error)
+
+    def _attempt(self, mqtt5: bool) -> Connection:
+        """Connects once and serves the connection to its end."""
+        connection = Connection(self._config, self._client_id, mqtt5, self._presence, self._tls, self._connected)
+        self._connection = connection
+        try:
+            if not self._stopping.is_set():  # asked once more: stop() may have looked before there was a connection
+                connection.serve()
+        finally:
+            self._connection = None
+        return connection
+
+    def _connected(self, detail: str) -> None:
+        self._tell(LinkState(connected=True, detail=detail))
+
+    def _tell(self, state: LinkState) -> None:
+        """Logs a failure once, not at every attempt that ends the same way."""
+        self._state = state
+        if state.connected or self._stopping.is_set():
+            log.info("%s", state.detail)
+        elif state.detail != self._told:
+            log.warning("%s", state.detail)
+            self._told = state.detail
+        self._on_state(state)

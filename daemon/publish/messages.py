@@ -1,0 +1,206 @@
+"""The shapes of the messages, from which the JSON Schemas are made.
+
+Every message is one JSON object with `"schema": 1`; times are RFC 3339 in UTC with microseconds and a Z; durations
+say their unit in their name; boxes are [x1, y1, x2, y2] in pixels of the frame whose size stands beside them.
+A later version may add fields; a field that changes its meaning raises the number.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from daemon.records import CameraState, Drop, Reason
+
+_documented = with_config(ConfigDict(use_attribute_docstrings=True))
+
+Count = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0)]
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-01-31T12:00:00.250000Z"],
+    ),
+]
+
+
+@_documented
+class Size(TypedDict):
+    """The size of a picture."""
+
+    width: Annotated[int, Field(gt=0)]
+    """Pixels."""
+    height: Annotated[int, Field(gt=0)]
+    """Pixels."""
+
+
+@_documented
+class DetectedObject(TypedDict):
+    """One object that was seen."""
+
+    label: str
+    """Class name."""
+    class_id: Count
+    """Index of the class in the model's labels."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    """How sure the model is; 4 decimals."""
+    box: Annotated[list[float], Field(min_length=4, max_length=4)]
+    """[x1, y1, x2, y2], pixels of the frame: left, top, right, bottom; 2 decimals."""
+
+
+@_documented
+class FrameLatency(TypedDict):
+    """How long this frame spent in each stage, milliseconds."""
+
+    queue: Milliseconds
+    """From capture until its batch was submitted to the model."""
+    preprocess: Milliseconds
+    """Frames to the model's input, whole batch."""
+    detector: Milliseconds
+    """The model, whole batch."""
+    postprocess: Milliseconds
+    """Non-maximum suppression and mapping to frame pixels, whole batch."""
+    total: Milliseconds
+    """From capture until this message was written."""
+
+
+@_documented
+class DetectionsPayload(TypedDict):
+    """What was seen in one frame; not retained, at most once (QoS 0)."""
+
+    schema: Literal[1]
+    """Version of this payload."""
+    device: str
+    """Name of the device."""
+    camera: str
+    """Name of the camera."""
+    sequence: Annotated[int, Field(ge=1)]
+    """Counts the camera's captured frames; gaps are frames that were dropped."""
+    captured_at: Time
+    """When the frame was captured."""
+    stream_time: float | None
+    """The stream's own timestamp, seconds; null where the source has none."""
+    frame: Size
+    """Size of the frame, which the boxes refer to."""
+    model: str
+    """Name of the model in the configuration."""
+    objects: list[DetectedObject]
+    """Best first; empty where nothing was seen."""
+    batch: Annotated[int, Field(ge=1)]
+    """Frames that went through the model together."""
+    latency_ms: FrameLatency
+    """How old this answer is, stage by stage."""
+
+
+@_documented
+class CameraStatusPayload(TypedDict):
+    """Where a camera stands; retained."""
+
+    schema: Literal[1]
+    """Version of this payload."""
+    device: str
+    """Name of the device."""
+    camera: str
+    """Name of the camera."""
+    state: CameraState
+    """Detections come only while it is streaming."""
+    reason: Reason | None
+    """Why it is not streaming; null while it is, on its first connection and when disabled."""
+    detail: str
+    """One sentence for a person; may be empty."""
+    since: Time
+    """When it came into this state."""
+
+
+@_documented
+class InfoModel(TypedDict):
+    """One model."""
+
+    file: str
+    """File that it was read from, or the name of a model that ships with ospreyd."""
+    family: str
+    """How its outputs are laid out."""
+    input: Size
+    """Size of its input."""
+    labels: list[str]
+    """Class names; class_id is an index into them."""
+    precision: str
+    """Numbers that it computes with."""
+    state: str
+    """building, ready or failed."""
+
+
+@_documented
+class InfoPayload(TypedDict):
+    """What this device is and runs; retained."""
+
+    schema: Literal[1]
+    """Version of this payload."""
+    device: str
+    """Name of the device."""
+    version: str
+    """Version of ospreyd."""
+    backend: str
+    """What the models run on."""
+    gpu: str | None
+    """Name of the GPU; null where none is used."""
+    tensorrt: str | None
+    """Version of TensorRT; null where it is not used."""
+    models: dict[str, InfoModel]
+    """By name in the configuration."""
+    cameras: list[str]
+    """Names of the configured cameras."""
+
+
+@_documented
+class LatencyPercentiles(TypedDict):
+    """How long at most a share of the frames since the last report took, milliseconds."""
+
+    p50: Milliseconds
+    """Half of the frames."""
+    p95: Milliseconds
+    """95 % of the frames."""
+    p99: Milliseconds
+    """99 % of the frames."""
+
+
+@_documented
+class StatsCamera(TypedDict):
+    """Counts of one camera since the daemon started, and its rates since the last report."""
+
+    captured: Count
+    """Frames captured."""
+    processed: Count
+    """Frames that went through a model."""
+    published: Count
+    """Frame messages handed to MQTT."""
+    dropped: dict[Drop, Count]
+    """Frames and messages dropped, by reason."""
+    fps: Annotated[float, Field(ge=0)]
+    """Frames processed per second since the last report."""
+    latency_ms: dict[str, LatencyPercentiles]
+    """By stage: queue, preprocess, detector, postprocess, total; stages without a frame are absent."""
+
+
+@_documented
+class StatsPayload(TypedDict):
+    """How the device is doing; every `mqtt.stats_every` seconds, not retained."""
+
+    schema: Literal[1]
+    """Version of this payload."""
+    device: str
+    """Name of the device."""
+    time: Time
+    """When this report was made."""
+    uptime_s: Annotated[float, Field(ge=0)]
+    """Seconds since the daemon started."""
+    cameras: dict[str, StatsCamera]
+    """By name."""
+    latency_ms: dict[str, LatencyPercentiles]
+    """All cameras together, by stage."""
+    batch: Annotated[float, Field(ge=0)]
+    """Mean number of frames in a batch since the last report; 0 if there was none."""

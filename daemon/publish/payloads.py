@@ -1,0 +1,135 @@
+"""Records turned into the JSON bytes of their messages, cheaply: one runs for every frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+import numpy as np
+import orjson
+
+from daemon.publish.messages import (
+    CameraStatusPayload,
+    DetectedObject,
+    DetectionsPayload,
+    InfoPayload,
+    LatencyPercentiles,
+    StatsPayload,
+)
+from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, FrameResult, Percentiles
+from engines.records import Detections
+
+
+def detections(device: str, result: FrameResult) -> bytes:
+    """The message of one frame; its total latency ends here."""
+    latency = result.latency
+    payload: DetectionsPayload = {
+        "schema": 1,
+        "device": device,
+        "camera": result.camera,
+        "sequence": result.sequence,
+        "captured_at": _rfc3339(result.captured_at),
+        "stream_time": result.stream_time,
+        "frame": {"width": result.width, "height": result.height},
+        "model": result.model,
+        "objects": objects(result.detections, result.labels),
+        "batch": result.batch,
+        "latency_ms": {
+            "queue": _ms(latency.queue),
+            "preprocess": _ms(latency.preprocess),
+            "detector": _ms(latency.detector),
+            "postprocess": _ms(latency.postprocess),
+            "total": _ms(time.monotonic() - result.captured_mono),
+        },
+    }
+    return orjson.dumps(payload)
+
+
+def objects(found: Detections, labels: tuple[str, ...]) -> list[DetectedObject]:
+    """Detections as they are published. Through float64, so that no float32 noise is left after the rounding."""
+    boxes = found.boxes.astype(np.float64).round(2).tolist()
+    scores = found.scores.astype(np.float64).round(4).tolist()
+    return [
+        {"label": labels[class_id], "class_id": class_id, "score": score, "box": box}
+        for class_id, score, box in zip(found.labels.tolist(), scores, boxes, strict=True)
+    ]
+
+
+def camera_status(device: str, status: CameraStatus) -> bytes:
+    """The retained message of one camera's state."""
+    payload: CameraStatusPayload = {
+        "schema": 1,
+        "device": device,
+        "camera": status.camera,
+        "state": status.state,
+        "reason": status.reason,
+        "detail": status.detail,
+        "since": _rfc3339(status.since),
+    }
+    return orjson.dumps(payload)
+
+
+def info(device: str, record: DaemonInfo) -> bytes:
+    """The retained message of what this device is and runs."""
+    payload: InfoPayload = {
+        "schema": 1,
+        "device": device,
+        "version": record.version,
+        "backend": record.backend,
+        "gpu": record.gpu,
+        "tensorrt": record.tensorrt,
+        "models": {
+            name: {
+                "file": model.file,
+                "family": model.family,
+                "input": {"width": model.width, "height": model.height},
+                "labels": list(model.labels),
+                "precision": model.precision,
+                "state": model.state,
+            }
+            for name, model in record.models.items()
+        },
+        "cameras": list(record.cameras),
+    }
+    return orjson.dumps(payload)
+
+
+def stats(device: str, record: DaemonStats) -> bytes:
+    """The periodic message of counts and latencies, made now. Every reason for a drop is there, with 0 too."""
+    payload: StatsPayload = {
+        "schema": 1,
+        "device": device,
+        "time": _rfc3339(time.time()),
+        "uptime_s": round(record.uptime, 3),
+        "cameras": {
+            name: {
+                "captured": camera.captured,
+                "processed": camera.processed,
+                "published": camera.published,
+                "dropped": {reason: camera.dropped.get(reason, 0) for reason in Drop},
+                "fps": round(camera.fps, 2),
+                "latency_ms": _percentiles(camera.latency),
+            }
+            for name, camera in record.cameras.items()
+        },
+        "latency_ms": _percentiles(record.latency),
+        "batch": round(record.batch, 2),
+    }
+    return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)  # the keys of `dropped` are an enumeration
+
+
+def _percentiles(stages: Mapping[str, Percentiles]) -> dict[str, LatencyPercentiles]:
+    return {
+        stage: {"p50": round(value.p50, 3), "p95": round(value.p95, 3), "p99": round(value.p99, 3)}
+        for stage, value in stages.items()
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000.0, 3)
+
+
+def _rfc3339(seconds: float) -> str:
+    utc = datetime.fromtimestamp(seconds, timezone.utc)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in place of +00:00

@@ -1,0 +1,65 @@
+"""Where things are published: validated MQTT topic names below `<prefix>/<device>`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MAX_BYTES = 65535  # MQTT writes a topic's length in two bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic name that may be published to. Raises ValueError where MQTT or good sense forbids it."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        levels = self.name.split("/")
+        if not all(levels):
+            raise ValueError(f"an MQTT topic has no empty levels, got {self.name!r}")
+        if any(c in "+#" or not c.isprintable() for c in self.name):
+            raise ValueError(f"an MQTT topic has no wildcards (+ #) and no control characters, got {self.name!r}")
+        if self.name.startswith("$"):
+            raise ValueError(f"MQTT topics that begin with $ belong to the broker, got {self.name!r}")
+        if len(self.name.encode()) > _MAX_BYTES:
+            raise ValueError(f"an MQTT topic has at most {_MAX_BYTES} bytes, got {len(self.name.encode())}")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __truediv__(self, level: str) -> Topic:
+        """The topic one level below."""
+        return Topic(f"{self.name}/{level}")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTopics:
+    """What one camera publishes."""
+
+    status: Topic
+    """JSON, retained"""
+    detections: Topic
+    """JSON, one message a frame"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopics:
+    """What one device publishes."""
+
+    root: Topic
+    status: Topic
+    """online | offline, retained, last will"""
+    info: Topic
+    """JSON, retained"""
+    stats: Topic
+    """JSON, periodic"""
+
+    @classmethod
+    def of(cls, prefix: str, device: str) -> DeviceTopics:
+        """The topics of `device`, all below `<prefix>/<device>`."""
+        root = Topic(prefix) / device
+        return cls(root=root, status=root / "status", info=root / "info", stats=root / "stats")
+
+    def camera(self, name: str) -> CameraTopics:
+        """The topics of one camera."""
+        return CameraTopics(status=self.root / name / "status", detections=self.root / name / "detections")

@@ -1,0 +1,47 @@
+"""A link to a broker that runs for one test, and what it told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from daemon.config.schema import Mqtt
+from daemon.publish.client import Presence
+from daemon.publish.link import Link, LinkState
+from daemon.publish.topics import Topic
+from tests.conftest import wait_for
+from tests.daemon.publishing import no_thread_left
+from tests.servers.mosquitto import HOST
+
+
+class Recorded:
+    """A link that runs, and every state that it told."""
+
+    def __init__(self, config: Mqtt) -> None:
+        self.states: list[LinkState] = []
+        self.failures: list[BaseException] = []
+        presence = Presence(Topic("gate/status"), b"online", b"offline")
+        self.link = Link(config, "ospreyd-gate", presence, self.states.append, self.failures.append)
+
+    def wait_connected(self) -> str:
+        wait_for(lambda: self.link.state.connected, "the connection")
+        return self.link.state.detail
+
+    def wait_refused(self) -> str:
+        """Waits until an attempt has failed, and returns how."""
+        wait_for(lambda: self.states, "the end of an attempt")
+        assert not self.states[0].connected
+        return self.states[0].detail
+
+
+@contextmanager
+def linked(port: int, **mqtt: object) -> Iterator[Recorded]:
+    """A link to a broker on this machine, as client `ospreyd-gate` with its presence on `gate/status`."""
+    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port, **mqtt}))
+    with no_thread_left():
+        recorded.link.start()
+        try:
+            yield recorded
+        finally:
+            recorded.link.stop(5)
+    assert not recorded.failures

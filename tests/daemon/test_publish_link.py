@@ -1,0 +1,216 @@
+"""The link to real brokers: protocol versions, refusals, brokers that are away, silent or hang."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from daemon.publish.link import LinkState
+from tests.conftest import wait_for
+from tests.daemon.linking import linked
+from tests.servers.amqtt import Amqtt
+from tests.servers.mosquitto import HOST, Mosquitto, free_port
+from tests.servers.subscriber import Subscriber
+
+SECRET = "s3cret-w0rd"
+
+
+def test_mqtt_5_where_the_broker_speaks_it(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, Subscriber(HOST, broker.port) as subscriber, linked(broker.port) as recorded:
+        assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 5"
+        assert recorded.link.publish("gate/stats", b"{}")
+        assert recorded.link.publish("gate/info", b"{}", retain=True)
+        assert subscriber.wait_for("gate/status").payload == b"online"
+        stats, info = subscriber.wait_for("gate/stats"), subscriber.wait_for("gate/info")
+        assert (stats.content_type, stats.qos) == ("application/json", 0)
+        assert (info.content_type, info.qos) == ("application/json", 1)
+
+
+def test_mqtt_3_1_1_where_the_broker_knows_no_other(tmp_path: Path) -> None:
+    with (
+        Amqtt(tmp_path) as broker,
+        Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
+        linked(broker.port) as recorded,
+    ):
+        assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 3.1.1"
+        assert recorded.link.publish("gate/stats", b"{}")
+        assert subscriber.wait_for("gate/status").payload == b"online"
+        assert subscriber.wait_for("gate/stats").payload == b"{}"
+        assert recorded.link.stop(5)
+        subscriber.wait_for("gate/status", b"offline")
+        assert all(state.detail.startswith(("connected", "disconnected")) for state in recorded.states)
+
+
+ACCEPTED = bytes([0x20, 2, 0, 0])
+"""CONNACK in MQTT 3.1.1"""
+NOT_AUTHORIZED = bytes([0x20, 2, 0, 5])
+WRONG_VERSION = bytes([0x20, 2, 0, 1])
+WRONG_VERSION_5 = bytes([0x20, 3, 0, 0x84, 0])
+"""the same in MQTT 5"""
+
+
+def versions_asked(server: socket.socket, answers: list[bytes]) -> list[int]:
+    """Answers one CONNECT after the other, closes each connection, and returns the protocol levels asked for."""
+    server.settimeout(20)
+    levels = []
+    for answer in answers:
+        peer, _ = server.accept()
+        with peer:
+            levels.append(peer.recv(1024)[8])  # it stands behind the name "MQTT"
+            peer.sendall(answer)
+    return levels
+
+
+@pytest.mark.parametrize(
+    ("answers", "levels"),
+    [
+        ([WRONG_VERSION, ACCEPTED], [5, 4]),
+        ([WRONG_VERSION_5, ACCEPTED], [5, 4]),
+        ([b"", ACCEPTED], [5, 4]),
+        ([b"", b"", ACCEPTED], [5, 4, 5]),
+        ([WRONG_VERSION, NOT_AUTHORIZED, NOT_AUTHORIZED], [5, 4, 4]),
+        ([WRONG_VERSION, ACCEPTED, ACCEPTED], [5, 4, 5]),
+    ],
+    ids=["refused", "refused in MQTT 5", "hung up", "hung up on both", "login refused", "lost and upgraded"],
+)
+def test_which_version_is_asked_for_next(answers: list[bytes], levels: list[int]) -> None:
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]):
+        assert versions_asked(server, answers) == levels
+
+
+def test_a_refused_login_is_told_once_and_is_no_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        Mosquitto(tmp_path, users={"osprey": "right"}) as broker,
+        linked(broker.port, username="osprey", password=SECRET) as recorded,
+    ):
+        wait_for(lambda: len(recorded.states) >= 3, "three attempts")
+        sentence = (
+            f"the broker at 127.0.0.1:{broker.port} refuses the login: Not authorized; "
+            "check mqtt.username and mqtt.password"
+        )
+        assert recorded.link.state == LinkState(connected=False, detail=sentence)
+        assert {state.connected for state in recorded.states} == {False}
+        assert not recorded.link.publish("gate/stats", b"{}")
+        assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [sentence]
+        assert SECRET not in caplog.text
+
+
+def test_a_login_that_is_accepted(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, users={"osprey": SECRET}) as broker,
+        linked(broker.port, username="osprey", password=SECRET) as recorded,
+    ):
+        recorded.wait_connected()
+
+
+def test_a_broker_that_is_down_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(tmp_path) as broker:
+        broker.stop()
+        started = time.monotonic()
+        with linked(broker.port) as recorded:
+            assert time.monotonic() - started < 1.0
+            assert recorded.wait_refused() == (
+                f"the broker at 127.0.0.1:{broker.port} cannot be reached: Connection refused"
+            )
+            wait_for(lambda: len(recorded.states) >= 2, "a second attempt")
+            broker.start()
+            recorded.wait_connected()
+            assert len([r for r in caplog.records if "cannot be reached" in r.getMessage()]) == 1
+
+
+def test_an_unknown_host() -> None:
+    with linked(1883, host="no-such-host.invalid") as recorded:
+        assert recorded.wait_refused().startswith(
+            "the broker at no-such-host.invalid:1883 cannot be reached: its name is unknown ("
+        )
+
+
+def test_a_second_client_with_the_same_identifier(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Mosquitto 2.0 closes the connection that is taken over without a word."""
+    with Mosquitto(tmp_path) as broker, linked(broker.port) as first:
+        first.wait_connected()
+        with linked(broker.port) as second:
+            sentence = (
+                f"the broker at 127.0.0.1:{broker.port} closed the connection soon after accepting it; "
+                "does a second ospreyd run with the same `device`?"
+            )
+            wait_for(lambda: len([s for s in first.states if s.detail == sentence]) >= 2, "two take-overs")
+            second.wait_connected()
+            assert len([r for r in caplog.records if r.getMessage() == sentence]) <= 2  # by each of them once
+
+
+def test_a_session_taken_over_in_words() -> None:
+    with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(1024)
+            peer.sendall(bytes([0x20, 3, 0, 0, 0]) + bytes([0xE0, 2, 142, 0]))
+            wait_for(lambda: len(recorded.states) >= 2, "the end of the connection")
+        assert recorded.states[0].connected
+        assert recorded.states[1].detail == (
+            f"the broker at 127.0.0.1:{port} gave the session of client ospreyd-gate to another client; "
+            "does a second ospreyd run with the same `device`?"
+        )
+
+
+def test_stop_while_nobody_answers() -> None:
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        peer, _ = server.accept()
+        with peer:
+            assert peer.recv(1024)
+            started = time.monotonic()
+            assert recorded.link.stop(3)
+            assert time.monotonic() - started < 1.0
+
+
+def test_a_broker_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.publish.client._ANSWER_MQTT5_WITHIN", 0.1)
+    monkeypatch.setattr("daemon.publish.client._ANSWER_WITHIN", 0.2)
+    with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
+        assert recorded.wait_refused() == (
+            f"the broker at 127.0.0.1:{port} took the connection but did not answer within 0.2 s"
+        )
+
+
+def test_stop_while_the_broker_hangs_leaves_the_last_will(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, linked(broker.port) as recorded:
+        recorded.wait_connected()
+        broker.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        assert not recorded.link.stop(1)
+        assert 0.9 < time.monotonic() - started < 2.0
+        broker.signal(signal.SIGCONT)
+        with Subscriber(HOST, broker.port) as subscriber:
+            subscriber.wait_for("gate/status", b"offline")
+
+
+def test_stop_between_two_attempts() -> None:
+    with linked(free_port()) as recorded:
+        recorded.wait_refused()
+        started = time.monotonic()
+        assert recorded.link.stop(3)
+        assert time.monotonic() - started < 1.0
+        assert recorded.states[-1].detail.startswith("disconnected from")
+
+
+def test_what_waits_for_the_broker_is_bounded(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, linked(broker.port) as recorded:
+        recorded.wait_connected()
+        broker.signal(signal.SIGSTOP)
+        payload = b"x" * 100_000
+        taken = 0
+        while recorded.link.publish("gate/stats", payload):
+            taken += 1
+            assert taken < 2000
+        assert taken >= 256
+        while recorded.link.publish("gate/info", b"{}", retain=True):
+            taken += 1
+            assert taken < 4000
+        broker.signal(signal.SIGCONT)
+        wait_for(lambda: recorded.link.publish("gate/stats", payload), "room")
+        wait_for(lambda: recorded.link.publish("gate/info", b"{}", retain=True), "room")

@@ -1,0 +1,43 @@
+"""Topics: what is published where, and what MQTT forbids."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.publish.topics import DeviceTopics, Topic
+
+
+def test_topics_of_a_device() -> None:
+    topics = DeviceTopics.of("site/ospreyd", "gate-01")
+    front = topics.camera("front")
+    assert [str(t) for t in (topics.status, topics.info, topics.stats, front.status, front.detections)] == [
+        "site/ospreyd/gate-01/status",
+        "site/ospreyd/gate-01/info",
+        "site/ospreyd/gate-01/stats",
+        "site/ospreyd/gate-01/front/status",
+        "site/ospreyd/gate-01/front/detections",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "no empty levels"),
+        ("/a", "no empty levels"),
+        ("a//b", "no empty levels"),
+        ("a/", "no empty levels"),
+        ("a/+/b", "no wildcards"),
+        ("a/#", "no wildcards"),
+        ("a\0b", "no control characters"),
+        ("a\nb", "no control characters"),
+        ("$SYS/a", "belong to the broker"),
+        ("ä" * 32768, "at most 65535 bytes, got 65536"),
+    ],
+)
+def test_a_topic_that_may_not_be_published_to(name: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Topic(name)
+
+
+def test_the_longest_topic() -> None:
+    assert len(Topic("a" * 65535).name) == 65535

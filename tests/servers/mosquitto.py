@@ -1,0 +1,119 @@
+"""A real Mosquitto for tests: its own folder and port, ready when made, to be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+from tests.conftest import missing
+
+HOST = "127.0.0.1"
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # Debian's place for servers is on root's PATH only
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """The broker as a child process. It keeps nothing: retained messages are gone after a restart.
+
+    `users` (name to password) shuts out everyone else; `tls` (a folder as tests.servers.certificates makes it)
+    makes the port speak TLS. The test skips where Mosquitto is not installed.
+    """
+
+    def __init__(self, folder: Path, *, users: dict[str, str] | None = None, tls: Path | None = None) -> None:
+        self._folder = folder
+        self._users = users or {}
+        self._tls = tls
+        self._passwords = folder / "passwords"
+        self._output = folder / "mosquitto.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.host = HOST
+        self.port = free_port()
+        self._write_configuration()
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, again on the same port; returns when it is ready for clients."""
+        command = [_program("mosquitto"), "-c", str(self._folder / "mosquitto.conf"), "-v"]
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 10
+        while " running\n" not in self.output():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"Mosquitto did not start:\n{self.output()}")
+            time.sleep(0.01)
+
+    def add_user(self, name: str, password: str) -> None:
+        """Lets another user in, where `users` shut everyone else out; from now on, without a restart."""
+        subprocess.run([_program("mosquitto_passwd"), "-b", str(self._passwords), name, password], check=True)
+        self.signal(signal.SIGHUP)
+
+    def output(self) -> str:
+        """What it has printed since its start."""
+        return self._output.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal, such as SIGSTOP."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Ends it in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it as a loss of power would."""
+        self._end(signal.SIGKILL)
+
+    def __enter__(self) -> Mosquitto:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.kill()
+        if kind is not None:
+            print(f"Mosquitto said:\n{self.output()}")  # noqa: T201  (pytest shows it with the failure)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(10)
+            self._process = None
+
+    def _write_configuration(self) -> None:
+        lines = [f"listener {self.port} {HOST}", "persistence false", "log_dest stderr", "log_type all"]
+        if os.getuid() == 0:
+            lines.append("user root")  # else it gives up its rights and cannot read the test's folder
+        if self._users:
+            self._passwords.touch(0o600)
+            for name, password in self._users.items():
+                subprocess.run([_program("mosquitto_passwd"), "-b", str(self._passwords), name, password], check=True)
+            lines += ["allow_anonymous false", f"password_file {self._passwords}"]
+        else:
+            lines.append("allow_anonymous true")
+        if self._tls is not None:
+            lines += [
+                f"cafile {self._tls}/ca.crt",
+                f"certfile {self._tls}/server.crt",
+                f"keyfile {self._tls}/server.key",
+            ]
+        (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=_PATH)
+    if path is None:
+        missing("Mosquitto", "apt-get install -y mosquitto")
+        raise AssertionError("unreachable")
+    return path
