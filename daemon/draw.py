@@ -17,8 +17,8 @@ def annotate(
 ) -> NDArray[np.uint8]:
     """A copy of a BGR picture [H, W, 3] with a box and a name for each detection, and a caption above."""
     drawn = picture.copy()
-    scale = max(0.4, min(drawn.shape[:2]) / 1000)
-    line = max(1, round(2 * scale))
+    scale = max(0.35, min(drawn.shape[:2]) / 1500)
+    line = max(1, round(3 * scale))
     for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
         x1, y1, x2, y2 = (round(float(v)) for v in box)
         colour = _colour(int(label))

@@ -16,6 +16,7 @@ from daemon.config.schema import BUILTIN_MODEL
 from daemon.draw import annotate
 from daemon.errors import EXIT_USAGE
 from daemon.models import find_model
+from daemon.publish.payloads import objects
 from engines.backends import open_lane
 from engines.errors import ImageError
 from engines.pictures import read_picture
@@ -69,22 +70,8 @@ def _detect(lane: Lane, picture: NDArray[np.uint8]) -> Detections:
 
 
 def _entry(path: Path, picture: NDArray[np.uint8], found: Detections, labels: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "image": str(path),
-        "width": picture.shape[1],
-        "height": picture.shape[0],
-        "detections": [
-            {
-                "label": labels[label],
-                "class_id": label,
-                "score": round(score, 5),
-                "box": [round(v, 2) for v in box],
-            }
-            for box, score, label in zip(
-                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
-            )
-        ],
-    }
+    height, width = picture.shape[:2]
+    return {"image": str(path), "width": width, "height": height, "detections": objects(found, labels)}
 
 
 def _lines(entry: dict[str, Any]) -> str:

@@ -47,7 +47,8 @@ def _options(
 
 def run_cli(arguments: Sequence[str]) -> int:
     """Runs one command; the exit code. A user's mistake is one sentence on standard error, never a traceback."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.getLogger("ospreyd").setLevel(logging.INFO)
     try:
         app(args=list(arguments), prog_name="ospreyd")
     except ConfigError as error:  # its lines begin with the file, as editors and people expect

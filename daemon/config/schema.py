@@ -85,9 +85,11 @@ class Mqtt(Section):
     tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
     prefix: str = Field(
         "ospreyd",
-        pattern=r"^[^+#\s/]+(/[^+#\s/]+)*$",
+        pattern=r"^[^$+#\s/\x00-\x1f]+(/[^$+#\s/\x00-\x1f]+)*$",
         description="every topic begins with `<prefix>/<device>`",
-        json_schema_extra={"patternErrorMessage": "must be topic levels with / between them, without spaces, + and #"},
+        json_schema_extra={
+            "patternErrorMessage": "must be topic levels with / between them, without spaces, $, + and #"
+        },
     )
     keepalive: int = Field(
         30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"

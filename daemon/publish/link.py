@@ -13,7 +13,7 @@ from daemon.config.schema import Mqtt
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Presence, tls_context
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ospreyd.mqtt")
 
 
 @dataclass(frozen=True, slots=True)

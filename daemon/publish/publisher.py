@@ -16,7 +16,7 @@ from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
 from daemon.stats import Stats
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ospreyd.mqtt")
 
 _INBOX = 256  # results that wait for the thread
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again

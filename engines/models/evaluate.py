@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -17,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import COUNTS_FROM, LABELS, StreetScene
+from engines.models.training_data import as_sent
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
 
@@ -57,18 +57,13 @@ def evaluate(model: Path, streets: int, pictures: int) -> Accuracy:
                     # "crowd" is COCO's word for what may be found or not
                     entry = _entry(images, truth.label, x1, y1, x2, y2) | {"iscrowd": int(truth.visible < COUNTS_FROM)}
                     truths.append(entry | {"id": len(truths) + 1})
-                detections = lane.collect(lane.submit([_as_sent(picture)])).detections[0]
+                detections = lane.collect(lane.submit([as_sent(picture, _QUALITY)])).detections[0]
                 for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True):
                     x1, y1, x2, y2 = (float(v) for v in box)
                     found.append(_entry(images, int(label), x1, y1, x2, y2) | {"score": float(score)})
     finally:
         lane.close()
     return _accuracy(images, truths, found)
-
-
-def _as_sent(picture: Any) -> Any:
-    encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
 def _entry(image: int, label: int, x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:

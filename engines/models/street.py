@@ -88,7 +88,8 @@ class StreetScene:
         """The picture at t seconds, uint8 [H, W, 3] BGR, and the objects in it, far ones first."""
         dusk = self.dusk(t)
         cloud = 1 - 0.14 * max(0.0, math.sin(0.21 * t + 6.3 * self._dawn)) * (1 - dusk)
-        picture = cv2.addWeighted(self._backdrop.day, (1 - dusk) * cloud, self._backdrop.dusk, dusk, 0)
+        sky = cv2.addWeighted(self._backdrop.day, (1 - dusk) * cloud, self._backdrop.dusk, dusk, 0)
+        picture = sky.astype(np.uint8, copy=False)
         owner = np.zeros(picture.shape[:2], np.uint8)
         daylight = np.array([(1 - dusk) * cloud + dusk * part for part in DUSK])
         waiting, sizes = sorted(self._things, key=lambda thing: -thing[0]), []
@@ -145,15 +146,17 @@ class StreetScene:
         texture = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32) - np.float32(0.5)
         warp = cv2.getPerspectiveTransform(texture, (quad - low - 0.5).astype(np.float32))
         size = int(high[0] - low[0]), int(high[1] - low[1])
-        return _Cutout(cv2.warpPerspective(sprite.pixels, warp, size).astype(np.uint8, copy=False), int(low[0]), int(low[1]))
+        return _Cutout(
+            cv2.warpPerspective(sprite.pixels, warp, size).astype(np.uint8, copy=False), int(low[0]), int(low[1])
+        )
 
     def _furniture(self, rng: np.random.Generator) -> list[tuple[float, float, Sprite]]:
         """What stands in the street: (s, d, sprite)."""
         scale = self._view.focal * self._view.height
         placed = [(s, d, things.draw_lamp(scale / (0.8 * d))) for s, d in self._lamps]
         low, high = self._view.reach(18.2, 0.0)
-        for s in np.arange(low + rng.uniform(0, 5), high, 7.5):
-            placed.append((float(s), 18.1, things.draw_tree(rng, scale / 16.0)))
+        trees = np.arange(low + rng.uniform(0, 5), high, 7.5).tolist()
+        placed += [(s, 18.1, things.draw_tree(rng, scale / 16.0)) for s in trees]
         for d in (8.9, 20.4, 20.4):
             low, high = self._view.reach(d, -0.5)
             draw: Callable[[float], Sprite] = things.draw_bench
@@ -167,7 +170,9 @@ class StreetScene:
         """Darken the ground under something `half` long and deep, in metres."""
         ring = np.linspace(0, 2 * math.pi, 24, endpoint=False)
         for spread in (1.15, 0.95):
-            points = np.stack([s + spread * half[0] * np.cos(ring), d + spread * half[1] * np.sin(ring), 0 * ring], axis=1)
+            points = np.stack(
+                [s + spread * half[0] * np.cos(ring), d + spread * half[1] * np.sin(ring), 0 * ring], axis=1
+            )
             outline = self._view.project(points)
             low = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
             high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), (picture.shape[1], picture.shape[0]))
@@ -179,7 +184,9 @@ class StreetScene:
             cv2.fillPoly(dark, [corners], (30, 25, 25), cv2.LINE_AA, 4)
             cv2.addWeighted(dark, depth * 0.6, patch, 1 - depth * 0.6, 0, dst=patch)
 
-    def _glow(self, picture: NDArray[np.uint8], at: tuple[float, float, float], radius: float, colour: NDArray[np.float64]) -> None:
+    def _glow(
+        self, picture: NDArray[np.uint8], at: tuple[float, float, float], radius: float, colour: NDArray[np.float64]
+    ) -> None:
         """Add light around a lamp; radius in metres, colour in grey levels."""
         (x, y), reach = self._view.project([at])[0], radius * self._view.scale(at[0], at[1])
         left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
@@ -214,7 +221,7 @@ class StreetScene:
         truths = []
         for index, size in enumerate(sizes):
             if size and present[index + 1]:
-                x, y, w, h = cv2.boundingRect(cv2.compare(owner, index + 1, cv2.CMP_EQ))
+                x, y, w, h = cv2.boundingRect((owner == index + 1).astype(np.uint8))
                 box = float(x), float(y), float(x + w), float(y + h)
                 truths.append(Truth(self._actors[index].label, box, float(present[index + 1] / size)))
         return truths
@@ -223,18 +230,18 @@ class StreetScene:
 def _paste(
     picture: NDArray[np.uint8], owner: NDArray[np.uint8], cutout: _Cutout, mark: int, light: NDArray[np.float64]
 ) -> int:
-    """Draw a cutout in this light (BGR factors) and mark its pixels; how many it has, those off the picture included."""
+    """Draws a cutout in this light (BGR factors) and marks its pixels; how many it has, also off the picture."""
     h, w = cutout.pixels.shape[:2]
     top, left = max(0, -cutout.y), max(0, -cutout.x)
     bottom, right = min(h, picture.shape[0] - cutout.y), min(w, picture.shape[1] - cutout.x)
-    size = cv2.countNonZero(cv2.compare(cutout.pixels[:, :, 3], _SOLID, cv2.CMP_GE))
+    size = int(np.count_nonzero(cutout.pixels[:, :, 3] >= _SOLID))
     if bottom <= top or right <= left:
         return size
     pixels = cutout.pixels[top:bottom, left:right]
     here = slice(cutout.y + top, cutout.y + bottom), slice(cutout.x + left, cutout.x + right)
     alpha = pixels[:, :, 3]
     behind = cv2.multiply(picture[here], cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
-    lit = cv2.multiply(pixels[:, :, :3], (*light.tolist(), 0.0))
+    lit = cv2.multiply(pixels[:, :, :3], np.array([*light, 0.0]))
     picture[here] = cv2.add(behind, lit)
     owner[here][alpha >= _SOLID] = mark
     return size

@@ -10,74 +10,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
-import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812  as everywhere in the field
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engines.models.street import COUNTS_FROM, LABELS, StreetScene
-from engines.records import Fit, Letterbox
+from engines.models.street import LABELS
+from engines.models.training_data import HEIGHT, PAD, WIDTH, Pictures, draw_many
 
-WIDTH, HEIGHT = 416, 256
 STRIDES = (8, 16, 32)
-PAD = 114
-_MOST = 48  # objects kept of one picture
-_SIZES = ((640, 480), (640, 360), (512, 384), (854, 480), (960, 540), (720, 480), (1280, 720), (416, 256), (480, 640))
-_PER_SCENE = 24
-_HELD_OUT = 1_000_000
-"""seeds from here on are never trained on"""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Rendered pictures and their objects."""
-
-    pixels: NDArray[np.uint8]
-    """[n, HEIGHT, WIDTH, 3] BGR, letterboxed"""
-    boxes: NDArray[np.float32]
-    """[n, _MOST, 4] xyxy in model-input pixels; zeros where there is no object"""
-    labels: NDArray[np.int64]
-    """[n, _MOST] class; -1 none; -2 an object that may be found or not"""
-
-
-def draw(seed: int) -> Pictures:
-    """_PER_SCENE pictures of one street, as a camera would send them."""
-    rng = np.random.default_rng(seed)
-    cv2.setNumThreads(1)
-    width, height = _SIZES[int(rng.integers(len(_SIZES)))]
-    scene = StreetScene(width, height, seed)
-    pixels = np.full((_PER_SCENE, HEIGHT, WIDTH, 3), PAD, np.uint8)
-    boxes = np.zeros((_PER_SCENE, _MOST, 4), np.float32)
-    labels = np.full((_PER_SCENE, _MOST), -1, np.int64)
-    box = Letterbox.of(width, height, WIDTH, HEIGHT, Fit.TOP_LEFT)
-    scale = np.array([box.width / width, box.height / height] * 2, np.float32)
-    for i, t in enumerate(rng.uniform(0, 240, _PER_SCENE)):
-        picture, truths = scene.render(float(t))
-        if rng.random() < 0.8:
-            quality = int(rng.integers(35, 96))
-            picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-        pixels[i, : box.height, : box.width] = cv2.resize(picture, (box.width, box.height))
-        for j, truth in enumerate(sorted(truths, key=lambda t: -t.visible)[:_MOST]):
-            boxes[i, j] = np.array(truth.box, np.float32) * scale
-            labels[i, j] = truth.label if truth.visible >= COUNTS_FROM else -2
-    return Pictures(pixels, boxes, labels)
-
-
-def draw_many(first_seed: int, count: int) -> Pictures:
-    """About `count` pictures, drawn in all cores."""
-    seeds = range(first_seed, first_seed + math.ceil(count / _PER_SCENE))
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
-        parts = pool.map(draw, seeds, chunksize=4)
-    return Pictures(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("pixels", "boxes", "labels")))
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
@@ -122,9 +67,9 @@ class Detector(nn.Module):
         self.locate = nn.Conv2d(width, 5, 1)
         self.level_scale = nn.Parameter(torch.ones(len(STRIDES)))
         prior = -math.log((1 - 0.01) / 0.01)
-        nn.init.constant_(self.classify.bias, prior)  # type: ignore[arg-type]  # Conv2d types its bias as optional
+        nn.init.constant_(self.classify.bias, prior)
         with torch.no_grad():
-            self.locate.bias[4] = prior  # type: ignore[index]  # as above
+            self.locate.bias[4] = prior
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] BGR 0 to 255 to logits [B, N, 5 + C]."""
@@ -187,7 +132,9 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 def assign(scores: Tensor, boxes: Tensor, cells: Tensor, true_boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """For each cell [B, N] the object that it answers for, -1 none; and whether it lies in an object to ignore."""
     centres = (cells[:, :2] + 0.5) * cells[:, 2:]
-    inside = ((centres[None, None] > true_boxes[:, :, None, :2]) & (centres[None, None] < true_boxes[:, :, None, 2:])).all(-1)
+    inside = (
+        (centres[None, None] > true_boxes[:, :, None, :2]) & (centres[None, None] < true_boxes[:, :, None, 2:])
+    ).all(-1)
     ignored = (inside & (labels == -2)[..., None]).any(1)
     middle = (true_boxes[..., :2] + true_boxes[..., 2:]) / 2
     near = ((centres[None, None] - middle[:, :, None]).abs() < 1.5 * cells[None, None, :, 2:]).all(-1)
@@ -219,7 +166,9 @@ def loss_of(raw: Tensor, cells: Tensor, true_boxes: Tensor, labels: Tensor) -> T
     want[positive] = overlap.detach().clamp(min=0.05).to(want.dtype)
     obj = F.binary_cross_entropy_with_logits(raw[..., 4], want, reduction="none")
     obj = obj[positive | ~ignored].sum()
-    cls = F.binary_cross_entropy_with_logits(raw[..., 5:][positive], F.one_hot(classes, len(LABELS)).to(raw.dtype), reduction="sum")
+    cls = F.binary_cross_entropy_with_logits(
+        raw[..., 5:][positive], F.one_hot(classes, len(LABELS)).to(raw.dtype), reduction="sum"
+    )
     return (5 * box_loss.sum() + obj + cls) / positive.sum().clamp(min=1)
 
 
@@ -240,7 +189,11 @@ def augment(pixels: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tens
     points = ((points - shift[:, None]) * slope + 1) / 2 * size
     moved_boxes = points.reshape(n, -1, 4)
     moved_boxes = torch.cat(
-        [torch.minimum(moved_boxes[..., :2], moved_boxes[..., 2:]), torch.maximum(moved_boxes[..., :2], moved_boxes[..., 2:])], -1
+        [
+            torch.minimum(moved_boxes[..., :2], moved_boxes[..., 2:]),
+            torch.maximum(moved_boxes[..., :2], moved_boxes[..., 2:]),
+        ],
+        -1,
     )
     limit = torch.cat([size, size])
     clipped = moved_boxes.clamp(min=0).minimum(limit)
@@ -249,7 +202,9 @@ def augment(pixels: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tens
     small = (clipped[..., 2:] - clipped[..., :2]).amin(-1) < 3
     labels[(labels >= 0) & ((kept < 0.5) | small)] = -2
     labels[kept < 0.05] = -1
-    gain = torch.empty(n, 3, 1, 1, device=device).uniform_(0.93, 1.07) * torch.empty(n, 1, 1, 1, device=device).uniform_(0.7, 1.3)
+    gain = torch.empty(n, 3, 1, 1, device=device).uniform_(0.93, 1.07) * torch.empty(
+        n, 1, 1, 1, device=device
+    ).uniform_(0.7, 1.3)
     lit = ((moved - 128) * torch.empty(n, 1, 1, 1, device=device).uniform_(0.8, 1.2) + 128) * gain
     noisy = lit + torch.randn_like(lit) * torch.empty(n, 1, 1, 1, device=device).uniform_(0, 6)
     return noisy.clamp(0, 255), clipped * (labels != -1)[..., None]
@@ -278,7 +233,7 @@ def train(data: Pictures, minutes: float, batch: int, device: torch.device) -> D
             raw = detector(images)
         loss = loss_of(raw.float(), cells, targets, chosen)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
         optimiser.step()
         average.update_parameters(detector)
@@ -286,7 +241,7 @@ def train(data: Pictures, minutes: float, batch: int, device: torch.device) -> D
         if spent - told > 0.05:
             told = spent
             print(f"{spent:4.0%} step {step} loss {loss.item():.3f}", flush=True)  # noqa: T201
-    return average.module.eval()  # type: ignore[return-value]  # it is the module that was given
+    return average.module.eval()
 
 
 def export(detector: Detector, path: Path) -> None:

@@ -115,7 +115,7 @@ def camera(keys: str, source: str = "a.mp4") -> str:
 
 NO_VALUE = "has no value; give it one, or take the key out"
 NAME = "must be letters, digits, - and _, up to 64"
-LEVELS = "must be topic levels with / between them, without spaces, + and #"
+LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
 PASSWORD = "is a password without a user; add mqtt.username"
 FAMILY = "must be one of auto, yolox, yolov8"
 LIVE = "is for files and folders of pictures; this camera's source is live"

@@ -24,6 +24,9 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
+
+
 def loaded(text: str, environ: dict[str, str] | None = None) -> Config:
     Path("x.yaml").write_text(text, encoding="utf-8")
     return load(Path("x.yaml"), environ or {})
@@ -145,7 +148,7 @@ cameras:
         "1: device: must be letters, digits, - and _, up to 64; it comes from ${HUNTER} and is not shown",
         "4: mqtt.port: must be a whole number from 1 to 65535; it comes from !secret HUNTER and is not shown",
         "5: mqtt.keepalive: must be a whole number from 5 to 3600; it comes from ${HUNTER} and ${PW} and is not shown",
-        "6: mqtt.prefix: must be topic levels with / between them, without spaces, + and #, got ' hunter is shown'",
+        f"6: mqtt.prefix: {LEVELS}, got ' hunter is shown'",
         "7: mqtt.password: must be text",
         "8: mqtt.passwort: is not a known key; did you mean 'password'?",
         f"10: models.default.file: {missing}; it comes from ${{HUNTER}} and is not shown",

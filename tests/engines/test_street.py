@@ -16,7 +16,8 @@ def test_a_picture_is_a_function_of_seed_and_time() -> None:
     assert np.array_equal(picture, same_picture)
     assert truths == same_truths
     assert not np.array_equal(picture, StreetScene(320, 180, 6).render(4.2)[0])
-    assert (picture.shape, picture.dtype) == ((180, 320, 3), np.uint8)
+    assert picture.shape == (180, 320, 3)
+    assert picture.dtype == np.uint8
 
 
 @pytest.mark.parametrize("size", [(320, 180), (640, 480), (480, 640)])

@@ -61,7 +61,9 @@ def draw_backdrop(view: View, rng: np.random.Generator, lamps: Sequence[tuple[fl
     dusk = _sky(view, rng, (rgb(0x3B4A78), rgb(0xE0A080)), rgb(0xB58A90))
     return Backdrop(
         np.clip(day * (1 - alpha) + things, 0, 255).astype(np.uint8),
-        np.clip(dusk * (1 - alpha) + things * light * (glow.max(axis=2, keepdims=True) == 0) + glow + 0.7 * spread, 0, 255).astype(np.uint8),
+        np.clip(
+            dusk * (1 - alpha) + things * light * (glow.max(axis=2, keepdims=True) == 0) + glow + 0.7 * spread, 0, 255
+        ).astype(np.uint8),
     )
 
 
@@ -97,7 +99,10 @@ def _sky(view: View, rng: np.random.Generator, ends: tuple[Colour, Colour], clou
     for _ in range(5):
         x, y, size = rng.uniform(-0.6, 0.6) * 1.9 * view.height, rng.uniform(0.02, 0.22), rng.uniform(0.04, 0.09)
         for puff in range(6):
-            centre = view.width / 2 + x + (puff - 2.5) * 0.6 * size * view.height, (y - rng.uniform(0, 0.02)) * view.height
+            centre = (
+                view.width / 2 + x + (puff - 2.5) * 0.6 * size * view.height,
+                (y - rng.uniform(0, 0.02)) * view.height,
+            )
             ring = np.linspace(0, 2 * math.pi, 20)
             radius = size * view.height * rng.uniform(0.4, 0.75)
             oval = np.stack([centre[0] + radius * np.cos(ring), centre[1] + 0.3 * radius * np.sin(ring)], axis=1)
@@ -111,7 +116,9 @@ def _hills(painter: _Painter, rng: np.random.Generator) -> None:
     for depth, height, colour in ((160.0, 11.0, _HILL), (60.0, 6.5, shade(_GREEN, 1.15))):
         low, high = painter.view.reach(depth, 20.0)
         s = np.linspace(low, high, 90)
-        waves = sum(rng.uniform(0.1, 0.3) * np.sin(s / depth * f + rng.uniform(0, 6.3)) for f in (3.0, 7.0, 17.0, 41.0))
+        waves = np.zeros_like(s)
+        for f in (3.0, 7.0, 17.0, 41.0):
+            waves += rng.uniform(0.1, 0.3) * np.sin(s / depth * f + rng.uniform(0, 6.3))
         ridge = [(float(x), depth, float(u)) for x, u in zip(s, height * (0.75 + waves), strict=True)]
         painter.quad([*ridge, (high, depth, -2.0), (low, depth, -2.0)], colour)
 
@@ -135,7 +142,9 @@ def _house(painter: _Painter, rng: np.random.Generator, left: float, width: floa
         painter.quad(gable, colour)
         for end, tip in ((left - 0.3, -1), (right + 0.3, 1)):
             rake = [(end, HOUSES, eaves - 0.2), ((left + right) / 2, HOUSES, eaves + ridge + 0.1)]
-            painter.quad([*rake, (rake[1][0], HOUSES, rake[1][2] - 0.45), (end - 0.1 * tip, HOUSES, eaves - 0.55)], roof)
+            painter.quad(
+                [*rake, (rake[1][0], HOUSES, rake[1][2] - 0.45), (end - 0.1 * tip, HOUSES, eaves - 0.55)], roof
+            )
     else:
         slope = [(left - 0.3, HOUSES, eaves - 0.1), (right + 0.3, HOUSES, eaves - 0.1)]
         painter.quad([*slope, (right - 0.4, HOUSES + 3, eaves + ridge), (left + 0.4, HOUSES + 3, eaves + ridge)], roof)
@@ -210,7 +219,11 @@ def _grain(view: View, rng: np.random.Generator) -> NDArray[np.float32]:
     texture = np.ones((view.height, view.width), np.float32)
     for rows, strength in ((400, 0.028), (60, 0.025)):
         patch = rng.normal(0, strength, (rows, 2 * rows)).astype(np.float32)
-        texture += cv2.resize(patch, (2 * view.height, view.height))[:, : view.width] if view.width <= 2 * view.height else cv2.resize(patch, (view.width, view.height))
+        texture += (
+            cv2.resize(patch, (2 * view.height, view.height))[:, : view.width]
+            if view.width <= 2 * view.height
+            else cv2.resize(patch, (view.width, view.height))
+        )
     return texture
 
 

@@ -152,7 +152,12 @@ def _trunk(canvas: Canvas, look: Person, hip: Point, shoulder: Point) -> None:
     h, half = look.height, 0.068 * look.height * look.build
     (hx, hy), (sx, sy) = hip, shoulder
     if look.pack:
-        pack = [(sx - 0.03 * h, sy), (sx - 0.15 * h, sy - 0.02 * h), (hx - 0.16 * h, hy + 0.07 * h), (hx, hy + 0.06 * h)]
+        pack = [
+            (sx - 0.03 * h, sy),
+            (sx - 0.15 * h, sy - 0.02 * h),
+            (hx - 0.16 * h, hy + 0.07 * h),
+            (hx, hy + 0.06 * h),
+        ]
         canvas.polygon(smooth(pack), shade(look.hair, 0.8))
     outline = [
         (hx - half, hy - 0.03 * h),
@@ -182,7 +187,12 @@ def _head(canvas: Canvas, look: Person, centre: Point) -> None:
     canvas.oval((x - 0.01 * h, y + 0.012 * h), (0.064 * h, 0.066 * h), look.hair)
     canvas.oval((x + 0.012 * h, y - 0.006 * h), (0.05 * h, 0.06 * h), look.skin)
     canvas.line([(x + 0.055 * h, y - 0.002 * h), (x + 0.066 * h, y - 0.014 * h)], 0.018 * h, look.skin)
-    fringe = [(x + 0.05 * h, y + 0.03 * h), (x - 0.03 * h, y + 0.02 * h), (x - 0.04 * h, y + 0.07 * h), (x + 0.03 * h, y + 0.075 * h)]
+    fringe = [
+        (x + 0.05 * h, y + 0.03 * h),
+        (x - 0.03 * h, y + 0.02 * h),
+        (x - 0.04 * h, y + 0.07 * h),
+        (x + 0.03 * h, y + 0.075 * h),
+    ]
     canvas.polygon(smooth(fringe, 1), look.top if look.hat else look.hair)
     if look.hat:
         canvas.oval((x - 0.004 * h, y + 0.04 * h), (0.068 * h, 0.045 * h), shade(look.top, 0.85))
@@ -205,8 +215,19 @@ def draw_dog(look: Dog, phase: float, scale: float) -> Sprite:
             canvas.line([knee, paw, (paw[0] + 0.04 * k, paw[1])], 0.065 * k, tone)
         if far:
             wag = 0.25 * math.sin(2 * turn)
-            canvas.line([(-0.4 * k, 0.52 * k), (-0.5 * k, 0.66 * k), ((-0.52 + 0.12 * wag) * k, 0.8 * k)], 0.06 * k, tone)
-    outline = [(-0.44, 0.42), (-0.42, 0.62), (-0.1, 0.6), (0.28, 0.66), (0.42, 0.58), (0.36, 0.36), (0.1, 0.33), (-0.2, 0.4)]
+            canvas.line(
+                [(-0.4 * k, 0.52 * k), (-0.5 * k, 0.66 * k), ((-0.52 + 0.12 * wag) * k, 0.8 * k)], 0.06 * k, tone
+            )
+    outline = [
+        (-0.44, 0.42),
+        (-0.42, 0.62),
+        (-0.1, 0.6),
+        (0.28, 0.66),
+        (0.42, 0.58),
+        (0.36, 0.36),
+        (0.1, 0.33),
+        (-0.2, 0.4),
+    ]
     canvas.polygon(smooth([(x * k, y * k) for x, y in outline]), body)
     canvas.line([(0.3 * k, 0.56 * k), (0.42 * k, 0.74 * k)], 0.18 * k, body)
     canvas.line([(0.3 * k, 0.66 * k), (0.42 * k, 0.61 * k)], 0.045 * k, look.collar)
@@ -262,5 +283,9 @@ def draw_rider(look: Person, phase: float, scale: float) -> Sprite:
         canvas.line([hip, knee], 0.14 * look.build, shade(look.legs, dim))
         elbow = _joint(shoulder, _BARS, 0.3, 0.27, -1.0)
         _arm(canvas, look, shoulder, elbow, _BARS, dim)
-    _head(canvas, Person(h, 1.0, look.skin, look.hair, look.top, look.legs, look.shoes, look.long_hair, look.hat, False, False), (0.16, 1.67))
+    _head(
+        canvas,
+        Person(h, 1.0, look.skin, look.hair, look.top, look.legs, look.shoes, look.long_hair, look.hat, False, False),
+        (0.16, 1.67),
+    )
     return canvas.sprite()

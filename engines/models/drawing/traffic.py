@@ -120,11 +120,12 @@ def _vehicles(view: View, rng: np.random.Generator, depth: float, way: int) -> l
     actors = []
     for kind, space in zip(kinds, room, strict=True):
         if kind == _BUS:
-            look: vehicles.Bus | vehicles.Car = vehicles.any_bus(rng)
-            draw: Callable[[float, float], Sprite] = partial(vehicles.draw_bus, look)
+            bus = vehicles.any_bus(rng)
+            look: vehicles.Bus | vehicles.Car = bus
+            draw: Callable[[float, float], Sprite] = partial(vehicles.draw_bus, bus)
         else:
-            look = vehicles.any_car(rng)
-            draw = partial(vehicles.draw_car, look)
+            look = car = vehicles.any_car(rng)
+            draw = partial(vehicles.draw_car, car)
         (tail, tail_up), (head, head_up) = look.lamps
         lamps = (tail, tail_up, _TAILLIGHT), (head, head_up, _HEADLIGHT)
         shadow = look.length / 2, 0.8

@@ -10,8 +10,7 @@ import numpy as np
 from engines.models.drawing.canvas import Canvas, Colour, Point, Sprite, rgb, shade, smooth
 
 _PAINTS = [
-    rgb(c)
-    for c in (0xB23A48, 0x2A6F97, 0xE8E6E1, 0x3C4148, 0x9FA8B0, 0x3A6B57, 0xD9A441, 0x6D597A, 0xC9653B, 0x86B6C9)
+    rgb(c) for c in (0xB23A48, 0x2A6F97, 0xE8E6E1, 0x3C4148, 0x9FA8B0, 0x3A6B57, 0xD9A441, 0x6D597A, 0xC9653B, 0x86B6C9)
 ]
 _LIVERIES = [rgb(c) for c in (0xC1442E, 0x2B6CA3, 0x2F7F5F, 0xE3B23C, 0xEFEBE2, 0x6A4C93)]
 _GLASS, _TYRE, _RIM = rgb(0x3B4B57), rgb(0x222427), rgb(0xC3C8CC)
@@ -159,8 +158,12 @@ def draw_car(look: Car, phase: float, scale: float) -> Sprite:
         canvas.line([(door, pane[0][1]), (door - 0.03, 0.5)], 0.02, shade(look.paint, 0.7))
         canvas.line([(door + 0.1, 0.86), (door + 0.28, 0.86)], 0.035, shade(look.paint, 0.6))
     (tail, tail_up), (head, head_up) = look.lamps
-    canvas.polygon(smooth([(tail - 0.1, 0.92), (tail + 0.12, 0.9), (tail + 0.1, tail_up - 0.08), (tail - 0.1, 0.7)], 1), _TAIL)
-    canvas.polygon(smooth([(head - 0.2, 0.76), (head + 0.1, 0.72), (head + 0.1, head_up - 0.08), (head - 0.1, 0.62)], 1), _HEAD)
+    canvas.polygon(
+        smooth([(tail - 0.1, 0.92), (tail + 0.12, 0.9), (tail + 0.1, tail_up - 0.08), (tail - 0.1, 0.7)], 1), _TAIL
+    )
+    canvas.polygon(
+        smooth([(head - 0.2, 0.76), (head + 0.1, 0.72), (head + 0.1, head_up - 0.08), (head - 0.1, 0.62)], 1), _HEAD
+    )
     canvas.line([(half - 0.3, 0.36), (half - 0.02, 0.36)], 0.07, _TRIM)
     for axle in shape.axles:
         canvas.disc((axle, 0.36), 0.42, shade(look.paint, 0.35))
@@ -172,22 +175,43 @@ def draw_bus(look: Bus, phase: float, scale: float) -> Sprite:
     """A bus; phase 0 to 1 turns the wheels by one spoke."""
     half, top = look.length / 2, 2.95
     canvas = Canvas(-half - 0.06, half + 0.06, 0.0, top + 0.08, scale)
-    canvas.polygon([(-half + 0.9, top - 0.1), (-half + 2.4, top - 0.1), (-half + 2.3, top + 0.07), (-half + 1.0, top + 0.07)], shade(look.paint, 0.7))
-    hull = [(-half, 0.35), (-half, top - 0.5), (-half, top - 0.02), (0, top), (half - 0.35, top - 0.02), (half - 0.02, top - 0.9), (half, 0.9), (half, 0.35)]
+    canvas.polygon(
+        [(-half + 0.9, top - 0.1), (-half + 2.4, top - 0.1), (-half + 2.3, top + 0.07), (-half + 1.0, top + 0.07)],
+        shade(look.paint, 0.7),
+    )
+    hull = [
+        (-half, 0.35),
+        (-half, top - 0.5),
+        (-half, top - 0.02),
+        (0, top),
+        (half - 0.35, top - 0.02),
+        (half - 0.02, top - 0.9),
+        (half, 0.9),
+        (half, 0.35),
+    ]
     canvas.polygon(smooth(hull), look.paint)
     canvas.polygon([(-half + 0.02, 0.95), (half - 0.01, 0.95), (half - 0.01, 0.72), (-half + 0.02, 0.72)], look.band)
-    canvas.polygon([(-half + 0.04, 0.5), (half - 0.04, 0.5), (half - 0.04, 0.35), (-half + 0.04, 0.35)], shade(look.paint, 0.55))
+    canvas.polygon(
+        [(-half + 0.04, 0.5), (half - 0.04, 0.5), (half - 0.04, 0.35), (-half + 0.04, 0.35)], shade(look.paint, 0.55)
+    )
     panes = max(4, round((look.length - 2.4) / 1.15))
     step = (look.length - 1.9) / panes
     for n in range(panes):
         left = -half + 0.3 + n * step
         canvas.polygon(_box(left, 1.3, left + step - 0.12, 2.4), _GLASS)
-        canvas.polygon([(left + 0.2, 1.3), (left + 0.45, 2.4), (left + 0.62, 2.4), (left + 0.37, 1.3)], shade(_GLASS, 1.4))
+        canvas.polygon(
+            [(left + 0.2, 1.3), (left + 0.45, 2.4), (left + 0.62, 2.4), (left + 0.37, 1.3)], shade(_GLASS, 1.4)
+        )
     door = half - 1.5
     canvas.polygon(_box(door, 0.42, door + 0.92, 2.45), shade(look.paint, 0.6))
     for left in (door + 0.06, door + 0.5):
         canvas.polygon(_box(left, 0.55, left + 0.36, 2.36), shade(_GLASS, 1.15))
-    canvas.polygon(smooth([(half - 0.46, 1.25), (half - 0.02, 1.25), (half - 0.05, 2.05), (half - 0.2, 2.5), (half - 0.46, 2.5)], 1), _GLASS)
+    canvas.polygon(
+        smooth(
+            [(half - 0.46, 1.25), (half - 0.02, 1.25), (half - 0.05, 2.05), (half - 0.2, 2.5), (half - 0.46, 2.5)], 1
+        ),
+        _GLASS,
+    )
     canvas.polygon(_box(half - 1.45, 2.55, half - 0.5, 2.8), rgb(0x2A2416))
     canvas.line([(half - 1.3, 2.67), (half - 0.75, 2.67)], 0.08, rgb(0xF0B040))
     (tail, tail_up), (head, head_up) = look.lamps
