@@ -30,7 +30,7 @@ format: $(VENV)/.dev
 # the documents that are generated from the code
 schemas: $(VENV)/.dev
 	@$(BIN)/python -m daemon.publish.schemas docs/mqtt
-	@$(BIN)/python -m daemon.config.json_schema docs/config.schema.json
+	@$(BIN)/ospreyd schema config > docs/config.schema.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-output
