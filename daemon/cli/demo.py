@@ -17,6 +17,7 @@ def demo(
     broker: Annotated[
         str | None, typer.Option(help="host:port of a broker to use in place of the embedded one.")
     ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the embedded broker; 0: a free one.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder for the films, pictures and messages.")] = Path("demo-output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -26,7 +27,7 @@ def demo(
     except ModuleNotFoundError as error:
         raise UsageError(f"the demo needs the package {error.name}: pip install 'ospreyd[demo]'") from None
     console = Console(stderr=as_json)
-    summary = show(output, seconds, _address(broker), console)
+    summary = show(output, seconds, _address(broker), port, console)
     if as_json:
         typer.echo(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode())
     else:

@@ -1,6 +1,7 @@
-"""The demonstration's own MQTT broker (amqtt), in a process of its own: `python -m daemon.demo.broker`.
+"""The demonstration's own MQTT broker (amqtt), in a process of its own: `python -m daemon.demo.broker PORT`.
 
-It prints its port once it listens on it, and ends when its standard input does, so that it never outlives the demo.
+Port 0 is a free one. It prints its port once it listens on it, and ends when its standard input does, so that it
+never outlives the demo. A port in use ends it with nothing printed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from amqtt.broker import Broker
 _HOST = "127.0.0.1"
 
 
-async def serve() -> None:
-    """Runs a broker on a free port of the loopback interface until standard input ends."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+async def serve(port: int) -> None:
+    """Runs a broker on a port of the loopback interface until standard input ends. Raises OSError for one in use."""
+    with socket.create_server((_HOST, port)) as probe:
         port = probe.getsockname()[1]
     broker = Broker(
         {
@@ -35,4 +35,7 @@ async def serve() -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
-    asyncio.run(serve())
+    try:
+        asyncio.run(serve(int(sys.argv[1])))
+    except OSError as error:
+        sys.exit(f"{error}")

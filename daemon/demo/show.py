@@ -26,7 +26,7 @@ from daemon.demo.film import SHOTS, Film, film
 from daemon.demo.score import Score, Seen, score
 from daemon.demo.subscriber import Received, Subscriber
 from daemon.draw import annotate
-from daemon.errors import DaemonError
+from daemon.errors import DaemonError, UsageError
 from engines.models.street import LABELS
 from engines.records import Detections
 
@@ -59,15 +59,21 @@ class Summary:
         }
 
 
-def show(folder: Path, seconds: float, broker: tuple[str, int] | None, console: Console) -> Summary:
-    """Runs the demonstration for `seconds`; everything that it makes is put into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+def show(folder: Path, seconds: float, broker: tuple[str, int] | None, port: int, console: Console) -> Summary:
+    """Runs the demonstration for `seconds`; everything that it makes is put into `folder`.
+
+    `broker` is one to use; without it one of our own listens on `port` (0: a free one). Raises DaemonError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made a folder: {error.strerror}; choose another with --output") from None
     films = _film(folder, min(seconds, _FILM_SECONDS), console)
     messages = folder / "messages.jsonl"
-    with _broker(broker, console) as (host, port):
-        subscriber = Subscriber(host, port, _PREFIX, messages)
+    with _broker(broker, port, console) as address:
+        subscriber = Subscriber(*address, _PREFIX, messages)
         subscriber.start()
-        config = _write_config(folder, films, host, port)
+        config = _write_config(folder, films, *address)
         with _daemon(config, folder / "ospreyd.log", console) as daemon:
             _watch(subscriber, daemon, seconds, folder / "ospreyd.log", console)
         subscriber.stop()
@@ -85,18 +91,27 @@ def _film(folder: Path, seconds: float, console: Console) -> list[Film]:
 
 
 @contextmanager
-def _broker(given: tuple[str, int] | None, console: Console) -> Iterator[tuple[str, int]]:
-    """The broker given, or one of our own for as long as it is needed."""
+def _broker(given: tuple[str, int] | None, port: int, console: Console) -> Iterator[tuple[str, int]]:
+    """The broker given, or one of our own on `port` for as long as it is needed."""
     if given is not None:
         yield given
         return
     with subprocess.Popen(
-        [sys.executable, "-m", "daemon.demo.broker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "daemon.demo.broker", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
-                raise DaemonError("the embedded broker did not start; give one with --broker host:port")
+                raise UsageError(
+                    f"port {port} is in use; choose another with --port, "
+                    f"or use the broker that listens there with --broker 127.0.0.1:{port}"
+                    if port
+                    else "the embedded broker did not start; give one with --broker host:port"
+                )
             console.print(f"embedded MQTT broker on 127.0.0.1:{line.strip()}")
             yield "127.0.0.1", int(line)
         finally:
