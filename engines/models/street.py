@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.models.drawing import things
 from engines.models.drawing.backdrop import DUSK, LAMP_GLOW, draw_backdrop, lamp_light
-from engines.models.drawing.canvas import Sprite
+from engines.models.drawing.canvas import Sprite, fill
 from engines.models.drawing.traffic import Actor, make_traffic
 from engines.models.drawing.view import View
 
@@ -23,6 +23,9 @@ DAY_LENGTH = 120.0
 """seconds from one noon to the next"""
 
 _NOISE_TILE = 256
+_RAMP = np.linspace(-1, 1, 64)
+_FALL = np.clip(1 - np.hypot(_RAMP[None, :], _RAMP[:, None]), 0, 1) ** 2
+_HALO = np.repeat((255 * _FALL).astype(np.uint8)[:, :, None], 3, axis=2)  # light around a lamp
 _SOLID = 128  # alpha from which a pixel belongs to what is drawn there
 
 
@@ -50,6 +53,19 @@ class _Cutout:
     """picture row of its upper edge; may be outside"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Where an actor was drawn."""
+
+    size: int
+    """pixels that it would have with nothing in front and no picture's edge"""
+    left: int
+    """pixels; the part of the picture that holds it"""
+    top: int
+    right: int
+    bottom: int
+
+
 class StreetScene:
     """A street that the seed decides; a picture of it at any time, in any order.
 
@@ -73,7 +89,11 @@ class StreetScene:
         self._lamps = [(float(layout.uniform(-3, 0)) + 11.0 * n, 9.7) for n in (-1, 0, 1, 2)]
         self._backdrop = draw_backdrop(self._view, houses, self._lamps)
         self._actors = make_traffic(self._view, looks)
-        self._things = [(d, self._stand(sprite, s, d, 1)) for s, d, sprite in self._furniture(layout)]
+        furniture = sorted(self._furniture(layout), key=lambda thing: -thing[1])
+        self._things = [(d, self._stand(sprite, s, d, 1)) for s, d, sprite in furniture]
+        for _, cutout in self._things:
+            _paste(self._backdrop.day, None, cutout, np.ones(3))
+            _paste(self._backdrop.dusk, None, cutout, np.array(DUSK))
         self._textures: dict[tuple[int, int], Sprite] = {}
         grain = noise.normal(0, 2.2, (2 * _NOISE_TILE, 2 * _NOISE_TILE, 3)).round()
         self._noise = np.clip(grain, 0, 255).astype(np.uint8), np.clip(-grain, 0, 255).astype(np.uint8)
@@ -92,17 +112,17 @@ class StreetScene:
         picture = sky.astype(np.uint8, copy=False)
         owner = np.zeros(picture.shape[:2], np.uint8)
         daylight = np.array([(1 - dusk) * cloud + dusk * part for part in DUSK])
-        waiting, sizes = sorted(self._things, key=lambda thing: -thing[0]), []
+        waiting, drawn = list(self._things), list[_Drawn | None]()
         for index, actor in enumerate(self._actors):
             while waiting and waiting[0][0] > actor.depth:
-                _paste(picture, owner, waiting.pop(0)[1], 255, daylight)
+                _cover(picture, owner, waiting.pop(0)[1], daylight, drawn)
             s, d = actor.place(t)
             light = daylight + dusk * lamp_light(s, d, self._lamps) * np.array(LAMP_GLOW)
-            sizes.append(self._draw(picture, owner, index, (s, d, t), light, dusk))
+            drawn.append(self._draw(picture, owner, index, (s, d, t), light, dusk))
         for _, cutout in waiting:
-            _paste(picture, owner, cutout, 255, daylight)
+            _cover(picture, owner, cutout, daylight, drawn)
         self._lamp_heads(picture, dusk)
-        return self._grain(picture, t), self._truths(owner, sizes)
+        return self._grain(picture, t), self._truths(owner, drawn)
 
     def _draw(
         self,
@@ -112,24 +132,31 @@ class StreetScene:
         at: tuple[float, float, float],
         light: NDArray[np.float64],
         dusk: float,
-    ) -> int:
-        """Draw one actor with its shadow and lamps; how many pixels it would have with nothing in front."""
+    ) -> _Drawn | None:
+        """Draw one actor with its shadow and lamps; None when it is out of sight."""
         actor, (s, d, t) = self._actors[index], at
         step = actor.step(t)
         texture = self._textures.get((index, step))
         if texture is None:
             texture = actor.draw(step / actor.steps, self._texture_scale(actor))
             self._textures[index, step] = texture
+        half = max(-texture.left, texture.right)
+        if self._view.column(s + half, d) < 0 or self._view.column(s - half, d) > picture.shape[1]:
+            return None
         cutout = self._stand(texture, s, d, actor.facing)
-        height, width = picture.shape[:2]
-        if not (-cutout.pixels.shape[1] < cutout.x < width and -cutout.pixels.shape[0] < cutout.y < height):
-            return 0
         if actor.shadow:
             self._shadow(picture, s, d, actor.shadow, 0.5 - 0.2 * dusk)
-        size = _paste(picture, owner, cutout, index + 1, light)
+        size = _paste(picture, owner, cutout, light, index + 1)
         for x, u, colour in actor.lamps if dusk > 0.3 else ():
             self._glow(picture, (s + actor.facing * x, d, u), 0.75, np.array(colour) * (dusk - 0.3))
-        return size
+        h, w = cutout.pixels.shape[:2]
+        place = (
+            max(0, cutout.x),
+            max(0, cutout.y),
+            min(picture.shape[1], cutout.x + w),
+            min(picture.shape[0], cutout.y + h),
+        )
+        return _Drawn(size, *place) if place[0] < place[2] and place[1] < place[3] else None
 
     def _texture_scale(self, actor: Actor) -> float:
         """Pixels a metre that an actor's texture needs where it comes nearest."""
@@ -169,20 +196,16 @@ class StreetScene:
     def _shadow(self, picture: NDArray[np.uint8], s: float, d: float, half: tuple[float, float], depth: float) -> None:
         """Darken the ground under something `half` long and deep, in metres."""
         ring = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-        for spread in (1.15, 0.95):
-            points = np.stack(
-                [s + spread * half[0] * np.cos(ring), d + spread * half[1] * np.sin(ring), 0 * ring], axis=1
-            )
-            outline = self._view.project(points)
-            low = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
-            high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), (picture.shape[1], picture.shape[0]))
-            if (high <= low).any():
-                return
-            patch = picture[low[1] : high[1], low[0] : high[0]]
-            dark = patch.copy()
-            corners = np.rint((outline - low - 0.5) * 16).astype(np.int32)
-            cv2.fillPoly(dark, [corners], (30, 25, 25), cv2.LINE_AA, 4)
-            cv2.addWeighted(dark, depth * 0.6, patch, 1 - depth * 0.6, 0, dst=patch)
+        points = np.stack([s + 1.05 * half[0] * np.cos(ring), d + half[1] * np.sin(ring), 0 * ring], axis=1)
+        outline = self._view.project(points)
+        low = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
+        high = np.minimum(np.ceil(outline.max(axis=0)).astype(int), (picture.shape[1], picture.shape[0]))
+        if (high <= low).any():
+            return
+        patch = picture[low[1] : high[1], low[0] : high[0]]
+        dark = patch.copy()
+        fill(dark, outline - low, (30, 25, 25))
+        cv2.addWeighted(dark, depth, patch, 1 - depth, 0, dst=patch)
 
     def _glow(
         self, picture: NDArray[np.uint8], at: tuple[float, float, float], radius: float, colour: NDArray[np.float64]
@@ -193,10 +216,13 @@ class StreetScene:
         right, low = min(picture.shape[1], math.ceil(x + reach)), min(picture.shape[0], math.ceil(y + reach))
         if right <= left or low <= top:
             return
-        dx, dy = (np.arange(left, right) + 0.5 - x) / reach, (np.arange(top, low) + 0.5 - y) / reach
-        fall = np.clip(1 - np.hypot(dx[None, :], dy[:, None]), 0, 1) ** 2
+        middle = _HALO.shape[0] / 2
+        zoom = reach / middle
+        place = np.array([[zoom, 0, x - left - middle * zoom], [0, zoom, y - top - middle * zoom]])
+        halo = cv2.warpAffine(_HALO, place, (right - left, low - top))
+        tint = _flat(low - top, right - left, colour)
         patch = picture[top:low, left:right]
-        patch[:] = cv2.add(patch, (fall[:, :, None] * colour).astype(np.uint8))
+        cv2.add(patch, cv2.multiply(halo, tint, scale=1 / 255), dst=patch)
 
     def _lamp_heads(self, picture: NDArray[np.uint8], dusk: float) -> None:
         if dusk > 0.3:
@@ -215,22 +241,54 @@ class StreetScene:
                 cv2.subtract(cv2.add(patch, light), dark, dst=patch)
         return picture
 
-    def _truths(self, owner: NDArray[np.uint8], sizes: list[int]) -> list[Truth]:
+    def _truths(self, owner: NDArray[np.uint8], drawn: list[_Drawn | None]) -> list[Truth]:
         """The truth from the picture's owner map: which actor (index + 1) each pixel shows."""
-        present = np.bincount(owner.ravel(), minlength=len(sizes) + 1)
         truths = []
-        for index, size in enumerate(sizes):
-            if size and present[index + 1]:
-                x, y, w, h = cv2.boundingRect((owner == index + 1).astype(np.uint8))
-                box = float(x), float(y), float(x + w), float(y + h)
-                truths.append(Truth(self._actors[index].label, box, float(present[index + 1] / size)))
+        for index, at in enumerate(drawn):
+            if at is None:
+                continue
+            shown = (owner[at.top : at.bottom, at.left : at.right] == index + 1).astype(np.uint8)
+            count = cv2.countNonZero(shown)
+            if count:
+                x, y, w, h = cv2.boundingRect(shown)
+                left, top = float(at.left + x), float(at.top + y)
+                truths.append(Truth(self._actors[index].label, (left, top, left + w, top + h), count / at.size))
         return truths
 
 
+def _flat(height: int, width: int, colour: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A picture of one colour; copied row by row, which is many times faster than numpy.full with three channels."""
+    flat = np.empty((height, width, 3), np.uint8)
+    flat[:] = np.tile(np.clip(colour, 0, 255).astype(np.uint8), (width, 1))
+    return flat
+
+
+def _cover(
+    picture: NDArray[np.uint8],
+    owner: NDArray[np.uint8],
+    cutout: _Cutout,
+    light: NDArray[np.float64],
+    drawn: Sequence[_Drawn | None],
+) -> None:
+    """Draw a thing, which the backdrop already shows, again where actors were drawn behind it."""
+    h, w = cutout.pixels.shape[:2]
+    for at in drawn:
+        if at is not None:
+            left, top = max(at.left, cutout.x), max(at.top, cutout.y)
+            right, bottom = min(at.right, cutout.x + w), min(at.bottom, cutout.y + h)
+            if left < right and top < bottom:
+                part = cutout.pixels[top - cutout.y : bottom - cutout.y, left - cutout.x : right - cutout.x]
+                _paste(picture, owner, _Cutout(part, left, top), light)
+
+
 def _paste(
-    picture: NDArray[np.uint8], owner: NDArray[np.uint8], cutout: _Cutout, mark: int, light: NDArray[np.float64]
+    picture: NDArray[np.uint8],
+    owner: NDArray[np.uint8] | None,
+    cutout: _Cutout,
+    light: NDArray[np.float64],
+    mark: int = 255,
 ) -> int:
-    """Draws a cutout in this light (BGR factors) and marks its pixels; how many it has, also off the picture."""
+    """Draw a cutout in this light (BGR factors) and mark its pixels; how many it has, also off the picture."""
     h, w = cutout.pixels.shape[:2]
     top, left = max(0, -cutout.y), max(0, -cutout.x)
     bottom, right = min(h, picture.shape[0] - cutout.y), min(w, picture.shape[1] - cutout.x)
@@ -239,9 +297,11 @@ def _paste(
         return size
     pixels = cutout.pixels[top:bottom, left:right]
     here = slice(cutout.y + top, cutout.y + bottom), slice(cutout.x + left, cutout.x + right)
-    alpha = pixels[:, :, 3]
+    alpha = np.ascontiguousarray(pixels[:, :, 3])
     behind = cv2.multiply(picture[here], cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
-    lit = cv2.multiply(pixels[:, :, :3], np.array([*light, 0.0]))
-    picture[here] = cv2.add(behind, lit)
-    owner[here][alpha >= _SOLID] = mark
+    lamp = _flat(alpha.shape[0], alpha.shape[1], light * 128)
+    lit = cv2.multiply(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), lamp, scale=1 / 128)
+    cv2.add(behind, lit, dst=picture[here])
+    if owner is not None:
+        owner[here][alpha >= _SOLID] = mark
     return size

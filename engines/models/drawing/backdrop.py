@@ -25,7 +25,7 @@ _ROOFS = [rgb(c) for c in (0x8C4A3C, 0x5E5A5E, 0xA65D45, 0x6F4E46, 0x4C5560)]
 _DOORS = [rgb(c) for c in (0x2F4858, 0x7A2E2E, 0x33563F, 0x8A6A3B)]
 _GREEN, _HILL, _LAWN = rgb(0x5E8C5A), rgb(0x9DB8A4), rgb(0x8FB174)
 _ASPHALT, _PAVING, _KERB = rgb(0x6E7175), rgb(0xB9B3A9), rgb(0xD5D0C6)
-_CYCLE, _PAINT, _PANE, _LIT = rgb(0x94736C), rgb(0xE9E7E0), rgb(0x6F8794), rgb(0xFFC86B)
+_CYCLE, _PAINT, _PANE, _LIT = rgb(0x94736C), rgb(0xE9E7E0), rgb(0x6F8794), rgb(0xF4C072)
 
 Corner = tuple[float, float, float]
 
@@ -62,7 +62,7 @@ def draw_backdrop(view: View, rng: np.random.Generator, lamps: Sequence[tuple[fl
     return Backdrop(
         np.clip(day * (1 - alpha) + things, 0, 255).astype(np.uint8),
         np.clip(
-            dusk * (1 - alpha) + things * light * (glow.max(axis=2, keepdims=True) == 0) + glow + 0.7 * spread, 0, 255
+            dusk * (1 - alpha) + things * light * (glow.max(axis=2, keepdims=True) == 0) + glow + 0.35 * spread, 0, 255
         ).astype(np.uint8),
     )
 
@@ -191,14 +191,12 @@ def _gardens(painter: _Painter, rng: np.random.Generator) -> None:
 
 
 def _ground(painter: _Painter) -> None:
-    low, high = painter.view.reach(FENCE, 30.0)
-    wide = (max(low, -3.0 * KERB_NEAR), high)
+    wide, close = painter.view.reach(FENCE, 2.0), painter.view.reach(KERB_NEAR, 2.0)
     painter.floor(wide, (KERB_FAR, FENCE - 0.05), _PAVING)
     painter.floor(wide, (KERB_NEAR, KERB_FAR), _ASPHALT)
     painter.floor(wide, (16.1, KERB_FAR - 0.25), _CYCLE)
     painter.floor(wide, (KERB_NEAR + 0.25, 10.8), _CYCLE)
-    low, high = painter.view.reach(KERB_NEAR, 6.0)
-    painter.floor((low, high), (4.2, KERB_NEAR), shade(_PAVING, 1.04))
+    painter.floor(close, (4.2, KERB_NEAR), shade(_PAVING, 1.04))
     for depth in (KERB_FAR, KERB_NEAR):
         painter.floor(wide, (depth - 0.22, depth), shade(_KERB, 0.78))
         painter.floor(wide, (depth, depth + 0.2), _KERB)
@@ -206,12 +204,12 @@ def _ground(painter: _Painter) -> None:
         painter.floor(wide, (depth - 0.06, depth + 0.06), _PAINT)
     for s in np.arange(round(wide[0] / 4) * 4, wide[1], 4.0):
         painter.floor((s, s + 2.0), (13.4, 13.54), _PAINT)
-    for near, far, step in ((4.2, KERB_NEAR, 1.2), (KERB_FAR + 0.2, FENCE, 1.2)):
-        joint = shade(_PAVING, 0.9)
-        for s in np.arange(round(wide[0]), wide[1], step):
+    joint = shade(_PAVING, 0.9)
+    for near, far, reach in ((4.2, KERB_NEAR, close), (KERB_FAR + 0.2, FENCE, wide)):
+        for s in np.arange(round(reach[0]), reach[1], 1.2):
             painter.floor((s, s + 0.035), (near, far), joint)
-        for depth in np.arange(near, far, step):
-            painter.floor(wide, (depth, depth + 0.035), joint)
+        for depth in np.arange(near, far, 1.2):
+            painter.floor(reach, (depth, depth + 0.035), joint)
 
 
 def _grain(view: View, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -37,10 +37,16 @@ class View:
         """[N, 3] street points (s, d, u) to [N, 2] pixels, where (0, 0) is the picture's upper left corner."""
         s, d, u = np.asarray(points, np.float64).T
         across = s * math.cos(self.yaw) - d * math.sin(self.yaw)
-        ahead = s * math.sin(self.yaw) + d * math.cos(self.yaw)
-        x = self.width / 2 + self.focal * self.height * across / ahead
-        y = self.height * (self.horizon + self.focal * (self.eye - u) / ahead)
-        return np.stack([x, y], axis=1)
+        zoom = self.focal * self.height / (s * math.sin(self.yaw) + d * math.cos(self.yaw))
+        pixels = np.empty((len(s), 2))
+        pixels[:, 0] = self.width / 2 + zoom * across
+        pixels[:, 1] = self.height * self.horizon + zoom * (self.eye - u)
+        return pixels
+
+    def column(self, s: float, d: float) -> float:
+        """The pixel column of a street point, whatever its height."""
+        across = s * math.cos(self.yaw) - d * math.sin(self.yaw)
+        return self.width / 2 + self.scale(s, d) * across
 
     def scale(self, s: float, d: float) -> float:
         """Pixels a metre at a street point."""
