@@ -34,6 +34,7 @@ from engines.postprocess import Thresholds
 from engines.records import BatchDetections, Lane, Ticket
 
 _CAMERA = "bench"
+_FILLING = 3  # batches until the pipe is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,6 @@ class _Pipeline:
         self.stats = Stats()
         self.results: list[FrameResult] = []
         self._pictures = cycle(pictures)
-        self._skip = 2 * lane.max_batch + 1  # results that come while the pipe fills
         self._done: list[float] = []
         self._ready = threading.Semaphore()
         self._failure: BaseException | None = None
@@ -160,16 +160,24 @@ class _Pipeline:
         self._inference.join(60)
         if self._failure is not None:
             raise self._failure
-        done = self._done[self._skip :]
-        if len(done) < 2:
+        return self._rate()
+
+    def _rate(self) -> float:
+        """Frames per second once the pipe is full, from the end of one batch to the end of the last."""
+        first = 0
+        for _ in range(_FILLING):
+            if first >= len(self.results):
+                break
+            first += self.results[first].batch
+        if first >= len(self.results):
             raise UsageError("too few frames were done to measure anything; give more --seconds")
-        return (len(done) - 1) / (done[-1] - done[0])
+        return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
     def _deliver(self, result: FrameResult) -> None:
         payloads.detections(_CAMERA, result)
         self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
-        self._done.append(time.perf_counter())
         self.results.append(result)
+        self._done.append(time.perf_counter())
         self._ready.release()
 
     def _fail(self, error: BaseException) -> None:

@@ -30,7 +30,7 @@ def detections(device: str, result: FrameResult) -> bytes:
         "camera": result.camera,
         "sequence": result.sequence,
         "captured_at": _rfc3339(result.captured_at),
-        "stream_time": result.stream_time,
+        "stream_time": None if result.stream_time is None else round(result.stream_time, 6),
         "frame": {"width": result.width, "height": result.height},
         "model": result.model,
         "objects": objects(result.detections, result.labels),

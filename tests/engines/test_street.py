@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.models.drawing import backdrop
+from engines.models.drawing.view import View
 from engines.models.street import LABELS, StreetScene
 
 
@@ -64,3 +66,26 @@ def test_what_moves_lies_in_the_boxes() -> None:
 def test_too_small_a_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 32 x 32 pixels, not 16 x 64"):
         StreetScene(16, 64, 1)
+
+
+@pytest.mark.parametrize("yaw", [-0.28, -0.08, 0.08, 0.28])
+@pytest.mark.parametrize("size", [(640, 360), (480, 640), (1000, 400)])
+def test_the_ground_stays_under_the_horizon(yaw: float, size: tuple[int, int]) -> None:
+    """A floor that reaches behind the camera would be drawn across the sky."""
+    view = View(*size, yaw, focal=1.12, horizon=0.36, eye=3.8)
+    painter = backdrop._Painter(view)
+    backdrop._ground(painter)
+    horizon = int(view.horizon * view.height)
+    assert not painter.pixels[:horizon].any()
+    assert painter.pixels[-1, :, 3].min() == 255
+
+
+def test_a_lamp_post_hides_the_buses_behind_it() -> None:
+    """At the height of a bus's roof nothing passes in front of a post, which the backdrop holds already."""
+    scene = StreetScene(640, 360, 12)
+    posts = scene._view.project([(s, d, 2.75) for s, d in scene._lamps]).astype(int)
+    seen = [(x, y) for x, y in posts.tolist() if 0 <= x < 640]
+    assert seen
+    times = [t for t in np.arange(0.0, 240.0, 0.5) if scene.dusk(float(t)) < 0.1]
+    colours = np.array([[scene.render(float(t))[0][y, x] for x, y in seen] for t in times], int)
+    assert np.ptp(colours, axis=0).max() < 40
