@@ -65,12 +65,21 @@ def test_detect_finds_what_the_reference_finds(model: str, material: Path) -> No
 
 
 def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
-    done = ospreyd("detect", street, "--save", tmp_path / "out")
+    done = ospreyd("detect", street, street, "--save", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith(f"{street}  640x360  ")
-    drawn, plain = read_picture(tmp_path / "out" / "street.png"), read_picture(street)
+    drawn, plain = read_picture(tmp_path / "out" / "002-street.png"), read_picture(street)
     assert drawn.shape == plain.shape
     assert not np.array_equal(drawn, plain)
+
+
+def test_detect_cannot_save(street: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = ospreyd("detect", street, "--save", tmp_path / "file")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"ospreyd: {tmp_path}/file/001-street.png: cannot be written: File exists; choose another --save\n"
+    )
 
 
 def test_detect_takes_grey_alpha_and_16_bits(street: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from daemon.config.schema import BUILTIN_MODEL
 from daemon.draw import annotate
-from daemon.errors import EXIT_USAGE
+from daemon.errors import EXIT_USAGE, UsageError
 from daemon.models import find_model
 from daemon.publish.payloads import objects
 from engines.backends import open_lane
@@ -35,7 +35,9 @@ def detect(
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
     iou: Annotated[float, typer.Option(min=0, max=1, help="Overlap from which two boxes are one object.")] = 0.45,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    save: Annotated[Path | None, typer.Option(help="Folder for annotated pictures.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for annotated pictures, numbered in the order given.")
+    ] = None,
 ) -> None:
     """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
     loaded = find_model(model, family, labels)
@@ -55,8 +57,7 @@ def detect(
             if not as_json:
                 typer.echo(_lines(report[-1]))
             if save is not None:
-                save.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(save / f"{path.stem}.png"), annotate(picture, found, loaded.labels))
+                _save(save, f"{len(report):03}-{path.stem}.png", annotate(picture, found, loaded.labels))
     finally:
         lane.close()
     if as_json:
@@ -72,6 +73,14 @@ def _detect(lane: Lane, picture: NDArray[np.uint8]) -> Detections:
 def _entry(path: Path, picture: NDArray[np.uint8], found: Detections, labels: tuple[str, ...]) -> dict[str, Any]:
     height, width = picture.shape[:2]
     return {"image": str(path), "width": width, "height": height, "detections": objects(found, labels)}
+
+
+def _save(folder: Path, name: str, picture: NDArray[np.uint8]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    except OSError as error:
+        raise UsageError(f"{folder / name}: cannot be written: {error.strerror}; choose another --save") from None
 
 
 def _lines(entry: dict[str, Any]) -> str:
