@@ -96,7 +96,8 @@ class InferenceThread:
                     lane = self._models[batch.model].lane
                     while sum(s.batch.model == batch.model for s in pending) >= lane.slots:
                         self._collect(pending.popleft())
-                    pending.append(_Submitted(batch, lane.submit([f.image for f in batch.frames]), time.monotonic()))
+                    at = time.monotonic()
+                    pending.append(_Submitted(batch, lane.submit([f.image for f in batch.frames]), at))
                     self._stats.batch()
                 elif pending:
                     self._collect(pending.popleft())

@@ -100,7 +100,7 @@ class Latency:
     """How long one frame spent in each stage, seconds."""
 
     queue: float
-    """from capture until its batch was submitted"""
+    """from capture until its batch began to be prepared"""
     preprocess: float
     """uint8 frames to the model's input, whole batch"""
     detector: float

@@ -38,8 +38,7 @@ def to_detections(
     if nms and count > 1:
         keep = _nms(boxes, scores, labels, thresholds.iou)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
-    # copies, because the arrays given may be views of a buffer that the next batch overwrites
-    return Detections(letterbox.to_source(boxes), scores.copy(), labels.copy())
+    return Detections(letterbox.to_source(boxes), scores, labels)
 
 
 def _nms(

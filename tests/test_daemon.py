@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from daemon.demo.score import Score, Seen, score
 from daemon.publish.schemas import schemas
 from tests.conftest import wait_for
 from tests.reference import MODELS
-from tests.servers.mosquitto import Mosquitto
+from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Message, Subscriber
 
@@ -227,6 +228,32 @@ def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, t
     silent.close()
 
 
+def test_a_film_that_waits_for_a_broker_does_not_hold_up_stopping(street: Film, tmp_path: Path) -> None:
+    document = {
+        "device": "box",
+        "mqtt": {"host": "127.0.0.1", "port": free_port()},
+        "cameras": {"film": {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True}},
+    }
+    with daemon(tmp_path, document) as process:
+        wait_for(lambda: "film: streaming" in (tmp_path / "log").read_text(), "the film", 30)
+        # until inbox, batches and hand-off are full, so that every thread waits for the next
+        wait_for(lambda: idle(process.pid), "the pipeline to be full", 60)
+        assert stop(process) < 5
+    assert (tmp_path / "log").read_text().splitlines()[-1].endswith("stopped")
+
+
+def idle(pid: int) -> bool:
+    """Whether a process has used hardly any CPU for half a second."""
+    began = cpu_seconds(pid)
+    time.sleep(0.5)
+    return cpu_seconds(pid) - began < 0.05
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def accept_all(server: socket.socket, connected: list[socket.socket]) -> None:
     with contextlib.suppress(OSError):  # the server is closed at the end
         while True:
@@ -244,10 +271,11 @@ def test_two_models_and_a_choice_of_labels(
     cameras = {
         "street": {"source": str(street.file), "loop": True, "labels": ["car", "bus"]},
         "road": {"source": video, "loop": True, "model": "coco", "confidence": 0.6},
+        "all": {"source": video, "loop": True, "model": "coco", "confidence": 0.2},
         "off": {"source": video, "enabled": False},
     }
     with daemon(tmp_path, box(broker, cameras, models=models)) as process:
-        for camera in ("street", "road"):
+        for camera in ("street", "road", "all"):
             subscriber.wait(partial(has, 20, camera), f"20 frames of {camera}", 60)
         assert state_of(subscriber.messages(), "off")["state"] == "disabled"
         stop(process)
@@ -257,6 +285,7 @@ def test_two_models_and_a_choice_of_labels(
     road = [o for m in detections_of(subscriber, "road") for o in m["objects"]]
     assert road
     assert min(o["score"] for o in road) >= 0.6
+    assert min(o["score"] for m in detections_of(subscriber, "all") for o in m["objects"]) < 0.4
     assert {m["model"] for m in detections_of(subscriber, "road")} == {"coco"}
 
 

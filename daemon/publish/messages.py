@@ -57,7 +57,7 @@ class FrameLatency(TypedDict):
     """How long this frame spent in each stage, milliseconds."""
 
     queue: Milliseconds
-    """From capture until its batch was submitted to the model."""
+    """From capture until its batch began to be prepared for the model."""
     preprocess: Milliseconds
     """Frames to the model's input, whole batch."""
     detector: Milliseconds
