@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -102,3 +103,29 @@ def test_no_more_than_it_has_room_for(small: OnnxRuntimeLane) -> None:
         small.submit([noise(seed)])
     with pytest.raises(BackendError, match="no room"):
         small.submit([noise(9)])
+
+
+def test_a_model_that_mixes_the_pictures_of_a_batch_runs_one_by_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its output depends on the mean over the whole batch, so opening the batch would change what it finds."""
+    grid = onnx.numpy_helper.from_array(np.random.default_rng(0).random((1, 84, 7)).astype(np.float32), "grid")
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        onnx.helper.make_node("Mul", ["grid", "mean"], ["out"]),
+    ]
+    make = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes, "mixes", [make("images", 1, [1, 3, 64, 64])], [make("out", 1, [1, 84, 7])], [grid]
+    )
+    file = tmp_path / "mixes.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    lane = OnnxRuntimeLane(
+        read_model(file, labels=str(tmp_path / "names.txt")), Thresholds(0.1, 0.45), max_batch=4, threads=1
+    )
+    lane.close()
+    assert lane.max_batch == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file}: exported for batch 1 and mixes the pictures of larger ones; it runs one by one"
+    ]
