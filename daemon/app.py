@@ -12,7 +12,7 @@ from types import FrameType
 from daemon import __version__
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
-from daemon.config.schema import Camera, Config
+from daemon.config.schema import BUILTIN_MODEL, Camera, Config
 from daemon.config.schema import Model as ModelConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
 from daemon.handoff import Handoff
@@ -109,7 +109,7 @@ def _read(name: str, config: Config) -> Model:
     settings: ModelConfig = config.models[name]
     model = find_model(settings.file, settings.family, settings.labels)
     _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
-    if settings.file == model.path.stem == "street":
+    if settings.file == BUILTIN_MODEL:
         _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
     return model
 

@@ -96,12 +96,7 @@ class OnnxRuntimeLane:
         model, canvas = self._model, self._canvas[slot, index]
         box = Letterbox.of(width, height, model.width, model.height, model.geometry.fit)
         before = self._placed[slot][index]
-        if before is not None and (before.left, before.top, before.width, before.height) != (
-            box.left,
-            box.top,
-            box.width,
-            box.height,
-        ):
+        if before is not None and before != box:
             canvas[:] = model.geometry.pad  # what the last picture left outside this one's place
         self._placed[slot][index] = box
         inside = canvas[box.top : box.top + box.height, box.left : box.left + box.width]

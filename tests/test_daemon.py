@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from daemon.demo.film import Film, Shot, film
-from daemon.demo.score import Score, Seen, score
+from daemon.demo.score import Score, score, seen_in
 from daemon.publish.schemas import schemas
 from tests.conftest import wait_for
 from tests.reference import MODELS
@@ -107,9 +107,8 @@ def test_every_frame_of_a_film_is_published_where_it_belongs(
     assert state_of(subscriber.messages(), "street")["reason"] == "ended"
     total = Score()
     for message in messages:
-        seen = [Seen(o["label"], o["score"], tuple(o["box"])) for o in message["objects"]]
         assert street.frame_at(message["stream_time"]) == message["sequence"] - 1
-        total += score(street.truths[message["sequence"] - 1], seen)
+        total += score(street.truths[message["sequence"] - 1], seen_in(message))
     assert total.recall >= 0.85
     assert total.precision >= 0.85
 

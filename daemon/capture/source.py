@@ -18,6 +18,8 @@ from daemon.capture.probe import probe
 from daemon.config.schema import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
+from engines.errors import ImageError
+from engines.pictures import read_picture
 
 # OpenCV reads these once, at its first use of FFmpeg, so they are set before anyone can open anything. Both libraries
 # write to standard error past Python's logging, URLs with passwords included. RTSP goes over TCP, without falling back
@@ -249,6 +251,6 @@ class _Pictures:
 
 def _read_picture(file: Path) -> Image | None:
     try:
-        return cast("Image | None", cv2.imread(str(file), cv2.IMREAD_COLOR))
-    except cv2.error:  # larger than OpenCV allows
+        return read_picture(file)
+    except ImageError:
         return None

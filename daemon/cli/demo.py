@@ -29,7 +29,7 @@ def demo(
     console = Console(stderr=as_json)
     summary = show(output, seconds, _address(broker), port, console)
     if as_json:
-        typer.echo(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode())
+        typer.echo(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
     else:
         report(summary, console)
 

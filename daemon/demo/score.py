@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ class Seen:
     score: float
     box: tuple[float, float, float, float]
     """xyxy, source pixels"""
+
+
+def seen_in(message: Mapping[str, Any]) -> list[Seen]:
+    """The objects of a message of a detections topic."""
+    return [Seen(o["label"], o["score"], tuple(o["box"])) for o in message["objects"]]
 
 
 def score(truths: Sequence[Truth], seen: Sequence[Seen]) -> Score:

@@ -23,7 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from daemon.demo.film import SHOTS, Film, film
-from daemon.demo.score import Score, Seen, score
+from daemon.demo.score import Score, score, seen_in
 from daemon.demo.subscriber import Received, Subscriber
 from daemon.draw import annotate
 from daemon.errors import DaemonError, UsageError
@@ -40,23 +40,12 @@ _STREAMING_WITHIN = 30.0  # seconds from starting the daemon to the first messag
 class Summary:
     """What the demonstration came to."""
 
-    folder: Path
     cameras: dict[str, dict[str, float]]
     """by camera: messages, fps, latency_ms_p50, latency_ms_p95, recall, precision"""
     recall: float
     precision: float
     pictures: dict[str, str]
     messages: str
-
-    def document(self) -> dict[str, object]:
-        """For JSON."""
-        return {
-            "cameras": self.cameras,
-            "recall": self.recall,
-            "precision": self.precision,
-            "pictures": self.pictures,
-            "messages": self.messages,
-        }
 
 
 def show(folder: Path, seconds: float, broker: tuple[str, int] | None, port: int, console: Console) -> Summary:
@@ -189,13 +178,6 @@ def _table(subscriber: Subscriber) -> Table:
     return table
 
 
-def _seen(message: dict[str, object]) -> list[Seen]:
-    objects = message["objects"]
-    if not isinstance(objects, list):
-        raise TypeError("objects is a list")
-    return [Seen(o["label"], o["score"], tuple(o["box"])) for o in objects]
-
-
 def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received], messages: Path) -> Summary:
     cameras, pictures, total = {}, {}, Score()
     for filmed in films:
@@ -203,7 +185,7 @@ def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received
         got = received[name]
         marks = Score()
         for message in got.messages:
-            marks += score(filmed.truths[filmed.frame_at(message["stream_time"])], _seen(message))
+            marks += score(filmed.truths[filmed.frame_at(message["stream_time"])], seen_in(message))
         total += marks
         p50, p95 = np.percentile(got.latencies, (50, 95))
         cameras[name] = {
@@ -215,7 +197,7 @@ def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received
             "precision": round(marks.precision, 4),
         }
         pictures[name] = str(_picture(folder, filmed, got))
-    return Summary(folder, cameras, round(total.recall, 4), round(total.precision, 4), pictures, str(messages))
+    return Summary(cameras, round(total.recall, 4), round(total.precision, 4), pictures, str(messages))
 
 
 def _picture(folder: Path, filmed: Film, got: Received) -> Path:
