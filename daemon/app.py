@@ -21,7 +21,7 @@ from daemon.models import find_model
 from daemon.publish.publisher import Publisher
 from daemon.records import DaemonInfo, ModelInfo
 from daemon.stats import Stats
-from engines.backends import open_lane
+from engines.backends import LaneSettings, choose, open_lane
 from engines.model import Model
 from engines.postprocess import Thresholds
 
@@ -89,9 +89,8 @@ class App:
     def _load(self, name: str, model: Model, wanted: Mapping[str, Wanted]) -> LoadedModel:
         settings, inference = self._config.models[name], self._config.inference
         least = min(wanted[camera].confidence for camera, c in self._config.cameras.items() if c.model == name)
-        lane = open_lane(
-            model, Thresholds(least, settings.iou), inference.backend, inference.max_batch, inference.threads
-        )
+        lane_settings = LaneSettings(Thresholds(least, settings.iou), inference.max_batch, threads=inference.threads)
+        lane = open_lane(choose(inference.backend), model, lane_settings)
         return LoadedModel(lane, model.labels)
 
     def _handoff(self, loaded: Mapping[str, LoadedModel]) -> Handoff:

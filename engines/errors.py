@@ -4,6 +4,9 @@ EngineError
 ├── ModelError          the model file is missing, broken, ambiguous or not what its settings say
 ├── LabelsError         the labels are missing, unreadable or fewer than the model's classes
 ├── ImageError          a picture cannot be read or has an unusable shape
+├── PrecisionError      the precision cannot be had with this model, TensorRT or GPU
+├── CalibrationError    the calibration pictures are missing, too few or unusable
+├── CacheError          the folder of engines is unsafe, full or unusable
 └── BackendError        no usable backend, or the backend failed while running
 """
 
@@ -22,6 +25,18 @@ class LabelsError(EngineError):
 
 class ImageError(EngineError):
     """A picture cannot be read or has an unusable shape."""
+
+
+class PrecisionError(EngineError):
+    """The precision cannot be had with this model, this TensorRT or this GPU."""
+
+
+class CalibrationError(EngineError):
+    """The calibration pictures are missing, too few or unusable."""
+
+
+class CacheError(EngineError):
+    """The folder of engines is unsafe, full or cannot be used."""
 
 
 class BackendError(EngineError):

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engines.errors import BackendError, ModelError
-from engines.graphs.compose import canonical_detector, dynamic_batch
+from engines.graphs.compose import canonical_detector, dynamic_batch, takes_frames
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
@@ -121,7 +121,8 @@ def open_detector(model: Model, threads: int | None = None) -> tuple[ort.Inferen
         body = dynamic if any_batch else model.proto
     if not any_batch:
         _log.warning("%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path)
-    return _session(canonical_detector(model, body), threads, str(model.path)), any_batch
+    frames_in = takes_frames(model, canonical_detector(model, body))
+    return _session(frames_in, threads, str(model.path)), any_batch
 
 
 def _same(model: Model, dynamic: onnx.ModelProto) -> bool:

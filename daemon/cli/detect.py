@@ -17,7 +17,7 @@ from daemon.draw import annotate
 from daemon.errors import EXIT_USAGE, UsageError
 from daemon.models import find_model
 from daemon.publish.payloads import objects
-from engines.backends import open_lane
+from engines.backends import LaneSettings, choose, open_lane
 from engines.errors import ImageError
 from engines.pictures import read_picture
 from engines.postprocess import Thresholds
@@ -41,7 +41,7 @@ def detect(
 ) -> None:
     """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
     loaded = find_model(model, family, labels)
-    lane = open_lane(loaded, Thresholds(confidence, iou), backend)
+    lane = open_lane(choose(backend), loaded, LaneSettings(Thresholds(confidence, iou)))
     report: list[dict[str, Any]] = []
     failed = False
     try:

@@ -1,4 +1,4 @@
-"""From a model as exported to a canonical detector: any batch size, uint8 input, canonical outputs."""
+"""From a model as exported to a canonical detector: any batch size, canonical outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.graphs.builder import GraphBuilder
 from engines.graphs.heads.base import canonical_outputs
-from engines.graphs.preprocess import FRAMES, normalise
+from engines.graphs.preprocess import FRAMES, IMAGES, normalise
 from engines.model import Model
 
 _MODEL = "model/"  # prefix of everything that came from the file, so that no name of ours meets one of its own
@@ -17,30 +17,48 @@ _BATCH = "batch"
 
 
 def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
-    """`body` (the model as in its file, or with dynamic batch) with `normalise` before it and its head behind.
+    """`body` (the model as in its file, or with dynamic batch) with its head behind it.
 
-    Input `frames` uint8 [B, height, width, 3], letterboxed BGR; outputs as in heads.base.CANONICAL.
+    Input `images` as the preprocess graph writes it: layout and type are the model's own; outputs as in
+    heads.base.CANONICAL. Nodes from the file are named below `model/`, those of the head below `head/`.
     """
     body = onnx.compose.add_prefix(body, _MODEL)
-    front, head = onnx.GraphProto(), onnx.GraphProto()
-    front_builder = GraphBuilder(front, model.opset, "normalise")
-    normalise(front_builder, FRAMES, model.geometry, model.input_type, _MODEL + model.input_name)
+    own_input = next(value for value in body.graph.input if value.name == _MODEL + model.input_name)
+    images = onnx.ValueInfoProto()
+    images.CopyFrom(own_input)
+    images.name = IMAGES
+    batch = _batch(body, own_input.name) or _BATCH
+    if batch == _BATCH:
+        images.type.tensor_type.shape.dim[0].dim_param = _BATCH
+    head = onnx.GraphProto()
     head_builder = GraphBuilder(head, model.opset, "head")
     raw = replace(model.raw, names=tuple(_as_float(head_builder, value) for value in body.graph.output))
     candidates = model.family.build(head_builder, raw, len(model.labels), model.family.candidates)
-    batch = _batch(body, _MODEL + model.input_name) or _BATCH
+    entry = helper.make_node("Identity", [IMAGES], [own_input.name], name="images")
     graph = helper.make_graph(
-        [*front.node, *body.graph.node, *head.node],
+        [entry, *body.graph.node, *head.node],
+        "detector",
+        [images],
+        canonical_outputs(batch, candidates),
+        [*body.graph.initializer, *head.initializer],
+    )
+    return _checked(graph, body)
+
+
+def takes_frames(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
+    """A canonical detector with `normalise` before it: input `frames` uint8 [B, height, width, 3], letterboxed BGR."""
+    images = detector.graph.input[0].type.tensor_type
+    batch = images.shape.dim[0].dim_value or _BATCH
+    front = onnx.GraphProto()
+    normalise(GraphBuilder(front, model.opset, "normalise"), FRAMES, model.geometry, images.elem_type, IMAGES)
+    graph = helper.make_graph(
+        [*front.node, *detector.graph.node],
         "detector",
         [helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, [batch, model.height, model.width, 3])],
-        canonical_outputs(batch, candidates),
-        [*front.initializer, *body.graph.initializer, *head.initializer],
+        detector.graph.output,
+        [*front.initializer, *detector.graph.initializer],
     )
-    composed = helper.make_model(
-        graph, opset_imports=body.opset_import, ir_version=body.ir_version, functions=body.functions
-    )
-    onnx.checker.check_model(composed)
-    return composed
+    return _checked(graph, detector)
 
 
 def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto | None:
@@ -90,6 +108,14 @@ def _batch(proto: onnx.ModelProto, input_name: str) -> int | None:
     """The fixed batch size of the model's input, None where it is open."""
     value = next(value for value in proto.graph.input if value.name == input_name)
     return value.type.tensor_type.shape.dim[0].dim_value or None
+
+
+def _checked(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:
+    composed = helper.make_model(
+        graph, opset_imports=like.opset_import, ir_version=like.ir_version, functions=like.functions
+    )
+    onnx.checker.check_model(composed)
+    return composed
 
 
 def _as_float(graph: GraphBuilder, value: onnx.ValueInfoProto) -> str:

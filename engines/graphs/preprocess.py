@@ -18,6 +18,8 @@ from engines.records import Fit
 
 FRAMES = "frames"
 """name of the uint8 input [B, H, W, 3]"""
+IMAGES = "images"
+"""name of what the preprocess graph writes and the canonical detector reads"""
 _OPSET = 17
 
 
@@ -82,10 +84,10 @@ def letterbox(graph: GraphBuilder, frames: str, geometry: InputGeometry, width: 
 def preprocess_model(geometry: InputGeometry, width: int, height: int) -> onnx.ModelProto:
     """The preprocess graph: `frames` uint8 [B, h, w, 3] of any one size to `images` float32 [B, 3, height, width]."""
     frames = helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, ["batch", "height", "width", 3])
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, height, width])
+    images = helper.make_tensor_value_info(IMAGES, TensorProto.FLOAT, ["batch", 3, height, width])
     graph = helper.make_graph([], "preprocess", [frames], [images])
     builder = GraphBuilder(graph, _OPSET, "preprocess")
-    normalise(builder, letterbox(builder, FRAMES, geometry, width, height), geometry, TensorProto.FLOAT, "images")
+    normalise(builder, letterbox(builder, FRAMES, geometry, width, height), geometry, TensorProto.FLOAT, IMAGES)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
     onnx.checker.check_model(model)
     return model
