@@ -9,12 +9,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEBIAN_PACKAGES := mosquitto openssl gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0
 
+# other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
+OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
+
 .PHONY: demo test check format schemas clean system-libraries debian-packages
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
-test: $(VENV)/.dev debian-packages
+test: $(VENV)/.dev $(OTHER_TENSORRT) debian-packages
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(VENV)/.dev
@@ -47,6 +50,12 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "installing into $(VENV) with the development extras (once, about a minute)"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/tensorrt-rtx-1.6: PACKAGES := $(addsuffix ==1.6.1.120,tensorrt-rtx-cu13 tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs)
+$(VENV)/tensorrt-lean: PACKAGES := $(addsuffix ==11.4.0.106,tensorrt-lean-cu13 tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs)
+
+$(OTHER_TENSORRT): | $(VENV)/.dev
+	@$(PIP) --no-deps --target $@ $(PACKAGES) || { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
 
 # said before anything else, because without them `import cv2` fails after a minute of installing
 system-libraries:

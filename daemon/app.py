@@ -6,24 +6,27 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from types import FrameType
 
 from daemon import __version__
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import BUILTIN_MODEL, Camera, Config
-from daemon.config.schema import Model as ModelConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, LoadedModel, Wanted
-from daemon.models import find_model
+from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.models import configured_model, lane_settings, prepare_model
+from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
-from daemon.records import DaemonInfo, ModelInfo
+from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
 from daemon.stats import Stats
-from engines.backends import LaneSettings, choose, open_lane
+from engines.backends import CPU, Backend, LaneSettings, choose, is_prepared, open_lane, precision_of
+from engines.errors import EngineError
 from engines.model import Model
-from engines.postprocess import Thresholds
+from engines.records import Lane
 
 _log = logging.getLogger("ospreyd")
 _STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
@@ -34,39 +37,28 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._stats = Stats()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
 
     def run(self) -> int:
         """Runs until SIGTERM, SIGINT or a failure; the exit code. Only for the main thread.
 
-        Raises EngineError and UsageError where a model cannot be used; everything is stopped by then.
+        Raises EngineError where the backend does not work or a model cannot be read, and UsageError for what only the
+        models show to be wrong in the configuration; nothing has been started by then.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         config = self._config
+        backend = choose(config.inference.backend)
+        _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
         models = {name: _read(name, config) for name in sorted({c.model for c in config.cameras.values()})}
-        wanted = {name: _wanted(name, camera, config, models) for name, camera in config.cameras.items()}
-        publisher = Publisher(config, _info(config, models, "building"), self._stats, self._fail)
-        publisher.start()
-        handoff: Handoff | None = None
-        inference: InferenceThread | None = None
-        cameras: list[CameraThread] = []
+        stages = _Stages(config, backend, models, self._fail)
         try:
-            loaded = {name: self._load(name, model, wanted) for name, model in models.items()}
-            publisher.info(_info(config, models, "ready"))
-            handoff = self._handoff(loaded)
-            inference = InferenceThread(handoff.take, loaded, wanted, publisher.result, self._stats, self._fail)
-            inference.start()
-            for name, camera in config.cameras.items():
-                thread = CameraThread(name, camera, handoff.put, publisher.camera_status, self._stats, self._fail)
-                cameras.append(thread)
-                thread.start()
-            _log.info("running: %d cameras, models %s", len(cameras), ", ".join(models))
+            stages.start()
+            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(models))
             self._stopping.wait()
         finally:
-            clean = _stop(cameras, handoff, inference, publisher)
+            clean = stages.stop()
         if self._failure is not None:
             _log.critical("stopped by an internal failure", exc_info=self._failure)
             return EXIT_FAILURE
@@ -86,27 +78,127 @@ class App:
             self._failure = error
         self._stopping.set()
 
-    def _load(self, name: str, model: Model, wanted: Mapping[str, Wanted]) -> LoadedModel:
-        settings, inference = self._config.models[name], self._config.inference
-        least = min(wanted[camera].confidence for camera, c in self._config.cameras.items() if c.model == name)
-        lane_settings = LaneSettings(Thresholds(least, settings.iou), inference.max_batch, threads=inference.threads)
-        lane = open_lane(choose(inference.backend), model, lane_settings)
-        return LoadedModel(lane, model.labels)
 
-    def _handoff(self, loaded: Mapping[str, LoadedModel]) -> Handoff:
-        inference = self._config.inference
-        batcher = Batcher(
-            {name: camera.model for name, camera in self._config.cameras.items()},
-            {name: model.lane.max_batch for name, model in loaded.items()},
-            inference.max_delay_ms / 1000,
-            inference.max_age_ms / 1000,
+class _Stages:
+    """Everything that runs, wired together. What becomes of a model, and of its cameras then, is decided here."""
+
+    def __init__(
+        self, config: Config, backend: Backend, models: Mapping[str, Model], fail: Callable[[BaseException], None]
+    ) -> None:
+        """Raises UsageError."""
+        self._config = config
+        self._backend = backend
+        self._models = models
+        wanted = {name: _wanted(name, camera, config, models) for name, camera in config.cameras.items()}
+        self._settings = {name: _settings(name, config, wanted) for name in models}
+        self._info = _info(config, backend, models, self._settings)
+        self._lost: set[str] = set()
+        """cameras whose model has failed"""
+        self._telling = threading.Lock()
+        """guards both, and the order in which they are published"""
+        stats, inference = Stats(), config.inference
+        self._publisher = Publisher(config, self._info, stats, fail)
+        model_of = {name: camera.model for name, camera in config.cameras.items()}
+        batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000)
+        self._handoff = Handoff(batcher, stats)
+        thread = "cpu:0" if backend.gpu is None else "gpu:0"
+        self._inference = InferenceThread(
+            thread, self._handoff.take, wanted, self._publisher.result, self._opened, stats, fail
         )
-        return Handoff(batcher, self._stats)
+        self._cameras = {
+            name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail)
+            for name, camera in config.cameras.items()
+        }
+        jobs = [self._job(name) for name in models]
+        self._preparing = Preparing(jobs, self._model_status, self._prepared, fail)
+
+    def start(self) -> None:
+        """Starts every thread; models follow when they are ready."""
+        self._publisher.start()
+        self._inference.start()
+        for camera in self._cameras.values():
+            camera.start()
+        self._preparing.start()
+
+    def stop(self) -> bool:
+        """Stops the stages from left to right; whether every thread ended in time.
+
+        A camera that hangs in the driver does not hold up the others: all are asked first, and what is left of the
+        time is for the stages behind them. Their threads are daemon threads, so the process ends without them.
+        """
+        deadline = time.monotonic() + _STOP_WITHIN
+        self._preparing.stop()
+        for camera in self._cameras.values():
+            camera.stop()
+        self._handoff.close()
+        self._publisher.hurry()
+        self._inference.stop()
+        clean = self._inference.join(_left(deadline) / 2)
+        clean &= self._publisher.stop(_left(deadline) / 2)
+        clean &= self._preparing.join(_left(deadline))
+        for camera in self._cameras.values():
+            clean &= camera.join(_left(deadline))
+        return clean
+
+    def _job(self, name: str) -> Job:
+        """The model's work; the process that does it reads the file itself, which is less than to hand it over."""
+        backend, settings = self._backend, self._settings[name]
+        return Job(
+            model=name,
+            is_done=partial(is_prepared, backend, self._models[name], settings),
+            work=partial(prepare_model, backend, self._config.models[name], settings),
+        )
+
+    def _prepared(self, name: str) -> None:
+        """In the thread `prepare`: the lane is opened by who will own it."""
+        self._model_status(name, ModelStatus(ModelState.BUILDING, 100, "loading"))
+        model = self._models[name]
+        open_it = partial(open_lane, self._backend, model, self._settings[name])
+        self._inference.open(OpenModel(name, model.labels, open_it))
+
+    def _opened(self, name: str, outcome: Lane | EngineError) -> None:
+        """In the inference thread."""
+        if isinstance(outcome, EngineError):
+            self._model_status(name, ModelStatus(ModelState.FAILED, detail=str(outcome)))
+            return
+        self._handoff.ready(name, outcome.max_batch)
+        _log.info("model %s: ready, %s on %s", name, self._info.models[name].precision, self._backend.name)
+        self._model_status(name, ModelStatus(ModelState.READY))
+
+    def _model_status(self, name: str, status: ModelStatus) -> None:
+        if status.state is ModelState.FAILED:
+            _log.error("model %s: %s", name, status.detail)
+            self._give_up(name, status.detail)
+        with self._telling:
+            model = replace(self._info.models[name], status=status)
+            self._info = replace(self._info, models={**self._info.models, name: model})
+            self._publisher.info(self._info)
+
+    def _give_up(self, model: str, why: str) -> None:
+        """Stops the cameras of a model that has failed: nobody would look at their frames."""
+        lost = {name for name, camera in self._config.cameras.items() if camera.model == model and camera.enabled}
+        for name in lost:
+            self._cameras[name].stop()
+        self._handoff.refuse(model)
+        with self._telling:
+            self._lost |= lost
+            for name in lost:
+                self._publisher.camera_status(
+                    CameraStatus(
+                        name, CameraState.OFFLINE, Reason.MODEL_FAILED, f"its model {model} failed: {why}", time.time()
+                    )
+                )
+
+    def _camera_status(self, status: CameraStatus) -> None:
+        """In the camera's thread; what one that is being stopped still says is not the reason why it is offline."""
+        with self._telling:
+            if status.camera not in self._lost:
+                self._publisher.camera_status(status)
 
 
 def _read(name: str, config: Config) -> Model:
-    settings: ModelConfig = config.models[name]
-    model = find_model(settings.file, settings.family, settings.labels)
+    settings = config.models[name]
+    model = configured_model(settings)
     _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
     if settings.file == BUILTIN_MODEL:
         _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
@@ -127,12 +219,20 @@ def _wanted(name: str, camera: Camera, config: Config, models: Mapping[str, Mode
     return Wanted(confidence, tuple(known.index(label) for label in camera.labels))
 
 
-def _info(config: Config, models: Mapping[str, Model], state: str) -> DaemonInfo:
+def _settings(name: str, config: Config, wanted: Mapping[str, Wanted]) -> LaneSettings:
+    least = min(wanted[camera].confidence for camera, c in config.cameras.items() if c.model == name)
+    return lane_settings(config.models[name], config.inference, least)
+
+
+def _info(
+    config: Config, backend: Backend, models: Mapping[str, Model], settings: Mapping[str, LaneSettings]
+) -> DaemonInfo:
     return DaemonInfo(
         version=__version__,
-        backend="onnxruntime",
-        gpu=None,
-        tensorrt=None,
+        backend=backend.name,
+        backend_reason=backend.reason,
+        gpu=backend.gpu,
+        tensorrt=None if backend.name == CPU else backend.version,
         models={
             name: ModelInfo(
                 file=model.path.name,
@@ -140,37 +240,13 @@ def _info(config: Config, models: Mapping[str, Model], state: str) -> DaemonInfo
                 width=model.width,
                 height=model.height,
                 labels=model.labels,
-                precision="fp32",
-                state=state,
+                precision=precision_of(backend, settings[name]).value,
+                status=ModelStatus(ModelState.BUILDING, 0, "waiting"),
             )
             for name, model in models.items()
         },
         cameras=tuple(config.cameras),
     )
-
-
-def _stop(
-    cameras: list[CameraThread], handoff: Handoff | None, inference: InferenceThread | None, publisher: Publisher
-) -> bool:
-    """Stops the stages from left to right; whether every thread ended in time.
-
-    A camera that hangs in the driver does not hold up the others: all are asked first, and what is left of the time
-    is for the stages behind them. Their threads are daemon threads, so the process ends without them.
-    """
-    deadline = time.monotonic() + _STOP_WITHIN
-    for camera in cameras:
-        camera.stop()
-    if handoff is not None:
-        handoff.close()
-    publisher.hurry()
-    clean = True
-    if inference is not None:
-        inference.stop()
-        clean &= inference.join(_left(deadline) / 2)
-    clean &= publisher.stop(_left(deadline) / 2)
-    for camera in cameras:
-        clean &= camera.join(_left(deadline))
-    return clean
 
 
 def _left(deadline: float) -> float:

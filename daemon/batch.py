@@ -2,13 +2,14 @@
 
 Of every live camera the newest frame waits, and replaces the one before; of a file that is read as fast as possible
 up to `max_batch` frames wait and nothing is replaced. A model's frames are due when a batch is full, when every
-camera that is delivering has one, or when the oldest has waited `max_delay`. They leave oldest first.
+camera that is delivering has one, or when the oldest has waited `max_delay`. They leave oldest first. Until a model is
+ready one frame of each of its cameras waits, and of a model that was refused none.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from daemon.records import Batch, Frame
@@ -32,25 +33,41 @@ class _Waiting:
 class Batcher:
     """Holds the frames that wait. Not thread-safe."""
 
-    def __init__(
-        self, model_of: Mapping[str, str], max_batch: Mapping[str, int], max_delay: float, max_age: float
-    ) -> None:
-        """`model_of` each camera, `max_batch` of each model; max_delay and max_age are seconds."""
+    def __init__(self, model_of: Mapping[str, str], max_delay: float, max_age: float) -> None:
+        """`model_of` each camera; max_delay and max_age are seconds. No model is ready yet."""
         self._model_of = model_of
-        self._max_batch = max_batch
         self._max_delay = max_delay
         self._max_age = max_age
-        self._waiting = {model: _Waiting() for model in max_batch}
+        self._max_batch: dict[str, int] = {}
+        """of each model that is ready"""
+        self._refused: set[str] = set()
+        self._waiting = {model: _Waiting() for model in model_of.values()}
+
+    def ready(self, model: str, max_batch: int) -> None:
+        """From now on `take` gives batches of at most `max_batch` for this model."""
+        self._max_batch[model] = max_batch
+
+    def refuse(self, model: str) -> list[Frame]:
+        """Takes out what waits for a model that will never be ready; from now on `offer` gives its frames back."""
+        self._refused.add(model)
+        return _emptied(self._waiting[model].frames.values())
+
+    def is_ready(self, camera: str) -> bool:
+        """Whether the camera's model is."""
+        return self._model_of[camera] in self._max_batch
 
     def has_room(self, frame: Frame) -> bool:
         """Whether `offer` may be called: always for a live frame."""
         model = self._model_of[frame.camera]
         queue = self._waiting[model].frames.get(frame.camera, ())
-        return frame.live or len(queue) < self._max_batch[model]
+        return frame.live or model in self._refused or len(queue) < self._max_batch.get(model, 1)
 
     def offer(self, frame: Frame) -> Frame | None:
-        """Takes a frame in; gives back the one that it replaces."""
-        waiting = self._waiting[self._model_of[frame.camera]]
+        """Takes a frame in; gives back the one that it replaces, or itself where its model was refused."""
+        model = self._model_of[frame.camera]
+        if model in self._refused:
+            return frame
+        waiting = self._waiting[model]
         queue = waiting.frames.setdefault(frame.camera, deque())
         replaced = queue.pop() if frame.live and queue else None
         queue.append(frame)
@@ -82,16 +99,12 @@ class Batcher:
 
     def clear(self) -> list[Frame]:
         """Takes everything out."""
-        queues = [queue for waiting in self._waiting.values() for queue in waiting.frames.values()]
-        frames = [frame for queue in queues for frame in queue]
-        for queue in queues:
-            queue.clear()
-        return frames
+        return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())
 
     def _due_at(self, model: str, now: float) -> float | None:
         waiting = self._waiting[model]
         oldest = waiting.oldest()
-        if oldest is None:
+        if oldest is None or model not in self._max_batch:
             return None
         ready = sum(map(len, waiting.frames.values()))
         delivering = sum(now - last <= _DELIVERING for last in waiting.last.values())
@@ -99,3 +112,12 @@ class Batcher:
         if ready >= min(self._max_batch[model], max(delivering, 1)):
             return oldest
         return oldest + self._max_delay
+
+
+def _emptied(queues: Iterable[deque[Frame]]) -> list[Frame]:
+    """What was in the queues."""
+    frames: list[Frame] = []
+    for queue in queues:
+        frames.extend(queue)
+        queue.clear()
+    return frames

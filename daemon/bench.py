@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from daemon.batch import Batcher
 from daemon.errors import UsageError
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, LoadedModel, Wanted
+from daemon.infer import InferenceThread, OpenModel, Wanted
 from daemon.publish import payloads
 from daemon.records import Frame, FrameResult
 from daemon.stats import Stats
@@ -132,15 +132,17 @@ class _Pipeline:
         self._done: list[float] = []
         self._ready = threading.Semaphore()
         self._failure: BaseException | None = None
-        self._handoff = Handoff(Batcher({_CAMERA: "m"}, {"m": lane.max_batch}, 0.01, 1.0), self.stats)
+        self._handoff = Handoff(Batcher({_CAMERA: "m"}, 0.01, 1.0), self.stats)
         self._inference = InferenceThread(
+            "cpu:0",
             self._handoff.take,
-            {"m": LoadedModel(lane, labels)},
             {_CAMERA: Wanted(0.0, None)},
             self._deliver,
+            lambda name, _: self._handoff.ready(name, lane.max_batch),
             self.stats,
             self._fail,
         )
+        self._inference.open(OpenModel("m", labels, lambda: lane))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""

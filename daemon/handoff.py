@@ -11,13 +11,27 @@ from daemon.stats import Stats
 
 
 class Handoff:
-    """Live frames replace each other and are counted; frames of files wait for room."""
+    """Live frames replace each other and are counted; frames of files wait for room, and for their model."""
 
     def __init__(self, batcher: Batcher, stats: Stats) -> None:
         self._batcher = batcher
         self._stats = stats
         self._changed = threading.Condition()
         self._closed = False
+
+    def ready(self, model: str, max_batch: int) -> None:
+        """From now on `take` gives batches of at most `max_batch` for this model."""
+        with self._changed:
+            self._batcher.ready(model, max_batch)
+            self._changed.notify_all()
+
+    def refuse(self, model: str) -> None:
+        """For a model that will never be ready: drops what waits for it, and what will still come."""
+        with self._changed:
+            waiting = self._batcher.refuse(model)
+            self._changed.notify_all()
+        for frame in waiting:
+            self._drop(frame, Drop.NO_MODEL)
 
     def put(self, frame: Frame) -> None:
         """Hands a frame on; waits for room only where the frame is not live. After close it is released."""
@@ -26,10 +40,11 @@ class Handoff:
             if self._closed:
                 frame.release()
                 return
-            replaced = self._batcher.offer(frame)
+            ready = self._batcher.is_ready(frame.camera)
+            dropped = self._batcher.offer(frame)
             self._changed.notify_all()
-        if replaced is not None:
-            self._drop(replaced, Drop.REPLACED)
+        if dropped is not None:
+            self._drop(dropped, Drop.REPLACED if ready else Drop.NO_MODEL)
 
     def take(self, timeout: float) -> Batch | None:
         """The next batch that is due, waiting for at most `timeout` seconds; None: none is, or closed."""
@@ -38,7 +53,7 @@ class Handoff:
             while not self._closed:
                 now = time.monotonic()
                 for frame in self._batcher.expired(now):
-                    self._drop(frame, Drop.TOO_OLD)
+                    self._drop(frame, Drop.TOO_OLD if self._batcher.is_ready(frame.camera) else Drop.NO_MODEL)
                 batch = self._batcher.take(now)
                 if batch is not None:
                     self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The one thread that owns the models: batches in, results out, as many on their way as the lanes have slots."""
+"""The one thread that owns the lanes: batches in, results out, as many on their way as the lanes have slots."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
+from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model ready to run."""
+class OpenModel:
+    """A model that needs nothing more than a lane."""
 
-    lane: Lane
+    name: str
     labels: tuple[str, ...]
+    open_lane: Callable[[], Lane]
+    """raises EngineError; called in the thread that will own the lane"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,12 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class _Running:
+    lane: Lane
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Submitted:
     batch: Batch
     ticket: Ticket
@@ -57,22 +67,32 @@ class InferenceThread:
 
     def __init__(
         self,
+        name: str,
         take: Callable[[float], Batch | None],
-        models: Mapping[str, LoadedModel],
         wanted: Mapping[str, Wanted],
         deliver: Callable[[FrameResult], None],
+        opened: Callable[[str, Lane | EngineError], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`take` waits for a batch for so many seconds; `wanted` of each camera; `fail` takes unforeseen errors."""
+        """`name` of the thread; `take` waits for a batch for so many seconds; `wanted` of each camera.
+
+        `opened` is told, in the thread, of the lane of each model, or why it has none; `fail` of unforeseen errors.
+        """
         self._take = take
-        self._models = models
         self._wanted = wanted
         self._deliver = deliver
+        self._opened = opened
         self._stats = stats
         self._fail = fail
+        self._to_open: SimpleQueue[OpenModel] = SimpleQueue()
+        self._models: dict[str, _Running] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cpu:0", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def open(self, model: OpenModel) -> None:
+        """Has the thread open a lane, between two batches; returns at once."""
+        self._to_open.put(model)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -84,13 +104,18 @@ class InferenceThread:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         pending: deque[_Submitted] = deque()
         try:
             while not self._stop.is_set():
+                if not self._to_open.empty():
+                    while pending:  # opening may take seconds, which no result should wait for
+                        self._collect(pending.popleft())
+                    self._open(self._to_open.get())
                 batch = self._take(0.0 if pending else _IDLE)
                 if batch is not None:
                     lane = self._models[batch.model].lane
@@ -108,6 +133,15 @@ class InferenceThread:
         finally:
             for model in self._models.values():
                 model.lane.close()
+
+    def _open(self, model: OpenModel) -> None:
+        try:
+            lane = model.open_lane()
+        except EngineError as error:
+            self._opened(model.name, error)
+            return
+        self._models[model.name] = _Running(lane, model.labels)
+        self._opened(model.name, lane)
 
     def _collect(self, submitted: _Submitted) -> None:
         model = self._models[submitted.batch.model]

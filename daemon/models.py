@@ -1,18 +1,50 @@
-"""From the configuration's `models` to models that are ready to run."""
+"""From the configuration's `models` to models, and to what their lanes need."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.config.schema import BUILTIN_MODEL
-from engines.model import Model, read_model
+from daemon.config.schema import BUILTIN_MODEL, Inference
+from daemon.config.schema import Model as ModelConfig
+from engines.backends import Backend, LaneSettings, prepare
+from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.models import street_onnx
+from engines.postprocess import Thresholds
+from engines.precision import Precision
+from engines.recipe import Progress
+from engines.records import InputOverride
 
 
-def find_model(file: str, family: str, labels: str | None) -> Model:
+def find_model(file: str, family: str, labels: str | None, override: InputOverride = AS_THE_FAMILY) -> Model:
     """Reads the model that `file` names: a path, or 'street' for the one that ships with ospreyd.
 
+    The rest as in engines.model.read_model.
     Raises ModelError and LabelsError.
     """
     path = street_onnx() if file == BUILTIN_MODEL else Path(file)
-    return read_model(path, family, labels)
+    return read_model(path, family, labels, override)
+
+
+def configured_model(config: ModelConfig) -> Model:
+    """Reads a model of the configuration. Raises ModelError and LabelsError."""
+    return find_model(config.file, config.family, config.labels, config.input.override())
+
+
+def lane_settings(config: ModelConfig, inference: Inference, confidence: float) -> LaneSettings:
+    """How a model of the configuration is to be run; `confidence` is the least that any of its cameras wants."""
+    return LaneSettings(
+        thresholds=Thresholds(confidence, config.iou),
+        max_batch=inference.max_batch,
+        precision=None if config.precision == "auto" else Precision(config.precision),
+        calibration=config.calibration,
+        threads=inference.threads,
+        cache=inference.cache,
+    )
+
+
+def prepare_model(backend: Backend, config: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+    """Builds what a model's lane needs and the cache does not hold, in a process that has not read the model yet.
+
+    Raises EngineError.
+    """
+    prepare(backend, configured_model(config), settings, progress)

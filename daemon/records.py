@@ -34,6 +34,8 @@ class Reason(str, Enum):
     TIMEOUT = "timeout"
     ENDED = "ended"
     UNSUPPORTED = "unsupported"
+    MODEL_FAILED = "model-failed"
+    """the model that looks at the camera cannot be used, so the camera is not opened"""
 
 
 class Drop(str, Enum):
@@ -43,6 +45,8 @@ class Drop(str, Enum):
     """a newer frame of the same camera came before this one could be batched"""
     TOO_OLD = "too-old"
     """older than `max_age_ms` when its turn came"""
+    NO_MODEL = "no-model"
+    """its model was not ready yet, or has failed"""
     NO_BUFFER = "no-buffer"
     """every frame buffer of the camera was in use"""
     PUBLISH_QUEUE = "publish-queue"
@@ -173,6 +177,27 @@ class DaemonStats:
     """mean frames in a batch since the last report; 0 if there was none"""
 
 
+class ModelState(str, Enum):
+    """Where a model stands."""
+
+    BUILDING = "building"
+    """its engine is being built or loaded, or waits for its turn"""
+    READY = "ready"
+    FAILED = "failed"
+    """it will not run before the next start"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """How far a model is."""
+
+    state: ModelState
+    progress: int | None = None
+    """per cent of the building that is done; None unless building"""
+    detail: str = ""
+    """what is being done, or one sentence that says why it failed"""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What `…/info` says of a model."""
@@ -185,8 +210,8 @@ class ModelInfo:
     """of the model's input, pixels"""
     labels: tuple[str, ...]
     precision: str
-    state: str
-    """building, ready or failed"""
+    """fp32, fp16, int8 or fp8; what the model really computes with"""
+    status: ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +220,11 @@ class DaemonInfo:
 
     version: str
     backend: str
+    backend_reason: str
+    """why this one: one sentence for people"""
     gpu: str | None
+    """name; None where none is used"""
     tensorrt: str | None
+    """version; None where it is not used"""
     models: Mapping[str, ModelInfo]
     cameras: tuple[str, ...]

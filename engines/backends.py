@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
+import onnx
 import onnxruntime as ort
 
+from engines.cache import EngineCache, default_folder
 from engines.errors import BackendError
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
 from engines.precision import Precision
+from engines.recipe import Progress, Recipe
 from engines.records import Lane
+from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
+from engines.tensorrt.build import Engines, Target, build_engines, find_engines
+from engines.tensorrt.loading import PlanRefusedError, has_kernels
 
-BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", "onnxruntime")
-
-Progress: TypeAlias = Callable[[str, float], None]
-"""told what is being done and how much of all that is to do is done, 0 to 1"""
+CPU = "onnxruntime"
+_ONNX = ".onnx"
+BACKENDS = ("auto", "tensorrt", "tensorrt_rtx", CPU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class LaneSettings:
     precision: Precision | None = None
     """None: what the backend does best; FP16 with TensorRT, FP32 on ONNX Runtime"""
     calibration: Path | None = None
-    """folder of pictures that INT8 and FP8 are calibrated on"""
+    """folder of pictures that INT8 and FP8 are calibrated on; None: `collected`"""
     threads: int | None = None
     """CPU threads of ONNX Runtime; None: one a core"""
     cache: Path | None = None
@@ -56,9 +60,25 @@ def choose(wanted: str = "auto") -> Backend:
 
     Raises BackendError where it does not exist or does not work here, with what is missing.
     """
-    if wanted not in {"auto", "onnxruntime"}:
-        raise BackendError(f"there is no backend {wanted!r}; known: {', '.join(BACKENDS)}")
-    return Backend("onnxruntime", ort.__version__, "the only backend that works here", None)
+    _check_known(wanted)
+    if wanted == CPU:
+        return Backend(CPU, ort.__version__, "it was asked for", None)
+    names = FLAVOURS if wanted == "auto" else (wanted,)
+    try:
+        device = gpu()
+    except BackendError as error:
+        missing = [str(error)]
+    else:
+        missing = []
+        for name in names:
+            why_not = _why_not(name, device)
+            if why_not is None:
+                reason = "it was asked for" if wanted == name else f"{name} works with the {device.name} here"
+                return Backend(name, find(name).version, reason, device.name)
+            missing.append(why_not)
+    if wanted != "auto":
+        raise BackendError(f"the backend {wanted} does not work here: {'; '.join(missing)}")
+    return Backend(CPU, ort.__version__, f"no TensorRT works here: {'; '.join(missing)}", None)
 
 
 def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Progress) -> None:
@@ -66,6 +86,26 @@ def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Pr
 
     Raises EngineError.
     """
+    recipe = _recipe(backend, model, settings)
+    if backend.name != CPU:
+        cache = EngineCache(settings.cache)
+        engines = _engines(backend, recipe, cache, progress)
+        if not has_kernels(engines, find(backend.name)):
+            progress("compiling kernels", 1.0)
+            _open_tensorrt(backend, recipe, settings).close()
+    elif recipe.precision is not Precision.FP32:
+        _detector(recipe, EngineCache(settings.cache), progress)
+
+
+def is_prepared(backend: Backend, model: Model, settings: LaneSettings) -> bool:
+    """Whether `prepare` would find everything built. Raises EngineError."""
+    recipe = _recipe(backend, model, settings)
+    if backend.name != CPU:
+        engines = find_engines(recipe, _target(backend), EngineCache(settings.cache))
+        return engines is not None and has_kernels(engines, find(backend.name))
+    return recipe.precision is Precision.FP32 or (
+        EngineCache(settings.cache).find(_detector_key(recipe), _ONNX) is not None
+    )
 
 
 def open_lane(backend: Backend, model: Model, settings: LaneSettings) -> Lane:
@@ -73,4 +113,104 @@ def open_lane(backend: Backend, model: Model, settings: LaneSettings) -> Lane:
 
     Raises EngineError.
     """
-    return OnnxRuntimeLane(model, settings.thresholds, settings.max_batch, settings.threads)
+    recipe = _recipe(backend, model, settings)
+    if backend.name != CPU:
+        return _open_tensorrt(backend, recipe, settings)
+    detector = None
+    if recipe.precision is not Precision.FP32:
+        detector = onnx.load(_detector(recipe, EngineCache(settings.cache), _silent))
+    return OnnxRuntimeLane(model, settings.thresholds, settings.max_batch, settings.threads, detector)
+
+
+def build_target(wanted: str = "auto") -> Target:
+    """What engines can be built with here: as `choose` says, and TensorRT for RTX also where there is no GPU.
+
+    Raises BackendError.
+    """
+    _check_known(wanted)
+    if wanted == CPU:
+        raise BackendError("ONNX Runtime needs no engines; nothing is to be built")
+    try:
+        gpu()
+    except BackendError:
+        if wanted == "tensorrt":
+            raise
+        return Target(find("tensorrt_rtx"), None)
+    backend = choose(wanted)
+    if backend.name == CPU:
+        raise BackendError(backend.reason)
+    return _target(backend)
+
+
+def precision_of(backend: Backend, settings: LaneSettings) -> Precision:
+    """What a lane with these settings computes with."""
+    return settings.precision or (Precision.FP32 if backend.name == CPU else Precision.FP16)
+
+
+def _check_known(wanted: str) -> None:
+    if wanted not in BACKENDS:
+        raise BackendError(f"there is no backend {wanted!r}; known: {', '.join(BACKENDS)}")
+
+
+def _why_not(name: str, device: Gpu) -> str | None:
+    """What keeps this TensorRT from working with the GPU."""
+    try:
+        find(name).check_gpu(device)
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+def collected(cache: Path, model: Model) -> Path:
+    """Where calibration pictures of a model are collected, unless the user says otherwise."""
+    return cache / "calibration" / model.path.stem
+
+
+def built_engines(backend: Backend, model: Model, settings: LaneSettings) -> Engines:
+    """The TensorRT engines that a lane with these settings runs. Raises EngineError."""
+    return _engines(backend, _recipe(backend, model, settings), EngineCache(settings.cache), _silent)
+
+
+def _recipe(backend: Backend, model: Model, settings: LaneSettings) -> Recipe:
+    calibration = settings.calibration
+    if calibration is None:
+        found = collected(settings.cache or default_folder(), model)
+        calibration = found if found.is_dir() else None
+    return Recipe(model, precision_of(backend, settings), settings.max_batch, calibration)
+
+
+def _target(backend: Backend) -> Target:
+    return Target(find(backend.name), gpu())
+
+
+def _engines(backend: Backend, recipe: Recipe, cache: EngineCache, progress: Progress) -> Engines:
+    return build_engines(recipe, _target(backend), cache, progress)
+
+
+def _open_tensorrt(backend: Backend, recipe: Recipe, settings: LaneSettings) -> Lane:
+    from engines.tensorrt.lanes import TensorRtLane  # noqa: PLC0415  it needs PyCUDA
+
+    cache = EngineCache(settings.cache)
+    for last in (False, True):
+        engines = _engines(backend, recipe, cache, _silent)
+        try:
+            return TensorRtLane(recipe.model, settings.thresholds, engines, find(backend.name), cache)
+        except PlanRefusedError as error:
+            if last:
+                raise
+            for plan in (engines.preprocess, engines.detector):
+                cache.discard(plan, str(error))
+    raise AssertionError("unreachable")
+
+
+def _detector_key(recipe: Recipe) -> dict[str, Any]:
+    return {"part": "detector", **recipe.key(), "onnxruntime": ort.__version__}
+
+
+def _detector(recipe: Recipe, cache: EngineCache, progress: Progress) -> Path:
+    """The detector at its precision, as ONNX Runtime is to run it."""
+    return cache.get(_detector_key(recipe), _ONNX, lambda: recipe.detector(progress).SerializeToString())[0]
+
+
+def _silent(_what: str, _fraction: float) -> None:
+    pass

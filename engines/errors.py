@@ -7,6 +7,8 @@ EngineError
 ├── PrecisionError      the precision cannot be had with this model, TensorRT or GPU
 ├── CalibrationError    the calibration pictures are missing, too few or unusable
 ├── CacheError          the folder of engines is unsafe, full or unusable
+├── EvaluationError     what accuracy is measured on is missing or does not fit the model
+├── BuildError          TensorRT could not build an engine
 └── BackendError        no usable backend, or the backend failed while running
 """
 
@@ -37,6 +39,14 @@ class CalibrationError(EngineError):
 
 class CacheError(EngineError):
     """The folder of engines is unsafe, full or cannot be used."""
+
+
+class EvaluationError(EngineError):
+    """What accuracy is measured on is missing or does not fit the model."""
+
+
+class BuildError(EngineError):
+    """TensorRT could not build an engine; the message holds what it said."""
 
 
 class BackendError(EngineError):

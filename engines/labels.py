@@ -23,26 +23,45 @@ COCO: tuple[str, ...] = tuple(
 )
 
 
-def find_labels(setting: str | None, metadata: dict[str, str], classes: int, model: str) -> tuple[str, ...]:
-    """The names of a model's `classes` classes.
+COCO_CATEGORIES: tuple[int, ...] = tuple(
+    category for category in range(1, 91) if category not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+)
+"""COCO's own ids of these categories: ten of the ninety were given up before the data was published"""
+
+NAMELESS = "???"
+"""what TensorFlow's lists of labels have in place of a name"""
+
+
+def find_labels(setting: str | None, metadata: dict[str, str], model: str) -> tuple[str, ...] | None:
+    """The class names for a model, None where there are none.
 
     `setting` is 'coco', the path of a text file with one name a line, or None for the model's own metadata
-    (`names`, as a list or a mapping from index to name, in Python or JSON notation).
-    Raises LabelsError, also where there are fewer names than classes.
+    (`names`, as a list or a mapping from index to name, in Python or JSON notation). Raises LabelsError.
     """
     if setting == "coco":
-        labels, origin = COCO, "the COCO list"
-    elif setting is not None:
-        labels, origin = _from_file(Path(setting)), setting
-    elif "names" in metadata:
-        labels, origin = _from_metadata(metadata["names"], model), f"the metadata of {model}"
-    else:
+        return COCO
+    if setting is not None:
+        return _from_file(Path(setting))
+    return _from_metadata(metadata["names"], model) if "names" in metadata else None
+
+
+def labels_for(names: tuple[str, ...] | None, setting: str | None, classes: int | None, model: str) -> tuple[str, ...]:
+    """The names of a model's classes; `classes` is how many there are, None where the model does not show it.
+
+    Raises LabelsError where there are none, or fewer than classes.
+    """
+    if names is None:
+        needed = "the" if classes is None else str(classes)
         raise LabelsError(
-            f"{model} carries no class names; give labels: 'coco' or a text file with {classes} names, one a line"
+            f"{model} carries no class names; give labels: 'coco' or a text file with {needed} names, one a line"
         )
-    if len(labels) < classes:
-        raise LabelsError(f"{origin} has {len(labels)} labels but {model} has {classes} classes; add the missing names")
-    return labels[:classes]
+    if classes is None:
+        return names
+    if len(names) < classes:
+        origin = setting or f"the metadata of {model}"
+        origin = "the COCO list" if setting == "coco" else origin
+        raise LabelsError(f"{origin} has {len(names)} labels but {model} has {classes} classes; add the missing names")
+    return names[:classes]
 
 
 def _from_file(path: Path) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engines.errors import BackendError, ModelError
-from engines.graphs.compose import canonical_detector, dynamic_batch, takes_frames
+from engines.graphs.compose import canonical_detector, dynamic_batch, fixed_batch, takes_frames, with_batch
 from engines.graphs.heads.base import CANONICAL
+from engines.graphs.outputs import COUNTING
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
@@ -25,6 +26,8 @@ from engines.records import BatchDetections, Letterbox, Ticket
 
 _log = logging.getLogger("ospreyd.engines")
 _SLOTS = 2
+_ERROR, _FATAL = 3, 4
+"""ONNX Runtime's severities; warnings speak of constants that it folds"""
 _Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
 """boxes, scores, labels as in heads.base.CANONICAL"""
 
@@ -39,12 +42,24 @@ class _Pending:
 class OnnxRuntimeLane:
     """One model on the CPU: while one batch computes in a thread of its own, the next is letterboxed."""
 
-    def __init__(self, model: Model, thresholds: Thresholds, max_batch: int, threads: int | None = None) -> None:
-        """`threads` compute one batch together; None: one a core. Raises ModelError where it cannot be run."""
+    def __init__(
+        self,
+        model: Model,
+        thresholds: Thresholds,
+        max_batch: int,
+        threads: int | None = None,
+        detector: onnx.ModelProto | None = None,
+    ) -> None:
+        """`threads` compute one batch together; None: one a core. `detector` is the model's canonical detector at
+        another precision. Raises ModelError where it cannot be run."""
         self._model = model
         self._thresholds = thresholds
-        self._session, any_batch = open_detector(model, threads)
+        self._session, any_batch = open_detector(model, threads, detector)
         self._max_batch = max_batch if any_batch else 1
+        if self._max_batch < max_batch:
+            _log.warning(
+                "%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path
+            )
         shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
         self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
@@ -112,43 +127,86 @@ class OnnxRuntimeLane:
         return (boxes, scores, labels), time.perf_counter() - began
 
 
-def open_detector(model: Model, threads: int | None = None) -> tuple[ort.InferenceSession, bool]:
+def open_detector(
+    model: Model, threads: int | None = None, detector: onnx.ModelProto | None = None
+) -> tuple[ort.InferenceSession, bool]:
     """The canonical detector ready to run, and whether it takes any batch size. Raises ModelError."""
-    body, any_batch = model.proto, True
-    dynamic = dynamic_batch(model.proto, model.input_name)
-    if dynamic is not None:
-        any_batch = _same(model, dynamic)
-        body = dynamic if any_batch else model.proto
-    if not any_batch:
-        _log.warning("%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path)
-    frames_in = takes_frames(model, canonical_detector(model, body))
-    return _session(frames_in, threads, str(model.path)), any_batch
+    if detector is None:
+        detector = canonical_detector(model, batched_body(model))
+    any_batch = not detector.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
+    return _session(takes_frames(model, detector), threads, str(model.path)), any_batch
+
+
+def batched_body(model: Model) -> onnx.ModelProto:
+    """The model for any batch, where it then computes the same for each picture; else for one picture.
+
+    Raises ModelError where it takes neither.
+    """
+    proto, name = model.proto, model.input_name
+    size = fixed_batch(proto, name)
+    if size is None and _runs_batches(model):
+        return proto
+    dynamic = dynamic_batch(proto, name)
+    if _same(model, dynamic):
+        return dynamic
+    if size is not None and size > 1:
+        raise ModelError(f"{model.path}: is exported for batches of {size} and no others; export it with batch 1")
+    return with_batch(proto, name, 1)
+
+
+def _runs_batches(model: Model) -> bool:
+    """Whether a model that says that it takes any batch gives as much for each picture of one as for it alone.
+
+    Nothing more is asked: the exporter's word is better than a comparison of what noise gives.
+    """
+    session = _session(model.proto, None, str(model.path), _FATAL)
+    pictures = _noise(model)
+    try:
+        alone = session.run(None, {model.input_name: pictures[:1]})
+        together = session.run(None, {model.input_name: pictures})
+    except Exception:  # ONNX Runtime's errors share no public base class
+        return False
+    counts = not model.raw.operators.isdisjoint(COUNTING)
+    return counts or all(
+        b.shape == (len(pictures) * a.shape[0], *a.shape[1:]) for a, b in zip(alone, together, strict=True) if a.shape
+    )
 
 
 def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
     """Whether `dynamic` gives for a batch what the model gives for each picture of it alone."""
-    one_by_one = _session(model.proto, None, str(model.path))
+    if not model.raw.operators.isdisjoint(COUNTING):
+        return False  # there is nothing to see in noise, so that equal outputs would prove nothing
+    size = fixed_batch(model.proto, model.input_name) or 1
+    as_exported = _session(model.proto, None, str(model.path))
+    pictures = _noise(model)
+    singles = [as_exported.run(None, {model.input_name: np.stack([picture] * size)}) for picture in pictures]
     try:
-        together = _session(dynamic, None, str(model.path))
-        noise = np.random.default_rng(0).uniform(0, 255, (2, 3, model.height, model.width))
-        pictures = noise.astype(onnx.helper.tensor_dtype_to_np_dtype(model.input_type))
-        batch = together.run(None, {model.input_name: pictures})
+        batch = _session(dynamic, None, str(model.path), _FATAL).run(None, {model.input_name: pictures})
     except Exception:  # a rewritten graph that does not load or run is simply not the same
         return False
-    singles = [one_by_one.run(None, {model.input_name: picture[None]}) for picture in pictures]
-    expected = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
+    expected = [np.concatenate([p[: len(p) // size] for p in parts]) for parts in zip(*singles, strict=True)]
     return all(
         got.shape == want.shape and np.allclose(got, want, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(want).max())))
         for got, want in zip(batch, expected, strict=True)
     )
 
 
-def _session(proto: onnx.ModelProto, threads: int | None, path: str) -> ort.InferenceSession:
+def _noise(model: Model) -> NDArray[np.generic]:
+    """Two pictures as the model takes them."""
+    shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
+    noise = np.random.default_rng(0).uniform(0, 255, (2, *shape))
+    return noise.astype(onnx.helper.tensor_dtype_to_np_dtype(model.input_type))
+
+
+def _session(proto: onnx.ModelProto, threads: int | None, path: str, severity: int = _ERROR) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # errors; warnings speak of constants that it folds
+    options.log_severity_level = severity
     # threads that spin between two batches would take the cores from decoding
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if any(constant.data_type == onnx.TensorProto.FLOAT16 for constant in proto.graph.initializer):
+        # it would make integers of biases with a quotient that is beyond float16
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base class

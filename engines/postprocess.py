@@ -36,15 +36,20 @@ def to_detections(
     count = int(np.searchsorted(-scores, -thresholds.confidence, side="right"))
     boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
     if nms and count > 1:
-        keep = _nms(boxes, scores, labels, thresholds.iou)
+        keep = suppress(boxes, scores, labels, thresholds.iou)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+    else:
+        scores, labels = scores.copy(), labels.copy()  # the backend writes its next batch where these are
     return Detections(letterbox.to_source(boxes), scores, labels)
 
 
-def _nms(
+def suppress(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int32], iou: float
 ) -> NDArray[np.intp]:
-    """Indices of the boxes that greedy NMS within each class keeps, best first."""
+    """Indices of the boxes that greedy NMS within each class keeps, best first.
+
+    boxes [N, 4] xyxy, scores [N] descending, labels [N].
+    """
     rects = boxes.astype(np.float64)
     rects[:, 2:] -= rects[:, :2]
     # the stubs ask for lists, the function takes arrays

@@ -23,12 +23,29 @@ class Fit(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class InputOverride:
+    """What a user says about a model's input; None: as the family has it."""
+
+    fit: Fit | None = None
+    pad: int | None = None
+    """grey level of the padding, 0 to 255"""
+    rgb: bool | None = None
+    """False: BGR"""
+    scale: float | None = None
+    """value = (pixel * scale - mean) / std; one of the three given, the others are 1, 0 and 1 unless given too"""
+    mean: tuple[float, ...] | None = None
+    """of pixels times scale, in the model's colour order"""
+    std: tuple[float, ...] | None = None
+    """of pixels times scale, in the model's colour order"""
+
+
+@dataclass(frozen=True, slots=True)
 class Letterbox:
     """Where a source picture lies inside the model's input; all in whole pixels.
 
-    The resized size is `round(size * min(width ratio, height ratio))`, halves up, computed in integers, so that
-    the graph that resizes and the code that maps boxes back cannot disagree:
-    `min(input width, (2 * w * input height + h) // (2 * h))`, and the same with the axes exchanged.
+    The resized size is `round(size * min(width ratio, height ratio))`, halves to even as Python and with it most
+    training code rounds, computed in integers, so that the graph that resizes and the code that maps boxes back
+    cannot disagree.
     """
 
     source_width: int
@@ -48,8 +65,8 @@ class Letterbox:
         w, h = source_width, source_height
         if fit is Fit.STRETCH:
             return cls(w, h, input_width, input_height, 0, 0)
-        width = max(1, min(input_width, (2 * w * input_height + h) // (2 * h)))
-        height = max(1, min(input_height, (2 * h * input_width + w) // (2 * w)))
+        width = max(1, min(input_width, _rounded_ratio(w * input_height, h)))
+        height = max(1, min(input_height, _rounded_ratio(h * input_width, w)))
         if fit is Fit.TOP_LEFT:
             return cls(w, h, width, height, 0, 0)
         return cls(w, h, width, height, (input_width - width) // 2, (input_height - height) // 2)
@@ -61,6 +78,12 @@ class Letterbox:
         limit = np.array([self.source_width, self.source_height] * 2, np.float32)
         mapped: NDArray[np.float32] = np.clip((boxes - offset) * scale, 0, limit)
         return mapped
+
+
+def _rounded_ratio(a: int, b: int) -> int:
+    """round(a / b), halves to even, in integers."""
+    ratio, rest = divmod(2 * a + b, 2 * b)
+    return ratio - (ratio % 2 if rest == 0 else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

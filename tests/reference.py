@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.records import Detections
+from engines.verify import iou
 
-MODELS = ("yolox_nano_416", "yolov8n_640_fp32.derived")
+MODELS = (
+    "yolox_nano_416",
+    "yolov5n_640_fp16weights",
+    "yolov8n_640_fp32.derived",
+    "nanodet_m_320",
+    "picodet_s_320",
+    "fastestdet_352",
+    "deimv2_atto_320",
+    "deimv2_atto_320_rawlogits.derived",
+    "ssd_mobilenet_v1_300_nms_qdq.derived",
+)
 LEAST = 0.5
 """scores from here on must agree"""
 SCORE = 0.02
@@ -31,15 +41,6 @@ def expected_of(material: Path, model: str) -> list[Reference]:
     files = sorted((material / "expected" / model).glob("*.json"))
     documents = [json.loads(file.read_text()) for file in files]
     return [Reference(d["image"], d["detections"]) for d in documents]
-
-
-def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """[N, M] overlaps of boxes a [N, 4] and b [M, 4], xyxy."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(axis=2)
-    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(axis=1) for x in (a, b))
-    return np.asarray(inside / np.maximum(area_a[:, None] + area_b[None] - inside, 1e-9), np.float64)
 
 
 def disagreements(reference: Reference, found: Detections) -> list[str]:

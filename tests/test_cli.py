@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from daemon import __version__
+from engines.graphs.heads import FAMILIES
 from engines.models.street import StreetScene
 from engines.pictures import read_picture
 from engines.records import Detections
@@ -130,9 +131,13 @@ def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path)
         (
             ["--family", "yolvx"],
             3,
-            "ospreyd: unknown model family 'yolvx'; did you mean yolox? (known: auto, yolox, yolov8)",
+            f"ospreyd: unknown model family 'yolvx'; did you mean yolox? (known: auto, {', '.join(FAMILIES)})",
         ),
-        (["--backend", "cuda"], 3, "ospreyd: there is no backend 'cuda'; known: auto, onnxruntime"),
+        (
+            ["--backend", "cuda"],
+            3,
+            "ospreyd: there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
+        ),
     ],
 )
 def test_mistakes_with_models(street: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:

@@ -12,49 +12,31 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-import jsonschema
 import numpy as np
 import pytest
-import yaml
 
 from daemon.demo.film import Film, Shot, film
 from daemon.demo.score import Score, score, seen_in
-from daemon.publish.schemas import schemas
 from tests.conftest import wait_for
+from tests.daemon.running import (
+    TOPICS,
+    box,
+    daemon,
+    detections_of,
+    every_message_fits_its_schema,
+    has,
+    state_of,
+    stop,
+)
 from tests.reference import MODELS
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.rtsp import RtspServer, need_rtsp
-from tests.servers.subscriber import Message, Subscriber
-
-TOPICS = "ospreyd/box"
-
-
-@contextmanager
-def daemon(folder: Path, document: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-    """`ospreyd run` on a configuration; its log is folder/log. Killed at the end if it still runs."""
-    config = folder / "box.yaml"
-    config.write_text(yaml.safe_dump(document))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "daemon", "run", str(config)], stderr=log, text=True)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> float:
-    """Stops the daemon as systemd would; how long it took, seconds. Fails unless the exit code is 0."""
-    began = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(20) == 0
-    return time.monotonic() - began
+from tests.servers.subscriber import Subscriber
 
 
 @pytest.fixture
@@ -69,28 +51,10 @@ def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
         yield running
 
 
-def box(broker: Mosquitto, cameras: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"device": "box", "mqtt": {"host": "127.0.0.1", "port": broker.port}, "cameras": cameras, **more}
-
-
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Film:
     """Four seconds of the drawn street, with the truth of every frame."""
     return film(Shot("street", 640, 480, 10.0, seed=21), tmp_path_factory.mktemp("film") / "street.mp4", 4.0)
-
-
-def detections_of(subscriber: Subscriber, camera: str) -> list[dict[str, Any]]:
-    return [m.json() for m in subscriber.messages(f"{TOPICS}/{camera}/detections")]
-
-
-def has(count: int, camera: str, messages: list[Message]) -> bool:
-    """Whether so many frames of a camera have been published."""
-    return sum(m.topic == f"{TOPICS}/{camera}/detections" for m in messages) >= count
-
-
-def state_of(messages: list[Message], camera: str) -> dict[str, Any]:
-    states = [m.json() for m in messages if m.topic == f"{TOPICS}/{camera}/status"]
-    return dict(states[-1]) if states else {"state": None}
 
 
 def test_every_frame_of_a_film_is_published_where_it_belongs(
@@ -187,20 +151,6 @@ def test_cameras_come_and_go(broker: Mosquitto, subscriber: Subscriber, street: 
         assert kept.retained
         assert kept.json()["reason"] == "refused"
     every_message_fits_its_schema(subscriber.messages())
-
-
-def every_message_fits_its_schema(messages: list[Message]) -> None:
-    known = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas().items()}
-    seen = set()
-    for message in messages:
-        _, _, tail = message.topic.removeprefix("ospreyd/").partition("/")
-        if tail == "status":
-            assert message.payload in {b"online", b"offline"}
-            continue
-        what = "camera-status" if tail.endswith("/status") else tail.rsplit("/")[-1]
-        known[what].validate(message.json())
-        seen.add(what)
-    assert seen == set(known)
 
 
 def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, tmp_path: Path) -> None:

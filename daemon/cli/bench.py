@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from daemon.bench import BenchSettings
 from daemon.bench import bench as measure
+from daemon.cli.options import Family, Json, Labels, ModelFile
+from daemon.cli.output import print_json
 from daemon.config.schema import BUILTIN_MODEL
 from daemon.models import find_model
 from engines.models.street import StreetScene
@@ -20,11 +21,9 @@ from engines.pictures import read_picture
 
 
 def bench(
-    model: Annotated[str, typer.Option(help="ONNX file, or 'street', the demonstration model.")] = BUILTIN_MODEL,
-    family: Annotated[str, typer.Option(help="How the model's outputs are laid out.")] = "auto",
-    labels: Annotated[
-        str | None, typer.Option(help="'coco' or a text file, one name a line; default: the model's metadata.")
-    ] = None,
+    model: ModelFile = BUILTIN_MODEL,
+    family: Family = "auto",
+    labels: Labels = None,
     picture: Annotated[
         list[Path] | None, typer.Option(help="Pictures to feed; default: eight of the demonstration street.")
     ] = None,
@@ -35,7 +34,7 @@ def bench(
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
     seconds: Annotated[float, typer.Option(min=0.5, help="Of each turn.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of model alone and pipeline.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measures frames/s of the pipeline with frames in memory against the model alone, and where the rest goes."""
     loaded = find_model(model, family, labels)
@@ -47,7 +46,7 @@ def bench(
     settings = BenchSettings(batch, threads or os.cpu_count() or 1, seconds, rounds, confidence)
     report = measure(loaded, pictures, settings)
     if as_json:
-        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        print_json(report)
     else:
         _show(report)
 

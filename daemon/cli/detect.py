@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-import orjson
 import typer
 from numpy.typing import NDArray
 
+from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
+from daemon.cli.output import print_json
 from daemon.config.schema import BUILTIN_MODEL
 from daemon.draw import annotate
 from daemon.errors import EXIT_USAGE, UsageError
@@ -26,15 +27,13 @@ from engines.records import Detections, Lane
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Picture files (JPEG, PNG, …).", show_default=False)],
-    model: Annotated[str, typer.Option(help="ONNX file, or 'street', the demonstration model.")] = BUILTIN_MODEL,
-    family: Annotated[str, typer.Option(help="How the model's outputs are laid out.")] = "auto",
-    labels: Annotated[
-        str | None, typer.Option(help="'coco' or a text file, one name a line; default: the model's metadata.")
-    ] = None,
-    backend: Annotated[str, typer.Option(help="auto or onnxruntime.")] = "auto",
+    model: ModelFile = BUILTIN_MODEL,
+    family: Family = "auto",
+    labels: Labels = None,
+    backend: Backend = "auto",
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
     iou: Annotated[float, typer.Option(min=0, max=1, help="Overlap from which two boxes are one object.")] = 0.45,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
     save: Annotated[
         Path | None, typer.Option(help="Folder for annotated pictures, numbered in the order given.")
     ] = None,
@@ -61,7 +60,7 @@ def detect(
     finally:
         lane.close()
     if as_json:
-        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        print_json(report)
     if failed:
         raise typer.Exit(EXIT_USAGE)
 

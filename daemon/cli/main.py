@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,10 +13,13 @@ from daemon.cli.bench import bench
 from daemon.cli.check import check
 from daemon.cli.demo import demo
 from daemon.cli.detect import detect
+from daemon.cli.doctor import doctor
+from daemon.cli.engine import engine
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
-from engines.errors import BackendError, EngineError, ModelError
+from daemon.logs import log_to_stderr
+from engines.errors import BackendError, BuildError, EngineError, ModelError
 
 app = typer.Typer(
     name="ospreyd",
@@ -26,8 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, check, demo, detect, bench, schema):
+for command in (run, check, demo, detect, doctor, bench, schema):
     app.command()(command)
+app.add_typer(engine, name="engine")
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,8 +50,7 @@ def _options(
 
 def run_cli(arguments: Sequence[str]) -> int:
     """Runs one command; the exit code. A user's mistake is one sentence on standard error, never a traceback."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
-    logging.getLogger("ospreyd").setLevel(logging.INFO)
+    log_to_stderr()
     try:
         app(args=list(arguments), prog_name="ospreyd")
     except ConfigError as error:  # its lines begin with the file, as editors and people expect
@@ -65,4 +67,4 @@ def run_cli(arguments: Sequence[str]) -> int:
 def _exit_code(error: DaemonError | EngineError) -> int:
     if isinstance(error, DaemonError):
         return error.exit_code
-    return EXIT_NO_BACKEND if isinstance(error, (BackendError, ModelError)) else EXIT_USAGE
+    return EXIT_NO_BACKEND if isinstance(error, (BackendError, BuildError, ModelError)) else EXIT_USAGE

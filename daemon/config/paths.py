@@ -1,4 +1,4 @@
-"""Files that a configuration names: relative ones are found from its folder, and models must be there at the start."""
+"""Files and folders that a configuration names: relative ones are found from its folder, and most must be there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from daemon.config.sources import SourceKind, source_kind
 def resolve(document: Document, folder: Path) -> None:
     """Makes the document's paths absolute and notes each file that is missing.
 
-    A source may be missing: a camera that is away is no mistake of the configuration.
+    A source may be missing: a camera that is away is no mistake of the configuration. The cache is made when needed.
     """
-    models, mqtt, cameras = (_mapping(document.values, key) for key in ("models", "mqtt", "cameras"))
+    models, inference, mqtt, cameras = (
+        _mapping(document.values, key) for key in ("models", "inference", "mqtt", "cameras")
+    )
     for name in models:
         model = _mapping(models, name)
         _file(document, model, ("models", name, "file"), folder, builtin=BUILTIN_MODEL)
         _file(document, model, ("models", name, "labels"), folder, builtin=BUILTIN_LABELS)
+        _folder(document, model, ("models", name, "calibration"), folder)
+    _folder(document, inference, ("inference", "cache"), folder, made=True)
     _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", "ca"), folder)
     for name in cameras:
         camera = _mapping(cameras, name)
@@ -52,18 +56,53 @@ def _file(
         document.report(path, mistake + hint, show_value=hidden)
 
 
+def _folder(document: Document, section: dict[str, object], path: KeyPath, folder: Path, *, made: bool = False) -> None:
+    """`made`: it need not be there yet."""
+    key = str(path[-1])
+    value = section.get(key)
+    if not isinstance(value, str):
+        return
+    section[key] = str(folder / value)
+    hidden = document.keeps_secret(path)
+    named = "the folder" if hidden else f"the folder {shown(str(folder / value))}"
+    if not value:
+        document.report(path, "must be the name of a folder", show_value=True)
+    elif mistake := _why_no_folder(folder / value, named, made):
+        document.report(path, mistake, show_value=hidden)
+
+
+def _why_no_folder(folder: Path, named: str, made: bool) -> str | None:
+    mode = _mode(folder, named)
+    if mode is None:
+        return None if made else f"{named} does not exist"
+    if isinstance(mode, str):
+        return mode
+    if not stat.S_ISDIR(mode):
+        return f"{named} is a file, not a folder"
+    return None if os.access(folder, os.R_OK | os.X_OK) else f"{named} cannot be read: Permission denied"
+
+
 def _why_unreadable(file: Path, named: str) -> str | None:
-    try:
-        mode = file.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    mode = _mode(file, named)
+    if mode is None:
         return f"{named} does not exist"
+    if isinstance(mode, str):
+        return mode
+    if stat.S_ISDIR(mode):
+        return f"{named} is a folder, not a file"
+    return None if os.access(file, os.R_OK) else f"{named} cannot be read: Permission denied"
+
+
+def _mode(path: Path, named: str) -> int | str | None:
+    """What kind of file is there: its mode, None where there is nothing, or why that cannot be told."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         return f"{named} cannot be read: {error.strerror}"
     except ValueError:
         return f"{named} cannot be the name of a file"
-    if stat.S_ISDIR(mode):
-        return f"{named} is a folder, not a file"
-    return None if os.access(file, os.R_OK) else f"{named} cannot be read: Permission denied"
 
 
 def _is_relative_path(source: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from daemon.records import CameraState, Drop, Reason
+from daemon.records import CameraState, Drop, ModelState, Reason
 
 _documented = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -129,9 +129,14 @@ class InfoModel(TypedDict):
     labels: list[str]
     """Class names; class_id is an index into them."""
     precision: str
-    """Numbers that it computes with."""
-    state: str
-    """building, ready or failed."""
+    """What it computes with: fp32, fp16, int8 or fp8."""
+    state: ModelState
+    """Frames of its cameras are looked at only while it is ready; a model that failed is tried again at the next
+    start."""
+    progress: Annotated[int, Field(ge=0, le=100)] | None
+    """Per cent of the building that is done; null unless building."""
+    detail: str
+    """What is being done while building, one sentence that says why it failed, or nothing."""
 
 
 @_documented
@@ -145,7 +150,9 @@ class InfoPayload(TypedDict):
     version: str
     """Version of ospreyd."""
     backend: str
-    """What the models run on."""
+    """What the models run on: tensorrt, tensorrt_rtx or onnxruntime."""
+    backend_reason: str
+    """Why that was chosen; one sentence for a person."""
     gpu: str | None
     """Name of the GPU; null where none is used."""
     tensorrt: str | None

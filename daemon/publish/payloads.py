@@ -77,6 +77,7 @@ def info(device: str, record: DaemonInfo) -> bytes:
         "device": device,
         "version": record.version,
         "backend": record.backend,
+        "backend_reason": record.backend_reason,
         "gpu": record.gpu,
         "tensorrt": record.tensorrt,
         "models": {
@@ -86,7 +87,9 @@ def info(device: str, record: DaemonInfo) -> bytes:
                 "input": {"width": model.width, "height": model.height},
                 "labels": list(model.labels),
                 "precision": model.precision,
-                "state": model.state,
+                "state": model.status.state,
+                "progress": model.status.progress,
+                "detail": model.status.detail,
             }
             for name, model in record.models.items()
         },

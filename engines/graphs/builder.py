@@ -41,6 +41,14 @@ class GraphBuilder:
         """data[start:end] along `axis`."""
         return self.add("Slice", data, self.const([start]), self.const([end]), self.const([axis]))
 
+    def at(self, data: str, index: int, axis: int) -> str:
+        """data[index] along `axis`, which goes away."""
+        return self.add("Gather", data, self.const(index), axis=axis)
+
+    def reshape(self, data: str, *shape: int) -> str:
+        """The same entries in another shape; 0 is a dimension as it is, -1 the one that is left over."""
+        return self.add("Reshape", data, self.const(shape))
+
     def reduce_max(self, data: str, axis: int) -> str:
         """The maximum along `axis`, which goes away."""
         if self._opset >= 18:

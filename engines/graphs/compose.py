@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -27,16 +25,16 @@ def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
     images = onnx.ValueInfoProto()
     images.CopyFrom(own_input)
     images.name = IMAGES
-    batch = _batch(body, own_input.name) or _BATCH
+    batch = fixed_batch(body, own_input.name) or _BATCH
     if batch == _BATCH:
         images.type.tensor_type.shape.dim[0].dim_param = _BATCH
     head = onnx.GraphProto()
     head_builder = GraphBuilder(head, model.opset, "head")
-    raw = replace(model.raw, names=tuple(_as_float(head_builder, value) for value in body.graph.output))
-    candidates = model.family.build(head_builder, raw, len(model.labels), model.family.candidates)
-    entry = helper.make_node("Identity", [IMAGES], [own_input.name], name="images")
+    outputs = tuple(_as_float(head_builder, value) for value in body.graph.output)
+    candidates = model.match.build(head_builder, outputs, model.wanted)
+    _rename(body.graph, own_input.name, IMAGES)
     graph = helper.make_graph(
-        [entry, *body.graph.node, *head.node],
+        [*body.graph.node, *head.node],
         "detector",
         [images],
         canonical_outputs(batch, candidates),
@@ -50,7 +48,8 @@ def takes_frames(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
     images = detector.graph.input[0].type.tensor_type
     batch = images.shape.dim[0].dim_value or _BATCH
     front = onnx.GraphProto()
-    normalise(GraphBuilder(front, model.opset, "normalise"), FRAMES, model.geometry, images.elem_type, IMAGES)
+    builder = GraphBuilder(front, model.opset, "normalise")
+    normalise(builder, FRAMES, model.geometry, images.elem_type, IMAGES, model.planar)
     graph = helper.make_graph(
         [*front.node, *detector.graph.node],
         "detector",
@@ -61,22 +60,36 @@ def takes_frames(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
     return _checked(graph, detector)
 
 
-def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto | None:
-    """The model with its batch dimension left open, or None where it is open already.
+def fixed_batch(proto: onnx.ModelProto, input_name: str) -> int | None:
+    """The batch size that the model's input is fixed to, None where it is open."""
+    value = next(value for value in proto.graph.input if value.name == input_name)
+    return value.type.tensor_type.shape.dim[0].dim_value or None
 
-    A model exported for batch 1 says so in its input, its outputs and the constant shapes of its Reshape nodes. A
-    zero there means "as in the data", which is 1 again for batch 1. Whether the result still computes the same is
-    for the caller to check: a model may mix pictures in other ways.
+
+def with_batch(proto: onnx.ModelProto, input_name: str, batch: int) -> onnx.ModelProto:
+    """The model with the batch dimension of its input fixed."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(proto)
+    value = next(value for value in fixed.graph.input if value.name == input_name)
+    value.type.tensor_type.shape.dim[0].dim_value = batch
+    return fixed
+
+
+def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto:
+    """The model with its batch dimension left open.
+
+    A model exported for one batch size says so in its input, its outputs and the constant shapes of its Reshape nodes,
+    sometimes in these only. A zero there means "as in the data", which is that size again. Whether the result still
+    computes the same is for the caller to check: a model may mix pictures in other ways.
     """
-    if _batch(proto, input_name) is None:
-        return None
+    size = fixed_batch(proto, input_name) or 1
     dynamic = onnx.ModelProto()
     dynamic.CopyFrom(proto)
     graph = dynamic.graph
     del graph.value_info[:]  # they hold the old shapes
     for value in (*graph.input, *graph.output):
         dims = value.type.tensor_type.shape.dim
-        if value.name == input_name or (dims and dims[0].dim_value == 1):
+        if value.name == input_name or (dims and dims[0].dim_value == size):
             dims[0].dim_param = _BATCH
     constants = _constants(graph)
     batched = {input_name}
@@ -86,7 +99,7 @@ def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto | 
         batched.update(node.output)
         if node.op_type == "Reshape" and node.input[0] in batched and node.input[1] in constants:
             shape = numpy_helper.to_array(constants[node.input[1]])
-            if len(shape) > 1 and shape[0] == 1:
+            if len(shape) > 1 and shape[0] == size:
                 opened = shape.copy()
                 opened[0] = 0
                 # a new constant: the old one may serve a node whose data has no batch
@@ -104,10 +117,15 @@ def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     return constants
 
 
-def _batch(proto: onnx.ModelProto, input_name: str) -> int | None:
-    """The fixed batch size of the model's input, None where it is open."""
-    value = next(value for value in proto.graph.input if value.name == input_name)
-    return value.type.tensor_type.shape.dim[0].dim_value or None
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Lets all that reads `old` read `new`: an Identity between them would not do, TensorRT takes none of uint8."""
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name == old:
+                node.input[place] = new
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, old, new)
 
 
 def _checked(graph: onnx.GraphProto, like: onnx.ModelProto) -> onnx.ModelProto:

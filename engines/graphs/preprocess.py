@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from engines.graphs.builder import GraphBuilder
-from engines.records import Fit
+from engines.records import Fit, InputOverride
 
 FRAMES = "frames"
 """name of the uint8 input [B, H, W, 3]"""
@@ -25,31 +25,53 @@ _OPSET = 17
 
 @dataclass(frozen=True, slots=True)
 class InputGeometry:
-    """What a model wants to be fed: value = (pixel - mean) / std, planar."""
+    """What a model wants to be fed: value = (pixel - mean) / std."""
 
     fit: Fit
     pad: int
     """grey level of the padding, 0 to 255"""
     rgb: bool
     """False: BGR"""
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """grey levels, in the model's colour order"""
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """grey levels, in the model's colour order"""
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """three grey levels, in the model's colour order"""
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    """three grey levels, in the model's colour order"""
+
+    def overridden(self, by: InputOverride) -> InputGeometry:
+        """The same with what `by` says in its place."""
+        mean, std = self.mean, self.std
+        if (by.scale, by.mean, by.std) != (None, None, None):
+            scale = by.scale or 1.0
+            mean, std = (tuple(v / scale for v in given) for given in (by.mean or (0.0,) * 3, by.std or (1.0,) * 3))
+        return InputGeometry(
+            fit=self.fit if by.fit is None else by.fit,
+            pad=self.pad if by.pad is None else by.pad,
+            rgb=self.rgb if by.rgb is None else by.rgb,
+            mean=mean,
+            std=std,
+        )
 
 
-def normalise(graph: GraphBuilder, pixels: str, geometry: InputGeometry, dtype: int, output: str) -> None:
-    """Appends: BGR [B, H, W, 3] of any numeric type, 0 to 255, to `output` [B, 3, H, W] of type `dtype`."""
-    planar = graph.add("Transpose", pixels, perm=[0, 3, 1, 2])
+def normalise(
+    graph: GraphBuilder, pixels: str, geometry: InputGeometry, dtype: int, output: str, planar: bool = True
+) -> None:
+    """Appends: BGR [B, H, W, 3] of any numeric type, 0 to 255, to `output` of type `dtype`.
+
+    `output` is [B, 3, H, W], or [B, H, W, 3] where it is not planar.
+    """
+    value, axis, shape = pixels, 3, (1, 1, 1, 3)
+    if planar:
+        value, axis, shape = graph.add("Transpose", pixels, perm=[0, 3, 1, 2]), 1, (1, 3, 1, 1)
     if geometry.rgb:
-        planar = graph.add("Gather", planar, graph.const([2, 1, 0]), axis=1)
+        value = graph.add("Gather", value, graph.const([2, 1, 0]), axis=axis)
     steps = []
     if any(geometry.mean):
-        steps.append(("Sub", np.reshape(geometry.mean, (1, 3, 1, 1))))
+        steps.append(("Sub", np.reshape(geometry.mean, shape)))
     if geometry.std != (1.0, 1.0, 1.0):
         # a product by the reciprocal: division is several times slower on a CPU
-        steps.append(("Mul", np.reshape(1.0 / np.asarray(geometry.std), (1, 3, 1, 1))))
-    value = graph.cast(planar, TensorProto.FLOAT)
+        steps.append(("Mul", np.reshape(1.0 / np.asarray(geometry.std), shape)))
+    if steps:
+        value = graph.cast(value, TensorProto.FLOAT)
     for op, operand in steps:
         value = graph.add(op, value, graph.const(operand, np.float32))
     graph.cast(value, dtype, output=output)
@@ -81,13 +103,23 @@ def letterbox(graph: GraphBuilder, frames: str, geometry: InputGeometry, width: 
     return graph.add("Pad", resized, pads, graph.const(geometry.pad, np.float32))
 
 
-def preprocess_model(geometry: InputGeometry, width: int, height: int) -> onnx.ModelProto:
-    """The preprocess graph: `frames` uint8 [B, h, w, 3] of any one size to `images` float32 [B, 3, height, width]."""
+def preprocess_model(
+    geometry: InputGeometry, width: int, height: int, dtype: int = TensorProto.FLOAT, planar: bool = True
+) -> onnx.ModelProto:
+    """The preprocess graph: `frames` uint8 [B, h, w, 3] of any one size to `images`.
+
+    `images` is of type `dtype` (an onnx.TensorProto.DataType), [B, 3, height, width], or [B, height, width, 3] where
+    it is not planar.
+    """
+    shape: list[int | str] = ["batch", 3, height, width] if planar else ["batch", height, width, 3]
     frames = helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, ["batch", "height", "width", 3])
-    images = helper.make_tensor_value_info(IMAGES, TensorProto.FLOAT, ["batch", 3, height, width])
+    images = helper.make_tensor_value_info(IMAGES, dtype, shape)
     graph = helper.make_graph([], "preprocess", [frames], [images])
     builder = GraphBuilder(graph, _OPSET, "preprocess")
-    normalise(builder, letterbox(builder, FRAMES, geometry, width, height), geometry, TensorProto.FLOAT, IMAGES)
+    pixels = letterbox(builder, FRAMES, geometry, width, height)
+    if dtype == TensorProto.UINT8:
+        pixels = builder.add("Round", pixels)  # a cast cuts off
+    normalise(builder, pixels, geometry, dtype, IMAGES, planar)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
     onnx.checker.check_model(model)
     return model
@@ -98,6 +130,13 @@ def _resize(graph: GraphBuilder, pixels: str, sizes: str) -> str:
 
 
 def _rounded_ratio(graph: GraphBuilder, a: str, factor: int, b: str) -> str:
-    """max(1, round(a * factor / b)), halves up, in integers."""
+    """max(1, round(a * factor / b)), halves to even, in integers; as records.Letterbox does it."""
+    one, two = graph.const([1]), graph.const([2])
     doubled = graph.add("Add", graph.add("Mul", a, graph.const([2 * factor])), b)
-    return graph.add("Max", graph.add("Div", doubled, graph.add("Mul", b, graph.const([2]))), graph.const([1]))
+    divisor = graph.add("Mul", b, two)
+    ratio = graph.add("Div", doubled, divisor)
+    rest = graph.add("Sub", doubled, graph.add("Mul", ratio, divisor))
+    # without comparisons, which not every TensorRT takes where sizes are computed
+    is_half = graph.add("Sub", one, graph.add("Min", rest, one))
+    is_odd = graph.add("Sub", ratio, graph.add("Mul", graph.add("Div", ratio, two), two))
+    return graph.add("Max", graph.add("Sub", ratio, graph.add("Mul", is_half, is_odd)), one)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from engines.model import read_model
 from engines.models import street_onnx
@@ -19,25 +14,13 @@ from engines.models.street import COUNTS_FROM, LABELS, StreetScene
 from engines.models.training_data import as_sent
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
+from engines.verify import Accuracy, average_precision
 
 HELD_OUT = 1_000_000
 """seeds of streets from here on are never trained on"""
 _SIZES = ((1280, 720), (640, 480), (960, 540), (720, 480))
 _QUALITY = 70  # of the JPEG that every picture goes through, as a camera's would
 _THRESHOLDS = Thresholds(confidence=0.005, iou=0.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Average precision as COCO defines it."""
-
-    pictures: int
-    map50: float
-    """mean over the classes at IoU 0.5"""
-    map50_95: float
-    """mean over the classes and over IoU 0.5 to 0.95"""
-    ap50: dict[str, float]
-    """by class at IoU 0.5"""
 
 
 def evaluate(model: Path, streets: int, pictures: int) -> Accuracy:
@@ -63,35 +46,17 @@ def evaluate(model: Path, streets: int, pictures: int) -> Accuracy:
                     found.append(_entry(images, int(label), x1, y1, x2, y2) | {"score": float(score)})
     finally:
         lane.close()
-    return _accuracy(images, truths, found)
+    dataset: dict[str, Any] = {
+        "images": [{"id": i + 1} for i in range(images)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(LABELS)],
+        "annotations": truths,
+    }
+    return average_precision(dataset, found)
 
 
 def _entry(image: int, label: int, x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
     width, height = x2 - x1, y2 - y1
     return {"image_id": image, "category_id": label, "bbox": [x1, y1, width, height], "area": width * height}
-
-
-def _accuracy(images: int, truths: list[dict[str, Any]], found: list[dict[str, Any]]) -> Accuracy:
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": [{"id": i + 1} for i in range(images)],
-            "categories": [{"id": i, "name": name} for i, name in enumerate(LABELS)],
-            "annotations": truths,
-        }
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    at_half = evaluation.eval["precision"][0, :, :, 0, -1].mean(axis=0)  # [IoU, recall, class, area, most detections]
-    return Accuracy(
-        images,
-        float(evaluation.stats[1]),
-        float(evaluation.stats[0]),
-        {name: float(value) for name, value in zip(LABELS, at_half, strict=True)},
-    )
 
 
 def main() -> None:
@@ -103,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     accuracy = evaluate(options.model, options.streets, options.pictures)
     rows = [f"{name:10} AP50 {value:.3f}" for name, value in accuracy.ap50.items()]
-    rows.append(f"mAP50 {accuracy.map50:.3f}  mAP50-95 {accuracy.map50_95:.3f}  on {accuracy.pictures} pictures")
+    rows.append(f"mAP50 {accuracy.map50:.3f}  mAP50-95 {accuracy.map50_95:.3f}  on {accuracy.images} pictures")
     print("\n".join(rows))  # noqa: T201
 
 

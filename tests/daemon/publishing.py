@@ -12,7 +12,17 @@ import numpy as np
 
 from daemon.config.schema import Camera, Config, Mqtt
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, DaemonInfo, FrameResult, Latency, ModelInfo, Reason
+from daemon.records import (
+    CameraState,
+    CameraStatus,
+    DaemonInfo,
+    FrameResult,
+    Latency,
+    ModelInfo,
+    ModelState,
+    ModelStatus,
+    Reason,
+)
 from daemon.stats import Stats
 from engines.records import Detections
 from tests.conftest import wait_for
@@ -21,11 +31,18 @@ LABELS = ("person", "bicycle", "car")
 INFO = DaemonInfo(
     version="0.1.0",
     backend="onnxruntime",
+    backend_reason="it was asked for",
     gpu=None,
     tensorrt=None,
     models={
         "default": ModelInfo(
-            file="street", family="yolox", width=416, height=416, labels=LABELS, precision="fp32", state="ready"
+            file="street",
+            family="yolox",
+            width=416,
+            height=416,
+            labels=LABELS,
+            precision="fp32",
+            status=ModelStatus(ModelState.BUILDING, 40, "calibrating"),
         )
     },
     cameras=("front", "yard"),

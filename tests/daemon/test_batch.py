@@ -18,7 +18,10 @@ def batcher(
     cameras: str = "abcd", max_batch: int = 4, max_delay: float = 0.1, max_age: float = 1.0, model_of: str = ""
 ) -> Batcher:
     models = dict(zip(cameras, model_of or "m" * len(cameras), strict=True))
-    return Batcher(models, dict.fromkeys(models.values(), max_batch), max_delay, max_age)
+    b = Batcher(models, max_delay, max_age)
+    for model in set(models.values()):
+        b.ready(model, max_batch)
+    return b
 
 
 def names(frames: tuple[Frame, ...]) -> str:
@@ -104,6 +107,43 @@ def test_models_do_not_mix_and_take_turns() -> None:
     assert second is not None
     assert (first.model, names(first.frames)) == ("n", "b1 d1")
     assert (second.model, names(second.frames)) == ("m", "a1 c1")
+
+
+def test_until_its_model_is_ready_the_newest_frame_of_a_camera_waits() -> None:
+    b = Batcher({"a": "m", "b": "n"}, 0.1, 1.0)
+    b.ready("n", 4)
+    first, second, other = frame("a", 1, 0.0), frame("a", 2, 0.1), frame("b", 1, 0.2)
+    assert b.offer(first) is None
+    assert b.offer(second) is first
+    assert (b.due_at(5.0), b.take(5.0)) == (None, None)
+    b.offer(other)
+    batch = b.take(5.0)
+    assert batch is not None
+    assert (batch.model, names(batch.frames)) == ("n", "b1")
+    b.ready("m", 4)
+    batch = b.take(5.0)
+    assert batch is not None
+    assert names(batch.frames) == "a2"
+
+
+def test_until_its_model_is_ready_a_file_waits_with_one_frame() -> None:
+    b = Batcher({"a": "m"}, 0.1, 1.0)
+    assert b.has_room(frame("a", 1, 0.0, live=False))
+    b.offer(frame("a", 1, 0.0, live=False))
+    assert not b.has_room(frame("a", 2, 0.1, live=False))
+    b.ready("m", 4)
+    assert b.has_room(frame("a", 2, 0.1, live=False))
+
+
+def test_a_model_that_is_refused_takes_nothing() -> None:
+    b = Batcher({"a": "m", "b": "n"}, 0.1, 1.0)
+    waiting, later, other = frame("a", 1, 0.0), frame("a", 2, 0.1, live=False), frame("b", 1, 0.0)
+    b.offer(waiting)
+    b.offer(other)
+    assert b.refuse("m") == [waiting]
+    assert b.has_room(later)
+    assert b.offer(later) is later
+    assert b.clear() == [other]
 
 
 @given(

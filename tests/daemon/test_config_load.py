@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from daemon.config.load import load
 from daemon.config.schema import Camera, Config, Mqtt, Pace
 from daemon.errors import EXIT_USAGE, ConfigError
+from engines.graphs.heads import FAMILIES
 
 ABOVE = "device: gate-01\nmqtt: {host: localhost}\n"
 CAMERA = "cameras:\n  front: {source: '0'}\n"
@@ -117,7 +118,7 @@ NO_VALUE = "has no value; give it one, or take the key out"
 NAME = "must be letters, digits, - and _, up to 64"
 LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
 PASSWORD = "is a password without a user; add mqtt.username"
-FAMILY = "must be one of auto, yolox, yolov8"
+FAMILY = f"must be one of {', '.join(['auto', *FAMILIES])}"
 LIVE = "is for files and folders of pictures; this camera's source is live"
 TAKEN = "is the name of a topic of the device itself; choose another name"
 MERGE = "must be an alias of a mapping (*name), or a list of them"
@@ -239,7 +240,7 @@ cameras:
         "2: mqtt.host: is required",
         "3: mqtt.hots: is not a known key; did you mean 'host'?",
         "4: mqtt.password: is a password without a user; add mqtt.username",
-        "7: models.default.family: must be one of auto, yolox, yolov8, got 'yolo'",
+        f"7: models.default.family: {FAMILY}, got 'yolo'",
         "11: cameras.front.open_timeout: must be a positive number, got 'ten'",
         "11: cameras.back.open_timeout: must be a positive number, got 'ten'",
         "12: cameras.front.model: must be one of `models` (default), got 'other'",

@@ -99,10 +99,13 @@ def test_the_full_example_has_every_key_and_no_other(tmp_path: Path) -> None:
     copy = tmp_path / "full.yaml"
     copy.write_text(text, encoding="utf-8")
     (tmp_path / "broker-ca.pem").touch()
+    (tmp_path / "scenes").mkdir()
     config = load(copy, {})
     assert config.mqtt.tls is not None
     assert config.mqtt.tls.ca == tmp_path / "broker-ca.pem"
     assert config.models["default"].labels == "coco"
+    assert config.models["default"].calibration == tmp_path / "scenes"
+    assert config.inference.cache == tmp_path / "engines"
 
 
 def test_the_full_example_gives_each_default_that_is_a_single_value() -> None:

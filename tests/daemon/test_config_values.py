@@ -13,6 +13,7 @@ from daemon.config.load import load
 from daemon.config.schema import Camera, Config, without_credentials
 from daemon.config.sources import SourceKind, source_kind
 from daemon.errors import ConfigError
+from engines.graphs.heads import FAMILIES
 from tests.conftest import ROOT
 
 CAMERA = "cameras: {front: {source: '0'}}\n"
@@ -144,6 +145,7 @@ cameras:
     assert "hunter2" not in "\n".join(told)
     missing = "the file does not exist; the one name that needs no file is 'street'"
     keys = f"of {', '.join(Camera.model_fields)}"
+    families = ", ".join(["auto", *FAMILIES])
     assert told == [
         "1: device: must be letters, digits, - and _, up to 64; it comes from ${HUNTER} and is not shown",
         "4: mqtt.port: must be a whole number from 1 to 65535; it comes from !secret HUNTER and is not shown",
@@ -152,7 +154,7 @@ cameras:
         "7: mqtt.password: must be text",
         "8: mqtt.passwort: is not a known key; did you mean 'password'?",
         f"10: models.default.file: {missing}; it comes from ${{HUNTER}} and is not shown",
-        "10: models.default.family: must be one of auto, yolox, yolov8; it comes from ${HUNTER} and is not shown",
+        f"10: models.default.family: must be one of {families}; it comes from ${{HUNTER}} and is not shown",
         "12: cameras.front.source: a URL must begin with rtsp://, rtsps://, http:// or https://, got 'ftp://cam/1'",
         "12: cameras.front.labels: must be a list, got 'rtspsrc user-pw=*** ! appsink'",
         "12: cameras.front.model: must be one of `models` (default); it comes from ${HUNTER} and is not shown",
@@ -243,6 +245,25 @@ def test_files_that_are_missing() -> None:
     ]
     assert told[3].endswith(f"cannot be read: File name too long{street}")
     assert told[4].endswith(f"cannot be the name of a file{coco}")
+
+
+def test_folders_of_engines_and_pictures() -> None:
+    """Pictures must be there, the cache is made when it is needed; nothing else is either's name."""
+    here = Path.cwd()
+    (here / "scenes").mkdir()
+    (here / "file").touch()
+    models = "device: a\nmqtt: {host: h}\nmodels:\n  default: {calibration: %s}\ninference: {cache: %s}\n" + CAMERA
+    config = loaded(models % ("scenes", "new/engines"))
+    assert config.models["default"].calibration == here / "scenes"
+    assert config.inference.cache == here / "new/engines"
+    assert mistakes(models % ("none", "file")) == [
+        f"4: models.default.calibration: the folder '{here}/none' does not exist",
+        f"5: inference.cache: the folder '{here}/file' is a file, not a folder",
+    ]
+    assert mistakes(models % ("file", "''")) == [
+        f"4: models.default.calibration: the folder '{here}/file' is a file, not a folder",
+        "5: inference.cache: must be the name of a folder, got ''",
+    ]
 
 
 ANY = settings(deadline=None)

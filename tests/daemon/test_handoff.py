@@ -34,8 +34,11 @@ def stats() -> Stats:
     return Stats()
 
 
-def handoff(stats: Stats, max_age: float = 1e9) -> Handoff:
-    return Handoff(Batcher({"a": "m", "b": "m"}, {"m": 2}, 0.01, max_age), stats)
+def handoff(stats: Stats, max_age: float = 1e9, ready: bool = True) -> Handoff:
+    made = Handoff(Batcher({"a": "m", "b": "m"}, 0.01, max_age), stats)
+    if ready:
+        made.ready("m", 2)
+    return made
 
 
 def put_all(h: Handoff, frames: Frames, count: int) -> None:
@@ -96,3 +99,40 @@ def test_take_returns_when_a_frame_becomes_due(stats: Stats) -> None:
     h.put(frames.make(1, 0.0))
     taker.join(5)
     assert got[0] is not None
+
+
+def test_waiting_for_a_model_is_not_overload(stats: Stats) -> None:
+    """What is dropped meanwhile is counted under a reason of its own."""
+    frames, h = Frames(live=True), handoff(stats, max_age=0.001, ready=False)
+    for sequence in (1, 2, 3):
+        h.put(frames.make(sequence, 0.0))
+    assert h.take(0.0) is None
+    assert frames.released == {1: 1, 2: 1, 3: 1}
+    assert stats.report(("a",)).cameras["a"].dropped == {Drop.NO_MODEL: 3}
+
+
+def test_a_file_that_waits_for_its_model_loses_nothing(stats: Stats) -> None:
+    frames, h = Frames(live=False), handoff(stats, ready=False)
+    reader = threading.Thread(target=put_all, args=(h, frames, 6))
+    reader.start()
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    h.ready("m", 2)
+    taken: list[int] = []
+    while len(taken) < 6:
+        batch = h.take(5.0)
+        assert batch is not None
+        taken += [f.sequence for f in batch.frames]
+    reader.join(5)
+    assert taken == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_model_that_fails_lets_a_waiting_reader_go(stats: Stats) -> None:
+    frames, h = Frames(live=False), handoff(stats, ready=False)
+    reader = threading.Thread(target=put_all, args=(h, frames, 3))
+    reader.start()
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    h.refuse("m")
+    reader.join(5)
+    assert not reader.is_alive()
+    assert frames.released == {1: 1, 2: 1, 3: 1}
+    assert stats.report(("a",)).cameras["a"].dropped == {Drop.NO_MODEL: 3}

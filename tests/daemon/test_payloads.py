@@ -15,7 +15,7 @@ import pytest
 
 from daemon.publish import payloads
 from daemon.publish.schemas import as_text, schemas, write
-from daemon.records import CameraState, CameraStatus, Drop
+from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus
 from daemon.stats import Stats
 from engines.records import Detections
 from tests.conftest import ROOT
@@ -131,6 +131,7 @@ def test_info() -> None:
         "device": "gate",
         "version": "0.1.0",
         "backend": "onnxruntime",
+        "backend_reason": "it was asked for",
         "gpu": None,
         "tensorrt": None,
         "models": {
@@ -140,11 +141,22 @@ def test_info() -> None:
                 "input": {"width": 416, "height": 416},
                 "labels": ["person", "bicycle", "car"],
                 "precision": "fp32",
-                "state": "ready",
+                "state": "building",
+                "progress": 40,
+                "detail": "calibrating",
             }
         },
         "cameras": ["front", "yard"],
     }
+
+
+@pytest.mark.parametrize(
+    "status", [ModelStatus(ModelState.READY), ModelStatus(ModelState.FAILED, detail="no space left")]
+)
+def test_every_model_state_is_in_the_schema(status: ModelStatus) -> None:
+    model = replace(INFO.models["default"], status=status)
+    said = check("info", payloads.info("gate", replace(INFO, models={"default": model})))["models"]["default"]
+    assert (said["state"], said["progress"], said["detail"]) == (status.state.value, None, status.detail)
 
 
 def test_stats() -> None:
@@ -154,6 +166,7 @@ def test_stats() -> None:
     assert front["dropped"] == {
         "replaced": 1,
         "too-old": 0,
+        "no-model": 0,
         "no-buffer": 0,
         "publish-queue": 0,
         "not-connected": 0,

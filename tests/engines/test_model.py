@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,49 +11,62 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines.errors import LabelsError, ModelError
+from engines.graphs.heads import FAMILIES
 from engines.labels import COCO
 from engines.model import read_model
 from engines.models import street_onnx
+from tests.engines.making import TWO_NAMES, Making, Shape
 
 
 def make_model(
     path: Path,
-    output: list[int],
-    size: list[int | str] = [1, 3, 64, 64],  # noqa: B006  never changed
-    opset: int = 17,
-    metadata: dict[str, str] | None = None,
-    exp: bool = False,
+    output: Sequence[int],
+    size: Shape = (1, 3, 64, 64),
+    metadata: Mapping[str, str] = TWO_NAMES,
+    operator: str = "Identity",
 ) -> Path:
-    """A model file of the given input and output shapes whose output is a constant (through Exp if asked)."""
-    weights = onnx.numpy_helper.from_array(np.zeros(output, np.float32), "weights")
-    nodes = [helper.make_node("Exp" if exp else "Identity", ["weights"], ["out"])]
-    graph = helper.make_graph(
-        nodes,
-        "made",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, size)],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, output)],
-        [weights],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    onnx.helper.set_model_props(model, metadata or {"names": "{0: 'cat', 1: 'dog'}"})
-    onnx.save(model, path)
-    return path
+    """A model file of the given input and output shapes."""
+    return Making({"out": np.ones(output, np.float32)}, {"out": operator}, size=size, metadata=metadata).save(path)
 
 
 YOLOX = [1, 84, 7]  # 8x8 + 4x4 + 2x2 cells of a 64x64 input
 YOLOV8 = [1, 6, 84]
 
 
-@pytest.mark.parametrize(("output", "family"), [(YOLOX, "yolox"), (YOLOV8, "yolov8")])
-def test_family_is_found_from_the_outputs(tmp_path: Path, output: list[int], family: str) -> None:
-    model = read_model(make_model(tmp_path / "m.onnx", output))
-    assert (model.family.name, model.labels, model.width, model.height) == (family, ("cat", "dog"), 64, 64)
+@pytest.mark.parametrize(
+    ("output", "operator", "names", "family"),
+    [
+        (YOLOX, "Identity", 2, "yolox"),
+        (YOLOX, "Exp", 2, "yolox"),
+        (YOLOV8, "Identity", 2, "yolov8"),
+        ([1, 84, 6], "Identity", 2, "yolov8"),
+        ([1, 84, 6], "Mul", 2, "yolov8"),
+        ([1, 84, 6], "Identity", 1, "yolox"),
+        ([1, 252, 7], "Mul", 2, "yolov5"),
+        ([1, 252, 6], "Mul", 1, "yolov5"),
+        ([1, 255, 7], "Mul", 2, "yolov5"),
+        ([1, 300, 6], "Identity", 2, "yolov10"),
+        ([1, 85, 34], "Identity", 2, "nanodet"),
+        ([1, 84, 34], "Identity", 2, "nanodet"),
+        ([1, 84, 25], "Identity", 20, "yolox"),
+        ([1, 84, 24], "Mul", 20, "yolov8"),
+        ([1, 7, 4, 4], "Identity", 2, "fastestdet"),
+    ],
+)
+def test_family_is_found_from_the_outputs(
+    tmp_path: Path, output: list[int], operator: str, names: int, family: str
+) -> None:
+    """Where the shape alone would fit several, by the operators before it or by how many names there are."""
+    metadata = {"names": str(list(COCO[:names]))}
+    model = read_model(make_model(tmp_path / "m.onnx", output, metadata=metadata, operator=operator))
+    assert (model.family.name, model.labels, model.width, model.height) == (family, COCO[:names], 64, 64)
 
 
 def test_size_left_open_is_taken_from_the_metadata(tmp_path: Path) -> None:
-    open_size: list[int | str] = ["batch", 3, "height", "width"]
-    file = make_model(tmp_path / "m.onnx", YOLOV8, open_size, metadata={"names": "['a', 'b']", "imgsz": "[64, 64]"})
-    assert read_model(file).labels == ("a", "b")
+    open_size = ("batch", 3, "height", "width")
+    file = make_model(tmp_path / "m.onnx", YOLOV8, open_size, {"names": "['a', 'b']", "imgsz": "[32, 128]"})
+    model = read_model(file)
+    assert (model.labels, model.width, model.height) == (("a", "b"), 128, 32)
 
 
 def test_shipped_model_is_understood() -> None:
@@ -84,41 +98,172 @@ def test_truncated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "message"),
+    ("output", "family", "message"),
     [
-        ("yolovx", "unknown model family 'yolovx'; did you mean yolox? (known: auto, yolox, yolov8)"),
         (
+            YOLOX,
+            "yolovx",
+            (
+                "unknown model family 'yolovx'; did you mean yolox? (known: auto, yolox, yolov5, yolov8, yolov10, "
+                "detr, detr-raw, nanodet, picodet, fastestdet, ssd, mmdet)"
+            ),
+        ),
+        (
+            [1, 252, 7],
             "yolov8",
             (
-                "{file}: family yolov8 needs one output [batch, 4 + classes, cells], decoded (YOLOv8, YOLO11); "
-                "this model has input 64x64 and outputs out [1, 84, 7]"
+                "{file}: family yolov8 needs one output [batch, 4 + classes, cells] or [batch, cells, 4 + classes], "
+                "decoded (YOLOv8, 9, 11, 12); this model has input 64x64 and outputs out [1, 252, 7]"
             ),
         ),
     ],
 )
-def test_wrong_family(tmp_path: Path, family: str, message: str) -> None:
-    file = make_model(tmp_path / "m.onnx", YOLOX)
+def test_wrong_family(tmp_path: Path, output: list[int], family: str, message: str) -> None:
+    file = make_model(tmp_path / "m.onnx", output)
     with pytest.raises(ModelError) as error:
         read_model(file, family)
     assert str(error.value) == message.format(file=file)
 
 
-@pytest.mark.parametrize(("output", "exp"), [([1, 300, 6], False), (YOLOX, True)])
-def test_family_unknown(tmp_path: Path, output: list[int], exp: bool) -> None:
-    """Also a YOLOX that is decoded inside the model: it must not be taken for a raw one."""
-    file = make_model(tmp_path / "m.onnx", output, exp=exp)
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_no_family_takes_every_model(tmp_path: Path, family: str) -> None:
+    with pytest.raises(ModelError, match=f"family {family} needs .*; this model has input 64x64 and outputs out"):
+        read_model(make_model(tmp_path / "m.onnx", [1, 83, 7]), family)
+
+
+@pytest.mark.parametrize(("raw", "decoded"), [("yolox", "yolov5"), ("yolox", "yolov8")])
+def test_a_grid_is_not_taken_for_decoded_boxes(tmp_path: Path, raw: str, decoded: str) -> None:
+    """The shapes are the same; what would be found is not."""
+    file = make_model(tmp_path / "m.onnx", YOLOX)
+    assert read_model(file, raw).family.name == raw
+    with pytest.raises(ModelError, match=f"family {decoded} needs"):
+        read_model(file, decoded)
+
+
+def test_family_is_ambiguous(tmp_path: Path) -> None:
+    """A row for each cell, and something is computed with it: a YOLOX that is decoded, or not, or a YOLOv6."""
+    file = make_model(tmp_path / "m.onnx", YOLOX, operator="Mul")
     with pytest.raises(ModelError) as error:
         read_model(file)
     assert str(error.value) == (
-        f"{file}: fits no family known with input 64x64 and outputs out {output}; set family to one of: "
-        "yolox: one output [batch, cells, 5 + classes], not decoded; "
-        "yolov8: one output [batch, 4 + classes, cells], decoded (YOLOv8, YOLO11)"
+        f"{file}: fits several families with input 64x64 and outputs out [1, 84, 7]; set family to one of: "
+        "yolox: one output [batch, cells, 5 + classes], relative to the grid or decoded with Exp; "
+        "yolov5: one output [batch, 3 x cells, 5 + classes], decoded (YOLOv5, YOLOv7; YOLOv6 with one row a cell)"
+    )
+    assert [read_model(file, family).family.name for family in ("yolox", "yolov5")] == ["yolox", "yolov5"]
+
+
+def test_four_levels_are_ambiguous(tmp_path: Path) -> None:
+    """NanoDet and PicoDet differ in the backbone, not in the outputs."""
+    shapes = {f"{kind}{n}": (1, n, c) for n in (64, 16, 4, 1) for kind, c in (("c", 2), ("b", 32))}
+    file = Making({name: np.ones(shape, np.float32) for name, shape in shapes.items()}).save(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"fits several families with .*; set family to one of: nanodet: .*; picodet:"):
+        read_model(file)
+    assert read_model(file, "picodet").labels == ("cat", "dog")
+
+
+def test_names_do_not_outweigh_the_operators(tmp_path: Path) -> None:
+    """Three names would fit a decoded row of 4 + 3, but a convolution is behind it: a YOLOX with a name too many?"""
+    making = Making({"out": np.ones(YOLOX, np.float32)}, metadata={"names": "['a', 'b', 'c']"}, aside=["Conv"])
+    with pytest.raises(ModelError, match=r"fits several families .*; set family to one of: yolox: .*; yolov8: "):
+        read_model(making.save(tmp_path / "m.onnx"))
+
+
+def test_family_in_the_metadata(tmp_path: Path) -> None:
+    metadata = {**TWO_NAMES, "family": "yolov5"}
+    assert read_model(make_model(tmp_path / "m.onnx", YOLOX, metadata=metadata, operator="Mul")).family.name == "yolov5"
+
+
+def test_family_unknown(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "m.onnx", [1, 83, 7])
+    with pytest.raises(ModelError) as error:
+        read_model(file)
+    told = str(error.value)
+    assert told.startswith(f"{file}: fits no family known with input 64x64 and outputs out [1, 83, 7]; set family to ")
+    assert [part.split(": ")[0] for part in told.partition("one of: ")[2].split("; ") if ": " in part][:2] == [
+        "yolox",
+        "yolov5",
+    ]
+    assert all(f"{family.name}: {family.layout}" in told for family in FAMILIES.values())
+
+
+def test_size_left_open(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "m.onnx", YOLOV8, ("batch", 3, "height", "width"))
+    with pytest.raises(ModelError) as error:
+        read_model(file)
+    assert str(error.value) == f"{file}: the input size is left open; export the model with a fixed one"
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "message"),
+    [
+        ((1, 64), TensorProto.FLOAT, "a detector with one picture input is needed, this model has: images"),
+        (
+            (1, 64, 64, 1),
+            TensorProto.FLOAT,
+            "the input images is not a picture [batch, 3, height, width] or [batch, height, width, 3]",
+        ),
+        (
+            (1, 3, 64, 64),
+            TensorProto.INT64,
+            "the input images is of type int64; export it with float, float16 or uint8",
+        ),
+    ],
+)
+def test_input_is_no_picture(tmp_path: Path, size: Shape, dtype: int, message: str) -> None:
+    file = Making({"out": np.ones(YOLOX, np.float32)}, size=size, dtype=dtype).save(tmp_path / "m.onnx")
+    with pytest.raises(ModelError) as error:
+        read_model(file)
+    assert str(error.value) == f"{file}: {message}"
+
+
+def test_input_that_nobody_knows(tmp_path: Path) -> None:
+    proto = Making({"out": np.ones(YOLOX, np.float32)}).proto()
+    proto.graph.input.append(helper.make_tensor_value_info("prompt", TensorProto.INT64, [1, 77]))
+    file = tmp_path / "m.onnx"
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelError) as error:
+        read_model(file)
+    assert str(error.value) == (
+        f"{file}: besides pictures it takes prompt, which ospreyd knows nothing of; export it without"
     )
 
 
-def test_input_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"the input images is not a planar picture \[batch, 3, height, width\]"):
-        read_model(make_model(tmp_path / "m.onnx", YOLOX, [1, 64, 64, 1]))
+def test_model_for_another_task(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "m.onnx", YOLOV8, metadata={**TWO_NAMES, "task": "pose"})
+    with pytest.raises(ModelError) as error:
+        read_model(file)
+    assert str(error.value) == (
+        f"{file}: is a model for the task 'pose' by its metadata; export one that detects boxes"
+    )
+
+
+def test_weights_in_a_file_beside(tmp_path: Path) -> None:
+    """They are read with the model; without them it says so."""
+    file = tmp_path / "m.onnx"
+    proto = Making({"out": np.ones(YOLOX, np.float32)}).proto()
+    onnx.save(proto, file, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    assert read_model(file).family.name == "yolox"
+    (tmp_path / "m.onnx.data").unlink()
+    with pytest.raises(ModelError, match=r"m\.onnx: the file with its weights is missing or damaged: .*m\.onnx\.data"):
+        read_model(file)
+
+
+@pytest.mark.parametrize("constant_nodes", [False, True])
+def test_nodes_in_any_order(tmp_path: Path, constant_nodes: bool) -> None:
+    making = Making({"out": np.ones(YOLOX, np.float32)}, {"out": "Exp"}, constant_nodes=constant_nodes)
+    proto = making.proto()
+    proto.graph.node.append(helper.make_node("Identity", ["out"], ["last"]))
+    proto.graph.output[0].name = "last"
+    nodes = list(proto.graph.node)[::-1]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    file = tmp_path / "m.onnx"
+    file.write_bytes(proto.SerializeToString())
+    model = read_model(file)
+    onnx.checker.check_model(model.proto)
+    assert [node.op_type for node in model.proto.graph.node][-2:] == ["Exp", "Identity"]
+    assert "Exp" in model.raw.outputs[0].tail, "so that it is seen to be decoded"
 
 
 def test_labels_fewer_than_classes(tmp_path: Path) -> None:
@@ -141,7 +286,7 @@ def test_labels_fewer_than_classes(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_cannot_be_had(tmp_path: Path, setting: str | None, metadata: dict[str, str], message: str) -> None:
-    file = make_model(tmp_path / "m.onnx", YOLOX, metadata=metadata or None)
+    file = make_model(tmp_path / "m.onnx", YOLOX, metadata=metadata or TWO_NAMES)
     with pytest.raises(LabelsError) as error:
         read_model(file, labels=setting)
     assert message in str(error.value)
@@ -149,7 +294,7 @@ def test_labels_that_cannot_be_had(tmp_path: Path, setting: str | None, metadata
 
 def test_labels_file_may_name_more(tmp_path: Path) -> None:
     labels = tmp_path / "names.txt"
-    labels.write_text("cat\n dog \nbird\n")
+    labels.write_text("cat\n dog \nbird\nfish\n")
     assert read_model(make_model(tmp_path / "m.onnx", YOLOX), labels=str(labels)).labels == ("cat", "dog")
 
 

@@ -18,5 +18,5 @@ def test_small_and_self_explaining() -> None:
 
 def test_accuracy_on_held_out_streets() -> None:
     accuracy = evaluate(street_onnx(), streets=24, pictures=3)
-    assert accuracy.pictures == 72
+    assert accuracy.images == 72
     assert accuracy.map50 >= 0.9, accuracy

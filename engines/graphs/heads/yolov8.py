@@ -1,38 +1,51 @@
-"""YOLOv8 and YOLO11 as Ultralytics exports them: [B, 4 + C, N], centre and size in input pixels, scores sigmoided."""
+"""YOLOv8 to YOLO12 as Ultralytics exports them: [B, 4 + C, N] or [B, N, 4 + C], centre and size in input pixels."""
 
 from __future__ import annotations
 
+import functools
+
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, RawOutputs, best, class_of, corners, grid_cells, pick
+from engines.graphs.heads.base import LAYERS, Family, Match, RawModel, Wanted, best, pick
+from engines.graphs.heads.dense import GRIDS, centred, class_of, is_decoded, only_dense
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
-def _classes(outputs: RawOutputs) -> int | None:
-    if len(outputs.shapes) != 1 or len(outputs.shapes[0]) != 3:
+def _match(raw: RawModel) -> Match | None:
+    output = only_dense(raw)
+    if output is None:
         return None
-    _, rows, cells = outputs.shapes[0]
-    if cells != grid_cells(outputs.width, outputs.height) or rows is None or rows < 5:
+    grids = {raw.cells(strides) for strides in GRIDS}
+    _, rows, columns = output.shape
+    index = raw.outputs.index(output)
+    if columns in grids and rows is not None and rows > 4:
+        return Match(rows - 4, functools.partial(_build, index, 2, columns))
+    if rows not in grids or columns is None or columns <= 4:
         return None
-    return rows - 4
+    # the same shape as that of a YOLOX, which is not decoded, or is by an exponential
+    decoded = is_decoded(output) and "Exp" not in output.tail
+    if not decoded and not raw.likely(columns - 4):
+        return None
+    build = functools.partial(_build, index, 1, rows)
+    return Match(columns - 4, build, sure=decoded or raw.operators.isdisjoint(LAYERS))
 
 
-def _build(graph: GraphBuilder, outputs: RawOutputs, classes: int, candidates: int) -> int:
-    candidates = min(candidates, grid_cells(outputs.width, outputs.height))
-    raw, rows = outputs.names[0], 4 + classes
-    indices = best(graph, graph.reduce_max(graph.slice(raw, 4, rows, 1), 1), candidates)
-    columns = graph.add("Transpose", pick(graph, raw, indices, 2, rows), perm=[0, 2, 1])
-    corners(graph, graph.slice(columns, 0, 2, 2), graph.slice(columns, 2, 4, 2))
-    class_of(graph, graph.slice(columns, 4, rows, 2))
+def _build(index: int, axis: int, cells: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+    """`axis` is that of the cells."""
+    candidates = min(wanted.candidates, cells)
+    data, width, across = tensors[index], 4 + wanted.labels, 3 - axis
+    indices = best(graph, graph.reduce_max(graph.slice(data, 4, width, across), across), candidates)
+    chosen = pick(graph, data, indices, width, axis)
+    rows = graph.add("Transpose", chosen, perm=[0, 2, 1]) if axis == 2 else chosen
+    centred(graph, graph.slice(rows, 0, 4, 2))
+    class_of(graph, graph.slice(rows, 4, width, 2))
     return candidates
 
 
 FAMILY = Family(
     name="yolov8",
-    layout="one output [batch, 4 + classes, cells], decoded (YOLOv8, YOLO11)",
+    layout="one output [batch, 4 + classes, cells] or [batch, cells, 4 + classes], decoded (YOLOv8, 9, 11, 12)",
     geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=True,
-    candidates=1000,
-    classes=_classes,
-    build=_build,
+    match=_match,
 )

@@ -5,61 +5,47 @@ Decoding after Ge et al., YOLOX (arXiv 2107.08430): centre = (xy + cell) * strid
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, RawOutputs, best, class_of, corners, grid_cells, pick
+from engines.graphs.heads.base import THREE_LEVELS, Family, Match, RawModel, Wanted
+from engines.graphs.heads.dense import best_with_objectness, cell_grid, centred, corners, only_dense
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
-_STRIDES = (8, 16, 32)
 
-
-def _classes(outputs: RawOutputs) -> int | None:
-    if len(outputs.shapes) != 1 or len(outputs.shapes[0]) != 3:
+def _match(raw: RawModel) -> Match | None:
+    output = only_dense(raw)
+    if output is None or output.shape[1] != raw.cells() or output.last is None or output.last < 6:
         return None
-    _, cells, columns = outputs.shapes[0]
-    if cells != grid_cells(outputs.width, outputs.height) or columns is None or columns < 6:
-        return None
-    if "Exp" in outputs.operators:  # decoded inside the model: the same shape, other numbers
-        return None
-    return columns - 5
+    # with decode_in_inference the exporter leaves the decoding to the model, and only that takes an exponential
+    build = _decoded if "Exp" in output.tail else _build
+    return Match(output.last - 5, functools.partial(build, raw, raw.outputs.index(output)))
 
 
-def _grid(width: int, height: int) -> NDArray[np.float32]:
-    """[N, 3]: column, row and stride of every cell."""
-    levels = []
-    for stride in _STRIDES:
-        rows, columns = np.mgrid[: height // stride, : width // stride]
-        levels.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
-    return np.concatenate(levels).astype(np.float32)
-
-
-def _build(graph: GraphBuilder, outputs: RawOutputs, classes: int, candidates: int) -> int:
-    candidates = min(candidates, grid_cells(outputs.width, outputs.height))
-    raw, columns = outputs.names[0], 5 + classes
-    objectness = graph.slice(raw, 4, 5, 2)
-    class_scores = graph.slice(raw, 5, columns, 2)
-    flat = graph.const([0, -1])
-    scores = graph.add("Mul", graph.reduce_max(class_scores, 2), graph.add("Reshape", objectness, flat))
-    indices = best(graph, scores, candidates)
-    rows = pick(graph, raw, indices, 1, columns)
-    cells = graph.add("Gather", graph.const(_grid(outputs.width, outputs.height), np.float32), indices, axis=0)
+def _build(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+    candidates = min(wanted.candidates, raw.cells())
+    indices, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
+    cells = graph.add("Gather", graph.const(cell_grid(raw, THREE_LEVELS), np.float32), indices, axis=0)
     cell, stride = graph.slice(cells, 0, 2, 2), graph.slice(cells, 2, 3, 2)
-    centre = graph.add("Mul", graph.add("Add", graph.slice(rows, 0, 2, 2), cell), stride)
-    size = graph.add("Mul", graph.add("Exp", graph.slice(rows, 2, 4, 2)), stride)
-    corners(graph, centre, size)
-    class_of(graph, graph.slice(rows, 5, columns, 2))
+    centre = graph.add("Mul", graph.add("Add", graph.slice(boxes, 0, 2, 2), cell), stride)
+    corners(graph, centre, graph.add("Mul", graph.add("Exp", graph.slice(boxes, 2, 4, 2)), stride))
+    return candidates
+
+
+def _decoded(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+    candidates = min(wanted.candidates, raw.cells())
+    _, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
+    centred(graph, boxes)
     return candidates
 
 
 FAMILY = Family(
     name="yolox",
-    layout="one output [batch, cells, 5 + classes], not decoded",
+    layout="one output [batch, cells, 5 + classes], relative to the grid or decoded with Exp",
     geometry=InputGeometry(Fit.TOP_LEFT, pad=114, rgb=False),
     nms=True,
-    candidates=1000,
-    classes=_classes,
-    build=_build,
+    match=_match,
 )

@@ -1,0 +1,77 @@
+"""`ospreyd engine bench`: how fast a model's detector engine is by itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli.engine.chosen import chosen
+from daemon.cli.options import (
+    AnyBackend,
+    AnyBatch,
+    AnyFamily,
+    AnyModel,
+    AnyPrecision,
+    Cache,
+    Calibration,
+    Configuration,
+    Json,
+    Labels,
+)
+from daemon.cli.output import print_columns, print_json, progress_bar
+from engines.backends import CPU, built_engines, choose, precision_of, prepare
+from engines.errors import BackendError
+from engines.tensorrt.backend import find
+from engines.verify import EVERY_CANDIDATE
+
+if TYPE_CHECKING:
+    from engines.tensorrt.measure import Speed
+
+
+def bench(
+    model: AnyModel = None,
+    family: AnyFamily = None,
+    labels: Labels = None,
+    config: Configuration = None,
+    backend: AnyBackend = None,
+    precision: AnyPrecision = None,
+    max_batch: AnyBatch = None,
+    calibration: Calibration = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For each figure.")] = 1.0,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Measures throughput and latency for batches of 1, 2, 4 … pictures, with and without CUDA graphs."""
+    what = chosen(
+        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
+        max_batch=max_batch, calibration=calibration, cache=cache,
+    )  # fmt: skip
+    here, settings = choose(what.backend), what.settings(EVERY_CANDIDATE)
+    if here.name == CPU:
+        raise BackendError(f"{here.reason}; ospreyd bench measures ONNX Runtime")
+    with progress_bar() as progress:
+        prepare(here, what.model, settings, progress)
+    from engines.tensorrt.measure import measure  # noqa: PLC0415  it needs PyCUDA
+
+    engines = built_engines(here, what.model, settings)
+    sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= what.max_batch]
+    speeds = measure(engines.detector, find(here.name), what.cache, sizes, seconds)
+    report = {
+        "model": what.model.path.name,
+        "backend": f"{here.name} {here.version}",
+        "gpu": here.gpu,
+        "precision": precision_of(here, settings).value,
+        "speeds": [asdict(speed) for speed in speeds],
+    }
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(f"{report['model']}, {report['backend']}, {report['precision']}, {report['gpu']}")
+        print_columns(("batch", "CUDA graph", "pictures/s", "latency ms", "host ms"), [_row(speed) for speed in speeds])
+
+
+def _row(speed: Speed) -> list[str]:
+    figures = f"{speed.throughput:.0f}", f"{speed.latency * 1e3:.3f}", f"{speed.host * 1e3:.4f}"
+    return [str(speed.batch), "yes" if speed.graph else "no", *figures]

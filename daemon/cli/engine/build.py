@@ -1,0 +1,130 @@
+"""`ospreyd engine build`: a model's engines, built before anybody waits for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.engine.chosen import Chosen, chosen
+from daemon.cli.options import (
+    AnyBackend,
+    AnyBatch,
+    AnyFamily,
+    AnyModel,
+    AnyPrecision,
+    Cache,
+    Configuration,
+    Json,
+    Labels,
+)
+from daemon.cli.output import print_json, progress_bar
+from daemon.collect import collect
+from daemon.config.load import load
+from daemon.config.schema import Camera
+from daemon.errors import UsageError
+from engines.backends import LaneSettings, build_target, choose, collected, prepare
+from engines.calibration import add_pictures
+from engines.precision import Precision
+from engines.recipe import Recipe
+from engines.tensorrt.build import Engines, Target, build_engines, check_precision
+from engines.verify import EVERY_CANDIDATE
+
+_STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
+
+
+def build(
+    model: AnyModel = None,
+    family: AnyFamily = None,
+    labels: Labels = None,
+    config: Configuration = None,
+    backend: AnyBackend = None,
+    precision: AnyPrecision = None,
+    max_batch: AnyBatch = None,
+    calibrate_from: Annotated[
+        str | None,
+        typer.Option(help="For int8 and fp8: a folder of pictures, a video, a stream or a camera of --config."),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="To take from a video, stream or camera.")] = 300,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between two frames of a stream.")] = 1.0,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Builds the preprocess and the detector engine of a model, or finds them built."""
+    folder = Path(calibrate_from) if calibrate_from is not None and Path(calibrate_from).is_dir() else None
+    what = chosen(
+        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
+        max_batch=max_batch, calibration=folder, cache=cache,
+    )  # fmt: skip
+    target, wanted = build_target(what.backend), what.precision or Precision.FP16
+    check_precision(wanted, target)
+    pictures = what.calibration or collected(what.cache.folder, what.model)
+    with progress_bar() as progress:
+        if calibrate_from is not None and folder is None:
+            if wanted not in (Precision.INT8, Precision.FP8):
+                raise UsageError(f"--calibrate-from: {wanted.value} needs no pictures; add --precision int8")
+            camera = _camera(calibrate_from, config)
+            add_pictures(pictures, collect(camera, frames, every, lambda f: progress("collecting pictures", f)))
+        recipe = Recipe(what.model, wanted, what.max_batch, pictures if pictures.is_dir() else what.calibration)
+        engines = build_engines(recipe, target, what.cache, progress)
+        if target.gpu is not None:  # what is left to do there before the first start
+            settings = LaneSettings(EVERY_CANDIDATE, what.max_batch, wanted, recipe.calibration, cache=cache)
+            prepare(choose(target.tensorrt.name), what.model, settings, progress)
+    report = _report(what, recipe, engines, target)
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(_text(report))
+
+
+def _camera(name: str, config: Path | None) -> Camera:
+    """What a video file, the address of a stream or the name of a camera stands for."""
+    if Path(name).is_file() or name.startswith(_STREAMS):
+        return Camera(source=name)
+    if config is None:
+        raise UsageError(f"--calibrate-from: there is no folder or video {name!r}; a camera needs --config too")
+    cameras = load(config).cameras
+    if name not in cameras:
+        raise UsageError(f"--calibrate-from: {config} has no camera {name!r}; it has: {', '.join(cameras)}")
+    return cameras[name]
+
+
+def _report(what: Chosen, recipe: Recipe, engines: Engines, target: Target) -> dict[str, Any]:
+    return {
+        "model": what.model.path.name,
+        "preprocess": _part(what, engines.preprocess, target),
+        "detector": _part(what, engines.detector, target),
+        "cached": engines.cached,
+        "seconds": round(engines.seconds, 3),
+        "precision": recipe.precision.value,
+        "max_batch": recipe.max_batch,
+        "tensorrt": f"{target.tensorrt.name} {target.tensorrt.version}",
+        "gpu": None if target.gpu is None else target.gpu.name,
+    }
+
+
+def _part(what: Chosen, plan: Path, target: Target) -> dict[str, Any]:
+    entry = next(entry for entry in what.cache.entries() if entry.path == plan)
+    memory = None
+    if target.gpu is not None:
+        from engines.tensorrt.inspect import inspect  # noqa: PLC0415  it needs PyCUDA
+
+        memory = inspect(plan, target.tensorrt, what.cache).device_memory
+    return {
+        "path": str(plan),
+        "bytes": plan.stat().st_size,
+        "build_seconds": entry.seconds,
+        "device_memory": memory,
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    verb, gpu = "found" if report["cached"] else "built", report["gpu"] or "any GPU"
+    how = f"{report['precision']}, batch 1 to {report['max_batch']}, {report['tensorrt']}, {gpu}"
+    lines = [f"{report['model']}: {verb} in {report['seconds']:.1f} s, {how}"]
+    for name in ("preprocess", "detector"):
+        part = report[name]
+        memory = "" if part["device_memory"] is None else f", {part['device_memory'] / 1e6:.0f} MB on the GPU"
+        lines.append(f"  {name:<10}  {part['bytes'] / 1e6:6.1f} MB{memory}  {part['path']}")
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""`ospreyd engine eval`: COCO mAP, so that what a precision costs is known before it is deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli.engine.chosen import chosen
+from daemon.cli.options import (
+    AnyBackend,
+    AnyBatch,
+    AnyFamily,
+    AnyModel,
+    AnyPrecision,
+    Cache,
+    Calibration,
+    Configuration,
+    Json,
+    Labels,
+)
+from daemon.cli.output import print_json, progress_bar
+from engines.backends import choose, open_lane, precision_of, prepare
+from engines.verify import COCO_THRESHOLDS, coco_accuracy
+
+
+def evaluate(
+    annotations: Annotated[Path, typer.Option(help="COCO annotations (instances JSON).", show_default=False)],
+    images: Annotated[Path, typer.Option(help="Folder of the pictures that they name.", show_default=False)],
+    model: AnyModel = None,
+    family: AnyFamily = None,
+    labels: Labels = None,
+    config: Configuration = None,
+    backend: AnyBackend = None,
+    precision: AnyPrecision = None,
+    max_batch: AnyBatch = None,
+    calibration: Calibration = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Measures COCO mAP of a model on labelled pictures; categories are matched by name."""
+    what = chosen(
+        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
+        max_batch=max_batch, calibration=calibration, cache=cache,
+    )  # fmt: skip
+    here, settings = choose(what.backend), what.settings(COCO_THRESHOLDS)
+    with progress_bar() as progress:
+        prepare(here, what.model, settings, progress)
+        lane = open_lane(here, what.model, settings)
+        try:
+            accuracy = coco_accuracy(lane, what.model.labels, annotations, images, lambda f: progress("evaluating", f))
+        finally:
+            lane.close()
+    report = {
+        "model": what.model.path.name,
+        "backend": f"{here.name} {here.version}",
+        "precision": precision_of(here, settings).value,
+        "images": accuracy.images,
+        "mAP50_95": round(accuracy.map50_95, 4),
+        "mAP50": round(accuracy.map50, 4),
+        "AP50": {name: round(value, 4) for name, value in accuracy.ap50.items()},
+    }
+    if as_json:
+        print_json(report)
+    else:
+        typer.echo(
+            f"{report['model']}, {report['backend']}, {report['precision']}: mAP50-95 {accuracy.map50_95:.4f}, "
+            f"mAP50 {accuracy.map50:.4f} on {accuracy.images} pictures"
+        )

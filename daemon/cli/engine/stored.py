@@ -1,0 +1,74 @@
+"""`ospreyd engine list` and `ospreyd engine prune`: what is in the cache."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.options import Cache, Json
+from daemon.cli.output import print_columns, print_json
+from daemon.errors import UsageError
+from engines.cache import LIMIT, EngineCache, Entry
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+def list_engines(cache: Cache = None, as_json: Json = False) -> None:
+    """Shows the built engines, most recently used first."""
+    engines = EngineCache(cache)
+    entries = engines.entries()
+    if as_json:
+        print_json([_plain(entry) for entry in entries])
+        return
+    print_columns(
+        ("model", "part", "precision", "max batch", "built with", "MB", "last used", "file"), [_row(e) for e in entries]
+    )
+    typer.echo(f"{len(entries)} files, {sum(entry.size for entry in entries) / 1e6:.1f} MB in {engines.folder}")
+
+
+def prune(
+    max_size: Annotated[
+        str, typer.Option(help="What may stay, such as 500MB or 2GB; 0 deletes everything.")
+    ] = f"{LIMIT / 1e9:.3g}GB",
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Deletes the engines that were used least recently, until what is left is small enough."""
+    gone = EngineCache(cache).prune(_bytes(max_size))
+    if as_json:
+        print_json([_plain(entry) for entry in gone])
+    else:
+        typer.echo(f"{len(gone)} engines deleted, {sum(entry.size for entry in gone) / 1e6:.1f} MB")
+
+
+def _row(entry: Entry) -> list[str]:
+    recipe = entry.recipe
+    told = (str(recipe.get(key, "")) for key in ("model", "part", "precision", "max_batch"))
+    built_with = str(recipe.get("tensorrt") or f"onnxruntime {recipe.get('onnxruntime', '')}")
+    return [*told, built_with, f"{entry.size / 1e6:.1f}", _time(entry.used), entry.path.name]
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {
+        "path": str(entry.path),
+        **{key: entry.recipe.get(key) for key in ("model", "part", "precision", "max_batch", "tensorrt", "gpu")},
+        "bytes": entry.size,
+        "build_seconds": entry.seconds,
+        "built": _time(entry.built),
+        "used": _time(entry.used),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bytes(size: str) -> int:
+    match = _SIZE.fullmatch(size.strip())
+    if match is None:
+        raise UsageError(f"--max-size: must be a size such as 500MB or 2GB, got {size!r}")
+    return int(float(match[1]) * _UNITS[match[2].lower()])

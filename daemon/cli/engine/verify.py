@@ -1,0 +1,143 @@
+"""`ospreyd engine verify`: a backend against FP32 on ONNX Runtime, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from daemon.capture.diagnosis import SourceError, pictures_in
+from daemon.cli.engine.chosen import Chosen, chosen
+from daemon.cli.options import (
+    AnyBackend,
+    AnyBatch,
+    AnyFamily,
+    AnyModel,
+    AnyPrecision,
+    Cache,
+    Calibration,
+    Configuration,
+    Json,
+    Labels,
+)
+from daemon.cli.output import print_columns, print_json, progress_bar
+from daemon.errors import EXIT_FAILURE, UsageError
+from engines.backends import CPU, Backend, LaneSettings, choose, open_lane, precision_of, prepare
+from engines.model import Model
+from engines.pictures import read_picture
+from engines.precision import Precision
+from engines.recipe import Progress
+from engines.records import Detections
+from engines.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
+
+_OVERLAP = 0.45
+"""IoU from which two boxes of one class are one object"""
+_Row: TypeAlias = tuple[Path, Comparison, OutputError]
+
+
+def verify(
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(help="Picture files or folders of them, best of your own scenes.", show_default=False),
+    ],
+    model: AnyModel = None,
+    family: AnyFamily = None,
+    labels: Labels = None,
+    config: Configuration = None,
+    backend: AnyBackend = None,
+    precision: AnyPrecision = None,
+    max_batch: AnyBatch = None,
+    calibration: Calibration = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Compares what an engine sees with FP32 on ONNX Runtime; exit code 1 if a detection of 0.5 or more differs."""
+    what = chosen(
+        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
+        max_batch=max_batch, calibration=calibration, cache=cache,
+    )  # fmt: skip
+    here = choose(what.backend)
+    with progress_bar() as progress:
+        rows = _compare(what, here, _files(pictures), progress)
+    agrees = all(comparison.agrees for _, comparison, _ in rows)
+    report = {
+        "model": what.model.path.name,
+        "backend": f"{here.name} {here.version}",
+        "precision": precision_of(here, what.settings(EVERY_CANDIDATE)).value,
+        "agrees": agrees,
+        "pictures": [_plain(*row) for row in rows],
+    }
+    if as_json:
+        print_json(report)
+    else:
+        _show(rows, f"{report['model']}, {report['backend']}, {report['precision']} against FP32 on ONNX Runtime")
+    if not agrees:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    try:
+        return [file for path in given for file in (pictures_in(path) if path.is_dir() else [path])]
+    except SourceError as error:
+        raise UsageError(str(error)) from None
+
+
+def _compare(what: Chosen, here: Backend, files: Sequence[Path], progress: Progress) -> list[_Row]:
+    settings = what.settings(EVERY_CANDIDATE)
+    prepare(here, what.model, settings, progress)
+    rows: list[_Row] = []
+    lane = open_lane(here, what.model, settings)
+    try:
+        with _reference(here, what.model) as reference:
+            seen = compare(reference, lane, map(read_picture, files), _OVERLAP if what.model.family.nms else None)
+            for file, (comparison, error) in zip(files, seen, strict=True):
+                rows.append((file, comparison, error))
+                progress("comparing", len(rows) / len(files))
+    finally:
+        lane.close()
+    return rows
+
+
+@contextmanager
+def _reference(here: Backend, model: Model) -> Iterator[Callable[[NDArray[np.uint8]], Detections]]:
+    """FP32 on ONNX Runtime with the preprocessing of the backend, so that only what the engine does differs."""
+    if here.name != CPU:
+        yield GraphReference(model)
+        return
+    lane = open_lane(here, model, LaneSettings(EVERY_CANDIDATE, precision=Precision.FP32))
+    try:
+        yield lambda picture: lane.collect(lane.submit([picture])).detections[0]
+    finally:
+        lane.close()
+
+
+def _plain(file: Path, comparison: Comparison, error: OutputError) -> dict[str, Any]:
+    return {
+        "image": str(file),
+        "expected": comparison.expected,
+        "missed": comparison.missed,
+        "unexpected": comparison.unexpected,
+        "worst_iou": round(comparison.worst_iou, 4),
+        "worst_score_difference": round(comparison.worst_score, 4),
+        "output_score_error": round(error.score, 4),
+        "output_box_error": round(error.box, 2),
+    }
+
+
+def _show(rows: Sequence[_Row], title: str) -> None:
+    typer.echo(title)
+    heads = "picture", "expected", "missed", "unexpected", "worst IoU", "score off", "output score off", "box off px"
+    print_columns(heads, [_columns(*row) for row in rows])
+    different = sum(not c.agrees for _, c, _ in rows)
+    typer.echo(f"{different} of {len(rows)} pictures differ" if different else f"all {len(rows)} pictures agree")
+
+
+def _columns(file: Path, comparison: Comparison, error: OutputError) -> list[str]:
+    c = comparison
+    worst = f"{c.worst_iou:.3f}", f"{c.worst_score:.3f}", f"{error.score:.4f}", f"{error.box:.2f}"
+    return [file.name, str(c.expected), str(c.missed), str(c.unexpected), *worst]

@@ -1,0 +1,204 @@
+"""Prepares models beside the running daemon: one at a time, each in a process of its own.
+
+Building an engine takes minutes, all of the CPU that it gets and native code that may crash. In its own process it
+takes nothing from the cameras, cannot end the daemon, and can be killed when the daemon stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import TypeAlias
+
+from daemon.logs import log_to_stderr
+from daemon.records import ModelState, ModelStatus
+from engines.errors import EngineError
+from engines.recipe import Progress
+
+_log = logging.getLogger("ospreyd")
+_SPAWN = multiprocessing.get_context("spawn")  # a fork would take the locks of the other threads along
+_TELL_EVERY = 0.5  # seconds between two messages about how far the same work is
+_NICENESS = 10  # cameras and models that run go first
+_END_WITHIN = 5.0  # seconds from the last message to the end of the process
+_PATIENCE = 0.5  # seconds; who stops a whole service or terminal kills the work too, and tells the daemon just then
+
+_Told: TypeAlias = "tuple[str, int] | str | None"
+"""what is being done and per cent of it, or why it failed, or None: done"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a model needs before its lane can be opened."""
+
+    model: str
+    is_done: Callable[[], bool]
+    """whether there is nothing to do; raises EngineError"""
+    work: Callable[[Progress], None]
+    """does it in a process of its own, so it must be picklable; raises EngineError"""
+
+
+class Preparing:
+    """Does jobs in a thread named `prepare`; models that need no work are done before the first that needs some.
+
+    `report` is told how far each model is and why one failed, `done` of each that is prepared, both in the thread;
+    `fail` of unforeseen errors.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        report: Callable[[str, ModelStatus], None],
+        done: Callable[[str], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._jobs = jobs
+        self._report = report
+        self._done = done
+        self._fail = fail
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        """so that no process starts after stop()"""
+        self._process: SpawnProcess | None = None
+        self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
+
+    def start(self) -> None:
+        """Begins with the first job; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kills the work that is being done and asks the thread to end; returns at once."""
+        self._stopping.set()
+        with self._starting:
+            if self._process is not None:
+                self._process.kill()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread, and with it every process, has ended within `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            for job in [job for job in self._jobs if self._needs_work(job)]:
+                if self._stopping.is_set():
+                    return
+                self._do(job)
+        except BaseException as error:
+            self._fail(error)
+
+    def _needs_work(self, job: Job) -> bool:
+        """Whether it does; if not, says that it is done, or that it has failed already."""
+        try:
+            if not job.is_done():
+                return True
+        except EngineError as error:
+            self._report(job.model, _failed(str(error)))
+        else:
+            self._done(job.model)
+        return False
+
+    def _do(self, job: Job) -> None:
+        began = time.monotonic()
+        _log.info("model %s: is being built, which may take minutes", job.model)
+        self._report(job.model, ModelStatus(ModelState.BUILDING, 0, "starting"))
+        try:
+            why_not = self._work(job)
+        except OSError as error:
+            why_not = f"no process can be started to build it: {error.strerror}"
+        if self._stopping.is_set():
+            return
+        if why_not is None:
+            _log.info("model %s: built in %.1f s", job.model, time.monotonic() - began)
+            self._done(job.model)
+        else:
+            self._report(job.model, _failed(why_not))
+
+    def _work(self, job: Job) -> str | None:
+        """Does a job in a new process; why it failed."""
+        receiver, sender = _SPAWN.Pipe(duplex=False)
+        with receiver:
+            process = _SPAWN.Process(target=_work_alone, args=(sender, job.work), name=job.model, daemon=True)
+            with sender, self._starting:
+                if self._stopping.is_set():
+                    return None
+                process.start()
+                self._process = process
+            try:
+                while True:
+                    told: _Told = receiver.recv()
+                    if not isinstance(told, tuple):
+                        return told
+                    what, progress = told
+                    self._report(job.model, ModelStatus(ModelState.BUILDING, progress, what))
+            except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
+                process.join()
+                self._stopping.wait(_PATIENCE)
+                return _why_it_ended(process.exitcode or 0)
+            finally:
+                process.join(_END_WITHIN)
+                process.kill()  # its work is done or lost, whatever its libraries still have to take apart
+                process.join()
+                with self._starting:
+                    self._process = None
+
+
+def _failed(why: str) -> ModelStatus:
+    return ModelStatus(ModelState.FAILED, detail=why)
+
+
+def _why_it_ended(code: int) -> str:
+    """Of a process that did not say that it had done its work."""
+    if code == -signal.SIGKILL:
+        return "the process that built it was killed, usually for want of memory; give it more, and start ospreyd again"
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"the process that built it {how}; `ospreyd engine build` says more about what it does"
+
+
+class _Teller:
+    """Sends how far the work is: whole percents, and the same work's no more often than twice a second."""
+
+    def __init__(self, sender: Connection) -> None:
+        self._sender = sender
+        self._lock = threading.Lock()  # progress comes from native threads
+        self._last = ("", -1)
+        self._next = 0.0
+
+    def __call__(self, what: str, fraction: float) -> None:
+        now, new = time.monotonic(), (what, max(0, min(100, int(fraction * 100))))
+        with self._lock:
+            if new != self._last and (what != self._last[0] or now >= self._next):
+                self._last, self._next = new, now + _TELL_EVERY
+                self.send(new)
+
+    def send(self, told: _Told) -> None:
+        """Ends the process where there is nobody left to tell."""
+        try:
+            self._sender.send(told)
+        except BrokenPipeError:
+            os._exit(1)
+
+
+def _work_alone(sender: Connection, work: Callable[[Progress], None]) -> None:
+    """The main function of the process that does a job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which then stops this
+    os.nice(_NICENESS)
+    log_to_stderr()
+    teller = _Teller(sender)
+    why_not: str | None = None
+    try:
+        work(teller)
+    except EngineError as error:
+        why_not = str(error)
+    except Exception as error:
+        _log.exception("building failed")
+        why_not = f"building failed in a way that was not foreseen, the log says where: {type(error).__name__}: {error}"
+    teller.send(why_not)

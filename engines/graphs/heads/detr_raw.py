@@ -1,0 +1,134 @@
+"""DETR-like models without their post-processing: logits [B, Q, C] and boxes [B, Q, 4], centre and size from 0 to 1.
+
+Every class has a sigmoid of its own, so a query may be two objects: the best of all Q x C pairs are taken.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from onnx import TensorProto
+
+from engines.graphs.builder import GraphBuilder
+from engines.graphs.heads.base import (
+    CANONICAL,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Family,
+    Match,
+    RawModel,
+    RawOutput,
+    Wanted,
+    best,
+    input_pixels,
+    pick,
+)
+from engines.graphs.heads.dense import GRIDS, centred, only_dense
+from engines.graphs.preprocess import InputGeometry
+from engines.records import Fit
+
+_MOST_QUERIES = 1000
+_COCO_CATEGORIES = 91
+"""of models that count COCO's category ids, which go up to 90, from 0"""
+_RF_DETR = InputGeometry(Fit.STRETCH, pad=0, rgb=True, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """Where things are in the outputs."""
+
+    logits: int
+    """index"""
+    boxes: int
+    """index"""
+    queries: int
+    sigmoided: bool
+    """whether the logits are scores already"""
+
+
+def _match(raw: RawModel) -> Match | None:
+    roles = _roles(raw)
+    if roles is None:
+        return _match_joined(raw)
+    logits, boxes = roles
+    queries, classes = logits.shape[1:]
+    if queries is None or boxes.shape[1] != queries or not _are_queries(raw, queries) or classes is None:
+        return None
+    outputs = _Outputs(raw.outputs.index(logits), raw.outputs.index(boxes), queries, "Sigmoid" in logits.tail)
+    return Match(
+        classes=classes,
+        build=functools.partial(_build, raw, outputs),
+        first_category=0 if classes == _COCO_CATEGORIES else None,
+        geometry=_RF_DETR if {logits.name, boxes.name} == {"labels", "dets"} else None,
+    )
+
+
+def _roles(raw: RawModel) -> tuple[RawOutput, RawOutput] | None:
+    """Logits and boxes."""
+    dense = [output for output in raw.outputs if output.rank == 3]
+    named = [o for o in dense if "logits" in o.name], [o for o in dense if "pred_boxes" in o.name]
+    if len(named[0]) == len(named[1]) == 1 and named[1][0].last == 4:
+        return named[0][0], named[1][0]
+    if len(dense) != 2 or len(raw.outputs) != 2:
+        return None
+    boxes = [o for o in dense if o.last == 4]
+    if len(boxes) == 2:  # a model of four classes
+        boxes = [o for o in dense if "box" in o.name] or [o for o in dense if "Sigmoid" in o.tail]
+    if len(boxes) != 1:
+        return None
+    return dense[1 - dense.index(boxes[0])], boxes[0]
+
+
+def _are_queries(raw: RawModel, count: int) -> bool:
+    """Whether these are queries, and not the cells of a grid."""
+    return count <= _MOST_QUERIES and count not in {raw.cells(strides) for strides in GRIDS}
+
+
+def _match_joined(raw: RawModel) -> Match | None:
+    """RT-DETR as Ultralytics exports it: boxes and sigmoided scores in one output [B, Q, 4 + C]."""
+    output = only_dense(raw)
+    if output is None or "GridSample" not in raw.operators or output.last is None or output.last <= 4:
+        return None
+    queries = output.shape[1]
+    if queries is None or not _are_queries(raw, queries):
+        return None
+    return Match(output.last - 4, functools.partial(_build_joined, raw, raw.outputs.index(output), queries))
+
+
+def _build(raw: RawModel, outputs: _Outputs, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+    logits, boxes = tensors[outputs.logits], tensors[outputs.boxes]
+    if wanted.label_of is not None:
+        classes = [wanted.label_of.index(label) for label in range(wanted.labels)]
+        logits = graph.add("Gather", logits, graph.const(classes), axis=2)
+    scores = logits if outputs.sigmoided else graph.add("Sigmoid", logits)
+    return _best_pairs(graph, scores, graph.add("Mul", boxes, input_pixels(graph, raw)), outputs.queries, wanted)
+
+
+def _build_joined(
+    raw: RawModel, index: int, queries: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+) -> int:
+    rows = tensors[index]
+    boxes = graph.add("Mul", graph.slice(rows, 0, 4, 2), input_pixels(graph, raw))
+    return _best_pairs(graph, graph.slice(rows, 4, 4 + wanted.labels, 2), boxes, queries, wanted)
+
+
+def _best_pairs(graph: GraphBuilder, scores: str, boxes: str, queries: int, wanted: Wanted) -> int:
+    """Writes all outputs from scores [B, Q, C] and boxes [B, Q, 4], centre and size in input pixels."""
+    candidates = min(wanted.candidates, queries * wanted.labels)
+    pairs = best(graph, graph.reshape(scores, 0, -1), candidates)
+    classes = graph.const([wanted.labels])
+    query = graph.add("Div", pairs, classes)
+    label = graph.add("Sub", pairs, graph.add("Mul", query, classes))
+    graph.cast(label, TensorProto.INT32, output=CANONICAL[2])
+    centred(graph, pick(graph, boxes, query, 4))
+    return candidates
+
+
+FAMILY = Family(
+    name="detr-raw",
+    layout="outputs logits [batch, queries, classes] and boxes [batch, queries, 4], centre and size from 0 to 1",
+    geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=True, std=(255.0, 255.0, 255.0)),
+    nms=False,
+    match=_match,
+)

@@ -1,0 +1,113 @@
+"""Heads after Li et al., Generalized Focal Loss (arXiv 2006.04388): sides of a box as distributions over distances.
+
+For every cell there are sigmoided class scores and 4 x (R + 1) logits: left, top, right, bottom, each a distribution
+over 0 to R strides whose mean is the distance from the cell's point to that side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.graphs.builder import GraphBuilder
+from engines.graphs.heads.base import CANONICAL, FOUR_LEVELS, RawModel, RawOutput, Strides, Wanted, best, pick
+from engines.graphs.heads.dense import cell_grid, class_of
+
+SIDES = tuple(4 * (reach + 1) for reach in (7, 10, 16))
+"""how many logits of sides models have for a cell; 7, 10 and 16 are the R that they are trained with"""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The outputs of a model with two for each level, finest first."""
+
+    scores: tuple[int, ...]
+    """indices of the class scores [cells, C] or [B, cells, C]"""
+    sides: tuple[int, ...]
+    """indices of the logits of the sides [cells, 4 x (R + 1)] or [B, cells, 4 x (R + 1)]"""
+    strides: Strides
+    classes: int
+    width: int
+    """of the logits of the sides"""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What the sides are measured from."""
+
+    raw: RawModel
+    strides: Strides
+    offset: float
+    """where in its cell the point lies, in cells, right and down"""
+    width: int
+    """how many logits of sides there are for a cell"""
+
+
+def levels_of(raw: RawModel) -> Levels | None:
+    """The outputs by level and role, by shapes and by where the sigmoid is: exporters muddle names and order."""
+    strides = FOUR_LEVELS[: len(raw.outputs) // 2]
+    if len(raw.outputs) not in {6, 8}:
+        return None
+    scores, sides = [], []
+    for stride in strides:
+        level = [o for o in raw.outputs if o.rank in {2, 3} and o.shape[-2] == raw.cells((stride,))]
+        of_classes = _class_scores(level)
+        if of_classes is None:
+            return None
+        scores.append(of_classes)
+        sides.append(level[1 - level.index(of_classes)])
+    classes, width = {o.last for o in scores}, {o.last for o in sides}
+    if len(classes) != 1 or len(width) != 1:
+        return None
+    count, reach = classes.pop(), width.pop()
+    if count is None or reach not in SIDES:
+        return None
+    index = raw.outputs.index
+    return Levels(tuple(map(index, scores)), tuple(map(index, sides)), strides, count, reach)
+
+
+def build_levels(
+    raw: RawModel, levels: Levels, offset: float, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+) -> int:
+    """Appends the head; `offset` as in Points."""
+
+    def joined(indices: tuple[int, ...], width: int) -> str:
+        parts = (
+            graph.reshape(tensors[index], -1, raw.cells((stride,)), width)
+            for index, stride in zip(indices, levels.strides, strict=True)
+        )
+        return graph.add("Concat", *parts, axis=1)
+
+    scores, sides = joined(levels.scores, levels.classes), joined(levels.sides, levels.width)
+    return build(graph, scores, sides, Points(raw, levels.strides, offset, levels.width), wanted)
+
+
+def build(graph: GraphBuilder, scores: str, sides: str, points: Points, wanted: Wanted) -> int:
+    """Appends the head to scores [B, N, C] and logits of sides [B, N, 4 x (R + 1)] of all levels."""
+    candidates = min(wanted.candidates, points.raw.cells(points.strides))
+    indices = best(graph, graph.reduce_max(scores, 2), candidates)
+    class_of(graph, pick(graph, scores, indices, wanted.labels))
+    bins = points.width // 4
+    chosen = graph.reshape(pick(graph, sides, indices, points.width), 0, candidates, 4, bins)
+    means = graph.add("MatMul", graph.add("Softmax", chosen, axis=3), graph.const(np.arange(bins)[:, None], np.float32))
+    grid = graph.const(cell_grid(points.raw, points.strides, points.offset), np.float32)
+    cells = graph.add("Gather", grid, indices, axis=0)
+    point, stride = graph.slice(cells, 0, 2, 2), graph.slice(cells, 2, 3, 2)
+    distances = graph.reshape(means, 0, candidates, 4)
+    low = graph.add("Sub", point, graph.slice(distances, 0, 2, 2))
+    high = graph.add("Add", point, graph.slice(distances, 2, 4, 2))
+    graph.add("Mul", graph.add("Concat", low, high, axis=2), stride, output=CANONICAL[0])
+    return candidates
+
+
+def _class_scores(level: list[RawOutput]) -> RawOutput | None:
+    """Which of the two outputs of a level has the class scores."""
+    if len(level) != 2:
+        return None
+    signs = (
+        [output for output in level if "Sigmoid" in output.tail],
+        [output for output in level if output.last not in SIDES],
+        [output for output in level if "cls" in output.name or "score" in output.name],
+    )
+    return next((found[0] for found in signs if len(found) == 1), None)

@@ -1,0 +1,99 @@
+"""SSD of the TensorFlow Object Detection API: boxes [B, N, 4] yxyx from 0 to 1, classes, scores, count.
+
+NMS is inside. Classes are COCO's category ids less one, as TensorFlow Lite counts them; `detection_classes` of the
+other exports of the API counts from 1.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.graphs.builder import GraphBuilder
+from engines.graphs.heads.base import Family, Match, RawModel, Wanted, input_pixels, listed
+from engines.graphs.preprocess import InputGeometry
+from engines.records import Fit
+
+_LITE = "TFLite_Detection_PostProcess"
+_NAMES = (
+    # boxes, classes, scores, count
+    (_LITE, f"{_LITE}:1", f"{_LITE}:2", f"{_LITE}:3"),
+    ("detection_boxes", "detection_classes", "detection_scores", "num_detections"),
+)
+_ORDERS = ((0, 1, 2, 3), (1, 3, 0, 2))
+"""of TensorFlow 1 and 2"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    boxes: int
+    """index; the others too"""
+    classes: int
+    scores: int
+    count: int
+    from_one: bool
+    """whether the first class is 1"""
+
+
+def _match(raw: RawModel) -> Match | None:
+    outputs = _by_name(raw) or _by_order(raw)
+    if outputs is None:
+        return None
+    boxes = raw.outputs[outputs.boxes]
+    if (boxes.rank, boxes.last) != (3, 4):
+        return None
+    return Match(
+        classes=None,
+        build=functools.partial(_build, raw, outputs, boxes.shape[1]),
+        first_category=1,
+        geometry=None if raw.integer_input else _FLOAT,
+    )
+
+
+def _by_name(raw: RawModel) -> _Outputs | None:
+    names = [output.name.removesuffix(":0") for output in raw.outputs]
+    for style in _NAMES:
+        if set(style) <= set(names):
+            boxes, classes, scores, count = map(names.index, style)
+            return _Outputs(boxes, classes, scores, count, from_one=style[1] == "detection_classes")
+    return None
+
+
+def _by_order(raw: RawModel) -> _Outputs | None:
+    """Of four outputs with other names, behind an input that is not planar."""
+    if raw.planar or len(raw.outputs) != 4:
+        return None
+    for order in _ORDERS:
+        boxes, classes, scores, count = (raw.outputs[index] for index in order)
+        if boxes.rank == 3 and classes.rank == scores.rank == 2 and count.rank <= 1:
+            return _Outputs(*order, from_one=False)
+    return None
+
+
+def _build(
+    raw: RawModel, outputs: _Outputs, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+) -> int:
+    corners = graph.add("Gather", tensors[outputs.boxes], graph.const([1, 0, 3, 2]), axis=2)
+    boxes = graph.add("Mul", corners, input_pixels(graph, raw))
+    scores, labels = tensors[outputs.scores], tensors[outputs.classes]
+    if outputs.from_one:
+        labels = graph.add("Sub", labels, graph.const(1.0, np.float32))
+    if count is not None:
+        place = graph.const(np.arange(count)[None], np.float32)
+        filled = graph.add("Less", place, graph.reshape(tensors[outputs.count], -1, 1))
+        scores = graph.add("Where", filled, scores, graph.const(-1.0, np.float32))
+    return listed(graph, boxes, scores, labels, count, wanted)
+
+
+_FLOAT = InputGeometry(Fit.STRETCH, pad=0, rgb=True, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
+
+FAMILY = Family(
+    name="ssd",
+    layout="outputs boxes [batch, N, 4] yxyx from 0 to 1, classes [batch, N], scores [batch, N] and count [batch] "
+    "(TensorFlow Object Detection API)",
+    geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=True),
+    nms=False,
+    match=_match,
+)

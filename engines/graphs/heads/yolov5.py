@@ -1,0 +1,43 @@
+"""YOLOv5, v7 and their kin: [B, N, 5 + C] with N three times the cells, centre and size in input pixels."""
+
+from __future__ import annotations
+
+import functools
+
+from engines.graphs.builder import GraphBuilder
+from engines.graphs.heads.base import Family, Match, RawModel, Wanted
+from engines.graphs.heads.dense import GRIDS, best_with_objectness, centred, is_decoded, only_dense
+from engines.graphs.preprocess import InputGeometry
+from engines.records import Fit
+
+_ANCHORS = 3
+"""of a cell"""
+
+
+def _match(raw: RawModel) -> Match | None:
+    output = only_dense(raw)
+    if output is None or output.last is None or output.last < 6:
+        return None
+    rows = output.shape[1]
+    # YOLOv6 writes the same rows, one for each cell
+    anchor_free = rows == raw.cells() and is_decoded(output) and "Exp" not in output.tail
+    with_anchors = rows in {_ANCHORS * raw.cells(strides) for strides in GRIDS}
+    if rows is None or not (anchor_free or with_anchors):
+        return None
+    return Match(output.last - 5, functools.partial(_build, raw.outputs.index(output), rows))
+
+
+def _build(index: int, rows: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+    candidates = min(wanted.candidates, rows)
+    _, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
+    centred(graph, boxes)
+    return candidates
+
+
+FAMILY = Family(
+    name="yolov5",
+    layout="one output [batch, 3 x cells, 5 + classes], decoded (YOLOv5, YOLOv7; YOLOv6 with one row a cell)",
+    geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
+    nms=True,
+    match=_match,
+)

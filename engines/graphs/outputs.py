@@ -1,0 +1,82 @@
+"""What a model's outputs are: shapes, also those that the file leaves open, and the operators that lead to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from engines.graphs.file import PictureInput, shape_of
+from engines.graphs.heads.base import LAYERS, RawOutput
+
+_FIRST_IS_DATA = frozenset(
+    {"Expand", "Gather", "GatherElements", "GatherND", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile"}
+    | {"TopK", "Transpose", "Unsqueeze"}
+)
+"""operators whose other inputs are shapes, places or limits, and lead elsewhere"""
+COUNTING = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Unique"})
+"""operators that give as many entries as there is something to see in the picture"""
+_INTEGERS = frozenset({TensorProto.INT32, TensorProto.INT64})
+
+
+def raw_outputs(proto: onnx.ModelProto, picture: PictureInput) -> tuple[RawOutput, ...]:
+    """The outputs of a model whose only input is `picture`."""
+    declared = tuple(shape_of(output) for output in proto.graph.output)
+    shapes = declared
+    # an open batch is as it should be; no dimensions at all means that they are not told
+    if any(not shape or None in shape[1:] for shape in declared):
+        counts = not COUNTING.isdisjoint(node.op_type for node in proto.graph.node)
+        pairs = zip(declared, _found(proto, picture), strict=True)
+        shapes = tuple(_filled_in(told, found, counts) for told, found in pairs)
+    return tuple(
+        RawOutput(
+            name=output.name,
+            shape=shape,
+            is_integer=output.type.tensor_type.elem_type in _INTEGERS,
+            tail=_tail(proto.graph, output.name),
+        )
+        for output, shape in zip(proto.graph.output, shapes, strict=True)
+    )
+
+
+def _found(proto: onnx.ModelProto, picture: PictureInput) -> list[tuple[int, ...] | None]:
+    """The shapes that outputs have for one picture; None where it cannot be run here, which opening a lane will say."""
+    shape = [size or 1 for size in shape_of(picture.value)]
+    grey = np.full(shape, 114, helper.tensor_dtype_to_np_dtype(picture.dtype))
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # fatal: whatever goes wrong here is told when the model is put to work
+    try:
+        session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        outputs: list[NDArray[np.float32]] = session.run(None, {picture.name: grey})
+    except Exception:  # ONNX Runtime's errors share no public base class
+        return [None] * len(proto.graph.output)
+    return [output.shape for output in outputs]
+
+
+def _filled_in(declared: tuple[int | None, ...], found: tuple[int, ...] | None, counts: bool) -> tuple[int | None, ...]:
+    """The declared shape with what is open in it as found, where that is the same for every picture."""
+    if found is None or (declared and len(declared) != len(found)):
+        return declared
+    filled = list(declared or (None,) * len(found))
+    for axis, size in enumerate(found):
+        is_batch = axis == 0 and size == 1
+        is_columns = axis == len(found) - 1 and len(found) >= 3
+        if filled[axis] is None and not is_batch and (is_columns or not counts):
+            filled[axis] = size
+    return tuple(filled)
+
+
+def _tail(graph: onnx.GraphProto, output: str) -> frozenset[str]:
+    """Types of the operators between the last convolutions or matrix products and an output."""
+    makers = {name: node for node in graph.node for name in node.output}
+    operators, seen, waiting = set(), set(), [output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.op_type in LAYERS or node.output[0] in seen:
+            continue
+        seen.add(node.output[0])
+        operators.add(node.op_type)
+        waiting.extend(node.input[:1] if node.op_type in _FIRST_IS_DATA else node.input)
+    return frozenset(operators)

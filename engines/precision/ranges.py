@@ -1,0 +1,93 @@
+"""How large activations become on calibration images: a histogram a tensor, one image in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from engines.errors import CalibrationError
+
+_BINS = 4096
+_SAMPLE = 1 << 16
+"""values of one tensor of one image that are counted, about"""
+_PARTS = np.linspace(1 / 16, 1, 121)
+"""of the largest magnitude; where cutting off is tried"""
+_ERROR = 3
+"""of ONNX Runtime's severities"""
+
+
+class Magnitudes:
+    """A histogram of the magnitudes of values; its range doubles when something larger comes."""
+
+    def __init__(self) -> None:
+        self._counts: NDArray[np.int64] = np.zeros(_BINS, np.int64)
+        self._limit = 0.0
+        self._largest = 0.0
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude seen."""
+        return self._largest
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Counts values in; of very many, evenly spread ones."""
+        self._largest = max(self._largest, float(values.max(initial=0)), -float(values.min(initial=0)))
+        self._limit = self._limit or self._largest or 1.0
+        while self._largest > self._limit:
+            self._counts = np.concatenate([self._counts.reshape(-1, 2).sum(axis=1), np.zeros(_BINS // 2, np.int64)])
+            self._limit *= 2
+        step = values.size // _SAMPLE | 1  # odd, so that it falls on all columns
+        sizes = np.abs(values.ravel()[::step]) * np.float32(_BINS / self._limit)
+        self._counts += np.bincount(np.minimum(sizes, _BINS - 1).astype(np.int32), minlength=_BINS)
+
+    def best_limit(self, levels: int) -> float:
+        """The magnitude at which to cut off so that rounding to `levels` steps up to it loses least.
+
+        That is the limit with the smallest squared error over all values, those cut off included.
+        """
+        used = int(np.flatnonzero(self._counts)[-1]) + 1
+        middles = (np.arange(_BINS) + 0.5) * self._end(1)
+        limits = [self._end(max(1, round(used * part))) for part in _PARTS]
+        steps = (np.minimum(np.round(middles / (limit / levels)), levels) * (limit / levels) for limit in limits)
+        errors = [float(self._counts @ (middles - rounded) ** 2) for rounded in steps]
+        return limits[int(np.argmin(errors))]
+
+    def _end(self, bins: int) -> float:
+        """Where so many bins end."""
+        return bins * self._limit / _BINS
+
+
+def magnitudes(
+    model: onnx.ModelProto,
+    names: Collection[str],
+    images: Iterable[NDArray[Any]],
+    progress: Callable[[int], None],
+) -> dict[str, Magnitudes]:
+    """The magnitudes of the float32 tensors `names` over all images, each [1, ...] as the model takes it.
+
+    `progress` is told how many images have been seen. Raises CalibrationError where there are none.
+    """
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    del observed.graph.output[:]
+    observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERROR
+    session = ort.InferenceSession(observed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    images_input = model.graph.input[0]
+    dtype = helper.tensor_dtype_to_np_dtype(images_input.type.tensor_type.elem_type)
+    found = {name: Magnitudes() for name in names}
+    done = 0
+    for done, image in enumerate(images, 1):
+        for name, values in zip(names, session.run(names, {images_input.name: image.astype(dtype)}), strict=True):
+            found[name].add(values)
+        progress(done)
+    if not done:
+        raise CalibrationError("there are no calibration pictures; 8-bit precisions need some of your own scenes")
+    return found

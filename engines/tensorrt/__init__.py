@@ -1,0 +1,1 @@
+"""Engines for NVIDIA GPUs: the only place that imports TensorRT, PyCUDA or NVIDIA's CUDA bindings."""

@@ -1,0 +1,106 @@
+"""The GPU's primary context, its streams, events and buffers; all of it belongs to one thread.
+
+TensorRT uses the primary context. PyCUDA would make a second one by itself, and memory that is freed under another
+`retain_primary_context()` than the one it came from leaks. So each thread that runs lanes has one Device, which they
+share and count, and everything is freed in that thread before the last of them lets go of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pycuda.driver as cuda
+from cuda.bindings import driver
+from numpy.typing import DTypeLike, NDArray
+
+from engines.errors import BackendError
+
+ALIGNMENT = 256
+"""bytes; what TensorRT asks of addresses"""
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
+
+_mine = threading.local()
+
+
+class Device:
+    """The primary context of one GPU, current in the thread that acquired it."""
+
+    def __init__(self, index: int) -> None:
+        try:
+            cuda.init()
+            self._context = cuda.Device(index).retain_primary_context()
+            self._context.push()
+        except cuda.Error as error:
+            raise BackendError(f"NVIDIA GPU {index} cannot be used: {error}; nvidia-smi says more") from None
+        self._users = 0
+
+    @classmethod
+    def acquire(cls, index: int = 0) -> Device:
+        """This thread's device; `release` it in the same thread. Raises BackendError."""
+        device: Device | None = getattr(_mine, "device", None)
+        if device is None:
+            device = _mine.device = cls(index)
+        device._users += 1
+        return device
+
+    def release(self) -> None:
+        """Lets go of the device; the last user must have freed everything made under it."""
+        self._users -= 1
+        if self._users == 0:
+            del _mine.device
+            self._context.pop()
+            self._context.detach()
+
+    def stream(self) -> Any:
+        """A stream of its own; never the default one, which all others would wait for."""
+        return cuda.Stream(_NON_BLOCKING)
+
+    def event(self) -> Any:
+        """An event that can be timed, and waited for without spinning."""
+        return cuda.Event(cuda.event_flags.BLOCKING_SYNC)
+
+    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
+        """Page-locked host memory, from and to which copies run beside everything else. Raises BackendError."""
+        try:
+            return Pinned(cuda.pagelocked_empty(shape, np.dtype(dtype)))
+        except cuda.Error as error:
+            raise BackendError(f"no page-locked memory for an array of {shape}: {error}") from None
+
+    def memory(self, size: int) -> Any:
+        """Device memory of `size` bytes. Raises BackendError where there is not so much."""
+        try:
+            return cuda.mem_alloc(max(1, size))
+        except cuda.MemoryError:
+            free, total = cuda.mem_get_info()
+            raise BackendError(
+                f"the GPU has {free / 1e6:.0f} MB of {total / 1e6:.0f} MB free and {size / 1e6:.0f} MB are needed; "
+                "lower inference.max_batch or run fewer models"
+            ) from None
+
+
+class Pinned:
+    """A page-locked array."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        self._allocation: Any = array.base
+
+    def free(self) -> None:
+        """Nothing may use the array any more."""
+        self._allocation.free()
+
+
+def aligned(size: int) -> int:
+    """`size` bytes, rounded up so that what follows is aligned."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def is_pinned(picture: NDArray[np.uint8]) -> bool:
+    """Whether the GPU can read a picture from where it is."""
+    if not picture.flags.c_contiguous:
+        return False
+    attribute = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_MEMORY_TYPE
+    error, kind = driver.cuPointerGetAttribute(attribute, picture.ctypes.data)
+    return bool(error == driver.CUresult.CUDA_SUCCESS and kind == driver.CUmemorytype.CU_MEMORYTYPE_HOST)

@@ -1,0 +1,47 @@
+"""Page-locked memory for frames, which any thread may ask for: the GPU reads it without a copy on the host."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import weakref
+from typing import Any
+
+import numpy as np
+from cuda.bindings import driver
+from numpy.typing import NDArray
+
+from engines.tensorrt.graphs import call
+
+_PORTABLE = driver.CU_MEMHOSTALLOC_PORTABLE
+
+
+def allocate_frame(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A page-locked uint8 array, freed with its last view. Raises BackendError.
+
+    The primary context becomes current in the calling thread, which allocating asks for and nothing else here minds.
+    """
+    _enter()
+    size = math.prod(shape)
+    address = int(call(driver.cuMemHostAlloc, max(1, size), _PORTABLE))
+    buffer = (ctypes.c_uint8 * size).from_address(address)
+    # not at exit, when CUDA may be gone already
+    weakref.finalize(buffer, _free, address).atexit = False
+    return np.ctypeslib.as_array(buffer).reshape(shape)
+
+
+@functools.cache
+def _context() -> Any:
+    """The primary context, held for the life of the process."""
+    call(driver.cuInit, 0)
+    return call(driver.cuDevicePrimaryCtxRetain, call(driver.cuDeviceGet, 0))
+
+
+def _enter() -> None:
+    call(driver.cuCtxSetCurrent, _context())
+
+
+def _free(address: int) -> None:
+    _enter()
+    call(driver.cuMemFreeHost, address)

@@ -1,0 +1,111 @@
+"""One model on the GPU: while one batch computes, the next is uploaded and the last is read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cache import EngineCache
+from engines.errors import BackendError
+from engines.graphs.preprocess import IMAGES
+from engines.model import Model
+from engines.postprocess import Thresholds, to_detections
+from engines.records import BatchDetections, Letterbox, Ticket
+from engines.tensorrt.backend import TensorRt
+from engines.tensorrt.build import LARGEST_FRAME, Engines
+from engines.tensorrt.device import Device
+from engines.tensorrt.loading import LoadedEngine
+from engines.tensorrt.slots import Slot
+
+_SLOTS = 3
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""batches that the detector is compiled and recorded for; each costs a second or two at the first start"""
+
+
+class TensorRtLane:
+    """A model's two engines, double-buffered. Belongs to the thread that makes it."""
+
+    def __init__(
+        self, model: Model, thresholds: Thresholds, engines: Engines, tensorrt: TensorRt, cache: EngineCache
+    ) -> None:
+        """Raises BackendError; loading.PlanRefusedError where an engine has to be built again."""
+        self._model = model
+        self._thresholds = thresholds
+        self._pending: dict[Ticket, tuple[Letterbox, ...]] = {}
+        self._submitted = 0
+        self._loaded: list[LoadedEngine] = []
+        self._slots: list[Slot] = []
+        self._device = Device.acquire()
+        try:
+            for plan in (engines.preprocess, engines.detector):
+                self._loaded.append(LoadedEngine(plan, tensorrt, cache))
+            preprocess, detector = self._loaded
+            self._max_batch = detector.largest(IMAGES)[0]
+            sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
+            self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(_SLOTS))
+            self._warm_up()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def slots(self) -> int:
+        """How many batches may be submitted and not yet collected."""
+        return _SLOTS
+
+    @property
+    def max_batch(self) -> int:
+        """Most pictures in a batch."""
+        return self._max_batch
+
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+        """Starts a batch of pictures, each [H, W, 3] BGR of any size up to 8K."""
+        if len(self._pending) == _SLOTS or not 1 <= len(pictures) <= self._max_batch:
+            raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
+        for picture in pictures:
+            if picture.shape[0] > LARGEST_FRAME[0] or picture.shape[1] > LARGEST_FRAME[1]:
+                raise BackendError(f"a picture of {picture.shape[1]}x{picture.shape[0]} is larger than 8K")
+        ticket = Ticket(self._submitted)
+        self._submitted += 1
+        model = self._model
+        self._slots[ticket % _SLOTS].start(pictures)
+        self._pending[ticket] = tuple(
+            Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
+        )
+        return ticket
+
+    def collect(self, ticket: Ticket) -> BatchDetections:
+        """Waits for a batch, in the order submitted. Raises BackendError where the GPU failed."""
+        letterboxes = self._pending.pop(ticket)
+        slot = self._slots[ticket % _SLOTS]
+        preprocess, detector = slot.wait()
+        began = time.perf_counter()
+        boxes, scores, labels = (output.array for output in slot.outputs)
+        detections = tuple(
+            to_detections(boxes[i], scores[i], labels[i], box, self._thresholds, self._model.family.nms)
+            for i, box in enumerate(letterboxes)
+        )
+        return BatchDetections(detections, preprocess, detector, time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Frees everything, in the order that TensorRT and PyCUDA need; batches not collected are lost."""
+        for slot in self._slots:
+            slot.close()
+        self._slots.clear()
+        for loaded in self._loaded:
+            loaded.keep_kernels()
+            loaded.close()
+        self._loaded.clear()
+        self._device.release()
+
+    def _warm_up(self) -> None:
+        """Runs a picture through every slot, so that no camera waits for the first kernels."""
+        picture = np.zeros((self._model.height, self._model.width, 3), np.uint8)
+        for slot in self._slots:
+            slot.start([picture])
+            slot.wait()
+        for loaded in self._loaded:
+            loaded.keep_kernels()

@@ -1,0 +1,221 @@
+"""The cache of engines: what is built once is found again, and nothing that is damaged or foreign is used."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.cache import EngineCache, default_folder
+from engines.errors import CacheError
+
+RECIPE = {"part": "detector", "onnx": "abc", "max_batch": 4}
+DATA = b"a plan" * 1000
+
+
+def get(cache: EngineCache, recipe: dict[str, object] = RECIPE, data: bytes = DATA) -> tuple[Path, int]:
+    """The file, and how often it had to be built."""
+    calls = []
+
+    def build() -> bytes:
+        calls.append(1)
+        return data
+
+    path, _ = cache.get(recipe, ".plan", build)
+    return path, len(calls)
+
+
+def test_what_was_built_is_found_again(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path / "new" / "engines")
+    path, first = get(cache)
+    again, second = get(EngineCache(cache.folder))
+    assert (first, second) == (1, 0)
+    assert again == path
+    assert path.read_bytes() == DATA
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("change", [{"onnx": "abd"}, {"max_batch": 8}, {"tensorrt": "tensorrt_rtx 1.7"}])
+def test_another_recipe_is_built_anew(tmp_path: Path, change: dict[str, object]) -> None:
+    cache = EngineCache(tmp_path)
+    first, _ = get(cache)
+    other, built = get(cache, RECIPE | change)
+    assert built == 1
+    assert other != first
+    assert len(cache.entries()) == 2
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "empty", "no notes", "broken notes", "gone"])
+def test_a_damaged_file_is_built_again_once(tmp_path: Path, harm: str) -> None:
+    cache = EngineCache(tmp_path)
+    path, _ = get(cache)
+    notes = path.with_suffix(".json")
+    harms: dict[str, Callable[[], object]] = {
+        "cut": lambda: path.write_bytes(DATA[:100]),
+        "changed": lambda: path.write_bytes(DATA[:-1] + b"x"),
+        "empty": lambda: path.write_bytes(b""),
+        "no notes": notes.unlink,
+        "broken notes": lambda: notes.write_text("{"),
+        "gone": path.unlink,
+    }
+    harms[harm]()
+    path, built = get(cache)
+    assert built == 1
+    assert path.read_bytes() == DATA
+    assert get(cache)[1] == 0
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+
+    def fails() -> bytes:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cache.get(RECIPE, ".plan", fails)
+    assert cache.entries() == []
+    assert get(cache)[1] == 1
+
+
+def test_threads_build_once(tmp_path: Path) -> None:
+    built = []
+    begun = threading.Barrier(4)
+
+    def build() -> bytes:
+        built.append(1)
+        return DATA
+
+    def want() -> None:
+        begun.wait()
+        EngineCache(tmp_path).get(RECIPE, ".plan", build)
+
+    threads = [threading.Thread(target=want) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 1
+
+
+def _want(folder: Path, log: Path, begun: object) -> None:
+    begun.wait()  # type: ignore[attr-defined]  # a barrier of the multiprocessing context
+
+    def build() -> bytes:
+        with log.open("a") as file:
+            file.write("built\n")
+        return DATA
+
+    EngineCache(folder).get(RECIPE, ".plan", build)
+
+
+def test_processes_build_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    log, begun = tmp_path / "log", context.Barrier(3)
+    processes = [context.Process(target=_want, args=(tmp_path / "engines", log, begun)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert log.read_text() == "built\n"
+
+
+def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+    paths = [get(cache, RECIPE | {"n": n}, bytes(10_000))[0] for n in range(4)]
+    for age, path in zip((4000, 1000, 3000, 2000), paths, strict=True):
+        notes = path.with_suffix(".json")
+        used = notes.stat().st_mtime - age
+        os.utime(notes, (used, used))
+        path.with_suffix(".kernels").write_bytes(bytes(5_000))
+    gone = cache.prune(35_000)
+    assert {entry.path for entry in gone} == {paths[0], paths[2]}
+    assert {entry.path for entry in cache.entries()} == {paths[1], paths[3]}
+    assert not paths[0].with_suffix(".kernels").exists()
+    get(cache, RECIPE | {"n": 3})
+    assert cache.prune(20_000)[0].path == paths[1]  # 3 has just been used
+
+
+def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+    old, _ = get(cache)
+    new, _ = cache.get({"n": 1}, ".plan", lambda: bytes(50_000), limit=1_000)
+    assert [entry.path for entry in cache.entries()] == [new]
+    assert not old.exists()
+
+
+def test_where_engines_live_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/ospreyd:/var/cache/other")
+    assert default_folder() == Path("/var/cache/ospreyd")
+    monkeypatch.delenv("CACHE_DIRECTORY")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "ospreyd"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_folder() == Path.home() / ".cache" / "ospreyd"
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_folder_that_others_may_write_to(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    folder.chmod(mode)
+    message = f"{folder}: others may write to it; engines are native code: chmod 700 {folder}"
+    with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
+        EngineCache(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 12345, 12345)
+    message = (
+        f"{folder}: belongs to user 12345, not to 0 who runs this; engines are native code: choose a folder of your own"
+    )
+    with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
+        EngineCache(folder)
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    folder.touch()
+    message = f"{folder}: cannot be used for engines: File exists; choose another"
+    with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
+        EngineCache(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        cache = EngineCache(folder)
+        message = f"{folder}: no space left for an engine of 8 MB; free some, or choose another folder"
+        with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
+            cache.get(RECIPE, ".plan", lambda: bytes(8_000_000))
+        assert {file.suffix for file in folder.iterdir()} <= {".lock"}
+        assert get(cache)[1] == 1
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_notes_say_what_was_built(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+    path, _ = get(cache)
+    (entry,) = cache.entries()
+    assert entry.recipe == RECIPE
+    assert entry.path == path
+    assert entry.size == len(DATA) + path.with_suffix(".json").stat().st_size
+    assert json.loads(path.with_suffix(".json").read_text())["recipe"] == RECIPE

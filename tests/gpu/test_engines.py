@@ -1,0 +1,65 @@
+"""Engines on the GPU against ONNX Runtime: every model, every precision that builds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.backends import Backend, LaneSettings, open_lane
+from engines.cache import EngineCache
+from engines.errors import ModelError
+from engines.model import read_model
+from engines.models import street_onnx
+from engines.models.street import StreetScene
+from engines.pictures import read_picture
+from engines.postprocess import Thresholds
+from engines.precision import Precision
+from engines.verify import EVERY_CANDIDATE, GraphReference, compare
+from tests.reference import MODELS
+
+THRESHOLDS = Thresholds(0.1, 0.45)
+NEAR_TIES = {"fastestdet_352"}
+"""Only the scores of candidates are compared: those of one object score alike to the third place, so that the last
+bit chooses which of them NMS keeps."""
+PRECISIONS = (Precision.FP32, Precision.FP16)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda p: p.value)
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_agrees_with_onnx_runtime(
+    name: str, precision: Precision, backend: Backend, cache: EngineCache, material: Path
+) -> None:
+    """Every detection of 0.5 and more, with IoU 0.95 and a score within 0.02."""
+    model = read_model(material / "models" / f"{name}.onnx", labels="coco")
+    settings = LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
+    try:
+        lane = open_lane(backend, model, settings)
+    except ModelError as error:
+        pytest.skip(str(error))
+    pictures = [read_picture(path) for path in sorted((material / "images").iterdir())]
+    assert len(pictures) == 12
+    seen = list(compare(GraphReference(model), lane, pictures, THRESHOLDS.iou if model.family.nms else None))
+    lane.close()
+    assert sum(c.expected for c, _ in seen) > 10
+    if name in NEAR_TIES:
+        assert max(error.score for _, error in seen) < 0.02
+        return
+    assert [c for c, _ in seen if not c.agrees] == []
+
+
+def test_two_lanes_share_the_device(backend: Backend, cache: EngineCache) -> None:
+    model = read_model(street_onnx())
+    scene = StreetScene(1280, 720, seed=3)
+    pictures = [scene.render(t)[0] for t in range(3)]
+    settings = LaneSettings(THRESHOLDS, max_batch=2, cache=cache.folder)
+    first, second = open_lane(backend, model, settings), open_lane(backend, model, settings)
+    tickets = [(lane, lane.submit([picture])) for picture in pictures[:2] for lane in (first, second)]
+    found = [lane.collect(ticket).detections[0] for lane, ticket in tickets]
+    for one, other in (found[:2], found[2:]):  # kernels may differ: some are compiled while others already run
+        assert one.labels.tolist() == other.labels.tolist()
+        assert np.allclose(one.boxes, other.boxes, atol=1.0)
+    first.close()
+    assert len(second.collect(second.submit([pictures[2]])).detections[0])
+    second.close()
