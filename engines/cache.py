@@ -17,7 +17,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ LIMIT = 4 << 30
 """bytes; what is used least recently goes when there is more"""
 _NOTES = ".json"
 _LOCK = ".lock"
+_BUILDING = "building-"
+_ABANDONED_AFTER = 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class EngineCache:
 
     def write(self, path: Path, data: bytes) -> None:
         """A file of the cache, whole or not at all. Raises CacheError."""
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix="building-")
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=_BUILDING)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -168,6 +170,10 @@ class EngineCache:
 
     def prune(self, limit: int, keep: Path | None = None) -> list[Entry]:
         """Deletes what was used least recently until `limit` bytes are left; `keep` stays. Gives what went."""
+        for abandoned in self.folder.glob(f"{_BUILDING}*"):  # by a process that was killed while it wrote
+            with suppress(FileNotFoundError):
+                if time.time() - abandoned.stat().st_mtime > _ABANDONED_AFTER:
+                    abandoned.unlink()
         left, gone = 0, []
         for entry in self.entries():
             left += entry.size

@@ -33,7 +33,7 @@ from tests.daemon.running import (
     state_of,
     stop,
 )
-from tests.reference import MODELS
+from tests.reference import A_FEW
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Subscriber
@@ -77,7 +77,7 @@ def test_every_frame_of_a_film_is_published_where_it_belongs(
     assert total.precision >= 0.85
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", A_FEW)
 def test_publishes_what_detect_says(
     model: str, broker: Mosquitto, subscriber: Subscriber, material: Path, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def _quantized(
     detector: onnx.ModelProto, precision: Precision, images: Iterable[NDArray[Any]], progress: Callable[[int], None]
 ) -> onnx.ModelProto:
     if _is_quantized(detector):
+        _refuse_asymmetric(Wiring.of(detector, OPSET))
         raise PrecisionError(
             f"the model is quantized already, so it cannot be made {precision.value}; set the precision to fp16, which "
             "keeps its 8-bit layers, or export it unquantized"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -121,7 +124,7 @@ class TensorRt:
 
     def _builds(self, what: str, probe: Callable[[], onnx.ModelProto]) -> bool:
         if what not in self._tried:
-            with self.errors():
+            with self.errors(), _native_stderr_closed():
                 parsed = self.parse(probe())
                 config = parsed.builder.create_builder_config()
                 self._tried[what] = (
@@ -178,6 +181,21 @@ def gpu(index: int = 0) -> Gpu:
         )
     except cuda.Error as error:
         raise BackendError(f"the NVIDIA GPU cannot be used: {error}; nvidia-smi says more") from None
+
+
+@contextmanager
+def _native_stderr_closed() -> Iterator[None]:
+    """What native code prints past the logger while a probe fails is no news. Nothing else here writes meanwhile:
+    probing is done by commands and by the process that builds."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _parser_error(error: Any) -> str:

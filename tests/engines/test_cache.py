@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,17 @@ def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
     assert not paths[0].with_suffix(".kernels").exists()
     get(cache, RECIPE | {"n": 3})
     assert cache.prune(20_000)[0].path == paths[1]  # 3 has just been used
+
+
+def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+    old, new = tmp_path / "building-old", tmp_path / "building-new"
+    for file in (old, new):
+        file.write_bytes(DATA)
+    hours_ago = time.time() - 7200
+    os.utime(old, (hours_ago, hours_ago))
+    cache.prune(10**9)
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> None:

@@ -194,10 +194,9 @@ can = [precision.value for precision in Precision if target.tensorrt.can(precisi
 report = {"version": target.tensorrt.version, "can": can, "built": {}}
 for file in sys.argv[2:]:
     model = read_model(Path(file), labels="coco")
-    for precision in (Precision.FP32, Precision.FP16):
-        if all(target.tensorrt.runs(node.op_type) for node in model.proto.graph.node):
-            engines = build_engines(Recipe(model, precision, 4), target, cache, lambda *_: None)
-            report["built"][f"{model.path.stem} {precision.value}"] = engines.detector.stat().st_size
+    if all(target.tensorrt.runs(node.op_type) for node in model.proto.graph.node):
+        engines = build_engines(Recipe(model, Precision.FP16, 4), target, cache, lambda *_: None)
+        report["built"][model.path.stem] = engines.detector.stat().st_size
 try:
     build_engines(Recipe(model, Precision.INT8, 4, Path(sys.argv[1])), target, cache, lambda *_: None)
 except PrecisionError as error:
@@ -206,6 +205,7 @@ print(json.dumps(report))
 """
 
 
+@pytest.mark.timeout(300)
 def test_tensorrt_rtx_1_6_builds_every_model_too(tmp_path: Path, material: Path) -> None:
     """The newest that runs on data-centre GPUs of compute capability 9.0. It cannot do INT8 and says so before work."""
     if not RTX_1_6.is_dir():
@@ -220,9 +220,10 @@ def test_tensorrt_rtx_1_6_builds_every_model_too(tmp_path: Path, material: Path)
     )
     assert answer.returncode == 0, answer.stderr
     report = json.loads(answer.stdout)
+    assert "Myelin" not in answer.stderr  # native code prints past every logger
     assert report["version"] == "1.6.1.120"
     assert report["can"] == ["fp32", "fp16", "fp8"]
-    assert len(report["built"]) >= 2 * (len(MODELS) - 1)  # all but the one with NMS inside
+    assert len(report["built"]) == len(MODELS) - 1  # all but the one with NMS inside
     assert report["int8"] == "tensorrt_rtx 1.6.1.120 cannot build int8; it can: fp32, fp16, fp8"
 
 

@@ -33,7 +33,7 @@ def test_agrees_with_onnx_runtime(
 ) -> None:
     """Every detection of 0.5 and more, with IoU 0.95 and a score within 0.02."""
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
+    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, precision=precision, cache=cache.folder)
     try:
         lane = open_lane(backend, model, settings)
     except ModelError as error:

@@ -1,0 +1,38 @@
+"""What the tests of precisions share: canonical detectors, streets, and what two precisions find in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from engines.graphs.compose import canonical_detector
+from engines.model import Model
+from engines.models.street import StreetScene
+from engines.onnx_runtime import OnnxRuntimeLane, batched_body
+from engines.postprocess import Thresholds
+from engines.verify import Comparison, compare_detections
+
+
+def canonical(model: Model) -> onnx.ModelProto:
+    """The model's detector as the file has its types."""
+    return canonical_detector(model, batched_body(model))
+
+
+def streets(count: int) -> Iterator[NDArray[np.uint8]]:
+    """So many pictures of a street, seconds apart."""
+    scene = StreetScene(640, 480, seed=4)
+    return (scene.render(7.0 * t)[0] for t in range(count))
+
+
+def compared(model: Model, at_precision: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]]) -> list[Comparison]:
+    """What the model finds in its own precision and in another."""
+    lanes = [OnnxRuntimeLane(model, Thresholds(0.3, 0.5), 1, detector=detector) for detector in (None, at_precision)]
+    try:
+        seen = [[lane.collect(lane.submit([picture])).detections[0] for lane in lanes] for picture in pictures]
+    finally:
+        for lane in lanes:
+            lane.close()
+    return [compare_detections(wanted, found) for wanted, found in seen]
