@@ -12,7 +12,7 @@ import onnxruntime as ort
 from engines.cache import EngineCache, default_folder
 from engines.errors import BackendError
 from engines.model import Model
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.recipe import Progress, Recipe
@@ -194,13 +194,17 @@ def _open_tensorrt(backend: Backend, recipe: Recipe, settings: LaneSettings) -> 
     for last in (False, True):
         engines = _engines(backend, recipe, cache, _silent)
         try:
-            return TensorRtLane(recipe.model, settings.thresholds, engines, find(backend.name), cache)
+            lane = TensorRtLane(recipe.model, settings.thresholds, engines, find(backend.name), cache)
         except PlanRefusedError as error:
             if last:
                 raise
             for plan in (engines.preprocess, engines.detector):
                 cache.discard(plan, str(error))
-    raise AssertionError("unreachable")
+        else:
+            break
+    if lane.max_batch < recipe.max_batch:
+        warn_one_by_one(recipe.model)
+    return lane
 
 
 def _detector_key(recipe: Recipe) -> dict[str, Any]:

@@ -57,9 +57,7 @@ class OnnxRuntimeLane:
         self._session, any_batch = open_detector(model, threads, detector)
         self._max_batch = max_batch if any_batch else 1
         if self._max_batch < max_batch:
-            _log.warning(
-                "%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path
-            )
+            warn_one_by_one(model)
         shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
         self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
@@ -125,6 +123,11 @@ class OnnxRuntimeLane:
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BackendError(f"{self._model.path}: ONNX Runtime failed while running the model: {error}") from error
         return (boxes, scores, labels), time.perf_counter() - began
+
+
+def warn_one_by_one(model: Model) -> None:
+    """Of a model that runs smaller batches than were asked for."""
+    _log.warning("%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path)
 
 
 def open_detector(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto
 
 from engines import precision
@@ -61,14 +62,15 @@ class Recipe:
 
     def key(self) -> dict[str, Any]:
         """Everything that `detector` depends on, fit for JSON. Raises CalibrationError."""
-        model = self.model
+        model, calibrated = self.model, self.precision in _CALIBRATED
         return {
             "model": model.path.name,
             # as in its file, with its head: opening the batch follows from that and takes a while to check
             "onnx": digest(canonical_detector(model, model.proto)),
             "family": model.family.name,
             "precision": self.precision.value,
-            "calibration": read_set(self._folder()).digest if self.precision in _CALIBRATED else None,
+            "calibration": read_set(self._folder()).digest if calibrated else None,
+            "calibrated_by": f"onnxruntime {ort.__version__}" if calibrated else None,
             "max_batch": self.max_batch,
             # an upgrade of ospreyd builds anew what it changes
             "rewriting": hashlib.sha256(b"".join(file.read_bytes() for file in _REWRITING)).hexdigest(),

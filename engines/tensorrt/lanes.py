@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,16 +63,13 @@ class TensorRtLane:
         return self._max_batch
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
-        """Starts a batch of pictures, each [H, W, 3] BGR of any size up to 8K."""
+        """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""
         if len(self._pending) == _SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
-        for picture in pictures:
-            if picture.shape[0] > LARGEST_FRAME[0] or picture.shape[1] > LARGEST_FRAME[1]:
-                raise BackendError(f"a picture of {picture.shape[1]}x{picture.shape[0]} is larger than 8K")
         ticket = Ticket(self._submitted)
         self._submitted += 1
         model = self._model
-        self._slots[ticket % _SLOTS].start(pictures)
+        self._slots[ticket % _SLOTS].start([_within_largest(picture) for picture in pictures])
         self._pending[ticket] = tuple(
             Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
         )
@@ -109,3 +107,12 @@ class TensorRtLane:
             slot.wait()
         for loaded in self._loaded:
             loaded.keep_kernels()
+
+
+def _within_largest(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, made smaller where the preprocess engine would not take it."""
+    shrink = min(1.0, *(most / size for most, size in zip(LARGEST_FRAME, picture.shape[:2], strict=True)))
+    if shrink == 1.0:
+        return picture
+    smaller = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return smaller.astype(np.uint8, copy=False)
