@@ -23,7 +23,7 @@ from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
 from daemon.stats import Stats
-from engines.backends import CPU, Backend, LaneSettings, choose, is_prepared, open_lane, precision_of
+from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
 from engines.errors import EngineError
 from engines.model import Model
 from engines.records import Lane
@@ -105,8 +105,9 @@ class _Stages:
         self._inference = InferenceThread(
             thread, self._handoff.take, wanted, self._publisher.result, self._opened, stats, fail
         )
+        allocate = frame_allocator(backend)
         self._cameras = {
-            name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail)
+            name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail, allocate)
             for name, camera in config.cameras.items()
         }
         jobs = [self._job(name) for name in models]

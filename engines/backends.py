@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from engines.cache import EngineCache, default_folder
 from engines.errors import BackendError
@@ -140,6 +143,18 @@ def build_target(wanted: str = "auto") -> Target:
     if backend.name == CPU:
         raise BackendError(backend.reason)
     return _target(backend)
+
+
+def frame_allocator(backend: Backend) -> Callable[[tuple[int, ...]], NDArray[np.uint8]] | None:
+    """Gives memory for frames from which the backend's lanes read without a copy; callable in any thread.
+
+    None where any memory is as good.
+    """
+    if backend.name == CPU:
+        return None
+    from engines.tensorrt.frames import allocate_frame  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+
+    return allocate_frame
 
 
 def precision_of(backend: Backend, settings: LaneSettings) -> Precision:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from daemon.capture.source import Source
+
+Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
+"""gives memory for a picture of a shape"""
 
 
 class Buffer:
@@ -18,6 +25,16 @@ class Buffer:
         """[H, W, 3] BGR; None until first used, and while the camera is away"""
         self.ticket = 0
         """of whom it was last lent to"""
+
+    def fill(self, source: Source, allocate: Allocate | None) -> NDArray[np.uint8]:
+        """The grabbed frame of a source, in memory from `allocate` where that is given. Raises SourceError."""
+        image = source.retrieve(self.image)
+        if allocate is not None and image is not self.image:  # the first one, or another size
+            own = image
+            image = self.image if self.image is not None and self.image.shape == own.shape else allocate(own.shape)
+            np.copyto(image, own)
+        self.image = image
+        return image
 
 
 class Buffers:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from daemon.backoff import Backoff
-from daemon.capture.buffers import Buffers
+from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.source import Source, open_source
 from daemon.config.schema import Camera, Pace
@@ -36,11 +36,12 @@ class CameraThread:
         report: Callable[[CameraStatus], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
+        allocate: Allocate | None = None,
     ) -> None:
         """`deliver` takes each frame: a live one at once, another when there is room or it is time to stop.
 
         `report` takes each change of state, `fail` the exception that ends the thread. All are called from the
-        camera's thread, but for a disabled camera, which has none.
+        camera's thread, but for a disabled camera, which has none. Frames lie in memory that `allocate` gives.
         """
         self._name = name
         self._config = config
@@ -48,6 +49,7 @@ class CameraThread:
         self._report = report
         self._stats = stats
         self._fail = fail
+        self._allocate = allocate
         self._recorded = source_kind(config.source) is SourceKind.PATH
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
         self._buffers = Buffers(_BUFFERS)
@@ -130,7 +132,7 @@ class CameraThread:
                 continue
             release = partial(self._buffers.give, buffer, buffer.ticket)
             try:
-                buffer.image = source.retrieve(buffer.image)
+                image = buffer.fill(source, self._allocate)
             except SourceError:
                 release()
                 raise
@@ -138,7 +140,7 @@ class CameraThread:
                 Frame(
                     camera=self._name,
                     sequence=self._sequence,
-                    image=buffer.image,
+                    image=image,
                     captured_at=captured_at,
                     captured_mono=captured_mono,
                     stream_time=source.stream_time,

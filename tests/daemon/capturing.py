@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.capture.buffers import Allocate
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Camera
 from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
@@ -65,14 +66,14 @@ def capturing(
     source: str | Path,
     keep_images: bool = False,
     consume: Callable[[Frame], None] | None = None,
+    allocate: Allocate | None = None,
     **settings: Any,
 ) -> Iterator[Captured]:
     """The camera `cam`; each frame is released at once, unless `consume` is to do that. Must stop within 5 s."""
     captured = Captured(keep_images, consume)
     config = Camera(source=str(source), **settings)
-    thread = CameraThread(
-        "cam", config, captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
-    )
+    reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
+    thread = CameraThread("cam", config, *reports, allocate)
     thread.start()
     try:
         yield captured

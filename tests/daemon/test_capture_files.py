@@ -55,6 +55,36 @@ def test_a_real_file_gives_the_frames_that_opencv_decodes(material: Path, name: 
     assert sums == [int(image[::8, ::8].sum()) for image in read_video(video)]
 
 
+@pytest.mark.parametrize("kind", ["video", "folder"])
+def test_frames_lie_in_memory_that_was_given_for_them(tmp_path: Path, kind: str) -> None:
+    """Four pictures at most are on their way, so no more are allocated, and none is decoded elsewhere."""
+    allocated: list[Image] = []
+
+    def allocate(shape: tuple[int, ...]) -> Image:
+        allocated.append(np.empty(shape, np.uint8))
+        return allocated[-1]
+
+    images = pictures(12)
+    if kind == "video":
+        source = write_video(tmp_path / "a.avi", images)
+        wanted = read_video(source)
+    else:
+        source, wanted = tmp_path, images
+        for index, image in enumerate(images):
+            cv2.imwrite(str(tmp_path / f"{index:02}.png"), image)
+    seen: list[tuple[bool, bool]] = []
+
+    def consume(frame: Frame) -> None:
+        given = any(frame.image is memory for memory in allocated)
+        seen.append((given, np.array_equal(frame.image, wanted[len(seen)])))
+        frame.release()
+
+    with capturing(source, consume=consume, allocate=allocate, pace="as-fast-as-possible"):
+        wait_for(lambda: len(seen) == 12, "every frame")
+    assert set(seen) == {(True, True)}
+    assert len(allocated) <= 4
+
+
 def test_as_fast_as_possible_waits_for_a_slow_consumer(tmp_path: Path) -> None:
     """Frames are held until three more have come, as batches do; none is lost, repeated or overwritten meanwhile."""
     video = write_video(tmp_path / "video.avi", pictures(60))
