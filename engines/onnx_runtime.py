@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from engines.errors import BackendError, ModelError
 from engines.graphs.compose import canonical_detector, dynamic_batch, fixed_batch, takes_frames, with_batch
@@ -134,8 +135,7 @@ def open_detector(
     model: Model, threads: int | None = None, detector: onnx.ModelProto | None = None
 ) -> tuple[ort.InferenceSession, bool]:
     """The canonical detector ready to run, and whether it takes any batch size. Raises ModelError."""
-    if detector is None:
-        detector = canonical_detector(model, batched_body(model))
+    detector = canonical_detector(model, batched_body(model)) if detector is None else quantizing_in_float32(detector)
     any_batch = not detector.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
     return _session(takes_frames(model, detector), threads, str(model.path)), any_batch
 
@@ -199,6 +199,27 @@ def _noise(model: Model) -> NDArray[np.generic]:
     shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
     noise = np.random.default_rng(0).uniform(0, 255, (2, *shape))
     return noise.astype(onnx.helper.tensor_dtype_to_np_dtype(model.input_type))
+
+
+def quantizing_in_float32(detector: onnx.ModelProto) -> onnx.ModelProto:
+    """For ONNX Runtime 1.23, the last for Python 3.10, which cuts off where QuantizeLinear of float16 has to round."""
+    constants = {c.name: c for c in detector.graph.initializer}
+    mended = onnx.ModelProto()
+    mended.CopyFrom(detector)
+    del mended.graph.node[:]
+    for node in detector.graph.node:
+        new = mended.graph.node.add()
+        new.CopyFrom(node)
+        kinds = [constants[name].data_type for name in node.input[1:] if name in constants]
+        if node.op_type == "QuantizeLinear" and kinds == [onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8]:
+            data, scale = f"{node.output[0]}/data", f"{node.output[0]}/scale"
+            values = numpy_helper.to_array(constants[node.input[1]]).astype(np.float32)
+            mended.graph.initializer.append(numpy_helper.from_array(values, scale))
+            new.CopyFrom(onnx.helper.make_node("Cast", [node.input[0]], [data], name=data, to=onnx.TensorProto.FLOAT))
+            quantize = mended.graph.node.add()
+            quantize.CopyFrom(node)
+            quantize.input[0], quantize.input[1] = data, scale
+    return mended
 
 
 def _session(proto: onnx.ModelProto, threads: int | None, path: str, severity: int = _ERROR) -> ort.InferenceSession:

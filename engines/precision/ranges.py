@@ -73,10 +73,11 @@ def magnitudes(
 
     `progress` is told how many images have been seen. Raises CalibrationError where there are none.
     """
+    outputs = list(names)  # what ONNX Runtime of Python 3.10 takes
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     del observed.graph.output[:]
-    observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
     options = ort.SessionOptions()
     options.log_severity_level = _ERROR
     session = ort.InferenceSession(observed.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -85,7 +86,8 @@ def magnitudes(
     found = {name: Magnitudes() for name in names}
     done = 0
     for done, image in enumerate(images, 1):
-        for name, values in zip(names, session.run(names, {images_input.name: image.astype(dtype)}), strict=True):
+        fed = image.astype(dtype)  # has to live on: an output that is the input may be the same memory
+        for name, values in zip(outputs, session.run(outputs, {images_input.name: fed}), strict=True):
             found[name].add(values)
         progress(done)
     if not done:
