@@ -52,13 +52,18 @@ def street(precision: Precision = Precision.FP32, max_batch: int = 2) -> Recipe:
     return Recipe(read_model(street_onnx()), precision, max_batch)
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16], ids=lambda p: p.value)
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8], ids=lambda p: p.value)
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_model_builds(
-    name: str, precision: Precision, target: Target, cache: EngineCache, material: Path
+    name: str, precision: Precision, target: Target, cache: EngineCache, material: Path, tmp_path: Path
 ) -> None:
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
-    recipe = Recipe(model, precision, max_batch=4)
+    calibration = tmp_path / "calibration"
+    calibration.mkdir()
+    for picture in sorted((material / "labelled" / "coco_val2017_128" / "images").iterdir())[:32]:
+        (calibration / picture.name).symlink_to(picture)
+    recipe = Recipe(model, precision, 4, calibration)
     lacking = [node.op_type for node in model.proto.graph.node if not target.tensorrt.runs(node.op_type)]
     if lacking:
         with pytest.raises(ModelError, match=f"cannot run its operator {lacking[0]}"):
