@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from queue import SimpleQueue
 from types import FrameType
 
 from daemon import __version__
@@ -37,7 +38,9 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._stopping = threading.Event()
+        # not an Event: a signal that comes while the main thread is about to wait for one would wait for itself
+        self._stopping: SimpleQueue[str | None] = SimpleQueue()
+        """the signal that asks to stop, or None: something failed"""
         self._failure: BaseException | None = None
 
     def run(self) -> int:
@@ -56,7 +59,8 @@ class App:
         try:
             stages.start()
             _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(models))
-            self._stopping.wait()
+            if why := self._stopping.get():
+                _log.info("%s: stopping", why)
         finally:
             clean = stages.stop()
         if self._failure is not None:
@@ -69,14 +73,13 @@ class App:
         return EXIT_OK
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        _log.info("%s: stopping", signal.Signals(number).name)
-        self._stopping.set()
+        self._stopping.put(signal.Signals(number).name)
 
     def _fail(self, error: BaseException) -> None:
         """An error that no stage can name: stops everything; systemd starts the process again."""
         if self._failure is None:
             self._failure = error
-        self._stopping.set()
+        self._stopping.put(None)
 
 
 class _Stages:
