@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from daemon import __version__
@@ -30,6 +31,7 @@ from engines.model import Model
 from engines.records import Lane
 
 _log = logging.getLogger("ospreyd")
+_SLEEP = 0.25  # seconds
 _STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
 
 
@@ -59,7 +61,7 @@ class App:
         try:
             stages.start()
             _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(models))
-            if why := self._stopping.get():
+            if why := self._wait():
                 _log.info("%s: stopping", why)
         finally:
             clean = stages.stop()
@@ -71,6 +73,15 @@ class App:
         else:
             _log.info("stopped")
         return EXIT_OK
+
+    def _wait(self) -> str | None:
+        """Waits to be asked to stop: by the signal of that name, or None.
+
+        A signal that comes when the main thread is just about to sleep does not wake it, so it sleeps in short turns.
+        """
+        while True:
+            with suppress(Empty):
+                return self._stopping.get(timeout=_SLEEP)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stopping.put(signal.Signals(number).name)
