@@ -66,7 +66,10 @@ class App:
         finally:
             clean = stages.stop()
         if self._failure is not None:
-            _log.critical("stopped by an internal failure", exc_info=self._failure)
+            if isinstance(self._failure, EngineError):  # the backend said what happened
+                _log.critical("stopped: %s", self._failure)
+            else:
+                _log.critical("stopped by an internal failure", exc_info=self._failure)
             return EXIT_FAILURE
         if not clean:
             _log.warning("stopped, but a thread did not end in time")

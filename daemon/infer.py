@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
@@ -17,6 +17,9 @@ from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
+# How often it looks for results while it could still start a batch: what takes long may be told later.
+_LOOK_AT_LEAST = 1e-4  # seconds
+_LOOK = 1 / 32  # of the time that the oldest batch has taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    lane: Lane
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Submitted:
     batch: Batch
     ticket: Ticket
     at: float
     """time.monotonic()"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    lane: Lane
+    labels: tuple[str, ...]
+    pending: deque[_Submitted] = field(default_factory=deque)
+    """in the order submitted, which is the order that results leave in"""
 
 
 class InferenceThread:
@@ -109,30 +114,43 @@ class InferenceThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        pending: deque[_Submitted] = deque()
         try:
             while not self._stop.is_set():
                 if not self._to_open.empty():
-                    while pending:  # opening may take seconds, which no result should wait for
-                        self._collect(pending.popleft())
+                    self._collect_all()  # opening may take seconds, which no result should wait for
                     self._open(self._to_open.get())
-                batch = self._take(0.0 if pending else _IDLE)
+                since = self._collect_done()
+                wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
+                batch = self._take(wait)
                 if batch is not None:
-                    lane = self._models[batch.model].lane
-                    while sum(s.batch.model == batch.model for s in pending) >= lane.slots:
-                        self._collect(pending.popleft())
-                    at = time.monotonic()
-                    pending.append(_Submitted(batch, lane.submit([f.image for f in batch.frames]), at))
-                    self._stats.batch()
-                elif pending:
-                    self._collect(pending.popleft())
-            while pending:
-                self._collect(pending.popleft())
+                    self._submit(batch)
+            self._collect_all()
         except BaseException as error:
             self._fail(error)
         finally:
             for model in self._models.values():
                 model.lane.close()
+
+    def _submit(self, batch: Batch) -> None:
+        """Starts a batch; waits only where every slot of its model is taken."""
+        model = self._models[batch.model]
+        if len(model.pending) >= model.lane.slots:
+            self._collect(model)
+        at = time.monotonic()
+        model.pending.append(_Submitted(batch, model.lane.submit([f.image for f in batch.frames]), at))
+        self._stats.batch()
+
+    def _collect_done(self) -> float | None:
+        """Hands on what needs no waiting; when the oldest was started of those that are still on their way."""
+        for model in self._models.values():
+            while model.pending and model.lane.is_done(model.pending[0].ticket):
+                self._collect(model)
+        return min((model.pending[0].at for model in self._models.values() if model.pending), default=None)
+
+    def _collect_all(self) -> None:
+        for model in self._models.values():
+            while model.pending:
+                self._collect(model)
 
     def _open(self, model: OpenModel) -> None:
         try:
@@ -143,13 +161,16 @@ class InferenceThread:
         self._models[model.name] = _Running(lane, model.labels)
         self._opened(model.name, lane)
 
-    def _collect(self, submitted: _Submitted) -> None:
-        model = self._models[submitted.batch.model]
+    def _collect(self, model: _Running) -> None:
+        """Waits for the model's oldest batch and hands its results on."""
+        submitted = model.pending.popleft()
         outcome = model.lane.collect(submitted.ticket)
         for frame, detections in zip(submitted.batch.frames, outcome.detections, strict=True):
-            self._hand_on(frame, detections, submitted, outcome)
+            self._hand_on(frame, detections, model.labels, submitted, outcome)
 
-    def _hand_on(self, frame: Frame, found: Detections, submitted: _Submitted, outcome: BatchDetections) -> None:
+    def _hand_on(
+        self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
+    ) -> None:
         height, width = frame.image.shape[:2]
         frame.release()
         latency = Latency(
@@ -176,7 +197,7 @@ class InferenceThread:
                 stream_time=frame.stream_time,
                 live=frame.live,
                 model=submitted.batch.model,
-                labels=self._models[submitted.batch.model].labels,
+                labels=labels,
                 detections=self._wanted[frame.camera].of(found),
                 batch=len(submitted.batch.frames),
                 latency=latency,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engines.cache import EngineCache, default_folder
-from engines.errors import BackendError
+from engines.errors import BackendError, GpuMemoryError
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
 from engines.postprocess import Thresholds
@@ -23,6 +24,8 @@ from engines.records import Lane
 from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.loading import PlanRefusedError, has_kernels
+
+_log = logging.getLogger("ospreyd.engines")
 
 CPU = "onnxruntime"
 _ONNX = ".onnx"
@@ -92,7 +95,7 @@ def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Pr
     recipe = _recipe(backend, model, settings)
     if backend.name != CPU:
         cache = EngineCache(settings.cache)
-        engines = _engines(backend, recipe, cache, progress)
+        engines = build_engines(recipe, _target(backend), cache, progress)
         if not has_kernels(engines, find(backend.name)):
             progress("compiling kernels", 1.0)
             _open_tensorrt(backend, recipe, settings).close()
@@ -183,7 +186,7 @@ def collected(cache: Path, model: Model) -> Path:
 
 def built_engines(backend: Backend, model: Model, settings: LaneSettings) -> Engines:
     """The TensorRT engines that a lane with these settings runs. Raises EngineError."""
-    return _engines(backend, _recipe(backend, model, settings), EngineCache(settings.cache), _silent)
+    return build_engines(_recipe(backend, model, settings), _target(backend), EngineCache(settings.cache), _silent)
 
 
 def _recipe(backend: Backend, model: Model, settings: LaneSettings) -> Recipe:
@@ -198,23 +201,25 @@ def _target(backend: Backend) -> Target:
     return Target(find(backend.name), gpu())
 
 
-def _engines(backend: Backend, recipe: Recipe, cache: EngineCache, progress: Progress) -> Engines:
-    return build_engines(recipe, _target(backend), cache, progress)
-
-
 def _open_tensorrt(backend: Backend, recipe: Recipe, settings: LaneSettings) -> Lane:
     from engines.tensorrt.lanes import TensorRtLane  # noqa: PLC0415  it needs PyCUDA
 
-    cache = EngineCache(settings.cache)
-    for last in (False, True):
-        engines = _engines(backend, recipe, cache, _silent)
+    cache, refused = EngineCache(settings.cache), False
+    while True:
+        engines = build_engines(recipe, _target(backend), cache, _silent)
         try:
             lane = TensorRtLane(recipe.model, settings.thresholds, engines, find(backend.name), cache)
         except PlanRefusedError as error:
-            if last:
+            if refused:
                 raise
+            refused = True
             for plan in (engines.preprocess, engines.detector):
                 cache.discard(plan, str(error))
+        except GpuMemoryError as error:
+            if recipe.max_batch == 1:
+                raise
+            recipe = replace(recipe, max_batch=recipe.max_batch // 2)
+            _log.warning("%s: %s; trying batches of %d", recipe.model.path, error, recipe.max_batch)
         else:
             break
     if lane.max_batch < recipe.max_batch:

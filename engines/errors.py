@@ -10,6 +10,7 @@ EngineError
 ├── EvaluationError     what accuracy is measured on is missing or does not fit the model
 ├── BuildError          TensorRT could not build an engine
 └── BackendError        no usable backend, or the backend failed while running
+    └── GpuMemoryError  the GPU has less free memory than is needed
 """
 
 
@@ -51,3 +52,7 @@ class BuildError(EngineError):
 
 class BackendError(EngineError):
     """No backend can run the model here, or the backend failed while running it."""
+
+
+class GpuMemoryError(BackendError):
+    """The GPU has less free memory than is needed."""

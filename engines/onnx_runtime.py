@@ -89,6 +89,10 @@ class OnnxRuntimeLane:
         self._pending[ticket] = _Pending(letterboxes, outputs, time.perf_counter() - began)
         return ticket
 
+    def is_done(self, ticket: Ticket) -> bool:
+        """Whether `collect` would not have to wait."""
+        return self._pending[ticket].outputs.done()
+
     def collect(self, ticket: Ticket) -> BatchDetections:
         """Waits for a batch, in the order submitted. Raises BackendError where ONNX Runtime failed."""
         pending = self._pending.pop(ticket)

@@ -33,7 +33,7 @@ def to_detections(
 
     boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels.
     """
-    count = int(np.searchsorted(-scores, -thresholds.confidence, side="right"))
+    count = int(np.count_nonzero(scores >= thresholds.confidence))
     boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
     if nms and count > 1:
         keep = suppress(boxes, scores, labels, thresholds.iou)

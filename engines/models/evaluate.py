@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from engines.accuracy import Accuracy, average_precision
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import COUNTS_FROM, LABELS, StreetScene
 from engines.models.training_data import as_sent
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
-from engines.verify import Accuracy, average_precision
 
 HELD_OUT = 1_000_000
 """seeds of streets from here on are never trained on"""

@@ -24,6 +24,8 @@ _log = logging.getLogger("ospreyd.tensorrt")
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
 """Python modules: TensorRT as on Jetson and data-centre GPUs, and TensorRT for RTX; in the order that 'auto' tries"""
+TF32 = "NVIDIA_TF32_OVERRIDE"
+"""environment variable of NVIDIA's libraries; an engine runs only with the value that it was built with"""
 _INSTALL = {
     "tensorrt": "install it with pip install 'ospreyd[gpu]'; on a Jetson JetPack brings it",
     "tensorrt_rtx": "install it with pip install 'ospreyd[rtx]'",
@@ -146,6 +148,8 @@ class Parsed:
 @functools.cache
 def find(name: str) -> TensorRt:
     """The TensorRT of this name, `FLAVOURS`. Raises BackendError where it is not installed or does not load."""
+    # read when it is loaded; TensorRT for RTX computes FP32 with TF32's ten bits whatever the builder's flag says
+    os.environ.setdefault(TF32, "0")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -7,7 +7,10 @@ share and count, and everything is freed in that thread before the last of them 
 
 from __future__ import annotations
 
+import ctypes
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,10 +18,13 @@ import pycuda.driver as cuda
 from cuda.bindings import driver
 from numpy.typing import DTypeLike, NDArray
 
-from engines.errors import BackendError
+from engines.errors import BackendError, GpuMemoryError
+from engines.tensorrt.graphs import CudaError
 
 ALIGNMENT = 256
 """bytes; what TensorRT asks of addresses"""
+_PR_SET_TIMERSLACK = 29
+_TIMER_SLACK = 1000  # nanoseconds
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream
 
 _mine = threading.local()
@@ -30,11 +36,16 @@ class Device:
     def __init__(self, index: int) -> None:
         try:
             cuda.init()
-            self._context = cuda.Device(index).retain_primary_context()
+            device = cuda.Device(index)
+            self._context = device.retain_primary_context()
             self._context.push()
+            self.shares_memory = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
+            """the GPU computes on the host's memory, as on a Jetson: page-locked memory needs no upload"""
         except cuda.Error as error:
             raise BackendError(f"NVIDIA GPU {index} cannot be used: {error}; nvidia-smi says more") from None
         self._users = 0
+        # who waits 20 µs for the GPU would be woken 50 µs late otherwise; for this thread only
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK)
 
     @classmethod
     def acquire(cls, index: int = 0) -> Device:
@@ -61,20 +72,24 @@ class Device:
         """An event that can be timed, and waited for without spinning."""
         return cuda.Event(cuda.event_flags.BLOCKING_SYNC)
 
+    def marker(self) -> Any:
+        """An event that other streams wait for; it has no time."""
+        return cuda.Event(cuda.event_flags.DISABLE_TIMING)
+
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
         """Page-locked host memory, from and to which copies run beside everything else. Raises BackendError."""
         try:
-            return Pinned(cuda.pagelocked_empty(shape, np.dtype(dtype)))
+            return Pinned(cuda.pagelocked_empty(shape, np.dtype(dtype), mem_flags=cuda.host_alloc_flags.DEVICEMAP))
         except cuda.Error as error:
             raise BackendError(f"no page-locked memory for an array of {shape}: {error}") from None
 
     def memory(self, size: int) -> Any:
-        """Device memory of `size` bytes. Raises BackendError where there is not so much."""
+        """Device memory of `size` bytes. Raises GpuMemoryError where there is not so much."""
         try:
             return cuda.mem_alloc(max(1, size))
         except cuda.MemoryError:
             free, total = cuda.mem_get_info()
-            raise BackendError(
+            raise GpuMemoryError(
                 f"the GPU has {free / 1e6:.0f} MB of {total / 1e6:.0f} MB free and {size / 1e6:.0f} MB are needed; "
                 "lower inference.max_batch or run fewer models"
             ) from None
@@ -90,6 +105,17 @@ class Pinned:
     def free(self) -> None:
         """Nothing may use the array any more."""
         self._allocation.free()
+
+
+@contextmanager
+def stage(what: str) -> Iterator[None]:
+    """Errors of CUDA inside become BackendError, saying what the GPU was asked to do."""
+    try:
+        yield
+    except cuda.MemoryError as error:
+        raise GpuMemoryError(f"the GPU has too little free memory for {what}: {error}") from error
+    except (cuda.Error, CudaError) as error:
+        raise BackendError(f"the GPU failed in {what}: {error}") from error
 
 
 def aligned(size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 
 import cv2
@@ -17,11 +18,12 @@ from engines.postprocess import Thresholds, to_detections
 from engines.records import BatchDetections, Letterbox, Ticket
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import LARGEST_FRAME, Engines
-from engines.tensorrt.device import Device
+from engines.tensorrt.device import Device, stage
 from engines.tensorrt.loading import LoadedEngine
 from engines.tensorrt.slots import Slot
 
-_SLOTS = 3
+_SLOTS = 4
+"""with three an upload that is late leaves the GPU idle, with more nothing is gained (docs/benchmarks.md)"""
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """batches that the detector is compiled and recorded for; each costs a second or two at the first start"""
 
@@ -41,14 +43,16 @@ class TensorRtLane:
         self._slots: list[Slot] = []
         self._device = Device.acquire()
         try:
-            for plan in (engines.preprocess, engines.detector):
-                self._loaded.append(LoadedEngine(plan, tensorrt, cache))
-            preprocess, detector = self._loaded
-            self._max_batch = detector.largest(IMAGES)[0]
-            sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
-            self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(_SLOTS))
-            self._warm_up()
-        except BaseException:
+            with stage("loading the engines"):
+                for plan in (engines.preprocess, engines.detector):
+                    self._loaded.append(LoadedEngine(plan, tensorrt, cache))
+                preprocess, detector = self._loaded
+                self._max_batch = detector.largest(IMAGES)[0]
+                sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
+                self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(_SLOTS))
+                self._warm_up()
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what a slot that is half made has allocated
             self.close()
             raise
 
@@ -75,18 +79,25 @@ class TensorRtLane:
         )
         return ticket
 
+    def is_done(self, ticket: Ticket) -> bool:
+        """Whether `collect` would not have to wait. Raises BackendError where the GPU failed."""
+        return self._slots[ticket % _SLOTS].is_done
+
     def collect(self, ticket: Ticket) -> BatchDetections:
         """Waits for a batch, in the order submitted. Raises BackendError where the GPU failed."""
         letterboxes = self._pending.pop(ticket)
         slot = self._slots[ticket % _SLOTS]
-        preprocess, detector = slot.wait()
+        times = slot.wait()
         began = time.perf_counter()
         boxes, scores, labels = (output.array for output in slot.outputs)
         detections = tuple(
             to_detections(boxes[i], scores[i], labels[i], box, self._thresholds, self._model.family.nms)
             for i, box in enumerate(letterboxes)
         )
-        return BatchDetections(detections, preprocess, detector, time.perf_counter() - began)
+        postprocess = time.perf_counter() - began
+        return BatchDetections(
+            detections, times.upload + times.preprocess, times.detector + times.read_back, postprocess
+        )
 
     def close(self) -> None:
         """Frees everything, in the order that TensorRT and PyCUDA need; batches not collected are lost."""
@@ -111,8 +122,9 @@ class TensorRtLane:
 
 def _within_largest(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture, made smaller where the preprocess engine would not take it."""
-    shrink = min(1.0, *(most / size for most, size in zip(LARGEST_FRAME, picture.shape[:2], strict=True)))
-    if shrink == 1.0:
+    height, width = picture.shape[:2]
+    shrink = min(LARGEST_FRAME[0] / height, LARGEST_FRAME[1] / width)
+    if shrink >= 1:
         return picture
     smaller = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     return smaller.astype(np.uint8, copy=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engines.cache import EngineCache
-from engines.errors import BackendError, CacheError
+from engines.errors import BackendError, CacheError, GpuMemoryError
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import Engines
 
@@ -46,11 +47,16 @@ class LoadedEngine:
         with tensorrt.errors() as said:
             self.engine = self._runtime.deserialize_cuda_engine(data)
         if self.engine is None:
+            _check_memory(said)
             raise PlanRefusedError(f"{plan}: {tensorrt.name} {tensorrt.version} does not load it: {'; '.join(said)}")
         self._config: Any = None
         self._kernels: Any = None
         if tensorrt.has_kernel_cache:
             self._config = self.engine.create_runtime_config()
+            # else kernels for a shape are compiled beside the first runs, and a CUDA graph keeps their substitutes
+            self._config.dynamic_shapes_kernel_specialization_strategy = (
+                tensorrt.module.DynamicShapesKernelSpecializationStrategy.EAGER
+            )
             self._kernels = self._config.create_runtime_cache()
             self._known = self._kernels_file.read_bytes() if self._kernels_file.is_file() else b""
             if self._known:
@@ -76,10 +82,12 @@ class LoadedEngine:
         return dtype
 
     def context(self) -> Any:
-        """A new execution context. Raises BackendError, usually for want of device memory."""
-        context = self.engine.create_execution_context(*(() if self._config is None else (self._config,)))
+        """A new execution context. Raises BackendError, and GpuMemoryError where that is the reason."""
+        with self._tensorrt.errors() as said:
+            context = self.engine.create_execution_context(*(() if self._config is None else (self._config,)))
         if context is None:
-            raise BackendError("TensorRT cannot make an execution context; the GPU may be out of memory")
+            _check_memory(said)
+            raise BackendError(f"{self._tensorrt.name} cannot make an execution context: {'; '.join(said)}")
         return context
 
     def bind_largest(self, context: Any, device: Device) -> list[Any]:
@@ -112,3 +120,17 @@ class LoadedEngine:
         self._kernels = self._config = None
         self.engine = None
         self._runtime = None
+
+
+def set_shape(context: Any, name: str, shape: tuple[int, ...]) -> None:
+    """Says what is to come in at an input. Raises BackendError where the engine does not take it."""
+    if not context.set_input_shape(name, shape):
+        raise BackendError(f"TensorRT does not take {name} of shape {shape}")
+
+
+def _check_memory(said: Iterable[str]) -> None:
+    """Raises GpuMemoryError if one of TensorRT's messages says so; it has no other way to tell."""
+    for message in said:
+        if "memory" in message.lower():
+            mend = "lower inference.max_batch or run fewer models"
+            raise GpuMemoryError(f"the GPU has too little free memory; {mend} (TensorRT: {message})")

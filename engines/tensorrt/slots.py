@@ -1,8 +1,11 @@
-"""One batch on its way through the GPU: its stream, buffers, execution contexts and CUDA graphs."""
+"""One batch on its way through the GPU: its streams, buffers, execution contexts and CUDA graphs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,25 @@ from numpy.typing import NDArray
 
 from engines.errors import BackendError
 from engines.graphs.heads.base import CANONICAL
-from engines.graphs.preprocess import FRAMES, IMAGES
-from engines.tensorrt.device import ALIGNMENT, Device, Pinned, aligned, is_pinned
+from engines.graphs.preprocess import IMAGES
+from engines.tensorrt.device import Device, Pinned, stage
 from engines.tensorrt.graphs import Graph
-from engines.tensorrt.loading import LoadedEngine
+from engines.tensorrt.loading import LoadedEngine, set_shape
+from engines.tensorrt.preprocessing import Preprocessing
+from engines.tensorrt.uploads import Uploads
+
+_LOOK_EVERY = 20e-6  # seconds
+_LOOKING = 2e-3  # seconds; what takes longer may as well be told by an interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Seconds that the stages of a batch took on the GPU, waiting for one another's resources included."""
+
+    upload: float
+    preprocess: float
+    detector: float
+    read_back: float
 
 
 class Slot:
@@ -22,18 +40,18 @@ class Slot:
 
     def __init__(self, device: Device, preprocess: LoadedEngine, detector: LoadedEngine, sizes: Sequence[int]) -> None:
         """`sizes` of batches that the detector runs, ascending; a batch between two of them runs as the larger one."""
-        self._stream = device.stream()
-        self._events = [device.event() for _ in range(4)]
-        self._frames = _Frames(device)
-        self._preprocess, self._detector = preprocess.context(), detector.context()
-        self._frame_shape: tuple[int, ...] = ()
+        self.stream = device.stream()
+        """all of the batch is in order on it, but for every second picture's preprocessing"""
+        self.events = [device.event() for _ in range(5)]
+        """of the last batch: begun, uploaded, preprocessed, detected, read back"""
+        self._uploads = Uploads(device)
+        self._detector = detector.context()
         most = (sizes[-1], *detector.largest(IMAGES)[1:])
-        self._picture_bytes = int(np.prod(most[1:])) * detector.dtype(IMAGES).itemsize
-        self._images = device.memory(most[0] * self._picture_bytes)
-        # where places in the batch would not be aligned, pictures are written here first
-        self._aside = device.memory(self._picture_bytes) if self._picture_bytes % ALIGNMENT else None
+        picture_bytes = int(np.prod(most[1:])) * detector.dtype(IMAGES).itemsize
+        self._images = device.memory(most[0] * picture_bytes)
+        self._preprocessing = Preprocessing(device, preprocess, self.stream, int(self._images), picture_bytes)
         self._detector.set_tensor_address(IMAGES, int(self._images))
-        _set_shape(self._detector, IMAGES, most)
+        set_shape(self._detector, IMAGES, most)
         self.outputs: list[Pinned] = []
         """boxes, scores and labels of the last batch, as in heads.base.CANONICAL"""
         self._device_outputs = []
@@ -50,117 +68,71 @@ class Slot:
 
         Pictures in page-locked memory are uploaded from where they are and must stay unchanged until `wait`.
         """
-        began, uploaded, preprocessed, detected = self._events
-        try:
-            began.record(self._stream)
-            places = self._frames.upload(pictures, self._stream)
-            uploaded.record(self._stream)
-            for index, (picture, place) in enumerate(zip(pictures, places, strict=True)):
-                self._enqueue_preprocess(picture.shape, place, index)
-            preprocessed.record(self._stream)
-            self._graphs[min(size for size in self._graphs if size >= len(pictures))].launch()
-            detected.record(self._stream)
-        except cuda.Error as error:
-            raise BackendError(f"the GPU failed while a batch was started: {error}") from error
+        begun, uploaded, preprocessed, detected, read_back = self.events
+        count = len(pictures)
+        with stage("the upload"):
+            begun.record(self.stream)
+            addresses = self._uploads.enqueue(pictures, self.stream)
+            uploaded.record(self.stream)
+        with stage("the preprocess engine"):
+            self._preprocessing.enqueue([picture.shape for picture in pictures], addresses)
+            preprocessed.record(self.stream)
+        with stage("the detector engine"):
+            self._graphs[min(size for size in self._graphs if size >= count)].launch()
+            detected.record(self.stream)
+        with stage("the read-back"):
+            for host, memory in zip(self.outputs, self._device_outputs, strict=True):
+                cuda.memcpy_dtoh_async(host.array[:count], memory, self.stream)
+            read_back.record(self.stream)
 
-    def wait(self) -> tuple[float, float]:
-        """Waits for the read-back; seconds of upload and preprocess, and of the detector."""
-        began, _, preprocessed, detected = self._events
-        try:
-            detected.synchronize()
-            return preprocessed.time_since(began) / 1e3, detected.time_since(preprocessed) / 1e3
-        except cuda.Error as error:
-            raise BackendError(f"the GPU failed while it computed: {error}") from error
+    def wait(self) -> StageTimes:
+        """Waits for the read-back."""
+        with stage("its computation"):
+            _wait(self.events[-1])
+            times = [event.time_since(before) / 1e3 for before, event in zip(self.events, self.events[1:])]  # noqa: B905
+        return StageTimes(*times)
+
+    @property
+    def side_stream(self) -> Any:
+        """Where every second picture of a batch is preprocessed."""
+        return self._preprocessing.side_stream
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `wait` would return at once."""
+        with stage("its computation"):
+            return bool(self.events[-1].query())
 
     def close(self) -> None:
         """Waits for what is on its way and frees everything, what uses buffers before the buffers."""
-        self._stream.synchronize()
+        with suppress(cuda.Error):  # nothing is on its way where the context is lost
+            self.stream.synchronize()
         for graph in self._graphs.values():
             graph.close()
-        self._preprocess = self._detector = None
-        self._frames.free()
-        for memory in (self._images, self._aside, *self._device_outputs, *self.outputs):
-            if memory is not None:
-                memory.free()
+        self._preprocessing.close()
+        self._detector = None
+        self._uploads.free()
+        for memory in (self._images, *self._device_outputs, *self.outputs):
+            memory.free()
 
     def _record(self, size: int, picture: tuple[int, ...]) -> Graph:
-        """The detector and the read-back for so many pictures."""
-        _set_shape(self._detector, IMAGES, (size, *picture))
+        """The detector for so many pictures."""
+        set_shape(self._detector, IMAGES, (size, *picture))
 
         def enqueue() -> None:
-            self._run(self._detector, "detector")
-            for host, memory in zip(self.outputs, self._device_outputs, strict=True):
-                cuda.memcpy_dtoh_async(host.array[:size], memory, self._stream)
+            if not self._detector.execute_async_v3(self.stream.handle):
+                raise BackendError("TensorRT could not start the detector engine; its log says why")
 
         enqueue()  # compiles what has to be compiled; a graph cannot
-        self._stream.synchronize()
-        return Graph(self._stream, enqueue)
-
-    def _enqueue_preprocess(self, shape: tuple[int, ...], frame: int, index: int) -> None:
-        """Writes the picture at device address `frame` to its place in the detector's batch."""
-        to = int(self._images) + index * self._picture_bytes
-        if shape != self._frame_shape:
-            _set_shape(self._preprocess, FRAMES, (1, *shape))
-            self._frame_shape = shape
-        self._preprocess.set_tensor_address(FRAMES, frame)
-        self._preprocess.set_tensor_address(IMAGES, to if self._aside is None else int(self._aside))
-        self._run(self._preprocess, "preprocess")
-        if self._aside is not None:
-            cuda.memcpy_dtod_async(to, int(self._aside), self._picture_bytes, self._stream)
-
-    def _run(self, context: Any, what: str) -> None:
-        if not context.execute_async_v3(self._stream.handle):
-            raise BackendError(f"TensorRT could not start the {what} engine; its log says why")
+        self.stream.synchronize()
+        return Graph(self.stream, enqueue)
 
 
-class _Frames:
-    """Device memory for a batch of pictures, and page-locked memory for those that come from elsewhere.
-
-    Both grow and do not shrink.
-    """
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._memory: Any = None
-        self._size = 0
-        self._staging: Pinned | None = None
-
-    def upload(self, pictures: Sequence[NDArray[np.uint8]], stream: Any) -> list[int]:
-        """Enqueues the copies to the device; the device address of each picture."""
-        offsets, size = [], 0
-        for picture in pictures:
-            offsets.append(size)
-            size += aligned(picture.nbytes)
-        if size > self._size:
-            self._grow(size)
-        for picture, offset in zip(pictures, offsets, strict=True):
-            source = picture if is_pinned(picture) else self._staged(picture, offset)
-            cuda.memcpy_htod_async(int(self._memory) + offset, source, stream)
-        return [int(self._memory) + offset for offset in offsets]
-
-    def free(self) -> None:
-        """Frees both."""
-        if self._staging is not None:
-            self._staging.free()
-            self._staging = None
-        if self._memory is not None:
-            self._memory.free()
-            self._memory, self._size = None, 0
-
-    def _grow(self, size: int) -> None:
-        self.free()
-        self._memory = self._device.memory(size)
-        self._size = size
-
-    def _staged(self, picture: NDArray[np.uint8], offset: int) -> NDArray[np.uint8]:
-        """A copy in page-locked memory."""
-        if self._staging is None:
-            self._staging = self._device.pinned((self._size,), np.uint8)
-        place: NDArray[np.uint8] = self._staging.array[offset : offset + picture.nbytes].reshape(picture.shape)
-        place[:] = picture
-        return place
-
-
-def _set_shape(context: Any, name: str, shape: tuple[int, ...]) -> None:
-    if not context.set_input_shape(name, shape):
-        raise BackendError(f"TensorRT does not take {name} of shape {shape}")
+def _wait(event: Any) -> None:
+    """Looks often at first: an interrupt would wake us 60 µs late, and sometimes half a millisecond."""
+    until = time.perf_counter() + _LOOKING
+    while not event.query():
+        if time.perf_counter() > until:
+            event.synchronize()
+            return
+        time.sleep(_LOOK_EVERY)

@@ -13,7 +13,7 @@ from engines.model import Model
 from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane, batched_body
 from engines.postprocess import Thresholds
-from engines.verify import Comparison, compare_detections
+from engines.verify import Comparison, compare_candidates
 
 
 def canonical(model: Model) -> onnx.ModelProto:
@@ -35,4 +35,4 @@ def compared(model: Model, at_precision: onnx.ModelProto, pictures: Iterable[NDA
     finally:
         for lane in lanes:
             lane.close()
-    return [compare_detections(wanted, found) for wanted, found in seen]
+    return [compare_candidates(wanted, found, overlap=None) for wanted, found in seen]

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from engines.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.calibration import model_images
 from engines.errors import CalibrationError, PrecisionError
 from engines.graphs.builder import GraphBuilder
@@ -21,7 +22,6 @@ from engines.models import street_onnx
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.precision import Precision, at_precision
 from engines.precision.ranges import Magnitudes
-from engines.verify import COCO_THRESHOLDS, coco_accuracy
 from tests.engines.layers import conv, detector, product, run, sampled, transposed_conv, types_of
 from tests.engines.precisions import canonical, compared, streets
 

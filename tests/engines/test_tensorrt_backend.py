@@ -88,7 +88,7 @@ class TestRtx:
 OWNERS = {
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
-    "_preprocess": "IExecutionContext",
+    "_execution": "IExecutionContext",
     "_detector": "IExecutionContext",
     "_runtime": "Runtime",
     "runtime": "Runtime",

@@ -6,12 +6,14 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.errors import EvaluationError, ImageError
 from engines.model import read_model
 from engines.models import street_onnx
@@ -20,14 +22,12 @@ from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
 from engines.records import Detections
 from engines.verify import (
-    COCO_THRESHOLDS,
     EVERY_CANDIDATE,
     Comparison,
     GraphReference,
     OutputError,
-    coco_accuracy,
     compare,
-    compare_detections,
+    compare_candidates,
     output_error,
 )
 from tests.reference import MODELS
@@ -123,7 +123,10 @@ def test_a_lane_agrees_with_the_graphs_of_the_engines() -> None:
     assert all(error.score < 1e-4 and error.box < 0.1 for _, error in seen)
 
 
-def detections(*rows: tuple[float, float, float, float, float, int]) -> Detections:
+Row: TypeAlias = tuple[float, float, float, float, float, int]
+
+
+def detections(*rows: Row) -> Detections:
     table: NDArray[np.float32] = np.array(rows, np.float32).reshape(-1, 6)
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int32))
 
@@ -134,21 +137,43 @@ CAR = (0.0, 0.0, 100.0, 100.0, 0.9, 1)
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (detections(CAR), Comparison(1, 0, 0, 1.0, 0.0)),
-        (detections(), Comparison(1, 1, 0, 0.0, 0.9)),
-        (detections((0.0, 0.0, 100.0, 90.0, 0.9, 1)), Comparison(1, 1, 1, 0.9, 0.0)),
-        (detections((0.0, 0.0, 100.0, 100.0, 0.8, 1)), Comparison(1, 1, 1, 1.0, 0.1)),
-        (detections((0.0, 0.0, 100.0, 100.0, 0.9, 2)), Comparison(1, 1, 1, 0.0, 0.9)),
-        (detections(CAR, (300.0, 0.0, 400.0, 100.0, 0.515, 1)), Comparison(1, 0, 0, 1.0, 0.0)),
-        (detections(CAR, (300.0, 0.0, 400.0, 100.0, 0.6, 1)), Comparison(1, 0, 1, 1.0, 0.0)),
+        (detections(CAR), Comparison(1, 0, 0, 0, 1.0, 0.0)),
+        (detections(), Comparison(1, 1, 0, 0, 0.0, 0.9)),
+        (detections((0.0, 0.0, 100.0, 90.0, 0.9, 1)), Comparison(1, 1, 1, 0, 0.9, 0.0)),
+        (detections((0.0, 0.0, 100.0, 100.0, 0.8, 1)), Comparison(1, 1, 1, 0, 1.0, 0.1)),
+        (detections((0.0, 0.0, 100.0, 100.0, 0.9, 2)), Comparison(1, 1, 1, 0, 0.0, 0.9)),
+        (detections(CAR, (300.0, 0.0, 400.0, 100.0, 0.515, 1)), Comparison(1, 0, 0, 0, 1.0, 0.0)),
+        (detections(CAR, (300.0, 0.0, 400.0, 100.0, 0.6, 1)), Comparison(1, 0, 1, 0, 1.0, 0.0)),
     ],
     ids=["same", "missed", "moved", "score", "class", "just above the least", "unexpected"],
 )
 def test_what_counts_as_agreement(found: Detections, expected: Comparison) -> None:
-    got = compare_detections(detections(CAR), found)
-    assert (got.expected, got.missed, got.unexpected) == (expected.expected, expected.missed, expected.unexpected)
+    got = compare_candidates(detections(CAR), found, overlap=None)
+    counts = got.expected, got.missed, got.unexpected, got.ties
+    assert counts == (expected.expected, expected.missed, expected.unexpected, expected.ties)
     assert got.worst_iou == pytest.approx(expected.worst_iou, abs=1e-6)
     assert got.worst_score == pytest.approx(expected.worst_score, abs=1e-6)
+
+
+LEFT, RIGHT = (0.0, 0.0, 100.0, 100.0), (8.0, 0.0, 108.0, 100.0)
+"""each overlaps the other by 0.85, so that NMS keeps the better"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "expected"),
+    [
+        ([(*LEFT, 0.71, 1), (*RIGHT, 0.70, 1)], [(*RIGHT, 0.71, 1), (*LEFT, 0.70, 1)], (1, 0, 0, 2)),
+        ([(*LEFT, 0.71, 1), (*RIGHT, 0.70, 1)], [(*RIGHT, 0.74, 1), (*LEFT, 0.70, 1)], (1, 1, 1, 0)),
+        ([(*LEFT, 0.71, 1), (*RIGHT, 0.70, 1)], [(*RIGHT, 0.71, 1)], (1, 1, 0, 1)),
+        ([(*LEFT, 0.71, 1), (*RIGHT, 0.70, 1)], [(*RIGHT, 0.71, 1), (*LEFT, 0.70, 2)], (1, 1, 1, 1)),
+    ],
+    ids=["tie", "not close", "not seen", "another class"],
+)
+def test_nms_may_keep_either_of_two_that_score_alike(
+    wanted: list[Row], found: list[Row], expected: tuple[int, int, int, int]
+) -> None:
+    got = compare_candidates(detections(*wanted), detections(*found), overlap=0.45)
+    assert (got.expected, got.missed, got.unexpected, got.ties) == expected
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def _plain(file: Path, comparison: Comparison, error: OutputError) -> dict[str, 
         "expected": comparison.expected,
         "missed": comparison.missed,
         "unexpected": comparison.unexpected,
+        "ties": comparison.ties,
         "worst_iou": round(comparison.worst_iou, 4),
         "worst_score_difference": round(comparison.worst_score, 4),
         "output_score_error": round(error.score, 4),
@@ -131,8 +132,8 @@ def _plain(file: Path, comparison: Comparison, error: OutputError) -> dict[str, 
 
 def _show(rows: Sequence[_Row], title: str) -> None:
     typer.echo(title)
-    heads = "picture", "expected", "missed", "unexpected", "worst IoU", "score off", "output score off", "box off px"
-    print_columns(heads, [_columns(*row) for row in rows])
+    counts, errors = ("expected", "missed", "unexpected", "ties"), ("worst IoU", "score off", "output score off")
+    print_columns(("picture", *counts, *errors, "box off px"), [_columns(*row) for row in rows])
     different = sum(not c.agrees for _, c, _ in rows)
     typer.echo(f"{different} of {len(rows)} pictures differ" if different else f"all {len(rows)} pictures agree")
 
@@ -140,4 +141,4 @@ def _show(rows: Sequence[_Row], title: str) -> None:
 def _columns(file: Path, comparison: Comparison, error: OutputError) -> list[str]:
     c = comparison
     worst = f"{c.worst_iou:.3f}", f"{c.worst_score:.3f}", f"{error.score:.4f}", f"{error.box:.2f}"
-    return [file.name, str(c.expected), str(c.missed), str(c.unexpected), *worst]
+    return [file.name, str(c.expected), str(c.missed), str(c.unexpected), str(c.ties), *worst]

@@ -1,0 +1,113 @@
+"""A batch's pictures, each of its own size, through the preprocess engine and into the detector's input."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import pycuda.driver as cuda
+
+from engines.errors import BackendError
+from engines.graphs.preprocess import FRAMES, IMAGES
+from engines.tensorrt.device import ALIGNMENT, Device
+from engines.tensorrt.graphs import Graph
+from engines.tensorrt.loading import LoadedEngine, set_shape
+
+_BRANCHES = 2
+_GRAPHS = 16
+"""kept for batches that come again, and as many batches are remembered; one of 16 pictures takes some 100 kB"""
+
+_Batch: TypeAlias = "tuple[tuple[tuple[int, ...], int], ...]"
+"""shape and device address of each picture"""
+
+
+class Preprocessing:
+    """One slot's part of the work: one picture does not fill the GPU, so two go through it side by side.
+
+    A batch of the same sizes at the same addresses as one before is launched as a CUDA graph.
+    """
+
+    def __init__(self, device: Device, loaded: LoadedEngine, stream: Any, images: int, picture_bytes: int) -> None:
+        """`images` is the address of the detector's input, where each picture takes `picture_bytes`."""
+        self._images = images
+        self._picture_bytes = picture_bytes
+        self._stream = stream
+        # where places in the batch would not be aligned, pictures are written elsewhere first
+        aside = picture_bytes if picture_bytes % ALIGNMENT else 0
+        self._branches = [_Branch(device, loaded, s, aside) for s in (stream, device.stream())]
+        self._fork, self._join = device.marker(), device.marker()
+        self._graphs: OrderedDict[_Batch, Graph | None] = OrderedDict()
+        """the latest batches; None: has come once"""
+
+    @property
+    def side_stream(self) -> Any:
+        """The one of the two branches that is not in order with the rest of the slot."""
+        return self._branches[1].stream
+
+    def enqueue(self, shapes: Sequence[tuple[int, ...]], addresses: Sequence[int]) -> None:
+        """Enqueues the pictures of these shapes [H, W, 3] at these addresses; what the last call enqueued is done."""
+        batch: _Batch = tuple(zip(shapes, addresses, strict=True))
+        known = batch in self._graphs
+        graph = self._graphs.pop(batch, None)
+        if graph is not None:
+            graph.launch()
+        elif known:
+            graph = Graph(self._stream, lambda: self._run(batch))
+            graph.launch()
+        else:
+            self._run(batch)
+        self._graphs[batch] = graph
+        if len(self._graphs) > _GRAPHS:
+            _, oldest = self._graphs.popitem(last=False)
+            if oldest is not None:
+                oldest.close()
+
+    def close(self) -> None:
+        """Frees everything; nothing may be on its way."""
+        for graph in self._graphs.values():
+            if graph is not None:
+                graph.close()
+        self._graphs.clear()
+        for branch in self._branches:
+            branch.close()
+
+    def _run(self, batch: _Batch) -> None:
+        main, side = self._branches
+        if len(batch) > 1:
+            self._fork.record(main.stream)
+            side.stream.wait_for_event(self._fork)
+        for index, (shape, address) in enumerate(batch):
+            branch = self._branches[index % _BRANCHES]
+            branch.enqueue(shape, address, self._images + index * self._picture_bytes, self._picture_bytes)
+        if len(batch) > 1:
+            self._join.record(side.stream)
+            main.stream.wait_for_event(self._join)
+
+
+class _Branch:
+    """An execution context, and the stream that its work is in order on."""
+
+    def __init__(self, device: Device, loaded: LoadedEngine, stream: Any, aside: int) -> None:
+        """`aside`: bytes of a picture that is written elsewhere first, or 0."""
+        self.stream = stream
+        self._execution = loaded.context()
+        self._shape: tuple[int, ...] = ()
+        self._aside = device.memory(aside) if aside else None
+
+    def enqueue(self, shape: tuple[int, ...], source: int, target: int, size: int) -> None:
+        """Writes the picture at `source` to `target`, where it takes `size` bytes. Raises BackendError."""
+        if shape != self._shape:
+            set_shape(self._execution, FRAMES, (1, *shape))
+            self._shape = shape
+        self._execution.set_tensor_address(FRAMES, source)
+        self._execution.set_tensor_address(IMAGES, target if self._aside is None else int(self._aside))
+        if not self._execution.execute_async_v3(self.stream.handle):
+            raise BackendError("TensorRT could not start the preprocess engine; its log says why")
+        if self._aside is not None:
+            cuda.memcpy_dtod_async(target, int(self._aside), size, self.stream)
+
+    def close(self) -> None:
+        self._execution = None
+        if self._aside is not None:
+            self._aside.free()
