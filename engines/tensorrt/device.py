@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,9 @@ class Device:
         self._users -= 1
         if self._users == 0:
             del _mine.device
-            self._context.pop()
-            self._context.detach()
+            for let_go in (self._context.pop, self._context.detach):
+                with suppress(cuda.Error):  # of a context that is lost
+                    let_go()
 
     def stream(self) -> Any:
         """A stream of its own; never the default one, which all others would wait for."""

@@ -22,7 +22,7 @@ def allocate_frame(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
     The primary context becomes current in the calling thread, which allocating asks for and nothing else here minds.
     """
-    _enter()
+    call(driver.cuCtxSetCurrent, _context())
     size = math.prod(shape)
     address = int(call(driver.cuMemHostAlloc, max(1, size), _PORTABLE))
     buffer = (ctypes.c_uint8 * size).from_address(address)
@@ -38,10 +38,7 @@ def _context() -> Any:
     return call(driver.cuDevicePrimaryCtxRetain, call(driver.cuDeviceGet, 0))
 
 
-def _enter() -> None:
-    call(driver.cuCtxSetCurrent, _context())
-
-
 def _free(address: int) -> None:
-    _enter()
-    call(driver.cuMemFreeHost, address)
+    # fails only where the context is lost, and the memory with it
+    driver.cuCtxSetCurrent(_context())
+    driver.cuMemFreeHost(address)

@@ -71,7 +71,10 @@ def test_batches_do_not_wait_for_each_other_nor_mix(lane: Any) -> None:
 
     first, second = [street(1), street(2)], [street(3), street(4)]
     wanted = [one(lane, first), one(lane, second)]
-    for _ in range(4):  # in slots that hold other pictures; as kernels one by one and as a graph
+    for _ in range(6):  # every slot has its memory and its graphs, which it would wait for
+        one(lane, first)
+        one(lane, second)
+    for _ in range(4):
         latch = Latch()
         latch.hold(lane._slots[lane._submitted % lane.slots].stream)
         held = lane.submit(first)
@@ -91,8 +94,9 @@ def test_the_detector_waits_for_the_pictures_that_are_prepared_beside(lane: Any)
 
     pictures = [street(5), street(6)]
     wanted = one(lane, pictures)
-    for _ in range(2):
-        one(lane, [street(7)])  # other slots hold nothing of these pictures
+    for _ in range(lane.slots):  # every slot has its memory, but not the graph of these, which has no side stream
+        one(lane, [street(7, (1280, 720)), street(8, (1280, 720))])
+        one(lane, [street(7)])
     latch = Latch()
     latch.hold(lane._slots[lane._submitted % lane.slots].side_stream)
     held = lane.submit(pictures)
