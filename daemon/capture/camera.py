@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +20,6 @@ from daemon.stats import Stats
 
 _log = logging.getLogger("ospreyd.capture")
 _BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way
-_NICENESS = 10
-"""Where decoding takes every core, the thread that feeds the GPU would wait milliseconds for its turn otherwise."""
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
 _LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
 _GAP = 10.0  # seconds between two frames of a recording that are believed
@@ -83,7 +80,6 @@ class CameraThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         try:
             self._change(CameraState.CONNECTING)
             while not self._stopping.is_set() and self._capture():

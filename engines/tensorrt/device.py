@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import pycuda.driver as cuda
-from cuda.bindings import driver
 from numpy.typing import DTypeLike, NDArray
 
 from engines.errors import BackendError, GpuMemoryError
-from engines.tensorrt.graphs import CudaError
+from engines.tensorrt.driver import CudaError
 
 ALIGNMENT = 256
 """bytes; what TensorRT asks of addresses"""
@@ -122,12 +121,3 @@ def stage(what: str) -> Iterator[None]:
 def aligned(size: int) -> int:
     """`size` bytes, rounded up so that what follows is aligned."""
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def is_pinned(picture: NDArray[np.uint8]) -> bool:
-    """Whether the GPU can read a picture from where it is."""
-    if not picture.flags.c_contiguous:
-        return False
-    attribute = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_MEMORY_TYPE
-    error, kind = driver.cuPointerGetAttribute(attribute, picture.ctypes.data)
-    return bool(error == driver.CUresult.CUDA_SUCCESS and kind == driver.CUmemorytype.CU_MEMORYTYPE_HOST)

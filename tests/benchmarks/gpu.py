@@ -48,7 +48,7 @@ def main(
     out: Path,
     labels: str = "coco",
     rounds: int = 5,
-    soak: Annotated[int, typer.Option(help="Batches of 8 that are run at the end.")] = 0,
+    soak: Annotated[int, typer.Option(help="Batches of 2 that are run at the end.")] = 0,
     cache: Path | None = None,
 ) -> None:
     """Writes gpu.json and timeline.svg into `out`."""
@@ -161,7 +161,7 @@ def _soak(lane: Lane, frames: _Pictures, batches: int) -> dict[str, Any]:
     steps = []
     for _ in range(20):
         began, cpu = time.perf_counter(), time.process_time()
-        rate = _run(lane, frames, 8, lambda done: done >= batches // 20)
+        rate = _run(lane, frames, 2, lambda done: done >= batches // 20)
         free, total = cuda.mem_get_info()
         took = []
         for frame in frames:

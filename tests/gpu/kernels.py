@@ -9,7 +9,7 @@ import numpy as np
 import pycuda.driver as cuda
 from cuda.bindings import driver
 
-from engines.tensorrt.graphs import call
+from engines.tensorrt.driver import call
 
 _PTX = b"""
 .version 6.4
