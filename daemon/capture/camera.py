@@ -20,6 +20,7 @@ from daemon.stats import Stats
 
 _log = logging.getLogger("ospreyd.capture")
 _BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way
+_RECORDED_BYTES = 256 << 20  # for more buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
 _LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
 _GAP = 10.0  # seconds between two frames of a recording that are believed
@@ -52,7 +53,7 @@ class CameraThread:
         self._allocate = allocate
         self._recorded = source_kind(config.source) is SourceKind.PATH
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
-        self._buffers = Buffers(_BUFFERS)
+        self._buffers = Buffers(_BUFFERS, 0 if self._live else _RECORDED_BYTES)
         self._backoff = Backoff()
         self._status: CameraStatus | None = None
         self._sequence = 0
