@@ -13,6 +13,7 @@ from daemon.backoff import Backoff
 from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.source import Source, open_source
+from daemon.capture.thinning import Thinning
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
@@ -117,8 +118,11 @@ class CameraThread:
 
     def _stream(self, source: Source) -> None:
         """Hands frames on until it is time to stop. Raises SourceError when the source has no more."""
+        thinning = Thinning(self._config.fps)
         while not self._stopping.is_set():
             source.grab()
+            if not thinning.wants(time.monotonic() if source.due is None else source.due):
+                continue
             if self._live and source.due is not None:
                 self._wait_until_due(source.due)
             if self._stopping.is_set():

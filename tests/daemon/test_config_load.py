@@ -119,7 +119,7 @@ NAME = "must be letters, digits, - and _, up to 64"
 LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
 PASSWORD = "is a password without a user; add mqtt.username"
 FAMILY = f"must be one of {', '.join(['auto', *FAMILIES])}"
-LIVE = "is for files and folders of pictures; this camera's source is live"
+LIVE = "is for files and folders of pictures, which this camera's source is not"
 TAKEN = "is the name of a topic of the device itself; choose another name"
 MERGE = "must be an alias of a mapping (*name), or a list of them"
 A_NAME = "must be a mapping with at least one name in it"
@@ -248,7 +248,7 @@ cameras:
         "15: cameras.back.stall_after: must be a positive number, got -1",
         "16: cameras.front: is given twice, first on line 9",
         "17: cameras.side.pace: must be one of realtime, as-fast-as-possible, got 'fast'",
-        "17: cameras.side.loop: is for files and folders of pictures; this camera's source is live",
+        "17: cameras.side.loop: is for files and folders of pictures, which this camera's source is not",
     ]
 
 
