@@ -138,9 +138,8 @@ class _Video:
     def _why_not_opened(self, waited: float) -> SourceError:
         camera = self._camera
         if self._kind is SourceKind.PATH:
-            return SourceError(
-                Reason.DECODE_ERROR, f"{camera.source} is not a video that OpenCV can read{self._with()}"
-            )
+            detail = f"{camera.source} is not a video that OpenCV can read{self._how()}"
+            return SourceError(Reason.DECODE_ERROR, detail)
         if self._kind is SourceKind.V4L2:
             why = "does it have that `format` and `size`" if device(camera) else "is another program using it"
             return SourceError(Reason.NO_VIDEO, f"{device_path(camera.source)} gives no video; {why}?")
@@ -149,23 +148,26 @@ class _Video:
         if error := probe(camera.source, min(_PROBE_TIMEOUT, camera.open_timeout)):
             return error
         if waited >= camera.open_timeout:
-            return SourceError(Reason.TIMEOUT, f"the server answers but gave no frame within {camera.open_timeout:g} s")
-        return SourceError(
-            Reason.NO_VIDEO, f"the server answers but gives no video that OpenCV can decode{self._with()}"
-        )
+            detail = f"the server answers but gave no frame within {camera.open_timeout:g} s{self._how()}"
+            return SourceError(Reason.TIMEOUT, detail)
+        detail = f"the server answers but gives no video that OpenCV can decode{self._how()}"
+        return SourceError(Reason.NO_VIDEO, detail)
 
-    def _with(self) -> str:
-        """The hardware that may be to blame."""
+    def _how(self) -> str:
+        """The setting that may be to blame, and what to try instead."""
+        if self._camera.transport == "udp":
+            return " over UDP; `transport: tcp` may work"
         wanted = self._camera.hw_acceleration
         return "" if wanted in ("none", "any") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"
 
     def _skip_to_start(self) -> None:
         """Goes to the first frame that is shown at `start` or later; where it cannot seek, by reading on."""
-        start = self._camera.start
+        start, position = self._camera.start, -math.inf
         self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
-        while self._position() < start - _SAME_TIME:
+        while position < start - _SAME_TIME:
             if not self._grab_frame():
-                raise SourceError(Reason.ENDED, f"{self._camera.source} ends before its `start`, {start:g} s")
+                raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
+            position = self._position()
 
     def _skip_buffered(self, opening: float) -> None:
         """Drops the frames that came in while FFmpeg analysed the stream: they are up to `opening` seconds old.
@@ -241,7 +243,9 @@ class _Pictures:
         if self._image is None:
             reason, detail = Reason.ENDED, "the last picture of the folder is read"
             if self._loop or self.due is None:
-                reason, detail = Reason.DECODE_ERROR, f"the folder {self._folder} holds no picture that OpenCV can read"
+                which = " from `start` on" if self._skipped else ""
+                detail = f"the folder {self._folder} holds no picture that OpenCV can read{which}"
+                reason = Reason.DECODE_ERROR
             raise SourceError(reason, detail)
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
 

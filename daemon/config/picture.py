@@ -1,4 +1,4 @@
-"""Sizes, rectangles and polygons in a configuration; positions are parts of the picture, from 0 to 1."""
+"""Sizes, rectangles, polygons and formats of pictures as configured; positions are parts of a picture, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -55,3 +55,10 @@ Rectangle = Annotated[tuple[Part, ...], AfterValidator(_is_rectangle)]
 """Left, top, right, bottom."""
 Point = Annotated[tuple[Part, ...], AfterValidator(_is_point)]
 Polygon = Annotated[tuple[Point, ...], AfterValidator(_is_polygon)]
+PixelFormat = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9]{4}$",
+        json_schema_extra={"patternErrorMessage": "must be four letters or digits, such as MJPG or YUYV"},
+    ),
+]

@@ -21,7 +21,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from daemon.config.model import Model
-from daemon.config.picture import Angle, Polygon, Rectangle, Size
+from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
 from daemon.config.sources import SourceKind, source_kind
 
@@ -190,11 +190,8 @@ class Camera(Section):
         le=64,
         description="RTSP, HTTP and video files only: CPU threads that decode; each beyond the first delays by a frame",
     )
-    format: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9]{4}$",
-        description="V4L2 only: four letters of the pixel format, such as MJPG or YUYV; default: the device's",
-        json_schema_extra={"patternErrorMessage": "must be four letters or digits, such as MJPG or YUYV"},
+    format: PixelFormat | None = Field(
+        None, description="V4L2 only: four letters of the pixel format, such as MJPG or YUYV; default: the device's"
     )
     size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
