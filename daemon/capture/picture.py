@@ -131,6 +131,6 @@ def edited(source: Source, camera: Camera) -> Source:
 
 
 def _resize(picture: Image, out: Image) -> None:
-    smaller = out.shape[0] * out.shape[1] < picture.shape[0] * picture.shape[1]
+    smaller = out.shape[0] <= picture.shape[0] and out.shape[1] <= picture.shape[1]
     size = out.shape[1], out.shape[0]
     cv2.resize(picture, size, dst=out, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)

@@ -161,10 +161,10 @@ class _Video:
         return "" if wanted in ("none", "any") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"
 
     def _skip_to_start(self) -> None:
-        """Goes to the first frame that is shown at `start` or later; where it cannot seek, by reading on."""
-        start, position = self._camera.start, -math.inf
+        """From the first frame to one that is `start` later or more; where it cannot seek, by reading on."""
+        start, first, position = self._camera.start, self._position(), -math.inf
         self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
-        while position < start - _SAME_TIME:
+        while position < first + start - _SAME_TIME:
             if not self._grab_frame():
                 raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
             position = self._position()
