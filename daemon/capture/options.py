@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import cv2
@@ -26,35 +27,23 @@ _ACCELERATION = {
 
 
 class _RtspTransport:
-    """The one environment variable in which OpenCV looks for RTSP's transport, at the beginning of each open.
+    """The one environment variable in which OpenCV looks for RTSP's transport, at each open.
 
-    There is no other way: OpenCV has no property for it, and FFmpeg no longer takes it from the URL.
+    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So RTSP sources are opened one after
+    another; OpenCV does that with all that it opens by FFmpeg, so it costs no time.
     """
-
-    _READ_WITHIN = 0.05  # seconds from the call of open until OpenCV has read it; it does so before anything that waits
 
     def __init__(self) -> None:
         self._more = os.environ.get(_CAPTURE_OPTIONS, "allowed_media_types;video")  # who knows better sets it
         self._lock = threading.Lock()
-        self._opened = -math.inf
-        """when a source was last about to be opened, time.monotonic()"""
-        self._set("tcp")
 
-    def use(self, transport: Literal["tcp", "udp"]) -> None:
-        """For the RTSP source that the calling thread opens next, which must be at once.
-
-        Waits only where another camera with the other transport has just begun to open, and then very shortly.
-        """
+    @contextmanager
+    def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
+        """For the RTSP source that is opened inside."""
         with self._lock:
-            if transport != self._current:
-                time.sleep(max(0.0, self._opened + self._READ_WITHIN - time.monotonic()))
-                self._set(transport)
-            self._opened = time.monotonic()
-
-    def _set(self, transport: Literal["tcp", "udp"]) -> None:
-        self._current = transport
-        # what comes later in it wins
-        os.environ[_CAPTURE_OPTIONS] = f"rtsp_transport;{transport}|{self._more}"
+            # of an option that is given twice the later one counts
+            os.environ[_CAPTURE_OPTIONS] = f"rtsp_transport;{transport}|{self._more}"
+            yield
 
 
 rtsp_transport = _RtspTransport()

@@ -131,9 +131,11 @@ class _Video:
             return capture.open(str(device_path(camera.source)), cv2.CAP_V4L2, device(camera))
         # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
         name = str(Path(camera.source).absolute()) if self._kind is SourceKind.PATH else camera.source
+        parameters = [*timeouts(camera), *decoding(camera)]
         if self._kind is SourceKind.RTSP:
-            rtsp_transport.use(camera.transport)
-        return capture.open(name, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+            with rtsp_transport.use(camera.transport):
+                return capture.open(name, cv2.CAP_FFMPEG, parameters)
+        return capture.open(name, cv2.CAP_FFMPEG, parameters)
 
     def _why_not_opened(self, waited: float) -> SourceError:
         camera = self._camera
