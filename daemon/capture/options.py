@@ -65,6 +65,11 @@ def decoding(camera: Camera) -> list[int]:
     return parameters
 
 
+def acceleration_name(acceleration: int) -> str:
+    """What decodes, as the configuration calls it."""
+    return next((name for name, value in _ACCELERATION.items() if value == acceleration), "none")
+
+
 def device(camera: Camera) -> list[int]:
     """For V4L2, as properties and their values in turn: the sizes that a device has depend on the format."""
     parameters = []

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.capture.stream import Stream
 from daemon.config.schema import Camera
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class EditedSource:
             into = np.empty((height, width, 3), np.uint8)
         editing.apply(self._raw, into)
         return into
+
+    def stream(self) -> Stream:
+        return self._source.stream()
 
     def close(self) -> None:
         self._source.close()

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.capture.diagnosis import SourceError, device_path, is_folder, pictures_in, problem
-from daemon.capture.options import decoding, device, rtsp_transport, timeouts
+from daemon.capture.options import acceleration_name, decoding, device, rtsp_transport, timeouts
 from daemon.capture.picture import edited
 from daemon.capture.probe import probe
+from daemon.capture.stream import Stream, codec_name
 from daemon.config.schema import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
@@ -28,6 +29,7 @@ _log = logging.getLogger("ospreyd.capture")
 _PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
 _PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
 _FALLBACK_FPS = 25.0
+_MOST_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
 _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
 _CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
 
@@ -51,6 +53,9 @@ class Source(Protocol):
 
         Raises SourceError for a frame that is not of that kind.
         """
+
+    def stream(self) -> Stream:
+        """What it says of itself, once a frame was grabbed."""
 
     def close(self) -> None:
         """Gives everything back; the source is not to be used afterwards."""
@@ -107,6 +112,17 @@ class _Video:
             detail = "the frames are not BGR; end the pipeline with videoconvert ! video/x-raw,format=BGR ! appsink"
             raise SourceError(Reason.UNSUPPORTED, detail)
         return cast(Image, image)
+
+    def stream(self) -> Stream:
+        get, fps = self._capture.get, self._capture.get(cv2.CAP_PROP_FPS)
+        frames = get(cv2.CAP_PROP_FRAME_COUNT) if self._kind is SourceKind.PATH else 0
+        return Stream(
+            backend=self._capture.getBackendName(),
+            codec=codec_name(int(get(cv2.CAP_PROP_FOURCC))),
+            fps=fps if 0 < fps < _MOST_FPS else None,
+            duration=frames * self._period() if frames > 0 else None,
+            hw_acceleration=acceleration_name(int(get(cv2.CAP_PROP_HW_ACCELERATION))),
+        )
 
     def close(self) -> None:
         self._capture.release()
@@ -214,7 +230,7 @@ class _Video:
 
     def _period(self) -> float:
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        return 1 / (fps if 0 < fps < 1000 else _FALLBACK_FPS)
+        return 1 / (fps if 0 < fps < _MOST_FPS else _FALLBACK_FPS)
 
     def _check_complete(self) -> None:
         """Raises SourceError if a recording ended long before it said that it would."""
@@ -255,6 +271,10 @@ class _Pictures:
         if self._image is None:
             raise RuntimeError("retrieve() comes after grab()")
         return self._image
+
+    def stream(self) -> Stream:
+        duration = len(pictures_in(self._folder)) * _PICTURE_PERIOD
+        return Stream("PICTURES", None, 1 / _PICTURE_PERIOD, duration, "none")
 
     def close(self) -> None:
         self._image = None

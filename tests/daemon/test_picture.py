@@ -131,7 +131,7 @@ def test_masks_alone_cost_no_copy(video: Path) -> None:
 @pytest.mark.parametrize("start", [0.04, 3.7, 12.0])
 def test_start_leaves_out_the_beginning_of_a_real_file(material: Path, name: str, start: float) -> None:
     file = material / "videos" / name
-    frames = []
+    frames: list[tuple[float | None, Image]] = []
     whole = open_source(Camera(source=str(file)))
     while len(frames) < 5:
         whole.grab()
