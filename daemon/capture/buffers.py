@@ -59,9 +59,9 @@ class Buffers:
         with self._changed:
             if self._last.image is not None:
                 self._largest = max(self._largest, self._last.image.nbytes)
-            while not self._has_room() and wait and not self._closed:
+            while len(self._lent) >= self._most() and wait and not self._closed:
                 self._changed.wait()
-            if not self._has_room():
+            if len(self._lent) >= self._most():
                 return None
             self._away = False
             self._tickets += 1
@@ -78,7 +78,7 @@ class Buffers:
             self._lent.remove(ticket)
             if self._away:
                 buffer.image = None
-            if self._has_room():  # pictures may have become larger since it was lent
+            if len(self._lent) + len(self._free) < self._most():  # pictures may have become larger since it was lent
                 self._free.append(buffer)
             self._changed.notify()
 
@@ -95,6 +95,6 @@ class Buffers:
             self._closed = True
             self._changed.notify_all()
 
-    def _has_room(self) -> bool:
-        lent = len(self._lent)
-        return lent < self._count or 0 < (lent + 1) * self._largest <= self._most_bytes
+    def _most(self) -> int:
+        """How many there may be."""
+        return max(self._count, self._most_bytes // self._largest if self._largest else 0)

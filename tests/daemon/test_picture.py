@@ -127,6 +127,16 @@ def test_masks_alone_cost_no_copy(video: Path) -> None:
     source.close()
 
 
+@pytest.mark.parametrize("settings", [{"rotate": 90}, {"crop": (0, 0, 0.5, 1)}, {"rotate": 270, "resize": (40, 60)}])
+def test_edited_pictures_are_written_into_the_memory_that_is_given(video: Path, settings: dict[str, Any]) -> None:
+    source = open_source(Camera(source=str(video), **settings))
+    source.grab()
+    memory = np.zeros_like(source.retrieve(None))
+    assert source.retrieve(memory) is memory
+    assert memory.any()
+    source.close()
+
+
 @pytest.mark.parametrize("name", ["car_traffic_small.mp4", "vtest_pets_480x360.avi", "trtalpha_people_mjpeg.mp4"])
 @pytest.mark.parametrize("start", [0.04, 3.7, 12.0])
 def test_start_leaves_out_the_beginning_of_a_real_file(material: Path, name: str, start: float) -> None:
