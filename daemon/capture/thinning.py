@@ -23,6 +23,7 @@ class Thinning:
         self._last = at
         if at < self._due - _ROUNDING:
             return False
-        # A frame may be late by up to a period without delaying those after it; more than that is not made up for.
-        self._due = max(self._due, at - self._period) + self._period
+        # Late by a period where the rates do not divide, and by another where frames come irregularly, a frame does not
+        # delay those after it; more than that is not made up for.
+        self._due = max(self._due, at - 2 * self._period) + self._period
         return True
