@@ -1,7 +1,7 @@
 """A real RTSP server on gst-rtsp-server, for Debian's own Python, which has its bindings.
 
 `/usr/bin/python3 tests/servers/rtsp_program.py` serves moving test pictures as H.264 on 127.0.0.1, path /stream,
-over TCP only, and prints its port when it is ready.
+over TCP unless told otherwise, and prints its port when it is ready.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def main() -> None:
     server.set_service(str(options.port))
     factory = _looped_file(gst, rtsp, options) if options.video else _test_pictures(rtsp, options)
     factory.set_shared(True)
-    factory.set_protocols(importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans.TCP)
+    transports = importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans
+    factory.set_protocols(transports.UDP if options.transport == "udp" else transports.TCP)
     if options.user:
         _protect(gst, rtsp, server, factory, options)
     server.get_mount_points().add_factory(_PATH, factory)
@@ -43,6 +44,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the test pictures, pixels")
     parser.add_argument("--fps", type=int, default=25, help="frames a second of the test pictures")
     parser.add_argument("--video", help="serve this MJPEG or H.264 file instead, again and again")
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="the only one that is served")
     parser.add_argument("--user", help="ask for this user")
     parser.add_argument("--password", help="of that user")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest", help="how user and password are sent")
