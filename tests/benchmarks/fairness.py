@@ -71,17 +71,26 @@ class SlowLane:
     def __init__(self, max_batch: int, seconds_batch: float, seconds_picture: float) -> None:
         self.max_batch = max_batch
         self._seconds = seconds_batch, seconds_picture
-        self._waiting: list[int] = []
+        self._pending: dict[Ticket, tuple[int, float]] = {}
+        """how many pictures, and when they will be done, monotonic seconds"""
+        self._submitted = 0
+        self._free = 0.0
+        """when all that was submitted will be done, monotonic seconds"""
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
-        self._waiting.append(len(pictures))
-        return Ticket(0)
+        each_batch, each_picture = self._seconds
+        self._free = max(self._free, time.monotonic()) + each_batch + each_picture * len(pictures)
+        ticket = Ticket(self._submitted)
+        self._submitted += 1
+        self._pending[ticket] = len(pictures), self._free
+        return ticket
+
+    def is_done(self, ticket: Ticket) -> bool:
+        return time.monotonic() >= self._pending[ticket][1]
 
     def collect(self, ticket: Ticket) -> BatchDetections:
-        del ticket
-        count = self._waiting.pop(0)
-        each_batch, each_picture = self._seconds
-        time.sleep(each_batch + each_picture * count)
+        count, done = self._pending.pop(ticket)
+        time.sleep(max(0.0, done - time.monotonic()))
         return BatchDetections((_NOTHING,) * count, 0.0, 0.0, 0.0)
 
     def close(self) -> None:
