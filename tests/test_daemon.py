@@ -40,18 +40,6 @@ from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Subscriber
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber("127.0.0.1", broker.port) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Film:
     """Four seconds of the drawn street, with the truth of every frame."""

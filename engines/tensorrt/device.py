@@ -55,6 +55,16 @@ class Device:
         device._users += 1
         return device
 
+    @classmethod
+    @contextmanager
+    def held(cls, index: int = 0) -> Iterator[Device]:
+        """This thread's device for as long as it is open. Raises BackendError."""
+        device = cls.acquire(index)
+        try:
+            yield device
+        finally:
+            device.release()
+
     def release(self) -> None:
         """Lets go of the device; the last user must have freed everything made under it."""
         self._users -= 1

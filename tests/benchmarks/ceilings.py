@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -120,14 +120,12 @@ class Alone:
 @contextmanager
 def alone(engines: Engines, tensorrt: TensorRt, cache: EngineCache) -> Iterator[Alone]:
     """Loads both engines for as long as it is open."""
-    device = Device.acquire()
-    loaded = [LoadedEngine(plan, tensorrt, cache) for plan in (engines.preprocess, engines.detector)]
-    try:
-        yield Alone(device, *loaded)
-    finally:
-        for engine in loaded:
-            engine.close()
-        device.release()
+    with (
+        Device.held() as device,
+        closing(LoadedEngine(engines.preprocess, tensorrt, cache)) as preprocess,
+        closing(LoadedEngine(engines.detector, tensorrt, cache)) as detector,
+    ):
+        yield Alone(device, preprocess, detector)
 
 
 def _rate(launch: Callable[[], object], streams: Sequence[Any], seconds: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,6 @@ from tests.conftest import ROOT
 from tests.daemon.running import TOPICS, box, daemon, detections_of, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Message, Subscriber
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber("127.0.0.1", broker.port) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
