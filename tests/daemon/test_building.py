@@ -94,7 +94,7 @@ def calibrating(subscriber: Subscriber, process: subprocess.Popen[str]) -> int:
 def test_one_model_runs_while_another_is_built(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
-    written = document(broker, street, tmp_path, 60)
+    written = document(broker, street, tmp_path, 150)
     with daemon(tmp_path, written) as process:
         subscriber.wait(partial(is_in, "ready", "slow"), "the slow model", 90)
         subscriber.wait(partial(has, 30, "later"), "frames for it", 30)
