@@ -68,6 +68,11 @@ def open_source(camera: Camera) -> Source:
     return _Video(camera)
 
 
+def open_within(camera: Camera) -> float:
+    """Seconds that `open_source` takes at most, asking the server what is wrong included, unless something hangs."""
+    return camera.open_timeout + min(_PROBE_TIMEOUT, camera.open_timeout)
+
+
 class _Video:
     """Anything that cv2.VideoCapture reads."""
 
