@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from daemon.backoff import Backoff
 from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
+from daemon.capture.frozen import FrozenPicture
 from daemon.capture.source import Source, open_source, open_within
 from daemon.capture.states import Happening, Standing, after
 from daemon.config.schema import Camera, Pace
@@ -57,6 +61,7 @@ class CameraThread:
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
         self._buffers = Buffers(_BUFFERS)
         self._backoff = Backoff()
+        self._frozen = None if config.frozen_after is None else FrozenPicture(config.frozen_after)
         self._status: CameraStatus | None = None
         self._standing: Standing | None = None
         self._changing = threading.Lock()
@@ -108,7 +113,7 @@ class CameraThread:
     def _capture(self) -> bool:
         """One connection, from opening to its end; whether another is to be tried."""
         limit = open_within(self._config)
-        self._enter(limit, f"opening hangs since {limit:.0f} s, in the driver, the network or the file system")
+        self._enter(limit, f"opening hangs for longer than {limit:g} s, in the driver, the network or the file system")
         try:
             source = open_source(self._config)
         except SourceError as error:
@@ -117,6 +122,8 @@ class CameraThread:
             return True
         self._leave()
         began = time.monotonic()
+        if self._frozen is not None:
+            self._frozen.interrupt(began)
         try:
             self._stream(source)
         except SourceError as error:
@@ -126,7 +133,9 @@ class CameraThread:
             self._change(Happening.LOST if again else Happening.ENDED, error)
             return again
         finally:
-            self._enter(_CLOSE_WITHIN, f"closing hangs since {_CLOSE_WITHIN:g} s, in the driver or the network")
+            self._enter(
+                _CLOSE_WITHIN, f"closing hangs for longer than {_CLOSE_WITHIN:g} s, in the driver or the network"
+            )
             source.close()
             self._leave()
             self._buffers.drop_memory()
@@ -162,6 +171,7 @@ class CameraThread:
             release = partial(self._buffers.give, buffer, buffer.ticket)
             try:
                 image = buffer.fill(source, self._allocate)
+                self._check_frozen(image, captured_mono)
             except SourceError:
                 release()
                 raise
@@ -178,6 +188,11 @@ class CameraThread:
                     release=release,
                 )
             )
+
+    def _check_frozen(self, image: NDArray[np.uint8], now: float) -> None:
+        """Raises SourceError where the picture no longer changes; a new connection is worth a try then."""
+        if self._frozen is not None and self._frozen.look(image, now):
+            raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")
 
     def _wait_until_due(self, due: float) -> None:
         """Waits as long as a recording would take to show the frame that is `due` seconds after its first."""

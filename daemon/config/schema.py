@@ -245,6 +245,12 @@ class Camera(Section):
     loop: bool = Field(False, description="files and folders only: begin again at the end")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
     stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
+    frozen_after: float | None = Field(
+        None,
+        gt=0,
+        description="live sources only: seconds of identical pictures after which the camera counts as frozen and is "
+        "opened anew; default: never",
+    )
 
     @field_validator("source")
     @classmethod
@@ -254,6 +260,14 @@ class Camera(Section):
         except ValueError as error:
             raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
         return source
+
+    @field_validator("frozen_after")
+    @classmethod
+    def _only_of_live_sources(cls, value: float | None, info: ValidationInfo) -> float | None:
+        recorded = "source" in info.data and source_kind(info.data["source"]) is SourceKind.PATH
+        if recorded and value is not None:
+            raise PydanticCustomError(MISTAKE, "is for live sources; this camera's source is a file or folder")
+        return value
 
     @field_validator("pace", "loop")
     @classmethod

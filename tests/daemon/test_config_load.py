@@ -15,7 +15,7 @@ from engines.graphs.heads import FAMILIES
 
 ABOVE = "device: gate-01\nmqtt: {host: localhost}\n"
 CAMERA = "cameras:\n  front: {source: '0'}\n"
-CAMERA_KEYS = "source, enabled, model, confidence, labels, pace, loop, open_timeout, stall_after"
+CAMERA_KEYS = "source, enabled, model, confidence, labels, pace, loop, open_timeout, stall_after, frozen_after"
 
 
 @pytest.fixture(autouse=True)
