@@ -177,9 +177,14 @@ class _Video:
             return True
         if self._kind is SourceKind.PATH:
             return False
-        if time.monotonic() - began >= self._camera.stall_after:
-            raise SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
-        raise SourceError(Reason.ENDED, "the stream was closed by the other side")
+        raise self._why_lost(time.monotonic() - began)
+
+    def _why_lost(self, waited: float) -> SourceError:
+        if self._kind is SourceKind.V4L2 and (error := problem(self._camera.source)):  # unplugged
+            return error
+        if waited >= self._camera.stall_after:
+            return SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
+        return SourceError(Reason.ENDED, "the stream broke off: closed by the other side, or damaged")
 
     def _grab_frame(self) -> bool:
         try:

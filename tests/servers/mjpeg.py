@@ -16,7 +16,10 @@ class MjpegServer:
     """
 
     def __init__(self, pictures: Sequence[bytes], fps: float, credentials: str | None = None) -> None:
-        """`pictures` are JPEG files, `credentials` the user:password that is asked for (basic)."""
+        """`pictures` are JPEG files, which may be exchanged at any time.
+
+        `credentials` is the user:password that is asked for (basic).
+        """
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.pictures = pictures
@@ -28,6 +31,11 @@ class MjpegServer:
     def url(self, credentials: str = "", path: str = "stream") -> str:
         """Of the stream; `credentials` as user:password."""
         return f"http://{credentials and credentials + '@'}127.0.0.1:{self._server.server_port}/{path}"
+
+    @property
+    def served(self) -> int:
+        """How often the stream was asked for."""
+        return self._server.served
 
     def __enter__(self) -> MjpegServer:
         self._thread.start()
@@ -45,6 +53,7 @@ class _Server(ThreadingHTTPServer):
     pictures: Sequence[bytes]
     period: float
     closing: threading.Event
+    served = 0
     authorization: str | None
 
 
@@ -71,7 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        for picture in itertools.cycle(self.server.pictures):
+        self.server.served += 1
+        for number in itertools.count():
+            picture = self.server.pictures[number % len(self.server.pictures)]
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             try:
                 self.wfile.write(head.encode() + picture + b"\r\n")
