@@ -24,6 +24,9 @@ from engines.pictures import read_picture
 # OpenCV reads these once, at its first use of FFmpeg, so they are set before anyone can open anything. Both libraries
 # write to standard error past Python's logging, URLs with passwords included. RTSP goes over TCP, without falling back
 # to UDP, and leaves sound alone; who knows better sets OPENCV_FFMPEG_CAPTURE_OPTIONS.
+# And without being told that FFmpeg is safe for that, as every one that is built with threads is, OpenCV opens only one
+# source at a time: each camera that is away would hold up the others for as long as its time-out.
+os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|allowed_media_types;video")
 _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5

@@ -6,8 +6,10 @@ import fcntl
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +108,21 @@ def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[byte
     with _writer(pipe) as write:
         write(film[0])
         assert camera.join(10.0)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Path) -> None:
+    """OpenCV would open one after the other, each hanging for its whole time-out."""
+    video = write_video(tmp_path / "video.avi", pictures(3))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x"
+        with capturing(url, open_timeout=2.0) as hung:
+            with silent.accept()[0]:  # OpenCV is in its call now
+                began = time.monotonic()
+                with capturing(video) as other:
+                    other.wait_for_frames(1)
+                assert time.monotonic() - began < 1.0
+        assert hung.frames == []
 
 
 def test_a_name_server_that_never_answers_is_said_in_time(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import math
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,15 +16,18 @@ class MjpegServer:
     /stream is the pictures again and again, /page a page of text; everything else is not found.
     """
 
-    def __init__(self, pictures: Sequence[bytes], fps: float, credentials: str | None = None) -> None:
+    def __init__(
+        self, pictures: Sequence[bytes], fps: float, credentials: str | None = None, ends_after: float = math.inf
+    ) -> None:
         """`pictures` are JPEG files, which may be exchanged at any time.
 
-        `credentials` is the user:password that is asked for (basic).
+        `credentials` is the user:password that is asked for (basic). A stream ends after `ends_after` pictures.
         """
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.pictures = pictures
         self._server.period = 1 / fps
+        self._server.ends_after = ends_after
         self._server.closing = self._closing
         self._server.authorization = credentials and "Basic " + base64.b64encode(credentials.encode()).decode()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="mjpeg server")
@@ -53,6 +57,7 @@ class _Server(ThreadingHTTPServer):
     pictures: Sequence[bytes]
     period: float
     closing: threading.Event
+    ends_after: float
     served = 0
     authorization: str | None
 
@@ -88,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(head.encode() + picture + b"\r\n")
             except OSError:
                 return  # the camera's client has gone
-            if self.server.closing.wait(self.server.period):
+            if number + 1 >= self.server.ends_after or self.server.closing.wait(self.server.period):
                 return
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name of the overridden method's)
