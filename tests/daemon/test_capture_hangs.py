@@ -116,12 +116,11 @@ def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Pat
     video = write_video(tmp_path / "video.avi", pictures(3))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x"
-        with capturing(url, open_timeout=2.0) as hung:
-            with silent.accept()[0]:  # OpenCV is in its call now
-                began = time.monotonic()
-                with capturing(video) as other:
-                    other.wait_for_frames(1)
-                assert time.monotonic() - began < 1.0
+        with capturing(url, open_timeout=2.0) as hung, silent.accept()[0]:  # OpenCV is in its call now
+            began = time.monotonic()
+            with capturing(video) as other:
+                other.wait_for_frames(1)
+            assert time.monotonic() - began < 1.0
         assert hung.frames == []
 
 

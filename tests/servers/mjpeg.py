@@ -11,20 +11,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class MjpegServer:
-    """Serves on a free port of 127.0.0.1 from a thread of its own while it is entered.
+    """Serves on 127.0.0.1 from a thread of its own while it is entered, on a free port unless one is given.
 
     /stream is the pictures again and again, /page a page of text; everything else is not found.
     """
 
     def __init__(
-        self, pictures: Sequence[bytes], fps: float, credentials: str | None = None, ends_after: float = math.inf
+        self,
+        pictures: Sequence[bytes],
+        fps: float,
+        credentials: str | None = None,
+        ends_after: float = math.inf,
+        port: int = 0,
     ) -> None:
         """`pictures` are JPEG files, which may be exchanged at any time.
 
         `credentials` is the user:password that is asked for (basic). A stream ends after `ends_after` pictures.
         """
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.pictures = pictures
         self._server.period = 1 / fps
         self._server.ends_after = ends_after
@@ -35,6 +40,11 @@ class MjpegServer:
     def url(self, credentials: str = "", path: str = "stream") -> str:
         """Of the stream; `credentials` as user:password."""
         return f"http://{credentials and credentials + '@'}127.0.0.1:{self._server.server_port}/{path}"
+
+    @property
+    def port(self) -> int:
+        """It listens there."""
+        return int(self._server.server_port)
 
     @property
     def served(self) -> int:

@@ -1,7 +1,7 @@
 """A real RTSP server on gst-rtsp-server, for Debian's own Python, which has its bindings.
 
 `/usr/bin/python3 tests/servers/rtsp_program.py` serves moving test pictures as H.264 on 127.0.0.1, path /stream,
-over TCP only, and prints its port when it is ready.
+and prints its port when it is ready.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def main() -> None:
     server.set_service(str(options.port))
     factory = _looped_file(gst, rtsp, options) if options.video else _test_pictures(rtsp, options)
     factory.set_shared(True)
-    factory.set_protocols(importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans.TCP)
+    transports = importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans
+    factory.set_protocols(getattr(transports, options.transport.upper()))
     if options.user:
         _protect(gst, rtsp, server, factory, options)
     server.get_mount_points().add_factory(_PATH, factory)
@@ -40,6 +41,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="the only one that is offered")
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the test pictures, pixels")
     parser.add_argument("--fps", type=int, default=25, help="frames a second of the test pictures")
     parser.add_argument("--video", help="serve this MJPEG or H.264 file instead, again and again")
