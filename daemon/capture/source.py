@@ -37,6 +37,7 @@ Image = NDArray[np.uint8]
 _log = logging.getLogger("ospreyd.capture")
 _PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
 _PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
+_HELD_BACK = 0.3  # seconds by which a frame comes later than it should, and from which on it is not taken for new
 _FALLBACK_FPS = 25.0
 _CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
 
@@ -98,7 +99,7 @@ class _Video:
     def grab(self) -> None:
         if self._grabbed:
             self._grabbed = False
-        elif self._next():
+        elif self._next_in_time():
             self._note_time()
         elif self._camera.loop:
             self._began = (self.due or 0.0) + self._period()
@@ -160,18 +161,28 @@ class _Video:
             return SourceError(Reason.TIMEOUT, f"the server answers but gave no frame within {camera.open_timeout:g} s")
         return SourceError(Reason.NO_VIDEO, "the server answers but gives no video that OpenCV can decode")
 
-    def _skip_buffered(self, opening: float) -> None:
-        """Drops the frames that came in while FFmpeg analysed the stream: they are up to `opening` seconds old.
+    def _skip_buffered(self, age: float) -> None:
+        """Drops the frames that came in while nobody took them: the grabbed one is up to `age` seconds old.
 
         They are told by the stream's clock, which runs faster than ours until grabbing has to wait for the camera.
         """
-        until = time.monotonic() + opening
-        position = self._position()
-        while (began := time.monotonic()) < until and position - self._first_position < opening:
+        until = time.monotonic() + age
+        first = position = self._position()
+        while (began := time.monotonic()) < until and position - first < age:
             self._next()
             took, last, position = time.monotonic() - began, position, self._position()
             if last < position <= last + 2 * took:
                 return
+
+    def _next_in_time(self) -> bool:
+        """Like `_next`, but where the network has held frames back, as the stream's clock shows, takes the newest."""
+        began, last = time.monotonic(), self.stream_time
+        going_on = self._next()
+        if self._kind is SourceKind.RTSP and last is not None:
+            behind = time.monotonic() - began - (self._position() - last)
+            if behind > _HELD_BACK:
+                self._skip_buffered(behind)
+        return going_on
 
     def _next(self) -> bool:
         """Grabs a frame; False at the end of a recording. Raises SourceError where a live source is lost."""
