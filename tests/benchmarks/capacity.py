@@ -1,7 +1,7 @@
 """How many cameras one process holds before it drops frames, and what a camera that is away costs.
 
 `python -m tests.benchmarks.capacity VIDEO --seconds 10` captures more and more cameras from the file, each at the
-file's own pace, until one gets less than 99 % of its frames. `--offline N` measures N cameras that nobody answers
+file's own pace, until one gets less than 97 % of its frames. `--offline N` measures N cameras that nobody answers
 instead.
 """
 
@@ -24,7 +24,7 @@ from daemon.records import Frame
 from daemon.stats import Stats
 from tests.benchmarks.reconnects import held
 
-_ENOUGH = 0.99  # of the frames that there are
+_ENOUGH = 0.97  # of the frames that there are: a few more or less fall into the time that is measured
 _MOST = 64
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     fps = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
     for cameras in range(1, _MOST):
-        result = measure(options.video, cameras, options.seconds, 2.0, loop=True)
+        result = measure(options.video, cameras, options.seconds, 5.0, loop=True)
         _say(result)
         if result["least_fps"] < fps * _ENOUGH:
             return
