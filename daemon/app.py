@@ -16,6 +16,7 @@ from types import FrameType
 from daemon import __version__
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
+from daemon.capture.watch import Watch
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.schema import Camera, Config
 from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
@@ -129,6 +130,9 @@ class _Stages:
             name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail, allocate)
             for name, camera in config.cameras.items()
         }
+        self._watch = Watch(fail)
+        for camera in self._cameras.values():
+            self._watch.add(camera)
         jobs = [self._job(name) for name in models]
         self._preparing = Preparing(jobs, self._model_status, self._prepared, fail)
 
@@ -138,6 +142,7 @@ class _Stages:
         self._inference.start()
         for camera in self._cameras.values():
             camera.start()
+        self._watch.start()
         self._preparing.start()
 
     def stop(self) -> bool:
@@ -148,6 +153,7 @@ class _Stages:
         """
         deadline = time.monotonic() + _STOP_WITHIN
         self._preparing.stop()
+        self._watch.stop()
         for camera in self._cameras.values():
             camera.stop()
         self._handoff.close()

@@ -32,6 +32,8 @@ class Reason(str, Enum):
     NO_VIDEO = "no-video"
     DECODE_ERROR = "decode-error"
     TIMEOUT = "timeout"
+    FROZEN = "frozen"
+    """frames come, but the picture no longer changes"""
     ENDED = "ended"
     UNSUPPORTED = "unsupported"
     MODEL_FAILED = "model-failed"

@@ -163,7 +163,9 @@ def test_cameras_come_and_go(broker: Mosquitto, subscriber: Subscriber, street: 
 
 
 def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, tmp_path: Path) -> None:
-    """Both accept connections and never answer."""
+    """Both accept connections and never answer; another camera hangs where nothing can be timed out."""
+    pipe = tmp_path / "pipe.avi"
+    os.mkfifo(pipe)
     silent = socket.create_server(("127.0.0.1", 0))
     port = silent.getsockname()[1]
     document = {
@@ -171,6 +173,7 @@ def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, t
         "mqtt": {"host": "127.0.0.1", "port": port},
         "cameras": {
             "hung": {"source": f"rtsp://127.0.0.1:{port}/x"},
+            "pipe": {"source": str(pipe)},
             "film": {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True},
         },
     }

@@ -9,14 +9,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from daemon.backoff import Backoff
 from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
-from daemon.capture.source import Source, open_source
+from daemon.capture.frozen import FrozenPicture
+from daemon.capture.source import Source, open_source, open_within
+from daemon.capture.states import Happening, Standing, after
 from daemon.capture.thinning import Thinning
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
-from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
+from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import Stats
 
 _log = logging.getLogger("ospreyd.capture")
@@ -25,6 +30,8 @@ _RECORDED_BYTES = 256 << 20  # for more buffers where no frame is dropped, so th
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
 _LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
 _GAP = 10.0  # seconds between two frames of a recording that are believed
+_GRACE = 0.5  # seconds by which a call may exceed its time-out before it is said to hang
+_CLOSE_WITHIN = 5.0  # seconds
 
 
 class CameraThread:
@@ -56,7 +63,13 @@ class CameraThread:
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
         self._buffers = Buffers(_BUFFERS, 0 if self._live else _RECORDED_BYTES)
         self._backoff = Backoff()
+        self._frozen = None if config.frozen_after is None else FrozenPicture(config.frozen_after)
         self._status: CameraStatus | None = None
+        self._standing: Standing | None = None
+        self._changing = threading.Lock()
+        """guards both, and the order in which changes are reported"""
+        self._call: tuple[float, str] | None = None
+        """the call that the thread is in: time.monotonic() by which it should be over, and what it means if not"""
         self._sequence = 0
         self._clock = math.inf
         """time.monotonic() at which a recording's first frame was due"""
@@ -68,10 +81,10 @@ class CameraThread:
         if self._config.enabled:
             self._thread.start()
         else:
-            self._change(CameraState.DISABLED)
+            self._change(Happening.SWITCHED_OFF)
 
     def stop(self) -> None:
-        """Asks the thread to end and returns at once."""
+        """Asks the thread to end and returns at once; even one that hangs delivers and reports nothing afterwards."""
         self._stopping.set()
         self._buffers.close()
 
@@ -81,9 +94,19 @@ class CameraThread:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def look(self, now: float) -> None:
+        """Reports that the camera hangs, if a call should have been over by `now`; to be called from the watch.
+
+        The call cannot be interrupted, so the camera is tried again only when it has come back: a camera that hangs
+        holds one thread, however long it does.
+        """
+        call = self._call
+        if call is not None and now > call[0]:
+            self._change(Happening.HANGS, SourceError(Reason.TIMEOUT, call[1]), call)
+
     def _run(self) -> None:
         try:
-            self._change(CameraState.CONNECTING)
+            self._change(Happening.STARTED)
             while not self._stopping.is_set() and self._capture():
                 self._stopping.wait(self._backoff.next())
         except BaseException as error:
@@ -91,36 +114,52 @@ class CameraThread:
 
     def _capture(self) -> bool:
         """One connection, from opening to its end; whether another is to be tried."""
+        limit = open_within(self._config)
+        self._enter(limit, f"opening hangs for longer than {limit:g} s, in the driver, the network or the file system")
         try:
             source = open_source(self._config)
         except SourceError as error:
-            self._change(CameraState.OFFLINE, error)
+            self._leave()
+            self._change(Happening.NOT_OPENED, error)
             return True
+        self._leave()
         began = time.monotonic()
+        if self._frozen is not None:
+            self._frozen.interrupt(began)
         try:
             self._stream(source)
         except SourceError as error:
             if time.monotonic() - began >= _STEADY:
                 self._backoff.reset()
-            return self._lost(error)
+            again = self._config.loop or not self._recorded
+            self._change(Happening.LOST if again else Happening.ENDED, error)
+            return again
         finally:
+            self._enter(
+                _CLOSE_WITHIN, f"closing hangs for longer than {_CLOSE_WITHIN:g} s, in the driver or the network"
+            )
             source.close()
+            self._leave()
             self._buffers.drop_memory()
         return False
 
-    def _lost(self, error: SourceError) -> bool:
-        """After a stream that had begun; whether to open it again."""
-        if self._recorded and not self._config.loop:
-            self._change(CameraState.OFFLINE, error)
-            return False
-        self._change(CameraState.STALLED if error.reason is Reason.TIMEOUT else CameraState.CONNECTING, error)
-        return True
+    def _enter(self, seconds: float, hangs: str) -> None:
+        """A call begins that may hang; `hangs` says so if it is not over after `seconds`."""
+        self._call = (time.monotonic() + seconds + _GRACE, hangs)
+
+    def _leave(self) -> None:
+        self._call = None
 
     def _stream(self, source: Source) -> None:
         """Hands frames on until it is time to stop. Raises SourceError when the source has no more."""
         thinning = Thinning(self._config.fps)
+        silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
-            source.grab()
+            self._enter(self._config.stall_after, silent)
+            try:
+                source.grab()
+            finally:
+                self._leave()
             if not thinning.wants(time.monotonic() if source.due is None else source.due):
                 continue
             if self._live and source.due is not None:
@@ -128,7 +167,6 @@ class CameraThread:
             if self._stopping.is_set():
                 return
             captured_at, captured_mono = time.time(), time.monotonic()
-            self._change(CameraState.STREAMING)
             self._sequence += 1
             self._stats.captured(self._name)
             buffer = self._buffers.take(wait=not self._live)
@@ -138,9 +176,11 @@ class CameraThread:
             release = partial(self._buffers.give, buffer, buffer.ticket)
             try:
                 image = buffer.fill(source, self._allocate)
+                self._check_frozen(image, captured_mono)
             except SourceError:
                 release()
                 raise
+            self._change(Happening.FRAME)
             self._deliver(
                 Frame(
                     camera=self._name,
@@ -154,6 +194,11 @@ class CameraThread:
                 )
             )
 
+    def _check_frozen(self, image: NDArray[np.uint8], now: float) -> None:
+        """Raises SourceError where the picture no longer changes; a new connection is worth a try then."""
+        if self._frozen is not None and self._frozen.look(image, now):
+            raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")
+
     def _wait_until_due(self, due: float) -> None:
         """Waits as long as a recording would take to show the frame that is `due` seconds after its first."""
         now = time.monotonic()
@@ -163,14 +208,25 @@ class CameraThread:
         elif wait > 0:
             self._stopping.wait(wait)
 
-    def _change(self, state: CameraState, error: SourceError | None = None) -> None:
-        """Reports and logs the state, if it is not what was said last."""
-        last, reason = self._status, error.reason if error else None
-        if last is not None and (last.state, last.reason) == (state, reason):
-            return
-        since = last.since if last is not None and last.state is state else time.time()
-        self._status = CameraStatus(self._name, state, reason, str(error) if error else "", since)
-        level = logging.WARNING if error and reason is not Reason.ENDED else logging.INFO
-        explained = f" ({reason.value}): {error}" if reason else ""
-        _log.log(level, "camera %s: %s%s", self._name, state.value, explained)
-        self._report(self._status)
+    def _change(self, what: Happening, error: SourceError | None = None, call: tuple[float, str] | None = None) -> None:
+        """Reports and logs where the camera stands after `what`, if that is not what was said last.
+
+        `call` is the one that hangs: where the thread has left it by now, nothing has happened.
+        """
+        with self._changing:
+            if self._stopping.is_set() or (call is not None and self._call is not call):
+                return
+            standing = after(self._standing, what, error.reason if error else None)
+            if standing == self._standing:
+                return
+            last, self._standing = self._status, standing
+            since = last.since if last is not None and last.state is standing.state else time.time()
+            detail = str(error) if error and standing.reason else ""
+            self._status = CameraStatus(self._name, standing.state, standing.reason, detail, since)
+            self._log(self._status)
+            self._report(self._status)
+
+    def _log(self, status: CameraStatus) -> None:
+        level = logging.INFO if status.reason in (None, Reason.ENDED) else logging.WARNING
+        explained = f" ({status.reason.value}): {status.detail}" if status.reason else ""
+        _log.log(level, "camera %s: %s%s", self._name, status.state.value, explained)

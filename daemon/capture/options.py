@@ -15,6 +15,9 @@ from daemon.config.schema import Camera
 
 # Both libraries write to standard error past Python's logging, URLs with passwords included.
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET; OpenCV reads it once
+# Without being told that FFmpeg is safe for that, as every one that is built with threads is, OpenCV opens only one
+# source at a time: each camera that is away would hold up the others for as long as its time-out.
+os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5
 _set_log_level(0)  # LOG_LEVEL_SILENT
 
@@ -29,21 +32,41 @@ _ACCELERATION = {
 class _RtspTransport:
     """The one environment variable in which OpenCV looks for RTSP's transport, at each open.
 
-    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So RTSP sources are opened one after
-    another; OpenCV does that with all that it opens by FFmpeg, so it costs no time.
+    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So sources of one transport are opened at
+    once, but those of the other only when none of these is being opened; then the others wait in their turn.
     """
 
     def __init__(self) -> None:
         self._more = os.environ.get(_CAPTURE_OPTIONS, "allowed_media_types;video")  # who knows better sets it
-        self._lock = threading.Lock()
+        self._opening = 0
+        self._transport = ""
+        """of those that are being opened"""
+        self._waiting = {"tcp": 0, "udp": 0}
+        self._changed = threading.Condition()
 
     @contextmanager
     def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
         """For the RTSP source that is opened inside."""
-        with self._lock:
-            # of an option that is given twice the later one counts
-            os.environ[_CAPTURE_OPTIONS] = f"rtsp_transport;{transport}|{self._more}"
+        with self._changed:
+            self._waiting[transport] += 1
+            self._changed.wait_for(lambda: not self._opening or self._may_join(transport))
+            self._waiting[transport] -= 1
+            if not self._opening:
+                # of an option that is given twice the later one counts
+                os.environ[_CAPTURE_OPTIONS] = f"rtsp_transport;{transport}|{self._more}"
+                self._transport = transport
+            self._opening += 1
+        try:
             yield
+        finally:
+            with self._changed:
+                self._opening -= 1
+                self._changed.notify_all()
+
+    def _may_join(self, transport: str) -> bool:
+        return self._transport == transport and not any(
+            self._waiting[other] for other in self._waiting.keys() - {transport}
+        )
 
 
 rtsp_transport = _RtspTransport()

@@ -8,9 +8,12 @@ import re
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from daemon.capture.diagnosis import SourceError
@@ -18,6 +21,14 @@ from daemon.records import Reason
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LONGEST_HEAD = 65536  # bytes; what is longer is no answer of a camera
+
+
+_Address: TypeAlias = tuple[socket.AddressFamily, Any]
+"""family, and what the system calls an address of it"""
+
+
+class _DnsSilentError(OSError):
+    """Nobody answers when asked for a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class _Answer:
 def probe(url: str, timeout: float) -> SourceError | None:
     """What the server of `url` says when asked for the stream; None if it sees nothing wrong.
 
-    Takes no longer than `timeout` seconds, looking up the name excepted.
+    Takes no longer than `timeout` seconds.
     """
     try:
         server = _parse(url)
@@ -63,15 +74,21 @@ def probe(url: str, timeout: float) -> SourceError | None:
         return SourceError(Reason.UNREACHABLE, detail)
     try:
         answer = _ask_for_stream(server, time.monotonic() + timeout)
-    except socket.gaierror:
-        return SourceError(Reason.UNREACHABLE, f"the name {server.host} cannot be resolved; check it and the DNS")
-    except ConnectionRefusedError:
-        return SourceError(Reason.REFUSED, f"{server} refuses connections; check the port and the camera's settings")
-    except TimeoutError:
-        return SourceError(Reason.TIMEOUT, f"{server} does not answer")
     except OSError as error:
-        return SourceError(Reason.UNREACHABLE, f"{server} cannot be reached: {error.strerror or type(error).__name__}")
+        return _no_answer(server, error)
     return _meaning(server, answer)
+
+
+def _no_answer(server: _Server, error: OSError) -> SourceError:
+    if isinstance(error, socket.gaierror):
+        return SourceError(Reason.UNREACHABLE, f"the name {server.host} cannot be resolved; check it and the DNS")
+    if isinstance(error, _DnsSilentError):
+        return SourceError(Reason.UNREACHABLE, f"the DNS does not answer when asked for {server.host}; check the DNS")
+    if isinstance(error, ConnectionRefusedError):
+        return SourceError(Reason.REFUSED, f"{server} refuses connections; check the port and the camera's settings")
+    if isinstance(error, TimeoutError):
+        return SourceError(Reason.TIMEOUT, f"{server} does not answer")
+    return SourceError(Reason.UNREACHABLE, f"{server} cannot be reached: {error.strerror or type(error).__name__}")
 
 
 def _parse(url: str) -> _Server:
@@ -121,7 +138,7 @@ def _ask_for_stream(server: _Server, deadline: float) -> _Answer:
 
 
 def _connect(server: _Server, deadline: float) -> socket.socket:
-    connection = socket.create_connection((server.host, server.port), _left(deadline))
+    connection = _connect_to_first(_look_up(server, deadline), deadline)
     if not server.scheme.endswith("s"):
         return connection
     context = ssl.create_default_context()
@@ -132,6 +149,47 @@ def _connect(server: _Server, deadline: float) -> socket.socket:
     except OSError:
         connection.close()
         raise
+
+
+def _look_up(server: _Server, deadline: float) -> list[_Address]:
+    """The addresses of the server. Raises gaierror or _DnsSilentError.
+
+    The system's look-up knows no time-out, so it has a thread, which is left behind if there is no answer in time. It
+    ends by itself; until then OpenCV's own attempt at the same name takes as long, so they do not become many.
+    """
+    answer: SimpleQueue[list[_Address] | OSError] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+            answer.put([(family, address) for family, _, _, _, address in found])
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, name=f"lookup:{server.host}", daemon=True).start()
+    try:
+        found = answer.get(timeout=_left(deadline))
+    except Empty:
+        raise _DnsSilentError from None
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _connect_to_first(addresses: list[_Address], deadline: float) -> socket.socket:
+    """A connection to the first address that takes it. Raises OSError, of the last one that does not."""
+    refusal: OSError | None = None
+    for family, address in addresses:
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_left(deadline))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            refusal = error
+        else:
+            return connection
+    raise refusal or OSError("the name has no address")
 
 
 def _exchange(connection: socket.socket, server: _Server, authorization: str | None, deadline: float) -> _Answer:

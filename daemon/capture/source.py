@@ -28,6 +28,7 @@ Image = NDArray[np.uint8]
 _log = logging.getLogger("ospreyd.capture")
 _PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
 _PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
+_HELD_BACK = 0.3  # seconds by which a frame comes later than it should, and from which on it is not taken for new
 _FALLBACK_FPS = 25.0
 _MOST_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
 _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
@@ -70,6 +71,11 @@ def open_source(camera: Camera) -> Source:
     return edited(_Video(camera), camera)
 
 
+def open_within(camera: Camera) -> float:
+    """Seconds that `open_source` takes at most, asking the server what is wrong included, unless something hangs."""
+    return camera.open_timeout + min(_PROBE_TIMEOUT, camera.open_timeout)
+
+
 class _Video:
     """Anything that cv2.VideoCapture reads."""
 
@@ -92,7 +98,7 @@ class _Video:
     def grab(self) -> None:
         if self._grabbed:
             self._grabbed = False
-        elif self._next():
+        elif self._next_in_time():
             self._note_time()
         elif self._camera.loop:
             self._began = (self.due or 0.0) + self._period()
@@ -187,18 +193,28 @@ class _Video:
                 raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
             position = self._position()
 
-    def _skip_buffered(self, opening: float) -> None:
-        """Drops the frames that came in while FFmpeg analysed the stream: they are up to `opening` seconds old.
+    def _skip_buffered(self, age: float) -> None:
+        """Drops the frames that came in while nobody took them: the grabbed one is up to `age` seconds old.
 
         They are told by the stream's clock, which runs faster than ours until grabbing has to wait for the camera.
         """
-        until = time.monotonic() + opening
-        position = self._position()
-        while (began := time.monotonic()) < until and position - self._first_position < opening:
+        until = time.monotonic() + age
+        first = position = self._position()
+        while (began := time.monotonic()) < until and position - first < age:
             self._next()
             took, last, position = time.monotonic() - began, position, self._position()
             if last < position <= last + 2 * took:
                 return
+
+    def _next_in_time(self) -> bool:
+        """Like `_next`, but where the network has held frames back, as the stream's clock shows, takes the newest."""
+        began, last = time.monotonic(), self.stream_time
+        going_on = self._next()
+        if self._kind is SourceKind.RTSP and last is not None:
+            behind = time.monotonic() - began - (self._position() - last)
+            if behind > _HELD_BACK:
+                self._skip_buffered(behind)
+        return going_on
 
     def _next(self) -> bool:
         """Grabs a frame; False at the end of a recording. Raises SourceError where a live source is lost."""
@@ -207,9 +223,14 @@ class _Video:
             return True
         if self._kind is SourceKind.PATH:
             return False
-        if time.monotonic() - began >= self._camera.stall_after:
-            raise SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
-        raise SourceError(Reason.ENDED, "the stream was closed by the other side")
+        raise self._why_lost(time.monotonic() - began)
+
+    def _why_lost(self, waited: float) -> SourceError:
+        if self._kind is SourceKind.V4L2 and (error := problem(self._camera.source)):  # unplugged
+            return error
+        if waited >= self._camera.stall_after:
+            return SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
+        return SourceError(Reason.ENDED, "the stream broke off: closed by the other side, or damaged")
 
     def _grab_frame(self) -> bool:
         try:

@@ -129,6 +129,7 @@ _ONLY_OF = {
     "decoder_threads": _DECODED,
     "format": _DEVICES,
     "size": _DEVICES,
+    "frozen_after": (set(SourceKind) - {SourceKind.PATH}, "live sources"),
 }
 """Which kinds of source a key is for, and what they are called."""
 
@@ -196,6 +197,12 @@ class Camera(Section):
     size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
     stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
+    frozen_after: float | None = Field(
+        None,
+        gt=0,
+        description="live sources only: seconds of identical pictures after which the camera counts as frozen and is "
+        "opened anew; default: never",
+    )
 
     @field_validator("source")
     @classmethod

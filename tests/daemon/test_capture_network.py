@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import statistics
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ from daemon.capture.probe import probe
 from daemon.records import CameraState, Reason
 from tests.daemon.capturing import capturing, pictures, write_video
 from tests.servers.mjpeg import MjpegServer
+from tests.servers.proxy import Proxy
 from tests.servers.rtsp import RtspServer, need_rtsp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +125,24 @@ def test_a_camera_that_falls_silent_is_stalled_and_opened_anew() -> None:
         reported = len(captured.statuses)
         server.signal(signal.SIGCONT)
         captured.wait_for_state(CameraState.STREAMING, after=reported)
+
+
+def test_frames_that_a_bad_network_held_back_are_not_passed_for_new_ones() -> None:
+    """What comes at once after a silence that was no stall was filmed during it."""
+    need_rtsp()
+    with (
+        RtspServer(fps=25) as server,
+        closing(Proxy(server.port, random.Random(1))) as proxy,
+        capturing(f"rtsp://127.0.0.1:{proxy.port}/stream", stall_after=10) as captured,
+    ):
+        captured.wait_for_frames(25)
+        proxy.silent = True
+        time.sleep(1.5)  # what the network does, not what is waited for
+        proxy.silent = False
+        captured.wait_for_frames(len(captured.frames) + 40)
+    ages = [frame.captured_mono - frame.stream_time for frame in captured.frames if frame.stream_time is not None]
+    assert max(ages) - statistics.median(ages) < 0.4
+    assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
 @pytest.mark.parametrize(

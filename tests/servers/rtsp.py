@@ -8,8 +8,8 @@ from typing import IO
 
 from tests.conftest import missing
 
-_PYTHON = "/usr/bin/python3"
-_PROGRAM = Path(__file__).with_name("rtsp_program.py")
+PYTHON = "/usr/bin/python3"
+PROGRAM = Path(__file__).with_name("rtsp_program.py")
 _INSTALL = (
     "apt-get install -y python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
     "gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
@@ -23,21 +23,22 @@ _NEEDED = (
 
 def need_rtsp() -> None:
     """Skips the test where the server cannot run, or fails it with CI=true."""
-    found = Path(_PYTHON).exists()
-    if not found or subprocess.run([_PYTHON, "-c", _NEEDED], check=False, capture_output=True).returncode:
+    found = Path(PYTHON).exists()
+    if not found or subprocess.run([PYTHON, "-c", _NEEDED], check=False, capture_output=True).returncode:
         missing("an RTSP server (gst-rtsp-server)", _INSTALL)
 
 
 class RtspServer:
     """Serves on 127.0.0.1 as soon as it is made, on a free port unless one is given.
 
-    `options` are those of the program: size="640x360", fps=25, video=path, user=…, password=…, auth="basic".
+    `options` are those of the program: size="640x360", fps=25, transport="tcp", video=path, user=…, password=…,
+    auth="basic".
     """
 
     def __init__(self, port: int = 0, **options: str | int | Path) -> None:
         arguments = [f"--{name}={value}" for name, value in options.items()]
         self._process = subprocess.Popen(
-            [_PYTHON, str(_PROGRAM), f"--port={port}", *arguments],
+            [PYTHON, str(PROGRAM), f"--port={port}", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

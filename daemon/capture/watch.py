@@ -1,0 +1,50 @@
+"""Notices cameras that hang in a call that nothing can interrupt; one thread for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from daemon.capture.camera import CameraThread
+
+_EVERY = 0.25  # seconds between two looks at every camera
+
+
+class Watch:
+    """Looks at cameras from a thread of its own, because the thread of one that hangs can say nothing."""
+
+    def __init__(self, fail: Callable[[BaseException], None]) -> None:
+        """`fail` takes the exception that ends the watch."""
+        self._fail = fail
+        self._cameras: tuple[CameraThread, ...] = ()
+        """replaced as a whole, so that it can be read while it changes"""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def add(self, camera: CameraThread) -> None:
+        """From now on this camera is watched too; to be called by one thread only, as `remove` is."""
+        self._cameras += (camera,)
+
+    def remove(self, camera: CameraThread) -> None:
+        """No longer watches the camera."""
+        self._cameras = tuple(other for other in self._cameras if other is not camera)
+
+    def start(self) -> None:
+        """Starts watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends watching, and waits for that: a look takes no time."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(_EVERY):
+                now = time.monotonic()
+                for camera in self._cameras:
+                    camera.look(now)
+        except BaseException as error:
+            self._fail(error)

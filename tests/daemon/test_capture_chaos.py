@@ -1,0 +1,19 @@
+"""Six cameras on a bad network for a few seconds; tests/benchmarks/chaos.py does the same for minutes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+from tests.servers.rtsp import need_rtsp
+
+
+def test_cameras_survive_chaos() -> None:
+    """In a process of its own, which counts its memory, threads and descriptors."""
+    need_rtsp()
+    command = [sys.executable, "-m", "tests.benchmarks.chaos", "--seconds=9", "--quiet=2", "--seed=5"]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout, done.stderr
+    assert json.loads(done.stdout)["wrong"] == [], done.stderr

@@ -1,0 +1,155 @@
+"""Calls that nothing can interrupt: they are said, they hold up nobody, and their end is noticed."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.capture.camera import CameraThread
+from daemon.capture.watch import Watch
+from daemon.config.schema import Camera
+from daemon.records import CameraState, Reason
+from tests.conftest import ROOT, missing
+from tests.daemon.capturing import Captured, capture_threads, capturing, pictures, write_video
+
+A_MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A named pipe: reading from it waits for a writer as long as one is awaited, as a hung driver would."""
+    path = tmp_path / "camera.avi"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> tuple[bytes, bytes]:
+    """A video of a second in two parts: most of it, and the rest."""
+    content = write_video(tmp_path / "film.avi", pictures(100, 160, 120), fps=100.0).read_bytes()
+    return content[: len(content) * 8 // 10], content[len(content) * 8 // 10 :]
+
+
+@contextmanager
+def watched(source: Path, **settings: float) -> Iterator[tuple[Captured, CameraThread]]:
+    """The camera `cam` with a watch, stopped but not awaited at the end."""
+    captured = Captured(keep_images=False, consume=None)
+    reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
+    camera = CameraThread("cam", Camera.model_validate({"source": str(source), **settings}), *reports)
+    watch = Watch(captured.failures.append)
+    watch.add(camera)
+    camera.start()
+    watch.start()
+    try:
+        yield captured, camera
+    finally:
+        camera.stop()
+        watch.stop()
+    assert captured.failures == []
+
+
+def test_opening_that_hangs_is_said_and_tried_again_when_it_has_ended(pipe: Path, film: tuple[bytes, bytes]) -> None:
+    with watched(pipe, open_timeout=0.2, stall_after=5) as (captured, camera):
+        status = captured.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
+        assert status.detail == "opening hangs for longer than 0.4 s, in the driver, the network or the file system"
+        assert capture_threads() == ["capture:cam"]
+        with _writer(pipe) as write:
+            write(film[0])
+            captured.wait_for_state(CameraState.STREAMING)
+            captured.wait_for_frames(3)
+    assert camera.join(5.0)
+
+
+def test_reading_that_hangs_is_a_stall_and_goes_on_where_it_was(pipe: Path, film: tuple[bytes, bytes]) -> None:
+    with _writer(pipe) as write, watched(pipe, stall_after=0.3) as (captured, camera):
+        write(film[0])
+        captured.wait_for_state(CameraState.STREAMING)
+        status = captured.wait_for_state(CameraState.STALLED, Reason.TIMEOUT)
+        assert status.detail == "no frame for 0.3 s"
+        reported, delivered = len(captured.statuses), len(captured.frames)
+        write(film[1])
+        captured.wait_for_state(CameraState.STREAMING, after=reported)
+        captured.wait_for_frames(delivered + 5)
+    assert camera.join(5.0)
+
+
+def test_after_stop_a_camera_that_hung_says_and_delivers_nothing(pipe: Path, film: tuple[bytes, bytes]) -> None:
+    with watched(pipe) as (captured, camera):
+        captured.wait_for_state(CameraState.CONNECTING)
+        camera.stop()
+        assert not camera.join(0.2)
+    with _writer(pipe) as write:
+        write(film[0])
+        assert camera.join(10.0)
+    assert captured.states() == [(CameraState.CONNECTING, None)]
+    assert captured.frames == []
+
+
+def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """The bound leaves room for a busy machine; tests/benchmarks/isolation.py measures the real delay."""
+    video = write_video(tmp_path / "other.avi", pictures(25))
+    with capturing(video, loop=True) as other, watched(pipe, open_timeout=0.5) as (hung, camera):
+        other.wait_for_frames(1)
+        hung.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
+        other.wait_for_frames(40)
+    times = [frame.captured_mono for frame in other.frames]
+    assert max(b - a for a, b in itertools.pairwise(times)) < 0.5
+    with _writer(pipe) as write:
+        write(film[0])
+        assert camera.join(10.0)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Path) -> None:
+    """OpenCV would open one after the other, each hanging for its whole time-out."""
+    video = write_video(tmp_path / "video.avi", pictures(3))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x"
+        with capturing(url, open_timeout=2.0) as hung, silent.accept()[0]:  # OpenCV is in its call now
+            began = time.monotonic()
+            with capturing(video) as other:
+                other.wait_for_frames(1)
+            assert time.monotonic() - began < 1.0
+        assert hung.frames == []
+
+
+def test_a_name_server_that_never_answers_is_said_in_time(tmp_path: Path) -> None:
+    """In a network and mount namespace of its own, with a name server that takes questions only."""
+    if os.geteuid() or not shutil.which("unshare") or not shutil.which("ip"):
+        missing("a network namespace", "run as root, with util-linux and iproute2")
+    shell = """
+ip link set lo up && printf 'nameserver 127.0.0.1\\noptions timeout:4 attempts:1\\n' > "$1" || exit 99
+mount --bind "$1" /etc/resolv.conf && exec "$2" -m tests.daemon.unanswered
+"""
+    inside = ["sh", "-c", shell, "sh", str(tmp_path / "resolv.conf"), sys.executable]
+    command = ["unshare", "--mount", "--net", *inside]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if "unshare" in done.stderr or done.returncode == 99:
+        missing("a network namespace", done.stderr)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "the DNS does not answer when asked for camera.example; check the DNS"
+    assert float(lines[1]) < 2.0
+    assert lines[2:] == ["connecting", "offline (timeout)", "offline (unreachable)", "stopped"]
+
+
+@contextmanager
+def _writer(pipe: Path) -> Iterator[Callable[[bytes], object]]:
+    """Writes pictures into the pipe, which never ends before this does."""
+    file = os.open(pipe, os.O_RDWR)
+    fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, A_MEBIBYTE)
+    try:
+        yield lambda part: os.write(file, part)
+    finally:
+        os.close(file)

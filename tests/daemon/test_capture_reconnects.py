@@ -1,0 +1,17 @@
+"""What many reconnects leave behind: nothing; tests/benchmarks/reconnects.py does the same a thousand times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.benchmarks.reconnects import MAY_GROW, Held, hung_up, refused
+
+
+@pytest.mark.parametrize("way", [hung_up, refused])
+def test_reconnects_leave_nothing_behind(way: Callable[[int], tuple[Held, Held]]) -> None:
+    before, then = way(100)
+    assert then.threads <= before.threads
+    assert then.descriptors <= before.descriptors
+    assert then.memory - before.memory < MAY_GROW
