@@ -12,20 +12,22 @@ import statistics
 import tempfile
 import threading
 import time
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
+from daemon.capture.buffers import Allocate, Buffer
 from daemon.capture.source import open_source
 from daemon.config.schema import Camera
+from engines.backends import choose, frame_allocator
 from tests.daemon.running import TOPICS, box, daemon, stop
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Message, Subscriber
 
 _WARM_UP = 3.0  # seconds
+_BUFFERS = 4
 
 
 def main(
@@ -37,13 +39,18 @@ def main(
     seconds: float = 8.0,
     cache: Annotated[Path | None, typer.Option(help="Of engines; default: a new one, which takes time.")] = None,
 ) -> None:
-    """Prints frames per second of both and their ratio as JSON."""
-    seen: dict[str, list[float]] = {"decoding_alone": [], "daemon": [], "ratio": []}
+    """Prints frames per second of both and their ratio as JSON.
+
+    `into_its_buffers` is decoding alone too, but each thread by turns into as many pictures as a camera of the daemon
+    has at least, in the memory that the backend wants.
+    """
+    seen: dict[str, list[float]] = {"decoding_alone": [], "into_its_buffers": [], "daemon": [], "ratio": []}
     latest: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         document = _document(clip, model, labels, cameras, cache or Path(folder) / "engines")
         for number in range(rounds):
             seen["decoding_alone"].append(_decode(clip, cameras, seconds))
+            seen["into_its_buffers"].append(_decode(clip, cameras, seconds, _BUFFERS, frame_allocator(choose())))
             place = Path(folder) / str(number)
             place.mkdir()
             rate, latest = _daemon(document, place, seconds)
@@ -66,18 +73,19 @@ def _document(clip: Path, model: str, labels: str | None, cameras: int, cache: P
     }
 
 
-def _decode(clip: Path, threads: int, seconds: float) -> float:
-    """Frames per second, from the same code that the daemon reads files with."""
+def _decode(clip: Path, threads: int, seconds: float, buffers: int = 1, allocate: Allocate | None = None) -> float:
+    """Frames per second, from the same code that the daemon reads files with; each thread fills its buffers in turn."""
     counts = [0] * threads
     stopping = threading.Event()
 
     def decode(index: int) -> None:
         source = open_source(Camera(source=str(clip), loop=True))
-        image: NDArray[np.uint8] | None = None
-        while not stopping.is_set():
+        for buffer in cycle([Buffer() for _ in range(buffers)]):
             source.grab()
-            image = source.retrieve(image)
+            buffer.fill(source, allocate)
             counts[index] += 1
+            if stopping.is_set():
+                break
         source.close()
 
     running = [threading.Thread(target=decode, args=(i,)) for i in range(threads)]
