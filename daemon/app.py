@@ -17,7 +17,8 @@ from daemon import __version__
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
 from daemon.capture.watch import Watch
-from daemon.config.schema import BUILTIN_MODEL, Camera, Config
+from daemon.config.model import BUILTIN_MODEL
+from daemon.config.schema import Camera, Config
 from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel, Wanted
@@ -117,7 +118,8 @@ class _Stages:
         stats, inference = Stats(), config.inference
         self._publisher = Publisher(config, self._info, stats, fail)
         model_of = {name: camera.model for name, camera in config.cameras.items()}
-        batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000)
+        priority = {name: camera.priority for name, camera in config.cameras.items()}
+        batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000, priority)
         self._handoff = Handoff(batcher, stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceThread(

@@ -2,8 +2,16 @@
 
 Of every live camera the newest frame waits, and replaces the one before; of a file that is read as fast as possible
 up to `max_batch` frames wait and nothing is replaced. A model's frames are due when a batch is full, when every
-camera that is delivering has one, or when the oldest has waited `max_delay`. They leave oldest first. Until a model is
-ready one frame of each of its cameras waits, and of a model that was refused none.
+camera that is delivering has one, or when the oldest has waited `max_delay`. A batch holds one frame of a live camera
+at most and leaves oldest first. Until a model is ready one frame of each of its cameras waits, and of a model that was
+refused none.
+
+Where more frames wait than fit, cameras take turns. The ideal is weighted max-min fairness: a camera with r frames a
+second and priority p gets min(r, p * level), with the one level at which all that the models can do is given out. So
+whoever asks for less than its part gets all it asks for, the others divide the rest by priority, and frames that come
+faster gain nothing. This is start-time fair queueing: each frame that is taken sets its camera back by 1 / p, whoever
+is furthest behind is next, of equals the one with the oldest frame, and a camera that gave nothing for a while is next
+once but saves up no more than that. The turns are counted over all models, so no model starves another.
 """
 
 from __future__ import annotations
@@ -25,19 +33,25 @@ class _Waiting:
     last: dict[str, float] = field(default_factory=dict)
     """when each camera last offered a frame, monotonic seconds"""
 
-    def oldest(self) -> float | None:
-        heads = [queue[0].captured_mono for queue in self.frames.values() if queue]
-        return min(heads, default=None)
-
 
 class Batcher:
     """Holds the frames that wait. Not thread-safe."""
 
-    def __init__(self, model_of: Mapping[str, str], max_delay: float, max_age: float) -> None:
-        """`model_of` each camera; max_delay and max_age are seconds. No model is ready yet."""
+    def __init__(
+        self, model_of: Mapping[str, str], max_delay: float, max_age: float, priority: Mapping[str, float] | None = None
+    ) -> None:
+        """`model_of` each camera; max_delay and max_age are seconds; `priority` is 1 where it is not given.
+
+        No model is ready yet.
+        """
         self._model_of = model_of
         self._max_delay = max_delay
         self._max_age = max_age
+        self._priority = dict.fromkeys(model_of, 1.0) | dict(priority or {})
+        self._turns = dict.fromkeys(model_of, 0.0)
+        """how far each camera is, in frames at priority 1"""
+        self._turn = 0.0
+        """of the frame that was taken last"""
         self._max_batch: dict[str, int] = {}
         """of each model that is ready"""
         self._refused: set[str] = set()
@@ -85,27 +99,40 @@ class Batcher:
         return min((due for due in times if due is not None), default=None)
 
     def take(self, now: float) -> Batch | None:
-        """The batch that has been due longest, if one is due."""
-        due = [(at, model) for model in self._waiting if (at := self._due_at(model, now)) is not None and at <= now]
+        """The batch whose turn it is of those that are due, if one is."""
+        due = [model for model in self._waiting if (at := self._due_at(model, now)) is not None and at <= now]
         if not due:
             return None
-        _, model = min(due)
-        queues = self._waiting[model].frames
+        model = min(due, key=lambda model: min(map(self._order, self._heads(model))))
         chosen: list[Frame] = []
-        while len(chosen) < self._max_batch[model] and any(queues.values()):
-            queue = min((q for q in queues.values() if q), key=lambda q: q[0].captured_mono)
-            chosen.append(queue.popleft())
-        return Batch(model, tuple(chosen))
+        while len(chosen) < self._max_batch[model] and (heads := self._heads(model)):
+            frame = min(heads, key=self._order)
+            self._waiting[model].frames[frame.camera].popleft()
+            self._set_back(frame.camera)
+            chosen.append(frame)
+        return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
 
     def clear(self) -> list[Frame]:
         """Takes everything out."""
         return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())
 
+    def _heads(self, model: str) -> list[Frame]:
+        """The next frame of each camera that has one."""
+        return [queue[0] for queue in self._waiting[model].frames.values() if queue]
+
+    def _order(self, frame: Frame) -> tuple[float, float]:
+        return self._turns[frame.camera], frame.captured_mono
+
+    def _set_back(self, camera: str) -> None:
+        """After its frame was taken; who was absent meanwhile does not catch up on what it did not ask for."""
+        self._turn = max(self._turn, self._turns[camera])
+        self._turns[camera] = self._turn + 1 / self._priority[camera]
+
     def _due_at(self, model: str, now: float) -> float | None:
-        waiting = self._waiting[model]
-        oldest = waiting.oldest()
-        if oldest is None or model not in self._max_batch:
+        waiting, heads = self._waiting[model], self._heads(model)
+        if not heads or model not in self._max_batch:
             return None
+        oldest = min(frame.captured_mono for frame in heads)
         ready = sum(map(len, waiting.frames.values()))
         delivering = sum(now - last <= _DELIVERING for last in waiting.last.values())
         # waiting for a camera that gives nothing, or for a second frame of the only one, would be delay for nothing

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.config.schema import BUILTIN_MODEL, Inference
-from daemon.config.schema import Model as ModelConfig
+from daemon.config.model import BUILTIN_MODEL
+from daemon.config.model import Model as ModelConfig
+from daemon.config.schema import Inference
 from engines.backends import Backend, LaneSettings, prepare
 from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.models import street_onnx

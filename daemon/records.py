@@ -79,7 +79,7 @@ class Frame:
     sequence: int
     """counts the camera's captured frames from 1, across reconnects and dropped frames"""
     image: NDArray[np.uint8]
-    """[H, W, 3] BGR, contiguous; not to be read after `release`"""
+    """[H, W, 3] BGR, contiguous, turned, cropped, resized and masked as configured; not to be read after `release`"""
     captured_at: float
     """UTC, seconds since the epoch"""
     captured_mono: float
@@ -122,9 +122,9 @@ class FrameResult:
     camera: str
     sequence: int
     width: int
-    """of the source frame, pixels"""
+    """of the frame that was looked at, turned, cropped and resized as configured, pixels"""
     height: int
-    """of the source frame, pixels"""
+    """of the same, pixels"""
     captured_at: float
     """UTC, seconds since the epoch"""
     captured_mono: float
@@ -137,7 +137,7 @@ class FrameResult:
     labels: tuple[str, ...]
     """the model's class names, indexed by Detections.labels"""
     detections: Detections
-    """boxes in source pixels, best first"""
+    """boxes in pixels of that frame, best first"""
     batch: int
     """frames that went through the model together"""
     latency: Latency

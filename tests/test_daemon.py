@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,6 @@ from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Subscriber
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber("127.0.0.1", broker.port) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Film:
     """Four seconds of the drawn street, with the truth of every frame."""
@@ -75,6 +64,26 @@ def test_every_frame_of_a_film_is_published_where_it_belongs(
         total += score(street.truths[message["sequence"] - 1], seen_in(message))
     assert total.recall >= 0.85
     assert total.precision >= 0.85
+
+
+def test_the_settings_of_a_camera_reach_its_pictures_and_its_part(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """Nothing is seen in a picture that is all mask; the other is published as large as it was looked at."""
+    film = {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True}
+    hidden = {**film, "priority": 4, "masks": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}
+    part = {**film, "rotate": 180, "crop": [0, 0, 0.5, 1], "resize": [300, 200], "fps": 5}
+    inference = {"backend": "onnxruntime", "max_batch": 1}
+    document = box(broker, {"hidden": hidden, "part": part}, inference=inference)
+    with daemon(tmp_path, document) as process:
+        subscriber.wait(partial(has, 40, "part"), "40 frames of the one", 60)
+        stop(process)
+    ours, others = detections_of(subscriber, "hidden"), detections_of(subscriber, "part")
+    assert len(ours) / len(others) == pytest.approx(4.0, rel=0.15)
+    assert not any(message["objects"] for message in ours)
+    assert {tuple(message["frame"].values()) for message in others} == {(300, 200)}
+    steps = {round((b["stream_time"] - a["stream_time"]) % 4.0, 1) for a, b in pairwise(others)}
+    assert steps == {0.2}
 
 
 @pytest.mark.parametrize("model", A_FEW)

@@ -40,8 +40,15 @@ class Buffer:
 class Buffers:
     """Lent to a camera's thread, given back from any thread; all calls are short but a waiting `take`."""
 
-    def __init__(self, count: int) -> None:
-        self._free = [Buffer() for _ in range(count)]
+    def __init__(self, count: int, most_bytes: int = 0) -> None:
+        """`count` of them, and more as long as the pictures in all of them take no more than `most_bytes`."""
+        self._count = count
+        self._most_bytes = most_bytes
+        self._largest = 0
+        """bytes of a picture"""
+        self._last = Buffer()
+        """the one that was lent last"""
+        self._free: list[Buffer] = []
         self._lent: set[int] = set()
         self._tickets = 0
         self._away = self._closed = False
@@ -50,13 +57,15 @@ class Buffers:
     def take(self, wait: bool) -> Buffer | None:
         """A free buffer; where there is none, waits for one, or returns None: not to wait, or closed."""
         with self._changed:
-            while not self._free and wait and not self._closed:
+            if self._last.image is not None:
+                self._largest = max(self._largest, self._last.image.nbytes)
+            while len(self._lent) >= self._most() and wait and not self._closed:
                 self._changed.wait()
-            if not self._free:
+            if len(self._lent) >= self._most():
                 return None
             self._away = False
             self._tickets += 1
-            buffer = self._free.pop()
+            self._last = buffer = self._free.pop() if self._free else Buffer()
             buffer.ticket = self._tickets
             self._lent.add(buffer.ticket)
             return buffer
@@ -69,7 +78,8 @@ class Buffers:
             self._lent.remove(ticket)
             if self._away:
                 buffer.image = None
-            self._free.append(buffer)
+            if len(self._lent) + len(self._free) < self._most():  # pictures may have become larger since it was lent
+                self._free.append(buffer)
             self._changed.notify()
 
     def drop_memory(self) -> None:
@@ -84,3 +94,7 @@ class Buffers:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _most(self) -> int:
+        """How many there may be."""
+        return max(self._count, self._most_bytes // self._largest if self._largest else 0)

@@ -18,6 +18,7 @@ from daemon.capture.diagnosis import SourceError
 from daemon.capture.frozen import FrozenPicture
 from daemon.capture.source import Source, open_source, open_within
 from daemon.capture.states import Happening, Standing, after
+from daemon.capture.thinning import Thinning
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraStatus, Drop, Frame, Reason
@@ -25,6 +26,7 @@ from daemon.stats import Stats
 
 _log = logging.getLogger("ospreyd.capture")
 _BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way
+_RECORDED_BYTES = 256 << 20  # for more buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
 _LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
 _GAP = 10.0  # seconds between two frames of a recording that are believed
@@ -59,7 +61,7 @@ class CameraThread:
         self._allocate = allocate
         self._recorded = source_kind(config.source) is SourceKind.PATH
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
-        self._buffers = Buffers(_BUFFERS)
+        self._buffers = Buffers(_BUFFERS, 0 if self._live else _RECORDED_BYTES)
         self._backoff = Backoff()
         self._frozen = None if config.frozen_after is None else FrozenPicture(config.frozen_after)
         self._status: CameraStatus | None = None
@@ -150,6 +152,7 @@ class CameraThread:
 
     def _stream(self, source: Source) -> None:
         """Hands frames on until it is time to stop. Raises SourceError when the source has no more."""
+        thinning = Thinning(self._config.fps)
         silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
             self._enter(self._config.stall_after, silent)
@@ -157,6 +160,8 @@ class CameraThread:
                 source.grab()
             finally:
                 self._leave()
+            if not thinning.wants(time.monotonic() if source.due is None else source.due):
+                continue
             if self._live and source.due is not None:
                 self._wait_until_due(source.due)
             if self._stopping.is_set():

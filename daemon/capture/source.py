@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,23 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.capture.diagnosis import SourceError, device_path, is_folder, pictures_in, problem
+from daemon.capture.options import acceleration_name, decoding, device, rtsp_transport, timeouts
+from daemon.capture.picture import edited
 from daemon.capture.probe import probe
+from daemon.capture.stream import Stream, codec_name
 from daemon.config.schema import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
 from engines.errors import ImageError
 from engines.pictures import read_picture
-
-# OpenCV reads these once, at its first use of FFmpeg, so they are set before anyone can open anything. Both libraries
-# write to standard error past Python's logging, URLs with passwords included. RTSP goes over TCP, without falling back
-# to UDP, and leaves sound alone; who knows better sets OPENCV_FFMPEG_CAPTURE_OPTIONS.
-# And without being told that FFmpeg is safe for that, as every one that is built with threads is, OpenCV opens only one
-# source at a time: each camera that is away would hold up the others for as long as its time-out.
-os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
-os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|allowed_media_types;video")
-_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5
-_set_log_level(0)  # LOG_LEVEL_SILENT
 
 Image = NDArray[np.uint8]
 
@@ -39,16 +30,21 @@ _PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
 _PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
 _HELD_BACK = 0.3  # seconds by which a frame comes later than it should, and from which on it is not taken for new
 _FALLBACK_FPS = 25.0
+_MOST_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
+_SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
 _CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
 
 
 class Source(Protocol):
     """An open source, for one thread."""
 
-    stream_time: float | None
-    """of the grabbed frame by the stream's own clock, seconds; None where it has none"""
-    due: float | None
-    """seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live"""
+    @property
+    def stream_time(self) -> float | None:
+        """Of the grabbed frame by the stream's own clock, seconds; None where it has none."""
+
+    @property
+    def due(self) -> float | None:
+        """Seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live."""
 
     def grab(self) -> None:
         """Waits for the next frame. Raises SourceError where there is none: ended, lost or overdue."""
@@ -59,6 +55,9 @@ class Source(Protocol):
         Raises SourceError for a frame that is not of that kind.
         """
 
+    def stream(self) -> Stream:
+        """What it says of itself, once a frame was grabbed."""
+
     def close(self) -> None:
         """Gives everything back; the source is not to be used afterwards."""
 
@@ -68,8 +67,8 @@ def open_source(camera: Camera) -> Source:
     if error := problem(camera.source):
         raise error
     if source_kind(camera.source) is SourceKind.PATH and is_folder(camera.source):
-        return _Pictures(Path(camera.source), camera.loop)
-    return _Video(camera)
+        return edited(_Pictures(camera), camera)
+    return edited(_Video(camera), camera)
 
 
 def open_within(camera: Camera) -> float:
@@ -120,6 +119,17 @@ class _Video:
             raise SourceError(Reason.UNSUPPORTED, detail)
         return cast(Image, image)
 
+    def stream(self) -> Stream:
+        get, fps = self._capture.get, self._capture.get(cv2.CAP_PROP_FPS)
+        frames = get(cv2.CAP_PROP_FRAME_COUNT) if self._kind is SourceKind.PATH else 0
+        return Stream(
+            backend=self._capture.getBackendName(),
+            codec=codec_name(int(get(cv2.CAP_PROP_FOURCC))),
+            fps=fps if 0 < fps < _MOST_FPS else None,
+            duration=frames * self._period() if frames > 0 else None,
+            hw_acceleration=acceleration_name(int(get(cv2.CAP_PROP_HW_ACCELERATION))),
+        )
+
     def close(self) -> None:
         self._capture.release()
 
@@ -128,6 +138,8 @@ class _Video:
         began = time.monotonic()
         if not (self._open_capture() and self._grab_frame()):
             raise self._why_not_opened(time.monotonic() - began)
+        if self._camera.start:
+            self._skip_to_start()
         self._first_position = self._position()
         if self._kind in (SourceKind.RTSP, SourceKind.HTTP):
             self._skip_buffered(time.monotonic() - began)
@@ -135,31 +147,51 @@ class _Video:
 
     def _open_capture(self) -> bool:
         camera, capture = self._camera, self._capture
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, math.ceil(camera.open_timeout * 1000)]
-        timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, math.ceil(camera.stall_after * 1000)]
         if self._kind is SourceKind.GSTREAMER:
-            return capture.open(camera.source, cv2.CAP_GSTREAMER, timeouts)
+            return capture.open(camera.source, cv2.CAP_GSTREAMER, timeouts(camera))
         if self._kind is SourceKind.V4L2:
-            return capture.open(str(device_path(camera.source)), cv2.CAP_V4L2)
+            return capture.open(str(device_path(camera.source)), cv2.CAP_V4L2, device(camera))
         # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
         name = str(Path(camera.source).absolute()) if self._kind is SourceKind.PATH else camera.source
-        # One decoding thread: more would cost memory for each camera and delay each frame by their number.
-        return capture.open(name, cv2.CAP_FFMPEG, [*timeouts, cv2.CAP_PROP_N_THREADS, 1])
+        parameters = [*timeouts(camera), *decoding(camera)]
+        if self._kind is SourceKind.RTSP:
+            with rtsp_transport.use(camera.transport):
+                return capture.open(name, cv2.CAP_FFMPEG, parameters)
+        return capture.open(name, cv2.CAP_FFMPEG, parameters)
 
     def _why_not_opened(self, waited: float) -> SourceError:
         camera = self._camera
         if self._kind is SourceKind.PATH:
-            return SourceError(Reason.DECODE_ERROR, f"{camera.source} is not a video that OpenCV can read")
+            detail = f"{camera.source} is not a video that OpenCV can read{self._how()}"
+            return SourceError(Reason.DECODE_ERROR, detail)
         if self._kind is SourceKind.V4L2:
-            device = device_path(camera.source)
-            return SourceError(Reason.NO_VIDEO, f"{device} gives no video; is another program using it?")
+            why = "does it have that `format` and `size`" if device(camera) else "is another program using it"
+            return SourceError(Reason.NO_VIDEO, f"{device_path(camera.source)} gives no video; {why}?")
         if self._kind is SourceKind.GSTREAMER:
             return SourceError(Reason.NO_VIDEO, "the pipeline gives no video; try it with gst-launch-1.0")
         if error := probe(camera.source, min(_PROBE_TIMEOUT, camera.open_timeout)):
             return error
         if waited >= camera.open_timeout:
-            return SourceError(Reason.TIMEOUT, f"the server answers but gave no frame within {camera.open_timeout:g} s")
-        return SourceError(Reason.NO_VIDEO, "the server answers but gives no video that OpenCV can decode")
+            detail = f"the server answers but gave no frame within {camera.open_timeout:g} s{self._how()}"
+            return SourceError(Reason.TIMEOUT, detail)
+        detail = f"the server answers but gives no video that OpenCV can decode{self._how()}"
+        return SourceError(Reason.NO_VIDEO, detail)
+
+    def _how(self) -> str:
+        """The setting that may be to blame, and what to try instead."""
+        if self._camera.transport == "udp":
+            return " over UDP; `transport: tcp` may work"
+        wanted = self._camera.hw_acceleration
+        return "" if wanted in ("none", "any") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"
+
+    def _skip_to_start(self) -> None:
+        """From the first frame to one that is `start` later or more; where it cannot seek, by reading on."""
+        start, first, position = self._camera.start, self._position(), -math.inf
+        self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
+        while position < first + start - _SAME_TIME:
+            if not self._grab_frame():
+                raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
+            position = self._position()
 
     def _skip_buffered(self, age: float) -> None:
         """Drops the frames that came in while nobody took them: the grabbed one is up to `age` seconds old.
@@ -219,12 +251,12 @@ class _Video:
 
     def _period(self) -> float:
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        return 1 / (fps if 0 < fps < 1000 else _FALLBACK_FPS)
+        return 1 / (fps if 0 < fps < _MOST_FPS else _FALLBACK_FPS)
 
     def _check_complete(self) -> None:
         """Raises SourceError if a recording ended long before it said that it would."""
         announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period()
-        read = (self.due or 0.0) + self._period()
+        read = self._camera.start + (self.due or 0.0) + self._period()
         if 0 < read < announced * _CUT_SHORT - 1:
             detail = f"{self._camera.source} breaks off after {read:.1f} s of {announced:.1f} s; it is damaged"
             raise SourceError(Reason.DECODE_ERROR, detail)
@@ -233,10 +265,11 @@ class _Video:
 class _Pictures:
     """The pictures of a folder, by name; each may have a size of its own."""
 
-    def __init__(self, folder: Path, loop: bool) -> None:
-        self._folder = folder
-        self._loop = loop
-        self._left: list[Path] = pictures_in(folder)[::-1]
+    def __init__(self, camera: Camera) -> None:
+        self._folder = Path(camera.source)
+        self._loop = camera.loop
+        self._skipped = math.ceil(camera.start / _PICTURE_PERIOD)
+        self._left = self._all()
         self._image: Image | None = None
         self._broken: set[Path] = set()
         self.stream_time: float | None = None
@@ -244,12 +277,14 @@ class _Pictures:
 
     def grab(self) -> None:
         if not self._read_next() and self._loop:
-            self._left = pictures_in(self._folder)[::-1]
+            self._left = self._all()
             self._read_next()
         if self._image is None:
             reason, detail = Reason.ENDED, "the last picture of the folder is read"
             if self._loop or self.due is None:
-                reason, detail = Reason.DECODE_ERROR, f"the folder {self._folder} holds no picture that OpenCV can read"
+                which = " from `start` on" if self._skipped else ""
+                detail = f"the folder {self._folder} holds no picture that OpenCV can read{which}"
+                reason = Reason.DECODE_ERROR
             raise SourceError(reason, detail)
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
 
@@ -258,8 +293,16 @@ class _Pictures:
             raise RuntimeError("retrieve() comes after grab()")
         return self._image
 
+    def stream(self) -> Stream:
+        duration = len(pictures_in(self._folder)) * _PICTURE_PERIOD
+        return Stream("PICTURES", None, 1 / _PICTURE_PERIOD, duration, "none")
+
     def close(self) -> None:
         self._image = None
+
+    def _all(self) -> list[Path]:
+        """Those from `start` on, the last one first."""
+        return pictures_in(self._folder)[self._skipped :][::-1]
 
     def _read_next(self) -> bool:
         """Reads the next picture that can be read into `_image`; None and False at the end."""

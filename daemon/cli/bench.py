@@ -14,7 +14,7 @@ from daemon.bench import BenchSettings
 from daemon.bench import bench as measure
 from daemon.cli.options import Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json
-from daemon.config.schema import BUILTIN_MODEL
+from daemon.config.model import BUILTIN_MODEL
 from daemon.models import find_model
 from engines.models.street import StreetScene
 from engines.pictures import read_picture

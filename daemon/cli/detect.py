@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json
-from daemon.config.schema import BUILTIN_MODEL
+from daemon.config.model import BUILTIN_MODEL
 from daemon.draw import annotate
 from daemon.errors import EXIT_USAGE, UsageError
 from daemon.models import find_model

@@ -15,6 +15,7 @@ from daemon.cli.demo import demo
 from daemon.cli.detect import detect
 from daemon.cli.doctor import doctor
 from daemon.cli.engine import engine
+from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, check, demo, detect, doctor, bench, schema):
+for command in (run, check, probe, demo, detect, doctor, bench, schema):
     app.command()(command)
 app.add_typer(engine, name="engine")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.config.document import Document, KeyPath, shown
-from daemon.config.schema import BUILTIN_LABELS, BUILTIN_MODEL
+from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.sources import SourceKind, source_kind
 
 

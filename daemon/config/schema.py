@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -22,17 +20,12 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from daemon.config.model import Model
+from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
+from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
 from daemon.config.sources import SourceKind, source_kind
-from engines.records import Fit, InputOverride
 
-BUILTIN_MODEL = "street"
-BUILTIN_LABELS = "coco"
 DEFAULT_MODEL = "default"
-
-MISTAKE = "mistake"
-"""Type of the errors raised here whose message says all."""
-MISTAKEN_VALUE = "mistaken_value"
-"""Type of the errors raised here whose message should be followed by the value."""
 
 _DEVICE_TOPICS = frozenset({"status", "info", "stats", "command"})
 
@@ -47,13 +40,6 @@ NAME_RULE = "must be letters, digits, - and _, up to 64"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]
 """One level of an MQTT topic: no separators, wildcards or spaces."""
 CameraName = Annotated[Name, AfterValidator(_is_no_device_topic)]
-Score = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """What every part of the configuration shares."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class Pace(str, Enum):
@@ -110,95 +96,6 @@ class Mqtt(Section):
         return self.host, self.port or (8883 if self.tls else 1883)
 
 
-def _are_three(channels: tuple[float, ...]) -> tuple[float, ...]:
-    if len(channels) != 3:
-        raise PydanticCustomError(MISTAKE, "must be three numbers, one for each channel")
-    return channels
-
-
-Means = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_are_three)]
-Deviations = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_are_three)]
-
-
-class ModelInput(Section):
-    """What a model is fed: value = (pixel * scale - mean) / std, pixels from 0 to 255."""
-
-    fit: Fit | None = Field(
-        None,
-        description="how a picture fits into the input: centred or top-left keep its shape and pad the rest, stretch "
-        "fills the input; default: the family's",
-    )
-    pad: int | None = Field(None, ge=0, le=255, description="grey level of the padding; default: the family's")
-    color: Literal["rgb", "bgr"] | None = Field(None, description="order of the channels; default: the family's")
-    scale: float | None = Field(
-        None, gt=0, description="pixels are multiplied by this; default: 1 where mean or std is given, or the family's"
-    )
-    mean: Means | None = Field(
-        None,
-        description="taken from each channel after scaling, in the order of `color`; default: 0 where scale or std is "
-        "given, or the family's",
-    )
-    std: Deviations | None = Field(
-        None,
-        description="what each channel is divided by after that, in the order of `color`; default: 1 where scale or "
-        "mean is given, or the family's",
-    )
-
-    def override(self) -> InputOverride:
-        """The same as engines.model.read_model takes it."""
-        return InputOverride(
-            fit=self.fit,
-            pad=self.pad,
-            rgb=None if self.color is None else self.color == "rgb",
-            scale=self.scale,
-            mean=self.mean,
-            std=self.std,
-        )
-
-
-class Model(Section):
-    """A detection model."""
-
-    file: str = Field(
-        BUILTIN_MODEL,
-        description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
-        "ships with ospreyd and knows drawn streets only",
-    )
-    family: Literal[
-        "auto",
-        "yolox",
-        "yolov5",
-        "yolov8",
-        "yolov10",
-        "detr",
-        "detr-raw",
-        "nanodet",
-        "picodet",
-        "fastestdet",
-        "ssd",
-        "mmdet",
-    ] = Field("auto", description="how the model lays out its outputs, see docs/models.md; auto finds out")
-    labels: str | None = Field(
-        None,
-        description="'coco', or path of a text file with one class name a line, relative to this configuration; "
-        "default: what the model's metadata says",
-    )
-    input: ModelInput = Field(
-        default_factory=ModelInput,
-        description="what the model is fed, where that is not what its family is fed; default: the family's",
-    )
-    precision: Literal["auto", "fp32", "fp16", "int8", "fp8"] = Field(
-        "auto", description="what the model computes with; auto is fp16 with TensorRT and fp32 with ONNX Runtime"
-    )
-    calibration: Path | None = Field(
-        None,
-        description="folder of pictures that int8 and fp8 are calibrated on, relative to this configuration; default: "
-        "those that `ospreyd engine build --calibrate-from` has collected",
-    )
-    confidence: Score = Field(0.4, description="detections of a lower score are not published")
-    iou: Score = Field(0.45, description="boxes of one class that overlap by more than this are one object (NMS)")
-
-
 class Inference(Section):
     """How frames go through the models."""
 
@@ -220,6 +117,23 @@ class Inference(Section):
     )
 
 
+_FILES = {SourceKind.PATH}, "files and folders of pictures"
+_DECODED = {SourceKind.RTSP, SourceKind.HTTP, SourceKind.PATH}, "RTSP, HTTP and video files"
+_DEVICES = {SourceKind.V4L2}, "V4L2 devices"
+_ONLY_OF = {
+    "pace": _FILES,
+    "loop": _FILES,
+    "start": _FILES,
+    "transport": ({SourceKind.RTSP}, "RTSP"),
+    "hw_acceleration": _DECODED,
+    "decoder_threads": _DECODED,
+    "format": _DEVICES,
+    "size": _DEVICES,
+    "frozen_after": (set(SourceKind) - {SourceKind.PATH}, "live sources"),
+}
+"""Which kinds of source a key is for, and what they are called."""
+
+
 class Camera(Section):
     """One camera."""
 
@@ -237,12 +151,50 @@ class Camera(Section):
     labels: tuple[str, ...] | None = Field(
         None, description="publish only these classes; default: all classes of the model"
     )
+    priority: float = Field(
+        1.0, ge=0.1, le=10, description="where the models are too slow for all cameras, its part beside the others' 1"
+    )
+    fps: float | None = Field(
+        None, gt=0, description="most frames a second that are looked at, evenly spaced; default: all that come"
+    )
+    rotate: Angle = Field(0, description="degrees, clockwise; how the picture is turned before everything else")
+    crop: Rectangle | None = Field(
+        None,
+        description="[left, top, right, bottom], each from 0 to 1 of the turned picture: what is looked at and what "
+        "published boxes refer to; default: all of it",
+    )
+    masks: tuple[Polygon, ...] = Field(
+        (),
+        description="polygons that are blacked out before anything looks at the picture, each three points [x, y] or "
+        "more, from 0 to 1 of the turned picture, cropped or not",
+    )
+    resize: Size | None = Field(
+        None, description="[width, height] in pixels of the picture that is looked at and published; default: as it is"
+    )
     pace: Pace = Field(
         Pace.REALTIME,
         description="files and folders only: realtime as filmed; as-fast-as-possible as fast as the model goes, "
         "dropping nothing",
     )
     loop: bool = Field(False, description="files and folders only: begin again at the end")
+    start: float = Field(
+        0.0, ge=0, description="files and folders only: seconds to leave out at the beginning, also of each loop"
+    )
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only: what the video comes over")
+    hw_acceleration: Literal["none", "any", "vaapi", "mfx"] = Field(
+        "none",
+        description="RTSP, HTTP and video files only: OpenCV's hardware decoding; any takes what works, or the CPU",
+    )
+    decoder_threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="RTSP, HTTP and video files only: CPU threads that decode; each beyond the first delays by a frame",
+    )
+    format: PixelFormat | None = Field(
+        None, description="V4L2 only: four letters of the pixel format, such as MJPG or YUYV; default: the device's"
+    )
+    size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
     stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
     frozen_after: float | None = Field(
@@ -261,20 +213,13 @@ class Camera(Section):
             raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
         return source
 
-    @field_validator("frozen_after")
+    @field_validator(*_ONLY_OF)
     @classmethod
-    def _only_of_live_sources(cls, value: float | None, info: ValidationInfo) -> float | None:
-        recorded = "source" in info.data and source_kind(info.data["source"]) is SourceKind.PATH
-        if recorded and value is not None:
-            raise PydanticCustomError(MISTAKE, "is for live sources; this camera's source is a file or folder")
-        return value
-
-    @field_validator("pace", "loop")
-    @classmethod
-    def _only_of_files(cls, value: Pace | bool, info: ValidationInfo) -> Pace | bool:
-        live = "source" in info.data and source_kind(info.data["source"]) is not SourceKind.PATH
-        if live and value in (Pace.AS_FAST_AS_POSSIBLE, True):
-            raise PydanticCustomError(MISTAKE, "is for files and folders of pictures; this camera's source is live")
+    def _fits_the_source(cls, value: object, info: ValidationInfo) -> object:
+        kinds, of = _ONLY_OF[str(info.field_name)]
+        fits = "source" not in info.data or source_kind(info.data["source"]) in kinds
+        if not fits and value != cls.model_fields[str(info.field_name)].default:
+            raise PydanticCustomError(MISTAKE, f"is for {of}, which this camera's source is not")
         return value
 
 

@@ -89,8 +89,7 @@ class TensorRt:
 
         parsed = self.parse(probes.convolution(Precision.FP16))
         plan = parsed.builder.build_serialized_network(parsed.network, parsed.builder.create_builder_config())
-        held = Device.acquire()
-        try:
+        with Device.held():
             with self.errors() as said:
                 engine = self.module.Runtime(self.logger).deserialize_cuda_engine(plan)
             if engine is None:
@@ -98,8 +97,6 @@ class TensorRt:
                     f"{self.name} {self.version} does not work with the {device.name}: {'; '.join(said)}"
                 )
             del engine
-        finally:
-            held.release()
 
     def parse(self, model: onnx.ModelProto, strongly_typed: bool = True) -> Parsed:
         """A network definition of the model; its errors are in the result."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pycuda.driver as cuda
-from cuda.bindings import driver
 from numpy.typing import DTypeLike, NDArray
 
 from engines.errors import BackendError, GpuMemoryError
-from engines.tensorrt.graphs import CudaError
+from engines.tensorrt.driver import CudaError
 
 ALIGNMENT = 256
 """bytes; what TensorRT asks of addresses"""
@@ -56,13 +55,24 @@ class Device:
         device._users += 1
         return device
 
+    @classmethod
+    @contextmanager
+    def held(cls, index: int = 0) -> Iterator[Device]:
+        """This thread's device for as long as it is open. Raises BackendError."""
+        device = cls.acquire(index)
+        try:
+            yield device
+        finally:
+            device.release()
+
     def release(self) -> None:
         """Lets go of the device; the last user must have freed everything made under it."""
         self._users -= 1
         if self._users == 0:
             del _mine.device
-            self._context.pop()
-            self._context.detach()
+            for let_go in (self._context.pop, self._context.detach):
+                with suppress(cuda.Error):  # of a context that is lost
+                    let_go()
 
     def stream(self) -> Any:
         """A stream of its own; never the default one, which all others would wait for."""
@@ -121,12 +131,3 @@ def stage(what: str) -> Iterator[None]:
 def aligned(size: int) -> int:
     """`size` bytes, rounded up so that what follows is aligned."""
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def is_pinned(picture: NDArray[np.uint8]) -> bool:
-    """Whether the GPU can read a picture from where it is."""
-    if not picture.flags.c_contiguous:
-        return False
-    attribute = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_MEMORY_TYPE
-    error, kind = driver.cuPointerGetAttribute(attribute, picture.ctypes.data)
-    return bool(error == driver.CUresult.CUDA_SUCCESS and kind == driver.CUmemorytype.CU_MEMORYTYPE_HOST)

@@ -7,11 +7,7 @@ from typing import Any
 
 from cuda.bindings import driver
 
-from engines.errors import BackendError, GpuMemoryError
-
-
-class CudaError(BackendError):
-    """A function of the CUDA driver failed."""
+from engines.tensorrt.driver import call, launch
 
 
 class Graph:
@@ -32,22 +28,12 @@ class Graph:
             self._ready = call(driver.cuGraphInstantiate, graph, 0)
         finally:
             call(driver.cuGraphDestroy, graph)
-        self._handle = stream.handle
+        self._stream = stream
 
     def launch(self) -> None:
         """Puts it on its stream. Raises CudaError."""
-        call(driver.cuGraphLaunch, self._ready, self._handle)
+        launch(int(self._ready), self._stream.handle)
 
     def close(self) -> None:
         """Frees it; it must not be running."""
         driver.cuGraphExecDestroy(self._ready)  # fails only where the context is lost, and the graph with it
-
-
-def call(function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
-    """Calls one of the CUDA driver's functions; its result. Raises CudaError and GpuMemoryError."""
-    error, *values = function(*arguments)
-    if error == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-        raise GpuMemoryError(f"the GPU has too little free memory ({function.__name__})")
-    if error != driver.CUresult.CUDA_SUCCESS:
-        raise CudaError(f"{function.__name__}: {error.name}")
-    return values[0] if values else None

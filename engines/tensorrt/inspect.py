@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,8 @@ def inspect(plan: Path, tensorrt: TensorRt, cache: EngineCache, profile: bool = 
 
     Raises BackendError; loading.PlanRefusedError where this TensorRT does not load the file.
     """
-    device = Device.acquire()
-    try:
-        loaded = LoadedEngine(plan, tensorrt, cache)
-        try:
-            return _inspect(loaded, tensorrt, device, profile)
-        finally:
-            loaded.close()
-    finally:
-        device.release()
+    with Device.held() as device, closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
+        return _inspect(loaded, tensorrt, device, profile)
 
 
 def _inspect(loaded: LoadedEngine, tensorrt: TensorRt, device: Device, profile: bool) -> Inspection:

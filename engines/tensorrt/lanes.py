@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 import traceback
 from collections.abc import Sequence
@@ -101,6 +102,13 @@ class TensorRtLane:
 
     def close(self) -> None:
         """Frees everything, in the order that TensorRT and PyCUDA need; batches not collected are lost."""
+        try:
+            for slot in self._slots:
+                slot.finish()
+        except BackendError:  # the context is lost, and all this with it; freeing it would crash, also at exit
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object((self._slots, self._loaded)))
+            self._device.release()
+            return
         for slot in self._slots:
             slot.close()
         self._slots.clear()

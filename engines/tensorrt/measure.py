@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,10 @@ def measure(
     plan: Path, tensorrt: TensorRt, cache: EngineCache, batches: Sequence[int], seconds: float = 1.0
 ) -> list[Speed]:
     """Runs the detector for `seconds` for each figure, on memory as it comes. Raises BackendError."""
-    device = Device.acquire()
-    try:
-        loaded = LoadedEngine(plan, tensorrt, cache)
-        try:
-            return [speed for batch in batches for speed in _measure(loaded, device, batch, seconds)]
-        finally:
-            loaded.keep_kernels()
-            loaded.close()
-    finally:
-        device.release()
+    with Device.held() as device, closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
+        speeds = [speed for batch in batches for speed in _measure(loaded, device, batch, seconds)]
+        loaded.keep_kernels()
+        return speeds
 
 
 def _measure(loaded: LoadedEngine, device: Device, batch: int, seconds: float) -> list[Speed]:

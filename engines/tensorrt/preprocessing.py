@@ -14,11 +14,13 @@ from engines.tensorrt.device import ALIGNMENT, Device
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine, set_shape
 
-_BRANCHES = 2
 _GRAPHS = 16
-"""kept for batches that come again, and as many batches are remembered; one of 16 pictures takes some 100 kB"""
+"""kept for batches that come again, and as many batches are remembered"""
+_SHAPES = 16
+"""of pictures that are prepared for; when there are more, all is forgotten"""
 
-_Batch: TypeAlias = "tuple[tuple[tuple[int, ...], int], ...]"
+_Shape: TypeAlias = "tuple[int, ...]"
+_Batch: TypeAlias = "tuple[tuple[_Shape, int], ...]"
 """shape and device address of each picture"""
 
 
@@ -45,7 +47,7 @@ class Preprocessing:
         """The one of the two branches that is not in order with the rest of the slot."""
         return self._branches[1].stream
 
-    def enqueue(self, shapes: Sequence[tuple[int, ...]], addresses: Sequence[int]) -> None:
+    def enqueue(self, shapes: Sequence[_Shape], addresses: Sequence[int]) -> None:
         """Enqueues the pictures of these shapes [H, W, 3] at these addresses; what the last call enqueued is done."""
         batch: _Batch = tuple(zip(shapes, addresses, strict=True))
         known = batch in self._graphs
@@ -58,19 +60,28 @@ class Preprocessing:
         else:
             self._run(batch)
         self._graphs[batch] = graph
-        if len(self._graphs) > _GRAPHS:
+        if any(branch.shapes > _SHAPES for branch in self._branches):
+            self._stream.synchronize()
+            self._forget()
+        elif len(self._graphs) > _GRAPHS:
             _, oldest = self._graphs.popitem(last=False)
             if oldest is not None:
                 oldest.close()
 
     def close(self) -> None:
         """Frees everything; nothing may be on its way."""
+        self._forget()
+        for branch in self._branches:
+            branch.free()
+
+    def _forget(self) -> None:
+        """Frees what belongs to single batches and sizes."""
         for graph in self._graphs.values():
             if graph is not None:
                 graph.close()
         self._graphs.clear()
         for branch in self._branches:
-            branch.close()
+            branch.forget()
 
     def _run(self, batch: _Batch) -> None:
         main, side = self._branches
@@ -78,7 +89,7 @@ class Preprocessing:
             self._fork.record(main.stream)
             side.stream.wait_for_event(self._fork)
         for index, (shape, address) in enumerate(batch):
-            branch = self._branches[index % _BRANCHES]
+            branch = side if index % 2 else main
             branch.enqueue(shape, address, self._images + index * self._picture_bytes, self._picture_bytes)
         if len(batch) > 1:
             self._join.record(side.stream)
@@ -86,28 +97,39 @@ class Preprocessing:
 
 
 class _Branch:
-    """An execution context, and the stream that its work is in order on."""
+    """Execution contexts, and the stream that their work is in order on."""
 
     def __init__(self, device: Device, loaded: LoadedEngine, stream: Any, aside: int) -> None:
         """`aside`: bytes of a picture that is written elsewhere first, or 0."""
         self.stream = stream
-        self._execution = loaded.context()
-        self._shape: tuple[int, ...] = ()
+        self._loaded = loaded
         self._aside = device.memory(aside) if aside else None
+        self._executions: dict[_Shape, Any] = {}
 
-    def enqueue(self, shape: tuple[int, ...], source: int, target: int, size: int) -> None:
+    @property
+    def shapes(self) -> int:
+        """How many are prepared for."""
+        return len(self._executions)
+
+    def enqueue(self, shape: _Shape, source: int, target: int, size: int) -> None:
         """Writes the picture at `source` to `target`, where it takes `size` bytes. Raises BackendError."""
-        if shape != self._shape:
-            set_shape(self._execution, FRAMES, (1, *shape))
-            self._shape = shape
-        self._execution.set_tensor_address(FRAMES, source)
-        self._execution.set_tensor_address(IMAGES, target if self._aside is None else int(self._aside))
-        if not self._execution.execute_async_v3(self.stream.handle):
+        execution = self._executions.get(shape)
+        if execution is None:
+            # one for each size: when a CUDA graph is launched, it reads what its context computed last from a size
+            execution = self._executions[shape] = self._loaded.context()
+            set_shape(execution, FRAMES, (1, *shape))
+        execution.set_tensor_address(FRAMES, source)
+        execution.set_tensor_address(IMAGES, target if self._aside is None else int(self._aside))
+        if not execution.execute_async_v3(self.stream.handle):
             raise BackendError("TensorRT could not start the preprocess engine; its log says why")
         if self._aside is not None:
             cuda.memcpy_dtod_async(target, int(self._aside), size, self.stream)
 
-    def close(self) -> None:
-        self._execution = None
+    def forget(self) -> None:
+        """Frees the contexts; nothing may be on its way."""
+        self._executions.clear()
+
+    def free(self) -> None:
+        """Frees the rest."""
         if self._aside is not None:
             self._aside.free()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pycuda.driver as cuda
 from numpy.typing import NDArray
 
 from engines.errors import BackendError
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import IMAGES
 from engines.tensorrt.device import Device, Pinned, stage
+from engines.tensorrt.driver import download
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine, set_shape
 from engines.tensorrt.preprocessing import Preprocessing
@@ -82,7 +81,7 @@ class Slot:
             detected.record(self.stream)
         with stage("the read-back"):
             for host, memory in zip(self.outputs, self._device_outputs, strict=True):
-                cuda.memcpy_dtoh_async(host.array[:count], memory, self.stream)
+                download(host.array[:count], int(memory), self.stream)
             read_back.record(self.stream)
 
     def wait(self) -> StageTimes:
@@ -103,10 +102,13 @@ class Slot:
         with stage("its computation"):
             return bool(self.events[-1].query())
 
-    def close(self) -> None:
-        """Waits for what is on its way and frees everything, what uses buffers before the buffers."""
-        with suppress(cuda.Error):  # nothing is on its way where the context is lost
+    def finish(self) -> None:
+        """Waits for what is on its way."""
+        with stage("its computation"):
             self.stream.synchronize()
+
+    def close(self) -> None:
+        """Frees everything, what uses buffers before the buffers; nothing may be on its way."""
         for graph in self._graphs.values():
             graph.close()
         self._preprocessing.close()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pycuda.driver as cuda
 from cuda.bindings import driver
 from numpy.typing import NDArray
 
-from engines.tensorrt.device import Device, Pinned, aligned, is_pinned
-from engines.tensorrt.graphs import call
+from engines.tensorrt.device import Device, Pinned, aligned
+from engines.tensorrt.driver import call, upload
+from engines.tensorrt.frames import is_page_locked
 
 
 class Uploads:
@@ -35,13 +35,13 @@ class Uploads:
         if size > self._size:
             self._grow(size)
         sources = [
-            picture if is_pinned(picture) else self._staged(picture, offset)
+            picture if is_page_locked(picture) else self._staged(picture, offset)
             for picture, offset in zip(pictures, offsets, strict=True)
         ]
         if self._device.shares_memory:
             return tuple(int(call(driver.cuMemHostGetDevicePointer, s.ctypes.data, 0)) for s in sources)
         for source, offset in zip(sources, offsets, strict=True):
-            cuda.memcpy_htod_async(int(self._memory) + offset, source, stream)
+            upload(int(self._memory) + offset, source, stream)
         return tuple(int(self._memory) + offset for offset in offsets)
 
     def free(self) -> None:

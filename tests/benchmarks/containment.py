@@ -158,7 +158,7 @@ def main() -> None:
     for number in range(options.rounds):
         for way in (threads, processes):
             result = way(options.video, options.cameras, options.seconds)
-            print(json.dumps({"way": way.__name__, "cameras": options.cameras, "round": number, **result}), flush=True)  # noqa: T201
+            print(json.dumps({"way": way.__name__, "cameras": options.cameras, "round": number, **result}), flush=True)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def main() -> None:
         }
         for way, source in ways.items():
             result = measure(source, video, options.cameras, options.seconds)
-            print(json.dumps({"hangs": way, **result}), flush=True)  # noqa: T201
+            print(json.dumps({"hangs": way, **result}), flush=True)
 
 
 if __name__ == "__main__":

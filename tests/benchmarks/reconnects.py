@@ -119,7 +119,7 @@ def main() -> None:
         grown = round(then.memory - before.memory, 2)
         leaked |= grown > MAY_GROW or then.threads > before.threads or then.descriptors > before.descriptors
         seconds = round(time.monotonic() - began, 1)
-        print(  # noqa: T201
+        print(
             json.dumps(
                 {
                     "way": way.__name__,

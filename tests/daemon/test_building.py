@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +28,6 @@ from tests.daemon.running import (
 )
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Message, Subscriber
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber("127.0.0.1", broker.port) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.buffers import Buffers
+from daemon.capture.buffers import Buffer, Buffers
 from daemon.capture.camera import CameraThread
 from daemon.capture.diagnosis import problem
 from daemon.config.schema import Camera
@@ -106,7 +106,6 @@ def test_as_fast_as_possible_waits_for_a_slow_consumer(tmp_path: Path) -> None:
     assert all(np.array_equal(got, want) for got, want in zip(seen, read_video(video), strict=True))
     assert not any(frame.live for frame in captured.frames)
     assert captured.dropped(Drop.NO_BUFFER) == 0
-    assert len({frame.image.ctypes.data for frame in captured.frames}) <= 4
 
 
 def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
@@ -262,7 +261,8 @@ def test_a_disabled_camera_is_not_opened(tmp_path: Path) -> None:
     assert captured.frames == []
 
 
-def test_stop_ends_waiting_for_a_buffer(tmp_path: Path) -> None:
+def test_stop_ends_waiting_for_a_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.capture.camera._RECORDED_BYTES", 0)
     video = write_video(tmp_path / "video.avi", pictures(12))
     with capturing(video, consume=lambda _: None, **FAST) as captured:
         captured.wait_for_frames(4)
@@ -297,6 +297,25 @@ def test_memory_goes_when_the_camera_does() -> None:
     assert [buffer.image for buffer in (lent, kept)] == [None, None]
     with pytest.raises(RuntimeError, match=r"^a frame was released twice$"):
         buffers.give(lent, lent.ticket)
+
+
+def test_small_pictures_get_more_buffers_up_to_so_many_bytes() -> None:
+    buffers = Buffers(2, most_bytes=60)
+
+    def take(size: int) -> Buffer | None:
+        if buffer := buffers.take(wait=False):
+            buffer.image = np.zeros((size, 1, 1), np.uint8)
+        return buffer
+
+    lent = [take(10) for _ in range(7)]
+    assert [buffer is None for buffer in lent] == [False] * 6 + [True]
+    for buffer in filter(None, lent):
+        buffers.give(buffer, buffer.ticket)
+    lent = [take(size) for size in (10, 10, 10, 20)]
+    assert take(20) is None
+    for buffer in filter(None, lent):
+        buffers.give(buffer, buffer.ticket)
+    assert len(buffers._free) == 3, "of pictures of 20 bytes there is room for three"
 
 
 def test_opening_and_closing_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.config.load import load
-from daemon.config.schema import Camera, Config, Mqtt, Pace
+from daemon.config.schema import Camera as CameraSettings
+from daemon.config.schema import Config, Mqtt, Pace
 from daemon.errors import EXIT_USAGE, ConfigError
 from engines.graphs.heads import FAMILIES
 
 ABOVE = "device: gate-01\nmqtt: {host: localhost}\n"
 CAMERA = "cameras:\n  front: {source: '0'}\n"
-CAMERA_KEYS = "source, enabled, model, confidence, labels, pace, loop, open_timeout, stall_after, frozen_after"
+CAMERA_KEYS = ", ".join(CameraSettings.model_fields)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,10 @@ NAME = "must be letters, digits, - and _, up to 64"
 LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
 PASSWORD = "is a password without a user; add mqtt.username"
 FAMILY = f"must be one of {', '.join(['auto', *FAMILIES])}"
-LIVE = "is for files and folders of pictures; this camera's source is live"
+IS_NOT = ", which this camera's source is not"
+LIVE = "is for files and folders of pictures" + IS_NOT
+RECTANGLE = "must be four numbers from 0 to 1: left, top, right and bottom"
+NOTHING = "holds nothing: left must be less than right, and top less than bottom"
 TAKEN = "is the name of a topic of the device itself; choose another name"
 MERGE = "must be an alias of a mapping (*name), or a list of them"
 A_NAME = "must be a mapping with at least one name in it"
@@ -134,7 +138,7 @@ A_NAME = "must be a mapping with at least one name in it"
         (ABOVE + CAMERA + "mqqt: {}\n", "5: mqqt: is not a known key; did you mean 'mqtt'?"),
         (camera("stall-after: 3"), "6: cameras.front.stall-after: is not a known key; did you mean 'stall_after'?"),
         (camera("PACE: realtime"), "6: cameras.front.PACE: is not a known key; did you mean 'pace'?"),
-        (camera("fps: 3"), f"6: cameras.front.fps: is not a known key; known here are {CAMERA_KEYS}"),
+        (camera("xyz: 3"), f"6: cameras.front.xyz: is not a known key; known here are {CAMERA_KEYS}"),
         (ABOVE + "cameras: {}\n", f"3: cameras: {A_NAME}, got a mapping"),
         (ABOVE + "cameras:\n  - source: 0\n", f"3: cameras: {A_NAME}, got a list"),
         (ABOVE + "cameras:\n  front: cam/1\n", f"4: cameras.front: must be a mapping (of {CAMERA_KEYS}), got 'cam/1'"),
@@ -178,6 +182,45 @@ A_NAME = "must be a mapping with at least one name in it"
             for key in ("loop: true", "pace: as-fast-as-possible")
         ),
         *(
+            (
+                camera(f"{key}: {value}", source),
+                f"6: cameras.front.{key}: is for {of}{IS_NOT}",
+            )
+            for source, key, value, of in (
+                ("rtsp://h/1", "start", 3, "files and folders of pictures"),
+                ("http://h/1", "transport", "udp", "RTSP"),
+                ("a.mp4", "transport", "udp", "RTSP"),
+                ("0", "hw_acceleration", "any", "RTSP, HTTP and video files"),
+                ("videotestsrc ! appsink", "decoder_threads", 2, "RTSP, HTTP and video files"),
+                ("rtsp://h/1", "format", "MJPG", "V4L2 devices"),
+                ("a.mp4", "size", "[640, 480]", "V4L2 devices"),
+            )
+        ),
+        *(
+            (camera(f"{key}: {value}", "0"), f"6: cameras.front.{key}{message}")
+            for key, value, message in (
+                ("fps", 0, ": must be a positive number, got 0"),
+                ("priority", 0, ": must be a number from 0.1 to 10, got 0"),
+                ("rotate", 45, ": must be one of 0, 90, 180, 270, got 45"),
+                ("rotate", "left", ": must be one of 0, 90, 180, 270, got 'left'"),
+                ("crop", "[0, 0, 1]", f": {RECTANGLE}"),
+                ("crop", "[0, 0, 1280, 1]", "[2]: must be a number from 0 to 1, got 1280"),
+                ("crop", "[0.6, 0, 0.4, 1]", f": {NOTHING}"),
+                ("crop", "[0, 0.5, 1, 0.5]", f": {NOTHING}"),
+                ("crop", "whole", ": must be a list, got 'whole'"),
+                ("masks", "[[[0, 0], [1, 1]]]", "[0]: must be three points or more"),
+                ("masks", "[[[0, 0], [1], [1, 1]]]", "[0][1]: must be two numbers from 0 to 1: x and y"),
+                ("masks", "[[[0, 0], [1, 1.01], [1, 1]]]", "[0][1][1]: must be a number from 0 to 1, got 1.01"),
+                ("resize", "[640]", ": must be two whole numbers: width and height"),
+                ("resize", "[640, 0]", "[1]: must be a whole number from 1 to 16384, got 0"),
+                ("format", "MJPEG", ": must be four letters or digits, such as MJPG or YUYV, got 'MJPEG'"),
+                ("size", "640x480", ": must be a list, got '640x480'"),
+                ("decoder_threads", 0, ": must be a whole number from 1 to 64, got 0"),
+            )
+        ),
+        (camera("transport: rtp", "rtsp://h/1"), "6: cameras.front.transport: must be one of tcp, udp, got 'rtp'"),
+        (camera("start: -1"), "6: cameras.front.start: must be a number of 0 or more, got -1"),
+        *(
             (f"{ABOVE}cameras:\n  {name}: {{source: 0}}\n", f"4: cameras.{name}: {TAKEN}")
             for name in ("status", "info", "stats", "command")
         ),
@@ -212,7 +255,7 @@ def test_text_stays_as_written_and_numbers_are_read() -> None:
     assert (config.mqtt.host, config.mqtt.username, config.mqtt.port) == ("10.0", "0123", 1884)
     assert config.mqtt.password is not None
     assert config.mqtt.password.get_secret_value() == "1e5"
-    assert config.cameras["a"] == Camera(source="0", labels=("no", "1"), open_timeout=10)
+    assert config.cameras["a"] == CameraSettings(source="0", labels=("no", "1"), open_timeout=10)
 
 
 def test_every_mistake_is_told_at_once_each_at_its_own_line() -> None:
@@ -248,7 +291,7 @@ cameras:
         "15: cameras.back.stall_after: must be a positive number, got -1",
         "16: cameras.front: is given twice, first on line 9",
         "17: cameras.side.pace: must be one of realtime, as-fast-as-possible, got 'fast'",
-        "17: cameras.side.loop: is for files and folders of pictures; this camera's source is live",
+        "17: cameras.side.loop: is for files and folders of pictures, which this camera's source is not",
     ]
 
 
@@ -264,8 +307,8 @@ def test_merged_keys_give_way_to_own_ones_and_later_ones_to_earlier_ones() -> No
         "  c: {<<: [*a, *b], source: c.mp4}\n  d: {source: 0, <<: {confidence: 0.3}}\n  e: *b\n"
     )
     folder = Path.cwd()
-    assert config.cameras["c"] == Camera(source=str(folder / "c.mp4"), loop=True, confidence=0.1, stall_after=5)
-    assert config.cameras["d"] == Camera(source="0", confidence=0.3)
+    assert config.cameras["c"] == CameraSettings(source=str(folder / "c.mp4"), loop=True, confidence=0.1, stall_after=5)
+    assert config.cameras["d"] == CameraSettings(source="0", confidence=0.3)
     assert config.cameras["e"] == config.cameras["b"]
 
 
@@ -284,4 +327,8 @@ def test_the_configuration_cannot_be_changed() -> None:
 
 def test_made_by_hand_it_is_checked_the_same() -> None:
     with pytest.raises(ValueError, match="must be one of `models`"):
-        Config(device="a", mqtt=Mqtt(host="h"), cameras={"a": Camera(source="x.mp4", model="b", pace=Pace.REALTIME)})
+        Config(
+            device="a",
+            mqtt=Mqtt(host="h"),
+            cameras={"a": CameraSettings(source="x.mp4", model="b", pace=Pace.REALTIME)},
+        )

@@ -132,7 +132,7 @@ def test_the_examples_satisfy_the_json_schema(example: str) -> None:
         ({"device": "a", "mqtt": {"host": "h", "port": "1883"}, "cameras": {"a": {"source": "0"}}}, False),
         ({"device": "a", "mqtt": {"host": "h"}, "cameras": {"a b": {"source": "0"}}}, False),
         ({"device": "a", "mqtt": {"host": "h"}, "cameras": {}}, False),
-        ({"device": "a", "mqtt": {"host": "h"}, "cameras": {"a": {"source": "0", "fps": 3}}}, False),
+        ({"device": "a", "mqtt": {"host": "h"}, "cameras": {"a": {"source": "0", "fqs": 3}}}, False),
         ({"device": "a", "mqtt": {"host": "h"}, "cameras": {"a": {"source": "x.mp4", "loop": "${LOOP}"}}}, True),
         ({"device": "a", "mqtt": {"host": "h"}, "cameras": {"a": {"source": "x.mp4", "loop": 3}}}, False),
     ],

@@ -7,10 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, Drop
@@ -23,18 +20,6 @@ from tests.servers.subscriber import Message, Subscriber
 
 STATUS, INFO_TOPIC = "ospreyd/gate/status", "ospreyd/gate/info"
 FRONT, YARD_STATUS = "ospreyd/gate/front/detections", "ospreyd/gate/yard/status"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber(HOST, broker.port) as running:
-        yield running
 
 
 def counted(stats: Stats, camera: str = "front") -> tuple[int, dict[Drop, int]]:

@@ -20,9 +20,8 @@ from engines.verify import EVERY_CANDIDATE, GraphReference, compare
 from tests.reference import MODELS
 
 THRESHOLDS = Thresholds(0.1, 0.45)
-NEAR_TIES = {"fastestdet_352"}
-"""Only the scores of candidates are compared: those of one object score alike to the third place, so that the last
-bit chooses which of them NMS keeps."""
+CHOOSES_QUERIES = {"deimv2_atto_320", "deimv2_atto_320_rawlogits.derived"}
+"""In FP16 rounding changes which queries the decoder goes on with, and so scores a little (docs/precision.md)."""
 PRECISIONS = (Precision.FP32, Precision.FP16)
 
 
@@ -43,8 +42,9 @@ def test_agrees_with_onnx_runtime(
     seen = list(compare(GraphReference(model), lane, pictures, THRESHOLDS.iou if model.family.nms else None))
     lane.close()
     assert sum(c.expected for c, _ in seen) > 10
-    if name in NEAR_TIES:
-        assert max(error.score for _, error in seen) < 0.02
+    if name in CHOOSES_QUERIES and precision is Precision.FP16:
+        assert max(c.worst_score for c, _ in seen) < 0.06
+        assert min(c.worst_iou for c, _ in seen) > 0.95
         return
     assert [c for c, _ in seen if not c.agrees] == []
 

@@ -1,0 +1,104 @@
+"""The configuration of a detection model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from daemon.config.section import MISTAKE, Score, Section
+from engines.records import Fit, InputOverride
+
+BUILTIN_MODEL = "street"
+BUILTIN_LABELS = "coco"
+
+
+def _are_three(channels: tuple[float, ...]) -> tuple[float, ...]:
+    if len(channels) != 3:
+        raise PydanticCustomError(MISTAKE, "must be three numbers, one for each channel")
+    return channels
+
+
+Means = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_are_three)]
+Deviations = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_are_three)]
+
+
+class ModelInput(Section):
+    """What a model is fed: value = (pixel * scale - mean) / std, pixels from 0 to 255."""
+
+    fit: Fit | None = Field(
+        None,
+        description="how a picture fits into the input: centred or top-left keep its shape and pad the rest, stretch "
+        "fills the input; default: the family's",
+    )
+    pad: int | None = Field(None, ge=0, le=255, description="grey level of the padding; default: the family's")
+    color: Literal["rgb", "bgr"] | None = Field(None, description="order of the channels; default: the family's")
+    scale: float | None = Field(
+        None, gt=0, description="pixels are multiplied by this; default: 1 where mean or std is given, or the family's"
+    )
+    mean: Means | None = Field(
+        None,
+        description="taken from each channel after scaling, in the order of `color`; default: 0 where scale or std is "
+        "given, or the family's",
+    )
+    std: Deviations | None = Field(
+        None,
+        description="what each channel is divided by after that, in the order of `color`; default: 1 where scale or "
+        "mean is given, or the family's",
+    )
+
+    def override(self) -> InputOverride:
+        """The same as engines.model.read_model takes it."""
+        return InputOverride(
+            fit=self.fit,
+            pad=self.pad,
+            rgb=None if self.color is None else self.color == "rgb",
+            scale=self.scale,
+            mean=self.mean,
+            std=self.std,
+        )
+
+
+class Model(Section):
+    """A detection model."""
+
+    file: str = Field(
+        BUILTIN_MODEL,
+        description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
+        "ships with ospreyd and knows drawn streets only",
+    )
+    family: Literal[
+        "auto",
+        "yolox",
+        "yolov5",
+        "yolov8",
+        "yolov10",
+        "detr",
+        "detr-raw",
+        "nanodet",
+        "picodet",
+        "fastestdet",
+        "ssd",
+        "mmdet",
+    ] = Field("auto", description="how the model lays out its outputs, see docs/models.md; auto finds out")
+    labels: str | None = Field(
+        None,
+        description="'coco', or path of a text file with one class name a line, relative to this configuration; "
+        "default: what the model's metadata says",
+    )
+    input: ModelInput = Field(
+        default_factory=ModelInput,
+        description="what the model is fed, where that is not what its family is fed; default: the family's",
+    )
+    precision: Literal["auto", "fp32", "fp16", "int8", "fp8"] = Field(
+        "auto", description="what the model computes with; auto is fp16 with TensorRT and fp32 with ONNX Runtime"
+    )
+    calibration: Path | None = Field(
+        None,
+        description="folder of pictures that int8 and fp8 are calibrated on, relative to this configuration; default: "
+        "those that `ospreyd engine build --calibrate-from` has collected",
+    )
+    confidence: Score = Field(0.4, description="detections of a lower score are not published")
+    iou: Score = Field(0.45, description="boxes of one class that overlap by more than this are one object (NMS)")

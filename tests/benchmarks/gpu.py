@@ -1,0 +1,195 @@
+"""How near a lane comes to what the GPU can do: every figure is a ratio of things measured in the same run, in turns.
+
+python -m tests.benchmarks.gpu --model yolov8n.onnx --labels coco --pictures FOLDER --out FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import pycuda.driver as cuda
+import typer
+from numpy.typing import NDArray
+
+from engines.backends import LaneSettings, built_engines, choose, open_lane, prepare
+from engines.cache import EngineCache
+from engines.model import read_model
+from engines.pictures import read_picture
+from engines.postprocess import Thresholds
+from engines.precision import Precision
+from engines.records import Lane
+from engines.tensorrt.backend import find
+from engines.tensorrt.frames import allocate_frame
+from tests.benchmarks import timeline
+from tests.benchmarks.ceilings import Alone, alone
+from tests.benchmarks.naive import naive_rate
+
+THRESHOLDS = Thresholds(0.25, 0.45)
+_SECONDS = 0.6
+"""for each figure of a round"""
+_Pictures = Sequence[NDArray[np.uint8]]
+
+
+def main(
+    model: Path,
+    pictures: Path,
+    out: Path,
+    labels: str = "coco",
+    rounds: int = 5,
+    soak: Annotated[int, typer.Option(help="Batches of 2 that are run at the end.")] = 0,
+    cache: Path | None = None,
+) -> None:
+    """Writes gpu.json and timeline.svg into `out`."""
+    backend = choose()
+    settings = LaneSettings(THRESHOLDS, max_batch=16, precision=Precision.FP16, cache=cache)
+    read = read_model(model, labels=labels)
+    prepare(backend, read, settings, lambda *_: None)
+    frames = _frames(pictures)
+    lane = open_lane(backend, read, settings)
+    report: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "gpu": backend.gpu,
+        "backend": f"{backend.name} {backend.version}",
+        "python": platform.python_version(),
+        "model": f"{model.name}, fp16",
+        "frames": "1920x1080 BGR in page-locked memory",
+    }
+    with alone(built_engines(backend, read, settings), find(backend.name), EngineCache(cache)) as single:
+        for batch in (8, 16):
+            report[f"throughput_{batch}"] = _throughput(lane, single, frames, batch, rounds)
+        report["naive"] = _naive(lane, single, frames, rounds)
+        report["latency"] = _latency(lane, single, frames, rounds)
+        batches = timeline.record(single.device, single.preprocess, single.detector, frames[:8], lane.slots)
+        title = f"{backend.gpu}: {read.path.stem} FP16, batch 8, {lane.slots} slots"
+        timeline.draw(batches, title, out / "timeline.svg")
+        if soak:
+            report["soak"] = _soak(lane, frames, soak)
+    lane.close()
+    text = json.dumps(report, indent=2)
+    (out / "gpu.json").write_text(text + "\n")
+    typer.echo(text)
+
+
+def _frames(folder: Path) -> list[NDArray[np.uint8]]:
+    """64 frames as a camera's decoder leaves them."""
+    files = sorted(folder.iterdir())
+    frames = []
+    for file in islice(cycle(files), 64):
+        frame = allocate_frame((1080, 1920, 3))
+        frame[:] = cv2.resize(read_picture(file), (1920, 1080))
+        frames.append(frame)
+    return frames
+
+
+def _run(lane: Lane, frames: _Pictures, batch: int, until: Callable[[int], bool]) -> float:
+    """Batches through the lane with every slot in use until so many are enough; frames per second."""
+    feed = cycle(frames)
+    pending = [lane.submit(list(islice(feed, batch))) for _ in range(lane.slots)]
+    for ticket in pending:  # warm
+        lane.collect(ticket)
+    pending = [lane.submit(list(islice(feed, batch))) for _ in range(lane.slots)]
+    done, began = 0, time.perf_counter()
+    while not until(done):
+        lane.collect(pending.pop(0))
+        done += 1
+        pending.append(lane.submit(list(islice(feed, batch))))
+    rate = done * batch / (time.perf_counter() - began)
+    for ticket in pending:
+        lane.collect(ticket)
+    return rate
+
+
+def _for(seconds: float) -> Callable[[int], bool]:
+    end = time.perf_counter() + seconds
+    return lambda _: time.perf_counter() > end
+
+
+def _throughput(lane: Lane, single: Alone, frames: _Pictures, batch: int, rounds: int) -> dict[str, Any]:
+    """Frames per second, medians; the ratio is that of each round to the lower of its two ceilings."""
+    seen: dict[str, list[float]] = {"engine_only": [], "upload_only": [], "lane": [], "ratio": []}
+    for _ in range(rounds):
+        seen["engine_only"].append(single.detector_rate(batch, _SECONDS))
+        seen["upload_only"].append(single.upload_rate(frames[:batch], _SECONDS))
+        seen["lane"].append(_run(lane, frames, batch, _for(_SECONDS)))
+        seen["ratio"].append(seen["lane"][-1] / min(seen["engine_only"][-1], seen["upload_only"][-1]))
+    several = single.detector_rate(batch, _SECONDS, lane.slots)
+    return {**_medians(seen), "engine_only_all_slots": round(several), "ratios": [round(r, 3) for r in seen["ratio"]]}
+
+
+def _naive(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
+    seen: dict[str, list[float]] = {"naive": [], "lane": [], "times": []}
+    for _ in range(rounds):
+        seen["naive"].append(naive_rate(single.device, single.detector, frames, THRESHOLDS.confidence, _SECONDS))
+        seen["lane"].append(_run(lane, frames, 8, _for(_SECONDS)))
+        seen["times"].append(seen["lane"][-1] / seen["naive"][-1])
+    return _medians(seen)
+
+
+def _latency(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
+    """Milliseconds from a frame in page-locked memory to its detections, against the sum of its stages alone."""
+    seen: dict[str, list[float]] = {"stages": [], "p50": [], "p99": [], "p50_ratio": [], "p99_ratio": []}
+    stages: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, value in single.stages(frames[0]).items():
+            stages.setdefault(name, []).append(value * 1e3)
+        total = sum(values[-1] for values in stages.values())
+        took = []
+        for frame in islice(cycle(frames), 1000):
+            began = time.perf_counter()
+            lane.collect(lane.submit([frame]))
+            took.append((time.perf_counter() - began) * 1e3)
+        p50, p99 = np.percentile(took, [50, 99])
+        for key, value in zip(seen, (total, p50, p99, p50 / total, p99 / total), strict=True):
+            seen[key].append(float(value))
+    return {**_medians(seen, 3), "alone_ms": _medians(stages, 4)}
+
+
+def _soak(lane: Lane, frames: _Pictures, batches: int) -> dict[str, Any]:
+    """Memory and latency at every twentieth of the way."""
+    steps = []
+    for _ in range(20):
+        began, cpu = time.perf_counter(), time.process_time()
+        rate = _run(lane, frames, 2, lambda done: done >= batches // 20)
+        free, total = cuda.mem_get_info()
+        took = []
+        for frame in frames:
+            start = time.perf_counter()
+            lane.collect(lane.submit([frame]))
+            took.append((time.perf_counter() - start) * 1e3)
+        steps.append(
+            {
+                "frames_per_second": round(rate),
+                "latency_p50_ms": round(statistics.median(took), 3),
+                "resident_mb": round(_resident() / 1e6, 1),
+                "device_mb": round((total - free) / 1e6, 1),
+                "threads": threading.active_count(),
+                "cpu": round((time.process_time() - cpu) / (time.perf_counter() - began), 2),
+            }
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"batches": batches, "peak_resident_mb": round(peak, 1), "steps": steps}
+
+
+def _resident() -> int:
+    """Bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _medians(seen: dict[str, list[float]], digits: int = 3) -> dict[str, float]:
+    return {name: round(statistics.median(values), digits) for name, values in seen.items()}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,24 @@
+"""Servers as fixtures, for every test; named in pyproject.toml, since a conftest cannot import what imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Subscriber
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
+    """Of everything on the broker."""
+    with Subscriber(HOST, broker.port) as running:
+        yield running
