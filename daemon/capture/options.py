@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -13,11 +14,11 @@ import cv2
 
 from daemon.config.schema import Camera
 
-# Both libraries write to standard error past Python's logging, URLs with passwords included.
-os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET; OpenCV reads it once
 # Without being told that FFmpeg is safe for that, as every one that is built with threads is, OpenCV opens only one
 # source at a time: each camera that is away would hold up the others for as long as its time-out.
+# Both libraries write to standard error past Python's logging, URLs with passwords included.
 os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET; OpenCV reads it once
 _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5
 _set_log_level(0)  # LOG_LEVEL_SILENT
 
@@ -32,41 +33,40 @@ _ACCELERATION = {
 class _RtspTransport:
     """The one environment variable in which OpenCV looks for RTSP's transport, at each open.
 
-    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So sources of one transport are opened at
-    once, but those of the other only when none of these is being opened; then the others wait in their turn.
+    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So only RTSP sources of one transport are
+    opened at a time, first come, first served: where cameras of both are away, one waits for another's time-out.
     """
 
     def __init__(self) -> None:
         self._more = os.environ.get(_CAPTURE_OPTIONS, "allowed_media_types;video")  # who knows better sets it
-        self._opening = 0
-        self._transport = ""
-        """of those that are being opened"""
-        self._waiting = {"tcp": 0, "udp": 0}
         self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        self._opening = 0
+        """sources, all of them over `_transport`"""
+        self._transport: str | None = None
 
     @contextmanager
     def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
         """For the RTSP source that is opened inside."""
+        turn = object()
         with self._changed:
-            self._waiting[transport] += 1
-            self._changed.wait_for(lambda: not self._opening or self._may_join(transport))
-            self._waiting[transport] -= 1
-            if not self._opening:
+            self._waiting.append(turn)
+            self._changed.wait_for(
+                lambda: self._waiting[0] is turn and (not self._opening or self._transport == transport)
+            )
+            self._waiting.popleft()
+            self._opening += 1
+            if self._transport != transport:
+                self._transport = transport
                 # of an option that is given twice the later one counts
                 os.environ[_CAPTURE_OPTIONS] = f"rtsp_transport;{transport}|{self._more}"
-                self._transport = transport
-            self._opening += 1
+            self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
                 self._opening -= 1
                 self._changed.notify_all()
-
-    def _may_join(self, transport: str) -> bool:
-        return self._transport == transport and not any(
-            self._waiting[other] for other in self._waiting.keys() - {transport}
-        )
 
 
 rtsp_transport = _RtspTransport()

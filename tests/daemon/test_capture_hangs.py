@@ -121,6 +121,9 @@ def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Pat
             with capturing(video) as other:
                 other.wait_for_frames(1)
             assert time.monotonic() - began < 1.0
+            silent.settimeout(1.0)
+            with capturing(url, open_timeout=2.0), silent.accept()[0]:
+                pass
         assert hung.frames == []
 
 

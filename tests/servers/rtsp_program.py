@@ -27,7 +27,7 @@ def main() -> None:
     factory = _looped_file(gst, rtsp, options) if options.video else _test_pictures(rtsp, options)
     factory.set_shared(True)
     transports = importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans
-    factory.set_protocols(getattr(transports, options.transport.upper()))
+    factory.set_protocols(transports.UDP if options.transport == "udp" else transports.TCP)
     if options.user:
         _protect(gst, rtsp, server, factory, options)
     server.get_mount_points().add_factory(_PATH, factory)
@@ -41,10 +41,10 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="the only one that is offered")
     parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT of the test pictures, pixels")
     parser.add_argument("--fps", type=int, default=25, help="frames a second of the test pictures")
     parser.add_argument("--video", help="serve this MJPEG or H.264 file instead, again and again")
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="the only one that is served")
     parser.add_argument("--user", help="ask for this user")
     parser.add_argument("--password", help="of that user")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest", help="how user and password are sent")
