@@ -17,7 +17,7 @@ once but saves up no more than that. The turns are counted over all models, so n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from daemon.records import Batch, Frame
@@ -93,14 +93,17 @@ class Batcher:
         queues = (queue for waiting in self._waiting.values() for queue in waiting.frames.values())
         return [q.popleft() for q in queues if q and q[0].live and now - q[0].captured_mono > self._max_age]
 
-    def due_at(self, now: float) -> float | None:
-        """When the next batch is due, monotonic seconds; `now` or earlier means at once; None: nothing waits."""
-        times = (self._due_at(model, now) for model in self._waiting)
+    def due_at(self, now: float, full: Collection[str] = ()) -> float | None:
+        """When the next batch is due, monotonic seconds; `now` or earlier means at once; None: nothing waits.
+
+        Models that are `full` take none.
+        """
+        times = (self._due_at(model, now) for model in self._waiting if model not in full)
         return min((due for due in times if due is not None), default=None)
 
-    def take(self, now: float) -> Batch | None:
-        """The batch whose turn it is of those that are due, if one is."""
-        due = [model for model in self._waiting if (at := self._due_at(model, now)) is not None and at <= now]
+    def take(self, now: float, full: Collection[str] = ()) -> Batch | None:
+        """The batch whose turn it is of those that are due, if one is; none of models that are `full`."""
+        due = [model for model in self._waiting if model not in full and self._is_due(model, now)]
         if not due:
             return None
         model = min(due, key=lambda model: min(map(self._order, self._heads(model))))
@@ -127,6 +130,10 @@ class Batcher:
         """After its frame was taken; who was absent meanwhile does not catch up on what it did not ask for."""
         self._turn = max(self._turn, self._turns[camera])
         self._turns[camera] = self._turn + 1 / self._priority[camera]
+
+    def _is_due(self, model: str, now: float) -> bool:
+        at = self._due_at(model, now)
+        return at is not None and at <= now
 
     def _due_at(self, model: str, now: float) -> float | None:
         waiting, heads = self._waiting[model], self._heads(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 
 from daemon.batch import Batcher
 from daemon.records import Batch, Drop, Frame
@@ -46,21 +47,24 @@ class Handoff:
         if dropped is not None:
             self._drop(dropped, Drop.REPLACED if ready else Drop.NO_MODEL)
 
-    def take(self, timeout: float) -> Batch | None:
-        """The next batch that is due, waiting for at most `timeout` seconds; None: none is, or closed."""
+    def take(self, timeout: float, full: Collection[str] = ()) -> Batch | None:
+        """The next batch that is due, waiting for at most `timeout` seconds; None: none is, or closed.
+
+        For models that are `full` frames go on waiting, and being replaced by newer ones.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
                 for frame in self._batcher.expired(now):
                     self._drop(frame, Drop.TOO_OLD if self._batcher.is_ready(frame.camera) else Drop.NO_MODEL)
-                batch = self._batcher.take(now)
+                batch = self._batcher.take(now, full)
                 if batch is not None:
                     self._changed.notify_all()
                     return batch
                 if now >= deadline:
                     return None
-                due = self._batcher.due_at(now)
+                due = self._batcher.due_at(now, full)
                 self._changed.wait(min(deadline, deadline if due is None else due) - now)
         return None
 

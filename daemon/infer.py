@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -73,15 +73,16 @@ class InferenceThread:
     def __init__(
         self,
         name: str,
-        take: Callable[[float], Batch | None],
+        take: Callable[[float, Collection[str]], Batch | None],
         wanted: Mapping[str, Wanted],
         deliver: Callable[[FrameResult], None],
         opened: Callable[[str, Lane | EngineError], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`name` of the thread; `take` waits for a batch for so many seconds; `wanted` of each camera.
+        """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
+        `wanted` is of each camera.
         `opened` is told, in the thread, of the lane of each model, or why it has none; `fail` of unforeseen errors.
         """
         self._take = take
@@ -121,7 +122,7 @@ class InferenceThread:
                     self._open(self._to_open.get())
                 since = self._collect_done()
                 wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
-                batch = self._take(wait)
+                batch = self._take(wait, self._full())
                 if batch is not None:
                     self._submit(batch)
             self._collect_all()
@@ -132,13 +133,14 @@ class InferenceThread:
                 model.lane.close()
 
     def _submit(self, batch: Batch) -> None:
-        """Starts a batch; waits only where every slot of its model is taken."""
         model = self._models[batch.model]
-        if len(model.pending) >= model.lane.slots:
-            self._collect(model)
         at = time.monotonic()
         model.pending.append(_Submitted(batch, model.lane.submit([f.image for f in batch.frames]), at))
         self._stats.batch()
+
+    def _full(self) -> list[str]:
+        """The models whose slots are all taken."""
+        return [name for name, model in self._models.items() if len(model.pending) >= model.lane.slots]
 
     def _collect_done(self) -> float | None:
         """Hands on what needs no waiting; when the oldest was started of those that are still on their way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from pathlib import Path
@@ -12,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.diagnosis import SourceError, device_path, is_folder, pictures_in, problem
+from daemon.capture.diagnosis import SourceError, device_path, is_folder, problem
+from daemon.capture.folder import Pictures
 from daemon.capture.options import acceleration_name, decoding, device, rtsp_transport, timeouts
 from daemon.capture.picture import edited
 from daemon.capture.probe import probe
@@ -20,14 +20,10 @@ from daemon.capture.stream import Stream, codec_name
 from daemon.config.schema import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
-from engines.errors import ImageError
-from engines.pictures import read_picture
 
 Image = NDArray[np.uint8]
 
-_log = logging.getLogger("ospreyd.capture")
 _PROBE_TIMEOUT = 3.0  # seconds; with a shorter open_timeout that one
-_PICTURE_PERIOD = 1.0  # seconds that a picture of a folder lasts at pace: realtime
 _HELD_BACK = 0.3  # seconds by which a frame comes later than it should, and from which on it is not taken for new
 _FALLBACK_FPS = 25.0
 _MOST_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
@@ -67,7 +63,7 @@ def open_source(camera: Camera) -> Source:
     if error := problem(camera.source):
         raise error
     if source_kind(camera.source) is SourceKind.PATH and is_folder(camera.source):
-        return edited(_Pictures(camera), camera)
+        return edited(Pictures(camera), camera)
     return edited(_Video(camera), camera)
 
 
@@ -260,64 +256,3 @@ class _Video:
         if 0 < read < announced * _CUT_SHORT - 1:
             detail = f"{self._camera.source} breaks off after {read:.1f} s of {announced:.1f} s; it is damaged"
             raise SourceError(Reason.DECODE_ERROR, detail)
-
-
-class _Pictures:
-    """The pictures of a folder, by name; each may have a size of its own."""
-
-    def __init__(self, camera: Camera) -> None:
-        self._folder = Path(camera.source)
-        self._loop = camera.loop
-        self._skipped = math.ceil(camera.start / _PICTURE_PERIOD)
-        self._left = self._all()
-        self._image: Image | None = None
-        self._broken: set[Path] = set()
-        self.stream_time: float | None = None
-        self.due: float | None = None
-
-    def grab(self) -> None:
-        if not self._read_next() and self._loop:
-            self._left = self._all()
-            self._read_next()
-        if self._image is None:
-            reason, detail = Reason.ENDED, "the last picture of the folder is read"
-            if self._loop or self.due is None:
-                which = " from `start` on" if self._skipped else ""
-                detail = f"the folder {self._folder} holds no picture that OpenCV can read{which}"
-                reason = Reason.DECODE_ERROR
-            raise SourceError(reason, detail)
-        self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
-
-    def retrieve(self, into: Image | None) -> Image:  # noqa: ARG002  (a picture is decoded by reading it)
-        if self._image is None:
-            raise RuntimeError("retrieve() comes after grab()")
-        return self._image
-
-    def stream(self) -> Stream:
-        duration = len(pictures_in(self._folder)) * _PICTURE_PERIOD
-        return Stream("PICTURES", None, 1 / _PICTURE_PERIOD, duration, "none")
-
-    def close(self) -> None:
-        self._image = None
-
-    def _all(self) -> list[Path]:
-        """Those from `start` on, the last one first."""
-        return pictures_in(self._folder)[self._skipped :][::-1]
-
-    def _read_next(self) -> bool:
-        """Reads the next picture that can be read into `_image`; None and False at the end."""
-        self._image = None
-        while self._left and self._image is None:
-            file = self._left.pop()
-            self._image = _read_picture(file)
-            if self._image is None and file not in self._broken:
-                self._broken.add(file)
-                _log.warning("%s is not a picture that OpenCV can read; it is skipped", file)
-        return self._image is not None
-
-
-def _read_picture(file: Path) -> Image | None:
-    try:
-        return read_picture(file)
-    except ImageError:
-        return None

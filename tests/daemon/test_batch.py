@@ -113,6 +113,21 @@ def test_models_do_not_mix_and_take_turns() -> None:
     assert (second.model, names(second.frames)) == ("m", "a1 c1")
 
 
+def test_frames_of_a_model_that_is_full_go_on_waiting() -> None:
+    """And newer ones still replace them; others are not held up."""
+    b = batcher("ab", model_of="mn")
+    b.offer(frame("a", 1, 0.0))
+    b.offer(frame("b", 1, 0.01))
+    taken = b.take(1.0, full=["m"])
+    assert taken is not None
+    assert names(taken.frames) == "b1"
+    assert (b.take(1.0, full=["m"]), b.due_at(1.0, full=["m"])) == (None, None)
+    b.offer(frame("a", 2, 1.0))
+    taken = b.take(2.0)
+    assert taken is not None
+    assert names(taken.frames) == "a2"
+
+
 def test_until_its_model_is_ready_the_newest_frame_of_a_camera_waits() -> None:
     b = Batcher({"a": "m", "b": "n"}, 0.1, 1.0)
     b.ready("n", 4)

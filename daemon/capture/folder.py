@@ -1,0 +1,83 @@
+"""A folder of pictures as a source."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.capture.diagnosis import SourceError, pictures_in
+from daemon.capture.stream import Stream
+from daemon.config.schema import Camera
+from daemon.records import Reason
+from engines.errors import ImageError
+from engines.pictures import read_picture
+
+Image = NDArray[np.uint8]
+
+_log = logging.getLogger("ospreyd.capture")
+_PICTURE_PERIOD = 1.0  # seconds that a picture lasts at pace: realtime
+
+
+class Pictures:
+    """The pictures of a folder, by name; each may have a size of its own."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._folder = Path(camera.source)
+        self._loop = camera.loop
+        self._skipped = math.ceil(camera.start / _PICTURE_PERIOD)
+        self._left = self._all()
+        self._image: Image | None = None
+        self._broken: set[Path] = set()
+        self.stream_time: float | None = None
+        self.due: float | None = None
+
+    def grab(self) -> None:
+        if not self._read_next() and self._loop:
+            self._left = self._all()
+            self._read_next()
+        if self._image is None:
+            reason, detail = Reason.ENDED, "the last picture of the folder is read"
+            if self._loop or self.due is None:
+                which = " from `start` on" if self._skipped else ""
+                detail = f"the folder {self._folder} holds no picture that OpenCV can read{which}"
+                reason = Reason.DECODE_ERROR
+            raise SourceError(reason, detail)
+        self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
+
+    def retrieve(self, into: Image | None) -> Image:  # noqa: ARG002  (a picture is decoded by reading it)
+        if self._image is None:
+            raise RuntimeError("retrieve() comes after grab()")
+        return self._image
+
+    def stream(self) -> Stream:
+        duration = len(pictures_in(self._folder)) * _PICTURE_PERIOD
+        return Stream("PICTURES", None, 1 / _PICTURE_PERIOD, duration, "none")
+
+    def close(self) -> None:
+        self._image = None
+
+    def _all(self) -> list[Path]:
+        """Those from `start` on, the last one first."""
+        return pictures_in(self._folder)[self._skipped :][::-1]
+
+    def _read_next(self) -> bool:
+        """Reads the next picture that can be read into `_image`; None and False at the end."""
+        self._image = None
+        while self._left and self._image is None:
+            file = self._left.pop()
+            self._image = _read_picture(file)
+            if self._image is None and file not in self._broken:
+                self._broken.add(file)
+                _log.warning("%s is not a picture that OpenCV can read; it is skipped", file)
+        return self._image is not None
+
+
+def _read_picture(file: Path) -> Image | None:
+    try:
+        return read_picture(file)
+    except ImageError:
+        return None
