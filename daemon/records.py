@@ -156,6 +156,8 @@ class Percentiles:
 class CameraStats:
     """Totals of one camera since the daemon started, and rates since the last report."""
 
+    connections: int
+    """how often its source was opened; all but the first are reconnects"""
     captured: int
     processed: int
     published: int

@@ -19,6 +19,7 @@ class Stats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started = self._reported = time.monotonic()
+        self._connections: Counter[str] = Counter()
         self._captured: Counter[str] = Counter()
         self._processed: Counter[str] = Counter()
         self._published: Counter[str] = Counter()
@@ -26,6 +27,10 @@ class Stats:
         self._recent: Counter[str] = Counter()
         self._latency: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._batches = 0
+
+    def connected(self, camera: str) -> None:
+        with self._lock:
+            self._connections[camera] += 1
 
     def captured(self, camera: str) -> None:
         with self._lock:
@@ -63,6 +68,7 @@ class Stats:
             elapsed, self._reported = max(now - self._reported, 1e-9), now
             counts = {
                 name: (
+                    self._connections[name],
                     self._captured[name],
                     self._processed[name],
                     self._published[name],
@@ -78,8 +84,8 @@ class Stats:
         return DaemonStats(
             uptime=now - self._started,
             cameras={
-                name: CameraStats(captured, processed, published, dropped, recent[name] / elapsed, by_camera[name])
-                for name, (captured, processed, published, dropped) in counts.items()
+                name: CameraStats(*totals, fps=recent[name] / elapsed, latency=by_camera[name])
+                for name, totals in counts.items()
             },
             latency={stage: _percentiles(samples) for stage, samples in by_stage.items()},
             batch=sum(recent.values()) / batches if batches else 0.0,

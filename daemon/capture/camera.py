@@ -123,6 +123,7 @@ class CameraThread:
             self._change(Happening.NOT_OPENED, error)
             return True
         self._leave()
+        self._stats.connected(self._name)
         began = time.monotonic()
         if self._frozen is not None:
             self._frozen.interrupt(began)

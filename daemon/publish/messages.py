@@ -179,6 +179,8 @@ class LatencyPercentiles(TypedDict):
 class StatsCamera(TypedDict):
     """Counts of one camera since the daemon started, and its rates since the last report."""
 
+    connections: Count
+    """Times that its source was opened; all but the first are reconnects."""
     captured: Count
     """Frames captured."""
     processed: Count

@@ -107,6 +107,7 @@ def stats(device: str, record: DaemonStats) -> bytes:
         "uptime_s": round(record.uptime, 3),
         "cameras": {
             name: {
+                "connections": camera.connections,
                 "captured": camera.captured,
                 "processed": camera.processed,
                 "published": camera.published,

@@ -113,6 +113,7 @@ def test_a_camera_whose_server_was_killed_comes_back_by_itself() -> None:
             (CameraState.OFFLINE, Reason.REFUSED),
             (CameraState.STREAMING, None),
         ]
+        assert captured.stats.report(("cam",)).cameras["cam"].connections == 2
 
 
 def test_a_camera_that_falls_silent_is_stalled_and_opened_anew() -> None:

@@ -43,6 +43,8 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
 
 def busy_stats() -> Stats:
     stats = Stats()
+    for _ in range(2):
+        stats.connected("front")
     for _ in range(4):
         stats.captured("front")
     stats.batch()
@@ -162,7 +164,7 @@ def test_every_model_state_is_in_the_schema(status: ModelStatus) -> None:
 def test_stats() -> None:
     decoded = check("stats", payloads.stats("gate", busy_stats().report(("front", "yard"))))
     front = decoded["cameras"]["front"]
-    assert (front["captured"], front["processed"], front["published"]) == (4, 1, 1)
+    assert (front["connections"], front["captured"], front["processed"], front["published"]) == (2, 4, 1, 1)
     assert front["dropped"] == {
         "replaced": 1,
         "too-old": 0,
