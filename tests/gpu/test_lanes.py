@@ -19,8 +19,10 @@ from engines.cache import EngineCache
 from engines.model import Model, read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
+from engines.pictures import read_picture
+from engines.precision import Precision
 from engines.records import Detections, Lane, Ticket
-from engines.verify import EVERY_CANDIDATE, compare_candidates
+from engines.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
 from tests.conftest import ROOT, wait_for
 
 SIZES = ((1280, 720), (640, 480), (333, 517), (1920, 1080), (417, 255))
@@ -147,6 +149,24 @@ def test_a_camera_that_changes_its_size_while_running(lane: Lane) -> None:
         assert same(found[0], alone)
         assert same(found[1], wanted)
         assert same(found[2], alone)
+
+
+@pytest.mark.parametrize("name", ["yolox_nano_416", "deimv2_atto_320"])
+def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: EngineCache, material: Path) -> None:
+    """Each size is a graph of its own, recorded with one execution context after another size."""
+    model = read_model(material / "models" / f"{name}.onnx", labels="coco")
+    precision = Precision.FP32  # so that nothing but a mistake changes what is seen
+    lane = open_lane(
+        backend, model, LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
+    )
+    pictures = [read_picture(path) for path in sorted((material / "images").iterdir())[:4]]
+    reference = GraphReference(model)
+    wanted = [reference(picture) for picture in pictures]
+    for size in (4, 1, 2, 1, 3, 4, 2, 3, 1) * 2:
+        found = one(lane, pictures[:size])
+        overlap = OVERLAP if model.family.nms else None
+        assert all(compare_candidates(w, f, overlap).agrees for w, f in zip(wanted, found, strict=False))
+    lane.close()
 
 
 def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, material: Path) -> None:
