@@ -123,7 +123,7 @@ class _Stages:
         self._handoff = Handoff(batcher, stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceThread(
-            thread, self._handoff.take, wanted, self._publisher.result, self._opened, stats, fail
+            thread, self._handoff.take, wanted, self._publisher.results, self._opened, stats, fail
         )
         allocate = frame_allocator(backend)
         self._cameras = {

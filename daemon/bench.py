@@ -175,12 +175,13 @@ class _Pipeline:
             raise UsageError("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
-    def _deliver(self, result: FrameResult) -> None:
-        payloads.detections(_CAMERA, result)
-        self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
-        self.results.append(result)
-        self._done.append(time.perf_counter())
-        self._ready.release()
+    def _deliver(self, results: Sequence[FrameResult]) -> None:
+        for result in results:
+            payloads.detections(_CAMERA, result)
+            self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
+            self.results.append(result)
+            self._done.append(time.perf_counter())
+            self._ready.release()
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Collection
@@ -17,33 +18,43 @@ class Handoff:
     def __init__(self, batcher: Batcher, stats: Stats) -> None:
         self._batcher = batcher
         self._stats = stats
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Two, and notified only when it matters: each thread that wakes takes the interpreter from the others.
+        self._room = threading.Condition(self._lock)
+        self._due = threading.Condition(self._lock)
+        self._wake_at = -math.inf
+        """time.monotonic() until which `take` sleeps unless a batch is due earlier; in the past: it does not sleep"""
+        self._full: Collection[str] = ()
+        """the models that the sleeping `take` takes nothing of"""
         self._closed = False
 
     def ready(self, model: str, max_batch: int) -> None:
         """From now on `take` gives batches of at most `max_batch` for this model."""
-        with self._changed:
+        with self._lock:
             self._batcher.ready(model, max_batch)
-            self._changed.notify_all()
+            self._wake()
 
     def refuse(self, model: str) -> None:
         """For a model that will never be ready: drops what waits for it, and what will still come."""
-        with self._changed:
+        with self._lock:
             waiting = self._batcher.refuse(model)
-            self._changed.notify_all()
+            self._wake()
         for frame in waiting:
             self._drop(frame, Drop.NO_MODEL)
 
     def put(self, frame: Frame) -> None:
         """Hands a frame on; waits for room only where the frame is not live. After close it is released."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._batcher.has_room(frame))
+        with self._lock:
+            self._room.wait_for(lambda: self._closed or self._batcher.has_room(frame))
             if self._closed:
                 frame.release()
                 return
             ready = self._batcher.is_ready(frame.camera)
             dropped = self._batcher.offer(frame)
-            self._changed.notify_all()
+            if self._wake_at > -math.inf:
+                due = self._batcher.due_at(time.monotonic(), self._full)
+                if due is not None and due < self._wake_at:
+                    self._due.notify()
         if dropped is not None:
             self._drop(dropped, Drop.REPLACED if ready else Drop.NO_MODEL)
 
@@ -53,29 +64,36 @@ class Handoff:
         For models that are `full` frames go on waiting, and being replaced by newer ones.
         """
         deadline = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             while not self._closed:
                 now = time.monotonic()
                 for frame in self._batcher.expired(now):
                     self._drop(frame, Drop.TOO_OLD if self._batcher.is_ready(frame.camera) else Drop.NO_MODEL)
                 batch = self._batcher.take(now, full)
                 if batch is not None:
-                    self._changed.notify_all()
+                    self._room.notify_all()
                     return batch
                 if now >= deadline:
                     return None
                 due = self._batcher.due_at(now, full)
-                self._changed.wait(min(deadline, deadline if due is None else due) - now)
+                self._full, self._wake_at = full, min(deadline, deadline if due is None else due)
+                self._due.wait(self._wake_at - now)
+                self._wake_at = -math.inf
         return None
 
     def close(self) -> None:
         """Wakes every waiter and releases what waits."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             waiting = self._batcher.clear()
-            self._changed.notify_all()
+            self._wake()
         for frame in waiting:
             frame.release()
+
+    def _wake(self) -> None:
+        """Has everybody look again; with the lock."""
+        self._room.notify_all()
+        self._due.notify_all()
 
     def _drop(self, frame: Frame, reason: Drop) -> None:
         self._stats.dropped(frame.camera, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -75,7 +75,7 @@ class InferenceThread:
         name: str,
         take: Callable[[float, Collection[str]], Batch | None],
         wanted: Mapping[str, Wanted],
-        deliver: Callable[[FrameResult], None],
+        deliver: Callable[[Sequence[FrameResult]], None],
         opened: Callable[[str, Lane | EngineError], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
@@ -167,12 +167,13 @@ class InferenceThread:
         """Waits for the model's oldest batch and hands its results on."""
         submitted = model.pending.popleft()
         outcome = model.lane.collect(submitted.ticket)
-        for frame, detections in zip(submitted.batch.frames, outcome.detections, strict=True):
-            self._hand_on(frame, detections, model.labels, submitted, outcome)
+        frames = zip(submitted.batch.frames, outcome.detections, strict=True)
+        self._deliver([self._result(frame, found, model.labels, submitted, outcome) for frame, found in frames])
 
-    def _hand_on(
+    def _result(
         self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
-    ) -> None:
+    ) -> FrameResult:
+        """Of one frame, which it releases."""
         height, width = frame.image.shape[:2]
         frame.release()
         latency = Latency(
@@ -188,20 +189,18 @@ class InferenceThread:
             detector=latency.detector,
             postprocess=latency.postprocess,
         )
-        self._deliver(
-            FrameResult(
-                camera=frame.camera,
-                sequence=frame.sequence,
-                width=width,
-                height=height,
-                captured_at=frame.captured_at,
-                captured_mono=frame.captured_mono,
-                stream_time=frame.stream_time,
-                live=frame.live,
-                model=submitted.batch.model,
-                labels=labels,
-                detections=self._wanted[frame.camera].of(found),
-                batch=len(submitted.batch.frames),
-                latency=latency,
-            )
+        return FrameResult(
+            camera=frame.camera,
+            sequence=frame.sequence,
+            width=width,
+            height=height,
+            captured_at=frame.captured_at,
+            captured_mono=frame.captured_mono,
+            stream_time=frame.stream_time,
+            live=frame.live,
+            model=submitted.batch.model,
+            labels=labels,
+            detections=self._wanted[frame.camera].of(found),
+            batch=len(submitted.batch.frames),
+            latency=latency,
         )

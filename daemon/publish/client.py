@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -24,6 +28,7 @@ _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
 _QUEUE = 256  # messages that wait for the socket, or for the broker's acknowledgement
+_WAKES = 64  # bytes read at once of those that wake the loop
 _EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
 
 
@@ -85,6 +90,8 @@ class Connection:
         """why it ended, one sentence"""
         self.abandoned = threading.Event()
         """set by who has no more use for it: it is closed without a DISCONNECT"""
+        self._waking = threading.Lock()
+        """so that nothing is sent to the waker while it is closed: its number may be another's by then"""
         self._paho = self._client(config, tls)
         self._transient = self._properties(expires=True)
         self._retained = self._properties(expires=False)
@@ -96,18 +103,18 @@ class Connection:
 
     def serve(self) -> None:
         """Opens the connection and works until it ends."""
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
         try:
-            self._paho.connect(*self._address, keepalive=self._keepalive)
-        except OSError as error:
-            self.ended = reasons.unreachable(*self._address, error)
-            return
-        finally:
-            self.opening = False
-        try:
-            self._serve()
+            self._open()
+            if not self.ended:
+                self._serve()
         finally:
             if (sock := self._paho.socket()) is not None:
                 sock.close()
+            with self._waking:
+                self._waker.close()
+            self._woken.close()
 
     def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
         """See Link.publish."""
@@ -138,10 +145,18 @@ class Connection:
         self._paho.disconnect()
         return True
 
+    def _open(self) -> None:
+        try:
+            self._paho.connect(*self._address, keepalive=self._keepalive)
+        except OSError as error:
+            self.ended = reasons.unreachable(*self._address, error)
+        finally:
+            self.opening = False
+
     def _serve(self) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while self._loop(1.0 if self.accepted else 0.05):
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
@@ -152,12 +167,39 @@ class Connection:
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
 
+    def _loop(self, timeout: float) -> bool:
+        """Reads and writes once, waiting for either; whether the connection goes on.
+
+        paho's own loop is woken, by a system call, for each message, and this one for a burst: each call gives the
+        interpreter away, and where cameras decode on every core that is what limits the daemon.
+        """
+        paho = self._paho
+        if (sock := paho.socket()) is None:
+            return False
+        reading: list[Any] = [sock, self._woken]
+        writing = [sock] if paho.want_write() else []
+        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        readable, writable, _ = select.select(reading, writing, [], 0 if pending else timeout)
+        if self._woken in readable:
+            self._woken.recv(_WAKES)
+        good = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if (sock in readable or pending) and paho.loop_read() != good:
+            return False
+        if (writable or paho.want_write()) and paho.loop_write() != good:
+            return False
+        return paho.loop_misc() == good
+
+    def _wake(self, _client: Client, _user: object, _socket: object) -> None:
+        """There is something to write; until it is written paho does not call this again."""
+        with self._waking, suppress(OSError):  # full: it will wake anyway; closed: it has ended
+            self._waker.send(b"\0")
+
     def _client(self, config: Mqtt, tls: ssl.SSLContext | None) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
         client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=version, reconnect_on_failure=False)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_socket_register_write = _leave_writing_to_the_loop
+        client.on_socket_register_write = self._wake
         client.max_queued_messages_set(_QUEUE)
         client.will_set(self._presence.topic.name, self._presence.offline, qos=1, retain=True)
         if config.username is not None:
@@ -201,10 +243,6 @@ class Connection:
             self.ended = reasons.broken(*self._address, reason.value, not self.was_stable)
         else:
             self.ended = reasons.hung_up(*self._address)
-
-
-def _leave_writing_to_the_loop(_client: Client, _user: object, _socket: object) -> None:
-    """Its presence keeps paho from writing in the thread that publishes, beside the one that runs its loop."""
 
 
 class _TlsSocket(ssl.SSLSocket):

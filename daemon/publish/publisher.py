@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from daemon.config.schema import Config
 from daemon.publish import payloads
@@ -69,16 +69,20 @@ class Publisher:
         self._link.start()
         self._thread.start()
 
-    def result(self, result: FrameResult) -> None:
-        """Takes what was seen in one frame. Returns at once if it is live, else when there is room for it."""
+    def results(self, results: Sequence[FrameResult]) -> None:
+        """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.
+
+        The thread is woken once for all: each thread that wakes takes the interpreter from those that decode.
+        """
         with self._changed:
-            if not result.live:
-                self._changed.wait_for(lambda: len(self._inbox) < _INBOX or self._closed)
-            if not self._closed and (len(self._inbox) < _INBOX or self._make_room()):
-                self._inbox.append(result)
-                self._changed.notify_all()
-            else:
-                self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
+            for result in results:
+                if not result.live:
+                    self._wait_for_room()
+                if not self._closed and (len(self._inbox) < _INBOX or self._make_room()):
+                    self._inbox.append(result)
+                else:
+                    self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
+            self._changed.notify_all()
 
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
@@ -116,6 +120,11 @@ class Publisher:
             if state.connected:  # the broker may have lost everything
                 self._unsent = dict.fromkeys(self._retained)
             self._changed.notify_all()
+
+    def _wait_for_room(self) -> None:
+        if len(self._inbox) >= _INBOX:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: len(self._inbox) < _INBOX or self._closed)
 
     def _make_room(self) -> bool:
         for index, waiting in enumerate(self._inbox):

@@ -30,7 +30,7 @@ def counted(stats: Stats, camera: str = "front") -> tuple[int, dict[Drop, int]]:
 
 def feed(running: Publisher, count: int, *, live: bool) -> None:
     for sequence in range(1, count + 1):
-        running.result(result(sequence, live=live))
+        running.results([result(sequence, live=live)])
 
 
 def wait_online(subscriber: Subscriber) -> None:
@@ -46,7 +46,7 @@ def test_what_a_subscriber_gets(broker: Mosquitto, subscriber: Subscriber) -> No
     with publisher(config(broker.port, stats_every=0.2), stats) as running:
         wait_online(subscriber)
         running.camera_status(UNREACHABLE)
-        running.result(result(1, count=3))
+        running.results([result(1, count=3)])
         frame = check("detections", subscriber.wait_for(FRONT).payload)
         assert (frame["device"], frame["camera"], frame["sequence"]) == ("gate", "front", 1)
         assert len(frame["objects"]) == 3
@@ -67,7 +67,7 @@ def test_only_states_are_retained(broker: Mosquitto, subscriber: Subscriber) -> 
     with publisher(config(broker.port, stats_every=0.1)) as running:
         running.camera_status(UNREACHABLE)
         wait_online(subscriber)
-        running.result(result())
+        running.results([result()])
         for topic in (FRONT, YARD_STATUS, INFO_TOPIC, "ospreyd/gate/stats"):
             subscriber.wait_for(topic)
         with Subscriber(HOST, broker.port) as late:
@@ -159,7 +159,7 @@ def test_of_live_frames_the_oldest_make_room(tmp_path: Path) -> None:
         Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
         publisher(config(broker.port, username="osprey", password="o"), stats) as running,
     ):
-        running.result(result(1, live=False, camera="yard"))
+        running.results([result(1, live=False, camera="yard")])
         feed(running, 300, live=True)
         dropped = counted(stats)[1][Drop.PUBLISH_QUEUE]
         assert dropped in (300 - 256, 300 - 255), "the frame of the file may have been in the inbox or taken already"
@@ -179,7 +179,7 @@ def test_a_broker_that_hangs_costs_the_oldest_frames(broker: Mosquitto, subscrib
         pushed = 0
         while not counted(stats)[1].get(Drop.PUBLISH_QUEUE):
             pushed += 1
-            running.result(result(pushed, count=300))
+            running.results([result(pushed, count=300)])
             assert pushed < 5000
         broker.signal(signal.SIGCONT)
         wait_for(lambda: sum(counted(stats)[1].values()) + counted(stats)[0] == pushed, "every frame to be counted")
@@ -209,7 +209,7 @@ def test_stop_keeps_its_time_while_the_broker_hangs(broker: Mosquitto, subscribe
         wait_online(subscriber)
         broker.signal(signal.SIGSTOP)
         for sequence in range(1, 300):
-            running.result(result(sequence, count=300))
+            running.results([result(sequence, count=300)])
         started = time.monotonic()
         assert not running.stop(1)
         assert time.monotonic() - started < 1.5
@@ -222,8 +222,8 @@ def test_results_after_the_stop_are_counted(broker: Mosquitto, subscriber: Subsc
     with publisher(config(broker.port), stats) as running:
         wait_online(subscriber)
         assert running.stop(5)
-        running.result(result(1))
-        running.result(result(2, live=False))
+        running.results([result(1)])
+        running.results([result(2, live=False)])
     assert counted(stats) == (0, {Drop.PUBLISH_QUEUE: 2})
 
 
@@ -237,7 +237,7 @@ def test_an_unexpected_exception_reaches_the_owner(broker: Mosquitto) -> None:
 
     running = Publisher(config(broker.port), INFO, Stats(), fail)
     running.start()
-    running.result(result(camera="nobody-configured-this"))
+    running.results([result(camera="nobody-configured-this")])
     assert failed.wait(10)
     assert isinstance(failures[0], KeyError)
     reader = in_background(lambda: feed(running, 300, live=False))
