@@ -12,6 +12,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from daemon.records import Batch, Frame, FrameResult, Latency
+from daemon.slices import shorten_slice
 from daemon.stats import Stats
 from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
@@ -116,6 +117,7 @@ class InferenceThread:
 
     def _run(self) -> None:
         try:
+            shorten_slice()
             while not self._stop.is_set():
                 if not self._to_open.empty():
                     self._collect_all()  # opening may take seconds, which no result should wait for

@@ -12,6 +12,7 @@ from daemon.backoff import Backoff
 from daemon.config.schema import Mqtt
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Presence, tls_context
+from daemon.slices import shorten_slice
 
 log = logging.getLogger("ospreyd.mqtt")
 
@@ -93,6 +94,7 @@ class Link:
 
     def _run(self) -> None:
         try:
+            shorten_slice()
             mqtt5 = True
             while not self._stopping.is_set():
                 connection = self._attempt(mqtt5)

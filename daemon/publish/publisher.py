@@ -14,6 +14,7 @@ from daemon.publish.client import Presence
 from daemon.publish.link import Link, LinkState
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
+from daemon.slices import shorten_slice
 from daemon.stats import Stats
 
 log = logging.getLogger("ospreyd.mqtt")
@@ -136,6 +137,7 @@ class Publisher:
 
     def _run(self) -> None:
         try:
+            shorten_slice()
             while not self._drained():
                 result = self._take()
                 self._send_retained()

@@ -1,6 +1,6 @@
 """The whole daemon on video files read as fast as possible, against decoding alone with as many threads, in turns.
 
-    python -m tests.benchmarks.end_to_end --clip 1080p.mp4 --cameras 16 --model yolov8n.onnx --labels coco
+    python -m tests.benchmarks.end_to_end 1080p.mp4 --cameras 16 --model yolov8n.onnx --labels coco
 
 Any H.264 file will do; it is read again and again. A broker is started with the test's Mosquitto.
 """

@@ -1,6 +1,6 @@
 """How near a lane comes to what the GPU can do: every figure is a ratio of things measured in the same run, in turns.
 
-python -m tests.benchmarks.gpu --model yolov8n.onnx --labels coco --pictures FOLDER --out FOLDER
+python -m tests.benchmarks.gpu yolov8n.onnx PICTURES OUT --labels coco
 """
 
 from __future__ import annotations
