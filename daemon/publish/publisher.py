@@ -185,6 +185,8 @@ class Publisher:
             connected = self._link.state.connected
             if not connected and (live or self._hurried):
                 return False
+            if connected:
+                self._stats.network_full()
             self._changed.wait(_FULL_NETWORK if connected else None)
             return True
 
