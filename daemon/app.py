@@ -26,6 +26,8 @@ from daemon.models import configured_model, lane_settings, prepare_model
 from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
+from daemon.service.board import Board
+from daemon.service.service import Service
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
 from engines.errors import EngineError
@@ -117,6 +119,8 @@ class _Stages:
         """guards both, and the order in which they are published"""
         stats, inference = Stats(), config.inference
         self._publisher = Publisher(config, self._info, stats, fail)
+        self._board = Board(config, self._info, stats, lambda: self._publisher.link.connected)
+        self._service = Service(self._board, fail)
         model_of = {name: camera.model for name, camera in config.cameras.items()}
         priority = {name: camera.priority for name, camera in config.cameras.items()}
         batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000, priority)
@@ -144,6 +148,7 @@ class _Stages:
             camera.start()
         self._watch.start()
         self._preparing.start()
+        self._service.start()
 
     def stop(self) -> bool:
         """Stops the stages from left to right; whether every thread ended in time.
@@ -152,6 +157,7 @@ class _Stages:
         time is for the stages behind them. Their threads are daemon threads, so the process ends without them.
         """
         deadline = time.monotonic() + _STOP_WITHIN
+        self._service.stop()
         self._preparing.stop()
         self._watch.stop()
         for camera in self._cameras.values():
@@ -199,6 +205,7 @@ class _Stages:
             model = replace(self._info.models[name], status=status)
             self._info = replace(self._info, models={**self._info.models, name: model})
             self._publisher.info(self._info)
+            self._board.info(self._info)
 
     def _give_up(self, model: str, why: str) -> None:
         """Stops the cameras of a model that has failed: nobody would look at their frames."""
@@ -209,17 +216,18 @@ class _Stages:
         with self._telling:
             self._lost |= lost
             for name in lost:
-                self._publisher.camera_status(
-                    CameraStatus(
-                        name, CameraState.OFFLINE, Reason.MODEL_FAILED, f"its model {model} failed: {why}", time.time()
-                    )
-                )
+                detail = f"its model {model} failed: {why}"
+                self._tell(CameraStatus(name, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, time.time()))
 
     def _camera_status(self, status: CameraStatus) -> None:
         """In the camera's thread; what one that is being stopped still says is not the reason why it is offline."""
         with self._telling:
             if status.camera not in self._lost:
-                self._publisher.camera_status(status)
+                self._tell(status)
+
+    def _tell(self, status: CameraStatus) -> None:
+        self._publisher.camera_status(status)
+        self._board.camera_status(status)
 
 
 def _read(name: str, config: Config) -> Model:

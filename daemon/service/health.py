@@ -1,8 +1,8 @@
 """Whether frames move: judged from what the stages count, with the time passed in.
 
 A stage hangs if it owes something and has done nothing for too long. Inference owes what cameras give whose model is
-ready, publishing owes what inference gives; nothing is owed by cameras that are away, and nothing while a built model is
-being loaded, which the inference thread does itself, or while frames that must not be dropped wait for a broker.
+ready, publishing owes what inference gives; nothing is owed for cameras that are away, and nothing while a built model
+is being loaded, which the inference thread does itself, or while frames that must not be dropped wait for a broker.
 """
 
 from __future__ import annotations
@@ -85,19 +85,14 @@ class Health:
         inference = self._inference.look(now, {} if excused else counted.expected, counted.inferred)
         publishing = self._publishing.look(now, {} if counted.held else counted.processed, counted.published)
         capture = self._still(now, {} if excused else counted.captured)
+        wrong = None
         if publishing > self._limit:  # first, because inference may wait for it
-            return Verdict(False, f"publishing has done nothing for {publishing:.0f} s, though results wait")
-        if inference > self._limit:
-            return Verdict(False, f"inference has done nothing for {inference:.0f} s, though frames come")
-        if capture > self._limit + counted.patience:
-            return Verdict(False, f"no frame for {capture:.0f} s, though cameras count as streaming")
-        if counted.held:
-            return Verdict(True, "frames that must not be dropped wait for the broker")
-        if loads:
-            return Verdict(True, "a model is being loaded")
-        if not counted.captured:
-            return Verdict(True, "no camera is streaming")
-        return Verdict(True, "frames move" if counted.expected else "cameras stream, and wait for their models")
+            wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
+        elif inference > self._limit:
+            wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
+        elif capture > self._limit + counted.patience:
+            wrong = f"no frame for {capture:.0f} s, though cameras count as streaming"
+        return Verdict(True, _why_healthy(counted, loads)) if wrong is None else Verdict(False, wrong)
 
     def _loads(self, now: float, loading: bool) -> bool:
         if not loading:
@@ -111,3 +106,13 @@ class Health:
         if captured != self._captured or not captured:
             self._captured, self._captured_at = captured, now
         return now - self._captured_at
+
+
+def _why_healthy(counted: Counted, loads: bool) -> str:
+    if counted.held:
+        return "frames that must not be dropped wait for the broker"
+    if loads:
+        return "a model is being loaded"
+    if not counted.captured:
+        return "no camera is streaming"
+    return "frames move" if counted.expected else "cameras stream, and wait for their models"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -13,13 +15,12 @@ from daemon.service.sdnotify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> socket.socket:
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.socket]:
     """A bound socket."""
-    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    request.addfinalizer(receiver.close)
-    receiver.settimeout(20)
-    receiver.bind(str(tmp_path / "notify") if request.param == "path" else f"\0ospreyd-test-{tmp_path}"[:100])
-    return receiver
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(20)
+        receiver.bind(str(tmp_path / "notify") if request.param == "path" else f"\0ospreyd-test-{uuid4()}")
+        yield receiver
 
 
 def address(manager: socket.socket) -> str:
