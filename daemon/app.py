@@ -27,6 +27,8 @@ from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
 from daemon.service.board import Board
+from daemon.service.http import HttpServer
+from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
@@ -129,6 +131,9 @@ class _Stages:
         self._inference = InferenceThread(
             thread, self._handoff.take, wanted, self._publisher.results, self._opened, stats, fail
         )
+        queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
+        metrics = DaemonMetrics(self._board, self._service, queues)
+        self._http = HttpServer(config.service.metrics, self._service, registry_of(metrics))
         allocate = frame_allocator(backend)
         self._cameras = {
             name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail, allocate)
@@ -149,6 +154,7 @@ class _Stages:
         self._watch.start()
         self._preparing.start()
         self._service.start()
+        self._http.start()
 
     def stop(self) -> bool:
         """Stops the stages from left to right; whether every thread ended in time.
@@ -158,6 +164,7 @@ class _Stages:
         """
         deadline = time.monotonic() + _STOP_WITHIN
         self._service.stop()
+        self._http.stop()
         self._preparing.stop()
         self._watch.stop()
         for camera in self._cameras.values():

@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from daemon.config.model import Model
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
+from daemon.config.service import Service
 from daemon.config.sources import SourceKind, source_kind
 
 DEFAULT_MODEL = "default"
@@ -234,6 +235,7 @@ class Config(Section):
         "default: the demonstration model as 'default'",
     )
     inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
+    service: Service = Field(default_factory=Service, description="what the daemon shows of itself")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")

@@ -85,6 +85,10 @@ class Publisher:
                     self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
             self._changed.notify_all()
 
+    def waiting(self) -> int:
+        """Results that wait for the thread."""
+        return len(self._inbox)
+
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
         self._retain(self._topics.camera(status.camera).status.name, payloads.camera_status(self._device, status))
