@@ -1,0 +1,250 @@
+"""What systemd is told: by the daemon as a process, and by its real stages with one that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon.batch import Batcher
+from daemon.capture.camera import CameraThread
+from daemon.config.schema import Config
+from daemon.handoff import Handoff
+from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.publish.publisher import Publisher
+from daemon.records import ModelState, ModelStatus
+from daemon.service.board import Board
+from daemon.service.sdnotify import Notifier
+from daemon.service.service import Service
+from daemon.stats import Stats
+from engines.records import BatchDetections, Detections, Ticket
+from tests.conftest import wait_for
+from tests.daemon.capturing import pictures, write_video
+from tests.daemon.publishing import INFO
+from tests.daemon.running import box, daemon, stop
+from tests.servers.mosquitto import Mosquitto, free_port
+
+WATCHDOG = 2.0  # seconds
+QUIET = {"metrics": None}
+
+
+class Manager:
+    """The end of systemd: keeps what it is told, and when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._heard: list[tuple[float, str]] = []
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while message := self._socket.recv(4096).decode():
+            self._heard.append((time.monotonic(), message))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.address, "WATCHDOG_USEC": str(int(WATCHDOG * 1e6))}
+
+    def said(self, after: float = 0.0) -> list[str]:
+        return [message for at, message in list(self._heard) if at > after]
+
+    def wait_for(self, what: str) -> None:
+        wait_for(lambda: any(what in message for message in self.said()), f"{what} in {self.said()}", 60)
+
+    def is_fed_for(self, seconds: float) -> bool:
+        """Whether the watchdog would have been content for all of the next `seconds`."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if "WATCHDOG=1" not in self.said(time.monotonic() - WATCHDOG):
+                return False
+            time.sleep(0.05)
+        return True
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.address)
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    """For this process and those that it starts."""
+    made = Manager(tmp_path)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of 20 small pictures."""
+    return write_video(tmp_path_factory.mktemp("film") / "film.avi", pictures(20, 160, 120), fps=20.0)
+
+
+def document(broker: Mosquitto, cameras: dict[str, Any]) -> dict[str, Any]:
+    return box(broker, cameras, inference={"backend": "onnxruntime", "threads": 1}, service=QUIET)
+
+
+def test_a_daemon_whose_frames_move(broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path) -> None:
+    cameras = {"film": {"source": str(film), "loop": True}, "off": {"source": str(film), "enabled": False}}
+    with daemon(tmp_path, document(broker, cameras)) as process:
+        manager.wait_for("READY=1")
+        manager.wait_for("STATUS=1 of 2 cameras streaming, ")
+        manager.wait_for("WATCHDOG=1")
+        assert manager.is_fed_for(2 * WATCHDOG)
+        stop(process)
+    assert manager.said()[-1] == "STOPPING=1"
+    assert manager.said().count("READY=1") == 1
+    assert len([message for message in manager.said() if message.startswith("STATUS=")]) <= 5
+
+
+def test_nothing_that_is_merely_away_starves_the_watchdog(
+    broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
+) -> None:
+    """Neither a broker that is gone, nor cameras that are, nor one that hangs where nothing can interrupt it."""
+    pipe = tmp_path / "pipe.avi"
+    os.mkfifo(pipe)
+    broker.kill()
+    away = {"source": f"rtsp://127.0.0.1:{free_port()}/x", "open_timeout": 1}
+    cameras = {"away": away, "hangs": {"source": str(pipe), "open_timeout": 0.5}}
+    with daemon(tmp_path, document(broker, cameras)) as process:
+        manager.wait_for("READY=1")
+        manager.wait_for("STATUS=0 of 2 cameras streaming, 0.0 frames/s; no broker")
+        assert manager.is_fed_for(3 * WATCHDOG)
+        process.kill()
+
+
+def test_files_that_wait_for_a_broker_do_not_starve_the_watchdog(
+    broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
+) -> None:
+    """Nothing moves then, from the file's reader to the publisher, because nothing of it may be dropped."""
+    broker.kill()
+    camera = {"source": str(film), "loop": True, "pace": "as-fast-as-possible"}
+    with daemon(tmp_path, document(broker, {"film": camera, "live": {"source": str(film), "loop": True}})) as process:
+        manager.wait_for("READY=1")
+        assert manager.is_fed_for(3 * WATCHDOG)
+        process.kill()
+
+
+class StuckLane:
+    """Finds so many things in every picture, until it is told to hang."""
+
+    slots = 2
+    max_batch = 4
+
+    def __init__(self, count: int = 1) -> None:
+        self.goes = threading.Event()
+        self.goes.set()
+        boxes = np.tile(np.float32([10, 10, 50, 50]), (count, 1))
+        self._found = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int32))
+        self._pending: dict[Ticket, int] = {}
+
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+        ticket = Ticket(len(self._pending))
+        self._pending[ticket] = len(pictures)
+        return ticket
+
+    def is_done(self, ticket: Ticket) -> bool:
+        return ticket in self._pending
+
+    def collect(self, ticket: Ticket) -> BatchDetections:
+        self.goes.wait()
+        return BatchDetections((self._found,) * self._pending[ticket], 0.0, 0.0, 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+class StuckStats(Stats):
+    """Holds up who counts a published frame, when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes = threading.Event()
+        self.goes.set()
+
+    def published(self, camera: str, total: float) -> None:
+        self.goes.wait()
+        super().published(camera, total)
+
+
+@contextmanager
+def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) -> Iterator[None]:
+    """Every stage of a daemon with the camera `film`, and its service."""
+    config = Config.model_validate(
+        {
+            "device": "box",
+            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+            "cameras": {"film": {"source": str(film), "loop": True}},
+        }
+    )
+    failures: list[BaseException] = []
+    fail = failures.append
+    publisher = Publisher(config, INFO, stats, fail)
+    board = Board(config, INFO, stats, lambda: publisher.link.connected)
+    service = Service(board, fail, Notifier())
+    handoff = Handoff(Batcher({"film": "default"}, 0.01, 1.0), stats)
+    wanted = {"film": Wanted(0.5, None)}
+    inference = InferenceThread(
+        "cpu:0", handoff.take, wanted, publisher.results, lambda name, _: handoff.ready(name, 4), stats, fail
+    )
+    camera = CameraThread("film", config.cameras["film"], handoff.put, board.camera_status, stats, fail)
+    model = INFO.models["default"]
+    board.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
+    inference.open(OpenModel("default", model.labels, lambda: lane))
+    for part in (publisher, inference, camera, service):
+        part.start()
+    try:
+        yield
+    finally:
+        lane.goes.set()
+        stats.goes.set()
+        service.stop()
+        camera.stop()
+        handoff.close()
+        inference.stop()
+        assert inference.join(10)
+        assert publisher.stop(10)
+    assert failures == []
+
+
+@pytest.mark.parametrize("what", ["inference", "publishing"])
+def test_a_stage_that_hangs_starves_the_watchdog_until_it_goes_on(
+    what: str, broker: Mosquitto, manager: Manager, film: Path
+) -> None:
+    lane, stats = StuckLane(), StuckStats()
+    with stages(broker, film, lane, stats):
+        manager.wait_for("READY=1")
+        assert manager.is_fed_for(WATCHDOG)
+        gate = lane.goes if what == "inference" else stats.goes
+        gate.clear()
+        manager.wait_for(f"{what} has done nothing for ")
+        wait_for(lambda: "WATCHDOG=1" not in manager.said(time.monotonic() - WATCHDOG), "a hungry watchdog")
+        gate.set()
+        wait_for(lambda: manager.is_fed_for(WATCHDOG), "a watchdog that is fed again")
+
+
+def test_a_broker_that_no_longer_reads_does_not_starve_the_watchdog(
+    broker: Mosquitto, manager: Manager, film: Path
+) -> None:
+    """The connection lives on until the keepalive ends it; meanwhile the network is full, which is nobody's hang."""
+    stats = StuckStats()
+    with stages(broker, film, StuckLane(count=2000), stats):
+        manager.wait_for("READY=1")
+        broker.signal(signal.SIGSTOP)
+        wait_for(lambda: stats.totals(()).network_full, "a network that is full", 60)
+        assert manager.is_fed_for(3 * WATCHDOG)
+        broker.signal(signal.SIGCONT)
