@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
-from daemon.logs import log_to_stderr
+from daemon.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
 
 app = typer.Typer(
@@ -55,10 +54,10 @@ def run_cli(arguments: Sequence[str]) -> int:
     try:
         app(args=list(arguments), prog_name="ospreyd")
     except ConfigError as error:  # its lines begin with the file, as editors and people expect
-        print(error, file=sys.stderr)  # noqa: T201  the error is the command's output
+        say_error(str(error))
         return error.exit_code
     except (DaemonError, EngineError) as error:
-        print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is the command's output
+        say_error(f"ospreyd: {error}")
         return _exit_code(error)
     except SystemExit as stop:  # typer's way to end, with 2 for a wrong option
         return stop.code if isinstance(stop.code, int) else EXIT_FAILURE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,16 @@ import typer
 
 from daemon.app import App
 from daemon.config.load import load
+from daemon.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
 
 
-def run(config: Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)]) -> None:
+def run(
+    config: Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)],
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar=FORMAT_VARIABLE, help="What a line of the log looks like.")
+    ] = LogFormat.TEXT,
+) -> None:
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
+    os.environ[FORMAT_VARIABLE] = log_format.value
+    log_to_stderr(anew=True)
     raise typer.Exit(App(load(config)).run())
