@@ -1,0 +1,103 @@
+"""What is written about metrics is what is exported: the table in the guide, and every query of the dashboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+
+from daemon.records import CameraState, Drop, ModelState
+from daemon.service.board import Board
+from daemon.service.metrics import DaemonMetrics, Outbox, registry_of
+from daemon.service.service import Service
+from daemon.stats import Stats
+from tests.conftest import ROOT
+from tests.daemon.publishing import INFO, config
+
+DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
+STATES = {"ospreyd_camera_state": CameraState, "ospreyd_model_state": ModelState}
+LABELS = {"ospreyd_latency_seconds": ("stage",)}
+"""of a family that has no sample before something was counted, or only on a machine with a GPU"""
+
+
+def registry() -> CollectorRegistry:
+    """Of a daemon that has everything."""
+    stats = Stats()
+    stats.processed("front", queue=0.1)
+    board = Board(config(1), INFO, stats, lambda: True)
+    queues = {"batch": lambda: 0}
+    return registry_of(DaemonMetrics(board, Service(board, _raise), queues, lambda: Outbox(0, 0.0)))
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def families() -> Iterator[Metric]:
+    """Those of ospreyd."""
+    for family in registry().collect():
+        if family.name.startswith("ospreyd_"):
+            yield family
+
+
+def labels(family: Metric) -> list[str]:
+    if family.name.startswith("ospreyd_gpu_"):
+        return ["gpu"]
+    return sorted({label for sample in family.samples for label in sample.labels} - {"le"})
+
+
+def exported(family: Metric) -> str:
+    return family.name + ("_total" if family.type == "counter" else "")
+
+
+def reference_table() -> list[str]:
+    return [
+        f"| `{exported(family)}` | {family.type} | {', '.join(labels(family))} | {family.documentation} |"
+        for family in families()
+    ]
+
+
+def queries() -> list[str]:
+    return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def test_the_table_of_metrics_is_up_to_date() -> None:
+    text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    expected = "\n".join(reference_table())
+    assert f"|---|---|---|---|\n{expected}\n\n" in text, f"the table in docs/service.md should be:\n{expected}"
+
+
+@pytest.mark.parametrize("query", queries())
+def test_a_query_of_the_dashboard_finds_what_is_exported(query: str) -> None:
+    known = {
+        f"{f.name}{suffix}": f for f in registry().collect() for suffix in ("", "_total", "_bucket", "_sum", "_count")
+    }
+    names = re.findall(r"\b(?:ospreyd|process)_\w+", query)
+    assert names
+    for name in names:
+        assert name in known
+        family = known[name]
+        assert (family.type == "counter") == name.endswith("_total"), name
+        assert (family.type == "histogram") == name.endswith(("_bucket", "_sum", "_count")), name
+        used = set(re.findall(r"(\w+)=~?\"", query)) | _grouped(query)
+        assert used - {"instance", "le"} <= set(labels(family)), name
+        if states := re.findall(r"state=~?\"([^\"]+)\"", query):
+            assert set(states[0].split("|")) <= {state.value for state in STATES[name]}
+
+
+def _grouped(query: str) -> set[str]:
+    return {name for group in re.findall(r"by \(([^)]*)\)", query) for name in group.split(", ")}
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    shown = " ".join(queries())
+    missing = [exported(family) for family in families() if family.name not in shown]
+    assert missing == ["ospreyd_ready"]
+
+
+def test_every_reason_to_drop_a_frame_is_exported() -> None:
+    (dropped,) = (family for family in families() if family.name == "ospreyd_frames_dropped")
+    assert {sample.labels["reason"] for sample in dropped.samples} == {reason.value for reason in Drop}
