@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import time
 from collections.abc import Mapping
 
-_PATIENCE = 1.0  # seconds for a manager that is behind
+_PATIENCE = struct.pack("ll", 1, 0)  # struct timeval: seconds and microseconds for a manager that is behind
 
 
 class Notifier:
@@ -48,7 +49,8 @@ class Notifier:
             return
         # A manager that is gone is no reason to stop: it will act upon what it misses.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(_PATIENCE)
+            # by the kernel: poll(2), which Python's own timeout uses, calls a full queue of datagrams writable, and spins
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
             sender.sendto(message.encode(), self._address)
 
 

@@ -48,6 +48,18 @@ def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
 
 
+def test_a_manager_that_is_behind_is_waited_for_without_work_and_not_for_long(manager: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": address(manager)})
+    longest = 0.0
+    worked = time.thread_time()
+    while longest < 0.5:  # until its queue is full
+        began = time.monotonic()
+        notifier.feed()
+        longest = time.monotonic() - began
+    assert longest < 10
+    assert time.thread_time() - worked < 0.3
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
