@@ -34,9 +34,12 @@ class Gpu:
 
 def read_gpus(root: Path = Path("/")) -> list[Gpu]:
     """All of this machine, none where nothing can be learnt; `root` is of the file system."""
-    if _has_nvml():
+    if not _has_nvml():
+        return _from_sysfs(root)
+    try:
         return [_from_nvml(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    return _from_sysfs(root)
+    except pynvml.NVMLError:  # a GPU was lost; inference says so
+        return []
 
 
 @cache

@@ -49,7 +49,7 @@ class Notifier:
             return
         # A manager that is gone is no reason to stop: it will act upon what it misses.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            # by the kernel: poll(2), which Python's own timeout uses, calls a full queue of datagrams writable, and spins
+            # by the kernel: for Python's own timeout poll(2) calls a full queue of datagrams writable, so it would spin
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
             sender.sendto(message.encode(), self._address)
 

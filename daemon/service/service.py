@@ -15,6 +15,7 @@ from daemon.service.sdnotify import Notifier
 _log = logging.getLogger("ospreyd")
 _WATCHDOG = 30.0  # seconds that frames are given to move where systemd does not say
 _EVERY = 1.0  # seconds between two looks, or less where the watchdog is to be fed more often
+_STARTING = 0.1  # seconds between two looks before READY, which somebody may be waiting for
 _STATUS_EVERY = 5.0  # seconds between two rates in the status; a change of states is told at once
 
 
@@ -66,7 +67,7 @@ class Service:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(self._every):
+            while not self._stopping.wait(self._every if self._ready else min(_STARTING, self._every)):
                 self._look(time.monotonic())
         except BaseException as error:
             self._fail(error)

@@ -148,7 +148,7 @@ class StuckLane:
     def __init__(self, count: int = 1) -> None:
         self.goes = threading.Event()
         self.goes.set()
-        boxes = np.tile(np.float32([10, 10, 50, 50]), (count, 1))
+        boxes = np.tile(np.array([10, 10, 50, 50], np.float32), (count, 1))
         self._found = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int32))
         self._pending: dict[Ticket, int] = {}
 
