@@ -175,7 +175,7 @@ class _Pipeline:
             raise UsageError("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
-    def _deliver(self, result: FrameResult) -> None:
+    def _deliver(self, result: FrameResult, _image: NDArray[np.uint8]) -> None:
         payloads.detections(_CAMERA, result)
         self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
         self.results.append(result)

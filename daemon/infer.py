@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
@@ -75,14 +76,14 @@ class InferenceThread:
         name: str,
         take: Callable[[float, Collection[str]], Batch | None],
         wanted: Mapping[str, Wanted],
-        deliver: Callable[[FrameResult], None],
+        deliver: Callable[[FrameResult, NDArray[np.uint8]], None],
         opened: Callable[[str, Lane | EngineError], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
         """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
-        `wanted` is of each camera.
+        `wanted` is of each camera. `deliver` gets each result with its frame's image, which is not to be kept.
         `opened` is told, in the thread, of the lane of each model, or why it has none; `fail` of unforeseen errors.
         """
         self._take = take
@@ -174,7 +175,6 @@ class InferenceThread:
         self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
     ) -> None:
         height, width = frame.image.shape[:2]
-        frame.release()
         latency = Latency(
             queue=submitted.at - frame.captured_mono,
             preprocess=outcome.preprocess,
@@ -188,20 +188,20 @@ class InferenceThread:
             detector=latency.detector,
             postprocess=latency.postprocess,
         )
-        self._deliver(
-            FrameResult(
-                camera=frame.camera,
-                sequence=frame.sequence,
-                width=width,
-                height=height,
-                captured_at=frame.captured_at,
-                captured_mono=frame.captured_mono,
-                stream_time=frame.stream_time,
-                live=frame.live,
-                model=submitted.batch.model,
-                labels=labels,
-                detections=self._wanted[frame.camera].of(found),
-                batch=len(submitted.batch.frames),
-                latency=latency,
-            )
+        result = FrameResult(
+            camera=frame.camera,
+            sequence=frame.sequence,
+            width=width,
+            height=height,
+            captured_at=frame.captured_at,
+            captured_mono=frame.captured_mono,
+            stream_time=frame.stream_time,
+            live=frame.live,
+            model=submitted.batch.model,
+            labels=labels,
+            detections=self._wanted[frame.camera].of(found),
+            batch=len(submitted.batch.frames),
+            latency=latency,
         )
+        self._deliver(result, frame.image)
+        frame.release()
