@@ -113,6 +113,10 @@ class Subscriber:
         with_any = response_topic is not None or correlation is not None
         self._client.publish(topic, payload, 1, retain, properties if with_any else None).wait_for_publish(20)
 
+    def flood(self, topic: str, payload: bytes) -> None:
+        """Publishes with QoS 0 and does not wait."""
+        self._client.publish(topic, payload, 0)
+
     def close(self) -> None:
         """Ends the subscription."""
         self._client.disconnect()
