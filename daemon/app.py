@@ -6,12 +6,15 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from daemon import __version__
 from daemon.batch import Batcher
@@ -19,13 +22,23 @@ from daemon.capture.camera import CameraThread
 from daemon.capture.watch import Watch
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.schema import Camera, Config
-from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
+from daemon.errors import EXIT_FAILURE, EXIT_OK, DaemonError, UsageError
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel, Wanted
 from daemon.models import configured_model, lane_settings, prepare_model
 from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
+from daemon.records import (
+    CameraState,
+    CameraStatus,
+    DaemonInfo,
+    FrameResult,
+    ModelInfo,
+    ModelState,
+    ModelStatus,
+    Reason,
+)
+from daemon.remote import Remote
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
 from engines.errors import EngineError
@@ -55,11 +68,12 @@ class App:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        config = self._config
+        remote = Remote(self._config, self, self._fail)
+        config = remote.config
         backend = choose(config.inference.backend)
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
         models = {name: _read(name, config) for name in sorted({c.model for c in config.cameras.values()})}
-        stages = _Stages(config, backend, models, self._fail)
+        stages = _Stages(config, backend, models, remote, self._fail)
         try:
             stages.start()
             _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(models))
@@ -78,6 +92,18 @@ class App:
         else:
             _log.info("stopped")
         return EXIT_OK
+
+    def apply(self) -> None:
+        """Of Host."""
+        raise DaemonError("settings are changed in the configuration file, and hold from the next start on")
+
+    def reload(self) -> str:
+        """Of Host."""
+        raise DaemonError("the configuration is read again at the next start")
+
+    def build_engine(self, _model: str) -> None:
+        """Of Host."""
+        raise DaemonError("engines are built at the start, or by `ospreyd engine build`")
 
     def _wait(self) -> str | None:
         """Waits to be asked to stop: by the signal of that name, or None.
@@ -102,7 +128,12 @@ class _Stages:
     """Everything that runs, wired together. What becomes of a model, and of its cameras then, is decided here."""
 
     def __init__(
-        self, config: Config, backend: Backend, models: Mapping[str, Model], fail: Callable[[BaseException], None]
+        self,
+        config: Config,
+        backend: Backend,
+        models: Mapping[str, Model],
+        remote: Remote,
+        fail: Callable[[BaseException], None],
     ) -> None:
         """Raises UsageError."""
         self._config = config
@@ -116,15 +147,14 @@ class _Stages:
         self._telling = threading.Lock()
         """guards both, and the order in which they are published"""
         stats, inference = Stats(), config.inference
-        self._publisher = Publisher(config, self._info, stats, fail)
+        self._publisher = Publisher(config, self._info, stats, fail, remote.subscription)
+        self._remote = remote
         model_of = {name: camera.model for name, camera in config.cameras.items()}
         priority = {name: camera.priority for name, camera in config.cameras.items()}
         batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000, priority)
         self._handoff = Handoff(batcher, stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(
-            thread, self._handoff.take, wanted, self._publisher.results, self._opened, stats, fail
-        )
+        self._inference = InferenceThread(thread, self._handoff.take, wanted, self._deliver, self._opened, stats, fail)
         allocate = frame_allocator(backend)
         self._cameras = {
             name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail, allocate)
@@ -139,6 +169,7 @@ class _Stages:
     def start(self) -> None:
         """Starts every thread; models follow when they are ready."""
         self._publisher.start()
+        self._remote.start(self._publisher)
         self._inference.start()
         for camera in self._cameras.values():
             camera.start()
@@ -152,6 +183,7 @@ class _Stages:
         time is for the stages behind them. Their threads are daemon threads, so the process ends without them.
         """
         deadline = time.monotonic() + _STOP_WITHIN
+        self._remote.stop()
         self._preparing.stop()
         self._watch.stop()
         for camera in self._cameras.values():
@@ -161,10 +193,17 @@ class _Stages:
         self._inference.stop()
         clean = self._inference.join(_left(deadline) / 2)
         clean &= self._publisher.stop(_left(deadline) / 2)
+        clean &= self._remote.join(_left(deadline))
         clean &= self._preparing.join(_left(deadline))
         for camera in self._cameras.values():
             clean &= camera.join(_left(deadline))
         return clean
+
+    def _deliver(self, results: Sequence[FrameResult], images: Sequence[NDArray[np.uint8]]) -> None:
+        """In the inference thread."""
+        for result, image in zip(results, images, strict=True):
+            self._remote.offer(result, image)
+        self._publisher.results(results)
 
     def _job(self, name: str) -> Job:
         """The model's work; the process that does it reads the file itself, which is less than to hand it over."""

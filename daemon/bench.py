@@ -175,7 +175,7 @@ class _Pipeline:
             raise UsageError("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
-    def _deliver(self, results: Sequence[FrameResult]) -> None:
+    def _deliver(self, results: Sequence[FrameResult], _images: Sequence[NDArray[np.uint8]]) -> None:
         for result in results:
             payloads.detections(_CAMERA, result)
             self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.slices import shorten_slice
@@ -76,14 +77,14 @@ class InferenceThread:
         name: str,
         take: Callable[[float, Collection[str]], Batch | None],
         wanted: Mapping[str, Wanted],
-        deliver: Callable[[Sequence[FrameResult]], None],
+        deliver: Callable[[Sequence[FrameResult], Sequence[NDArray[np.uint8]]], None],
         opened: Callable[[str, Lane | EngineError], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
         """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
-        `wanted` is of each camera.
+        `wanted` is of each camera. `deliver` gets the results of a batch and their images, which are not to be kept.
         `opened` is told, in the thread, of the lane of each model, or why it has none; `fail` of unforeseen errors.
         """
         self._take = take
@@ -169,15 +170,19 @@ class InferenceThread:
         """Waits for the model's oldest batch and hands its results on."""
         submitted = model.pending.popleft()
         outcome = model.lane.collect(submitted.ticket)
-        frames = zip(submitted.batch.frames, outcome.detections, strict=True)
-        self._deliver([self._result(frame, found, model.labels, submitted, outcome) for frame, found in frames])
+        frames = submitted.batch.frames
+        results = [
+            self._result(frame, found, model.labels, submitted, outcome)
+            for frame, found in zip(frames, outcome.detections, strict=True)
+        ]
+        self._deliver(results, [frame.image for frame in frames])
+        for frame in frames:
+            frame.release()
 
     def _result(
         self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
     ) -> FrameResult:
-        """Of one frame, which it releases."""
         height, width = frame.image.shape[:2]
-        frame.release()
         latency = Latency(
             queue=submitted.at - frame.captured_mono,
             preprocess=outcome.preprocess,

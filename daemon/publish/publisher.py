@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from daemon.config.schema import Config
-from daemon.publish import payloads
-from daemon.publish.client import Presence
+from daemon.publish import commands, payloads
+from daemon.publish.client import Message, Presence
+from daemon.publish.inbox import Subscription
 from daemon.publish.link import Link, LinkState
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
+from daemon.settings import Setting, Value
 from daemon.slices import shorten_slice
 from daemon.stats import Stats
 
@@ -32,7 +34,14 @@ class Publisher:
     after every reconnect. `fail` gets what nobody expected. Raises UsageError where the CA file cannot be used.
     """
 
-    def __init__(self, config: Config, info: DaemonInfo, stats: Stats, fail: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        info: DaemonInfo,
+        stats: Stats,
+        fail: Callable[[BaseException], None],
+        subscription: Subscription | None = None,
+    ) -> None:
         self._device = config.device
         self._cameras = tuple(config.cameras)
         self._every = config.mqtt.stats_every
@@ -46,6 +55,7 @@ class Publisher:
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             fail=fail,
+            subscription=subscription,
         )
         self._next_stats = time.monotonic() + self._every
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
@@ -92,6 +102,21 @@ class Publisher:
     def info(self, info: DaemonInfo) -> None:
         """Takes what the device now is and runs."""
         self._retain(self._topics.info.name, payloads.info(self._device, info))
+
+    def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
+        """Takes what a camera runs with, and whether a command has set it."""
+        payload = commands.setting(self._device, camera, which, value, commanded=commanded)
+        self._retain(commands.state_topic(self._topics, camera, which).name, payload)
+
+    def send(self, message: Message) -> bool:
+        """Hands a message of its own kind to the network now, from any thread; False where it has no room."""
+        return self._link.send(message)
+
+    def stats_now(self) -> None:
+        """Makes the next report due, where there is a broker."""
+        with self._changed:
+            self._next_stats = time.monotonic()
+            self._changed.notify_all()
 
     def hurry(self) -> None:
         """For the start of a shutdown, before the stages that give results stop: nothing waits for a broker now."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from daemon.publish.command_messages import AnswerPayload, SettingPayload
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 _VERSION = 1
@@ -17,6 +18,8 @@ _TITLES: dict[str, tuple[str, Any]] = {
     "camera-status": ("<prefix>/<device>/<camera>/status", CameraStatusPayload),
     "info": ("<prefix>/<device>/info", InfoPayload),
     "stats": ("<prefix>/<device>/stats", StatsPayload),
+    "setting": ("<prefix>/<device>/<camera>/state/<setting>", SettingPayload),
+    "answer": ("<prefix>/<device>/answer", AnswerPayload),
 }
 
 

@@ -107,7 +107,7 @@ def measure(
         "cpu:0",
         handoff.take,
         {camera: Wanted(0.0, None) for camera in rates},
-        lambda _: None,
+        lambda _, __: None,
         lambda name, _: handoff.ready(name, lane.max_batch),
         stats,
         failures.append,

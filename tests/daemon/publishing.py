@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from daemon.config.schema import Camera, Config, Mqtt
+from daemon.config.mqtt import Mqtt
+from daemon.config.schema import Camera, Config
 from daemon.publish.publisher import Publisher
 from daemon.records import (
     CameraState,
