@@ -71,6 +71,11 @@ class Control:
             for setting in Setting:
                 self._tell(camera, setting)
 
+    def preview(self, file: Config) -> Config:
+        """What the daemon would be to run with after `reread`."""
+        with self._changing:
+            return self._overrides.limited_to(file).over(file)
+
     def reread(self, file: Config) -> Config:
         """Takes a configuration file that was read again; what it is to run with.
 

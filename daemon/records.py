@@ -219,6 +219,16 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationInfo:
+    """What `…/info` says of the configuration."""
+
+    loaded_at: float
+    """when the one that runs was read, UTC, seconds since the epoch"""
+    errors: tuple[str, ...] = ()
+    """why the one that was to take its place last was refused, a sentence each; empty where it was not"""
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonInfo:
     """What `…/info` carries, retained."""
 
@@ -232,3 +242,4 @@ class DaemonInfo:
     """version; None where it is not used"""
     models: Mapping[str, ModelInfo]
     cameras: tuple[str, ...]
+    configuration: ConfigurationInfo

@@ -58,6 +58,10 @@ class Remote:
         """Whether the threads have ended within `timeout` seconds."""
         return self._commands.join(timeout / 2) & self._snapshots.join(timeout / 2)
 
+    def preview(self, file: Config) -> Config:
+        """What the daemon would be to run with after `reread`."""
+        return self._control.preview(file)
+
     def reread(self, file: Config) -> Config:
         """Takes a configuration file that was read again; what to run with. Settings of it are published anew."""
         config = self._control.reread(file)

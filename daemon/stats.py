@@ -58,6 +58,15 @@ class Stats:
             self._published[camera] += 1
             self._latency[camera, "total"].append(total)
 
+    def forget(self, camera: str) -> None:
+        """The camera is gone; one of the same name begins anew."""
+        with self._lock:
+            for counts in (self._connections, self._captured, self._processed, self._published, self._recent):
+                counts.pop(camera, None)
+            self._dropped.pop(camera, None)
+            for key in [key for key in self._latency if key[0] == camera]:
+                del self._latency[key]
+
     def report(self, cameras: tuple[str, ...]) -> DaemonStats:
         """Totals so far, and rates and percentiles since the last report, which this call ends."""
         now = time.monotonic()

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from daemon.app import App
-from daemon.config.load import load
 
 
 def run(config: Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)]) -> None:
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
-    raise typer.Exit(App(load(config)).run())
+    raise typer.Exit(App(config).run())

@@ -140,6 +140,16 @@ class InfoModel(TypedDict):
 
 
 @_documented
+class InfoConfiguration(TypedDict):
+    """How the configuration stands."""
+
+    loaded_at: Time
+    """When the one that runs was read."""
+    errors: list[str] | None
+    """Why the one that was to take its place last was refused, a sentence for each mistake; null where it was not."""
+
+
+@_documented
 class InfoPayload(TypedDict):
     """What this device is and runs; retained."""
 
@@ -161,6 +171,8 @@ class InfoPayload(TypedDict):
     """By name in the configuration."""
     cameras: list[str]
     """Names of the configured cameras."""
+    configuration: InfoConfiguration
+    """Of the configuration file, with what commands have set over it."""
 
 
 @_documented

@@ -94,6 +94,10 @@ def info(device: str, record: DaemonInfo) -> bytes:
             for name, model in record.models.items()
         },
         "cameras": list(record.cameras),
+        "configuration": {
+            "loaded_at": _rfc3339(record.configuration.loaded_at),
+            "errors": list(record.configuration.errors) or None,
+        },
     }
     return orjson.dumps(payload)
 

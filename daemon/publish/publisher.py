@@ -103,6 +103,21 @@ class Publisher:
         """Takes what the device now is and runs."""
         self._retain(self._topics.info.name, payloads.info(self._device, info))
 
+    def set_cameras(self, cameras: tuple[str, ...]) -> None:
+        """From now on these are published of; what is retained of others is cleared.
+
+        To clear is remembered, for a broker that is not there now, or comes back with what it knew.
+        """
+        with self._changed:
+            gone = [f"{self._topics.root}/{name}/" for name in self._cameras if name not in cameras]
+            for topic in self._retained:
+                if topic.startswith(tuple(gone)):
+                    self._retained[topic] = b""  # which tells the broker to forget it
+                    self._unsent[topic] = None
+            self._cameras = cameras
+            self._detections = {name: self._topics.camera(name).detections.name for name in cameras}
+            self._changed.notify_all()
+
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
         payload = commands.setting(self._device, camera, which, value, commanded=commanded)
@@ -195,8 +210,10 @@ class Publisher:
             return self._inbox.popleft()
 
     def _send(self, result: FrameResult) -> None:
+        if (topic := self._detections.get(result.camera)) is None:
+            return  # the camera has just been removed
         payload = payloads.detections(self._device, result)
-        while not self._link.publish(self._detections[result.camera], payload):
+        while not self._link.publish(topic, payload):
             if not self._wait_to_send(result.live):
                 why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
                 self._stats.dropped(result.camera, why)

@@ -16,6 +16,7 @@ from daemon.publish.publisher import Publisher
 from daemon.records import (
     CameraState,
     CameraStatus,
+    ConfigurationInfo,
     DaemonInfo,
     FrameResult,
     Latency,
@@ -47,6 +48,7 @@ INFO = DaemonInfo(
         )
     },
     cameras=("front", "yard"),
+    configuration=ConfigurationInfo(loaded_at=1769860800.0),
 )
 UNREACHABLE = CameraStatus(
     camera="yard",
