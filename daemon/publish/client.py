@@ -113,6 +113,7 @@ class Connection:
         self._sending = threading.Lock()
         """guards _large"""
         self._accepted_at = 0.0
+        self._forbidden = False
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
         self.accepted = False
@@ -239,6 +240,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
+        client.on_publish = self._on_publish
         client.on_socket_register_write = _leave_writing_to_the_loop
         client.max_queued_messages_set(_QUEUE)
         if self._presence is not None:
@@ -317,6 +319,14 @@ class Connection:
         for pattern, code in zip(subscription.patterns if subscription else (), codes, strict=False):
             if code.is_failure:
                 self._handlers.denied(reasons.denied(*self._address, pattern, str(code)))
+
+    def _on_publish(
+        self, _client: Client, _user: object, _mid: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        """With MQTT 5 the broker says that it will not have a message; told once a connection."""
+        if code.is_failure and not self._forbidden:
+            self._forbidden = True
+            self._handlers.denied(reasons.forbidden(*self._address, str(code)))
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         subscription = self._handlers.subscription

@@ -58,6 +58,11 @@ def denied(host: str, port: int, pattern: str, meaning: str) -> str:
     return f"{at(host, port)} does not let this client subscribe to {pattern}: {meaning}; check its access control list"
 
 
+def forbidden(host: str, port: int, meaning: str) -> str:
+    """The broker has refused a message."""
+    return f"{at(host, port)} refuses a message of this client: {meaning}; check its access control list"
+
+
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
     """The broker answered the connection with a refusal; `code` and `meaning` are MQTT 5's."""
     if code in _LOGIN:
