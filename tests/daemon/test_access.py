@@ -50,8 +50,11 @@ def test_a_device_may_say_all_that_it_has_to_say(
         for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
             dashboard.wait_for(f"{GATE}/{topic}")
         assert "access control list" not in caplog.text
-        operator.publish(f"{GATE}/command/reload", b"", response_topic="elsewhere/me")
-        wait_for(lambda: "refuses a message of this client" in caplog.text, "the broker's refusal in the log")
+
+
+def test_a_user_whose_name_is_not_the_device_s_is_told(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    with remote(config(guarded.port, username="other", password=PASSWORDS["other"])):
+        wait_for(lambda: "refuses a message of this client: Not authorized" in caplog.text, "the refusal in the log")
 
 
 def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Running) -> None:

@@ -184,6 +184,24 @@ def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None
         wait_for(obeyed, "the command to be obeyed")
 
 
+def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """And nothing else waits: results go on being published."""
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        running.host.blocked.clear()
+        subscriber.flood(f"{GATE}/front/set/fps", b"1")
+        assert running.host.reached.wait(20)
+        for number in range(2, 101):
+            subscriber.flood(f"{GATE}/front/set/fps", str(number).encode())
+        wait_for(lambda: running.remote.dropped == 99 - 64, "the inbox to overflow")
+        running.publisher.result(result(1))
+        subscriber.wait_for(f"{GATE}/front/detections")
+        assert running.host.calls == []
+        running.host.blocked.set()
+        subscriber.wait(lambda messages: sum(m.topic == ANSWER for m in messages) == 65, "an answer to each other")
+        assert running.remote.config.cameras["front"].fps == 65.0
+
+
 def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
     picture = np.full((720, 1280, 3), 90, np.uint8)
     with remote(config(broker.port)) as running:
