@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections import deque
@@ -18,7 +17,6 @@ from paho.mqtt.client import (
     WebsocketConnectionError,
 )
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.exception import MQTTException
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -33,8 +31,6 @@ _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait 
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
 _QUEUE = 256  # messages that wait for the socket, or for the broker's acknowledgement
 _LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
-# What paho raises, among its own errors, for bytes that are no MQTT.
-_MALFORMED = (MQTTException, ValueError, IndexError, KeyError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +165,7 @@ class Connection:
     def _serve(self) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._works():
+        while self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
@@ -179,14 +175,6 @@ class Connection:
         self.ended = self.ended or reasons.broken(
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
-
-    def _works(self) -> bool:
-        """One turn of paho's loop; False when the connection has come to an end."""
-        try:
-            return self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS
-        except _MALFORMED as error:
-            self.ended = reasons.malformed(*self._address, error)
-            return False
 
     def _client(self, config: Mqtt) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
