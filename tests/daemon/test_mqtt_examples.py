@@ -6,7 +6,11 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import pytest
+
+from daemon.config.load import load
 from tests.conftest import ROOT, missing, wait_for
 from tests.daemon.publishing import config
 from tests.daemon.test_remote import remote
@@ -40,3 +44,16 @@ def test_the_examples_work(broker: Mosquitto, subscriber: Subscriber) -> None:
         assert json.loads(next(out for e, out in said.items() if e.startswith("mosquitto_rr"))) == json.loads(shown)
         states = next(out for e, out in said.items() if e.startswith("mosquitto_sub"))
         assert len(states.splitlines()) == 3
+
+
+SECURITY = (ROOT / "docs" / "mqtt" / "security.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("written", re.findall(r"```yaml\n(.*?)```", SECURITY, re.DOTALL))
+def test_the_configurations_load(written: str, tmp_path: Path) -> None:
+    for name in ("broker-ca.pem", "gate-01.pem", "gate-01.key"):
+        (tmp_path / name).touch()
+    file = tmp_path / "gate.yaml"
+    device = "" if "device:" in written else "device: gate-01\n"
+    file.write_text(f"{device}{written}cameras: {{front: {{source: 0}}}}\n")
+    assert load(file, {"mqtt-password": "x"}).mqtt.tls is not None
