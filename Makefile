@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
-DEBIAN_PACKAGES := mosquitto openssl gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
+DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0
 
 # other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
@@ -34,6 +34,7 @@ format: $(VENV)/.dev
 schemas: $(VENV)/.dev
 	@$(BIN)/python -m daemon.publish.schemas docs/mqtt
 	@$(BIN)/ospreyd schema config > docs/config.schema.json
+	@$(BIN)/ospreyd schema asyncapi > docs/mqtt/asyncapi.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-output

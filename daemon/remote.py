@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from daemon.config.schema import Config
 from daemon.control import Control, Host
 from daemon.publish.answering import Commands
-from daemon.publish.client import Message
 from daemon.publish.inbox import Subscription
+from daemon.publish.outgoing import Message
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
 from daemon.records import FrameResult
@@ -41,6 +41,11 @@ class Remote:
     def subscription(self) -> Subscription:
         """For the link that brings the commands."""
         return self._commands.subscription
+
+    @property
+    def dropped(self) -> int:
+        """Commands that came faster than they could be obeyed."""
+        return self._commands.dropped
 
     def start(self, publisher: Publisher) -> None:
         """Publishes every setting, and begins to obey."""

@@ -70,8 +70,8 @@ class Serving:
     ) -> None:
         """`wanted`, of the cameras that a model looks at, is asked in the inference thread.
 
-        `told` that `infos` has changed, and `lost`, of a model that is not to be had, and why, are called in some thread
-        with `lock` held.
+        `told` that `infos` has changed, and `lost`, of a model that is not to be had and why, are called in some
+        thread with `lock` held.
         """
         self._backend = backend
         self._inference = inference

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from daemon.errors import DaemonError
-from daemon.publish.client import Message
 from daemon.publish.commands import LARGEST, Command, Known, Refused, Request, answer, judge, patterns
 from daemon.publish.inbox import Inbox, Subscription
+from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics
 from engines.errors import EngineError
 

@@ -1,10 +1,9 @@
-"""One connection to the broker: a paho client that is used once. The only user of paho."""
+"""One connection to the broker: a paho client that is used once. With properties.py the only user of paho."""
 
 from __future__ import annotations
 
 import select
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -22,16 +21,14 @@ from paho.mqtt.client import (
     WebsocketConnectionError,
 )
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.exception import MQTTException
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish import reasons
+from daemon.publish import properties, reasons
 from daemon.publish.inbox import Received, Subscription
+from daemon.publish.outgoing import Message, Presence
 from daemon.publish.tls import TlsContext
-from daemon.publish.topics import Topic
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
@@ -39,10 +36,6 @@ _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients tha
 _QUEUE = 256  # messages that wait for the socket, or for the broker's acknowledgement
 _WAKES = 64  # bytes read at once of those that wake the loop
 _LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
-_LARGEST_PACKET = 65536  # bytes besides the payload's limit; the broker keeps larger ones back, with MQTT 5
-# What paho raises, among its own errors, for bytes that are no MQTT.
-_MALFORMED = (MQTTException, ValueError, IndexError, KeyError, struct.error)
-_EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,44 +47,6 @@ class Handlers:
     denied: Callable[[str], None]
     """what the broker does not let us do, one sentence"""
     subscription: Subscription | None
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """What tells others whether this client is there: the last will, and what is said on coming and going."""
-
-    topic: Topic
-    online: bytes
-    offline: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of its own kind, which is neither a state nor one of many."""
-
-    topic: str
-    payload: bytes
-    content_type: str
-    """MIME; with MQTT 5 only"""
-    correlation: bytes | None = None
-    """what an answer sends back; with MQTT 5 only"""
-
-
-class _PublishProperties(Properties):
-    """Packed once: they are the same for every message, and paho spends half of its time on packing them."""
-
-    _packed: bytes
-
-    def __init__(self) -> None:
-        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho does not type it
-        # paho's own assignment knows only the names of MQTT's properties
-        object.__setattr__(self, "_packed", b"")
-
-    def pack(self) -> bytes:
-        """The bytes as they are sent; all properties must have been set before the first call."""
-        packed: bytes = self._packed or super().pack()  # type: ignore[no-untyped-call]  # as above
-        object.__setattr__(self, "_packed", packed)
-        return packed
 
 
 class Connection:
@@ -111,6 +66,7 @@ class Connection:
         self._client_id = client_id
         self._presence = presence
         self._handlers = handlers
+        self._largest = handlers.subscription.largest if handlers.subscription else 0
         self._tls = tls
         self._mqtt5 = mqtt5
         self._unsent: deque[MQTTMessageInfo] = deque()
@@ -118,6 +74,8 @@ class Connection:
         self._sending = threading.Lock()
         """guards _large"""
         self._accepted_at = 0.0
+        self._online = 0
+        """the identifier of the message that says so"""
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
         self.accepted = False
@@ -135,8 +93,8 @@ class Connection:
         self._waking = threading.Lock()
         """so that nothing is sent to the waker while it is closed: its number may be another's by then"""
         self._paho = self._client(config)
-        self._transient = self._properties(expires=True)
-        self._retained = self._properties(expires=False)
+        self._transient = properties.of_many(expires=True) if mqtt5 else None
+        self._retained = properties.of_many(expires=False) if mqtt5 else None
 
     @property
     def was_stable(self) -> bool:
@@ -185,8 +143,8 @@ class Connection:
                 self._large.popleft()
             if len(self._large) >= _LARGE:
                 return False
-            properties = self._properties_of(message)
-            sent = self._paho.publish(message.topic, message.payload, 1, False, properties)
+            carried = properties.of_one(message) if self._mqtt5 else None
+            sent = self._paho.publish(message.topic, message.payload, 1, False, carried)
             if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._large.append(sent)
             return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -209,7 +167,8 @@ class Connection:
 
     def _open(self) -> None:
         try:
-            self._paho.connect(*self._address, keepalive=self._keepalive, properties=self._limits())
+            limits = properties.of_connect(self._largest) if self._mqtt5 else None
+            self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
         except WebsocketConnectionError:
             self.ended = reasons.no_websocket(*self._address)
         except OSError as error:
@@ -220,7 +179,7 @@ class Connection:
     def _serve(self) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._works():
+        while self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
@@ -230,14 +189,6 @@ class Connection:
         self.ended = self.ended or reasons.broken(
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
-
-    def _works(self) -> bool:
-        """One turn of the loop; False when the connection has come to an end."""
-        try:
-            return self._loop(1.0 if self.accepted else 0.05)
-        except _MALFORMED as error:
-            self.ended = reasons.malformed(*self._address, error)
-            return False
 
     def _loop(self, timeout: float) -> bool:
         """Reads and writes once, waiting for either; whether the connection goes on.
@@ -290,34 +241,6 @@ class Connection:
             client.tls_set_context(self._tls)
         return client
 
-    def _limits(self) -> Properties | None:
-        """What the broker may send us at most."""
-        if not self._mqtt5:
-            return None
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho does not type it
-        subscription = self._handlers.subscription
-        properties.MaximumPacketSize = _LARGEST_PACKET + (subscription.largest if subscription else 0)
-        return properties
-
-    def _properties_of(self, message: Message) -> Properties | None:
-        if not self._mqtt5:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho does not type it
-        properties.ContentType = message.content_type
-        properties.MessageExpiryInterval = _EXPIRES_AFTER
-        if message.correlation is not None:
-            properties.CorrelationData = message.correlation
-        return properties
-
-    def _properties(self, *, expires: bool) -> Properties | None:
-        if not self._mqtt5:
-            return None
-        properties = _PublishProperties()
-        properties.ContentType = "application/json"
-        if expires:
-            properties.MessageExpiryInterval = _EXPIRES_AFTER
-        return properties
-
     def _on_connect(
         self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
@@ -327,7 +250,8 @@ class Connection:
             self.ended = reasons.refused(*self._address, reason.value, str(reason), self._client_id)
             return
         if self._presence is not None:
-            client.publish(self._presence.topic.name, self._presence.online, 1, True)
+            self._online = client.publish(self._presence.topic.name, self._presence.online, 1, True).mid
+            client.on_publish = self._on_publish
         if (subscription := self._handlers.subscription) is not None:
             client.subscribe([(pattern, 1) for pattern in subscription.patterns])
         self._accepted_at = time.monotonic()
@@ -359,6 +283,15 @@ class Connection:
             if code.is_failure:
                 self._handlers.denied(reasons.denied(*self._address, pattern, str(code)))
 
+    def _on_publish(
+        self, client: Client, _user: object, mid: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        """With MQTT 5 the broker says if it will not have our presence; nor the rest then."""
+        if mid == self._online:
+            client.on_publish = None  # which costs paho 16 us a message
+            if code.is_failure:
+                self._handlers.denied(reasons.forbidden(*self._address, str(code)))
+
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         subscription = self._handlers.subscription
         if subscription is None:
@@ -367,13 +300,13 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             return  # no topic of ours
-        properties = message.properties
+        carried = message.properties
         subscription.handle(
             Received(
                 topic=topic,
                 payload=bytes(message.payload[: subscription.largest + 1]),
                 retained=message.retain,
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
+                response_topic=getattr(carried, "ResponseTopic", None),
+                correlation=getattr(carried, "CorrelationData", None),
             )
         )

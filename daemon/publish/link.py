@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from daemon.backoff import Backoff
 from daemon.config.mqtt import Mqtt
 from daemon.publish import reasons
-from daemon.publish.client import Connection, Handlers, Message, Presence
+from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
+from daemon.publish.outgoing import Message, Presence
 from daemon.publish.tls import tls_context
 from daemon.slices import shorten_slice
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from daemon.config.schema import Config
 from daemon.publish import commands, payloads
-from daemon.publish.client import Message, Presence
 from daemon.publish.inbox import Subscription
 from daemon.publish.link import Link, LinkState
+from daemon.publish.outgoing import Message, Presence
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
 from daemon.settings import Setting, Value

@@ -48,14 +48,14 @@ def rejected_by_tls(host: str, port: int, alert: str) -> str:
     return f"{at(host, port)} does not accept this device's certificate: {told}; check mqtt.tls.certificate and key"
 
 
-def malformed(host: str, port: int, error: Exception) -> str:
-    """The broker sent bytes that are no MQTT."""
-    return f"{at(host, port)} sent what is no MQTT ({type(error).__name__}: {error}); is {port} its MQTT port?"
-
-
 def denied(host: str, port: int, pattern: str, meaning: str) -> str:
     """The broker refused a subscription."""
     return f"{at(host, port)} does not let this client subscribe to {pattern}: {meaning}; check its access control list"
+
+
+def forbidden(host: str, port: int, meaning: str) -> str:
+    """The broker has refused a message."""
+    return f"{at(host, port)} refuses a message of this client: {meaning}; check its access control list"
 
 
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:

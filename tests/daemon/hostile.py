@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import orjson
 from hypothesis import strategies as st
 
@@ -86,9 +88,16 @@ class Host:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.error: Exception | None = None
+        self.blocked = threading.Event()
+        """cleared, it holds up what changes the daemon"""
+        self.blocked.set()
+        self.reached = threading.Event()
+        """it has been asked"""
 
     def apply(self) -> None:
         """See daemon.control.Host."""
+        self.reached.set()
+        self.blocked.wait(60)
         if self.error is not None:
             raise self.error
         self.calls.append("apply")

@@ -23,7 +23,7 @@ def changes(old: Config, new: Config) -> dict[str, Any]:
 
 
 A = config({"a": {}, "b": {}})
-MODELS = {"default": {}, "other": {}}
+MODELS: dict[str, dict[str, Any]] = {"default": {}, "other": {}}
 
 
 def test_nothing() -> None:

@@ -223,7 +223,7 @@ A_NAME = "must be a mapping with at least one name in it"
         (camera("start: -1"), "6: cameras.front.start: must be a number of 0 or more, got -1"),
         *(
             (f"{ABOVE}cameras:\n  {name}: {{source: 0}}\n", f"4: cameras.{name}: {TAKEN}")
-            for name in ("status", "info", "stats", "command")
+            for name in ("status", "info", "stats", "command", "answer")
         ),
         (ABOVE + CAMERA + "? [a]\n: b\n", "5: a key must be text, not a list or a mapping"),
         (ABOVE + CAMERA + "  back: {<<: front, source: 0}\n", f"5: cameras.back.<<: {MERGE}"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.publish.client import Message
 from daemon.publish.inbox import Inbox, Received
 from daemon.publish.link import LinkState
+from daemon.publish.outgoing import Message
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import in_background

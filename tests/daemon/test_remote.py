@@ -18,11 +18,12 @@ from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.publish.publisher import Publisher
 from daemon.remote import Remote
+from daemon.settings import Overrides, Setting, SettingsFile
 from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
 from tests.daemon.hostile import Host
 from tests.daemon.publishing import INFO, config, no_thread_left, result
-from tests.daemon.running import TOPICS, box, daemon, has, stop
+from tests.daemon.running import TOPICS, box, daemon, has, state_of, stop
 from tests.daemon.test_payloads import check
 from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto
@@ -184,6 +185,24 @@ def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None
         wait_for(obeyed, "the command to be obeyed")
 
 
+def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """And nothing else waits: results go on being published."""
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        running.host.blocked.clear()
+        subscriber.flood(f"{GATE}/front/set/fps", b"1")
+        assert running.host.reached.wait(20)
+        for number in range(2, 101):
+            subscriber.flood(f"{GATE}/front/set/fps", str(number).encode())
+        wait_for(lambda: running.remote.dropped == 99 - 64, "the inbox to overflow")
+        running.publisher.results([result(1)])
+        subscriber.wait_for(f"{GATE}/front/detections")
+        assert running.host.calls == []
+        running.host.blocked.set()
+        subscriber.wait(lambda messages: sum(m.topic == ANSWER for m in messages) == 65, "an answer to each other")
+        assert running.remote.config.cameras["front"].fps == 65.0
+
+
 def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
     picture = np.full((720, 1280, 3), 90, np.uint8)
     with remote(config(broker.port)) as running:
@@ -242,4 +261,18 @@ def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tm
         assert ask_box("command/stats").json()["ok"]
         subscriber.wait_for(f"{TOPICS}/stats")
         assert ask_box("front/set/fps", "fast").json()["ok"] is False
+        stop(process)
+
+
+def test_a_real_daemon_starts_with_what_commands_had_set(
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    SettingsFile("box", tmp_path).save(Overrides({"front": {Setting.ENABLED: False}}))
+    document = box(broker, {"front": {"source": "rtsp://127.0.0.1:1/x"}}, inference={"backend": "onnxruntime"})
+    document["mqtt"]["persist_settings"] = True
+    with daemon(tmp_path, document) as process:
+        subscriber.wait(lambda messages: state_of(messages, "front")["state"] == "disabled", "the state", 60)
+        enabled = check("setting", subscriber.wait_for(f"{TOPICS}/front/state/enabled").payload)
+        assert (enabled["value"], enabled["origin"]) == (False, "command")
         stop(process)

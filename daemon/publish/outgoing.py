@@ -1,0 +1,28 @@
+"""What is handed to a connection to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daemon.publish.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What tells others whether this client is there: the last will, and what is said on coming and going."""
+
+    topic: Topic
+    online: bytes
+    offline: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of its own kind, which is neither a state nor one of many."""
+
+    topic: str
+    payload: bytes
+    content_type: str
+    """MIME; with MQTT 5 only"""
+    correlation: bytes | None = None
+    """what an answer sends back; with MQTT 5 only"""
