@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
 DEBIAN_PACKAGES := mosquitto openssl gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
-	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck
 
 # other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
 OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
