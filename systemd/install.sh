@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs or upgrades ospreyd as a system service. An upgrade that does not work is taken back.
 set -euo pipefail
+umask 022
 
 usage() {
     cat <<'END'
@@ -59,6 +60,7 @@ make_version() {
     version=$base/versions/$(date -u +%Y%m%dT%H%M%S.%N)
     mkdir -p "$base/versions"
     say "installing $source into $version"
+    systemd-sysusers "$here/sysusers.conf"
     local options=() packages=("$source${extra:+[$extra]}")
     [ "$jetson" = no ] || options+=(--system-site-packages)
     "$python" -m venv "${options[@]}" "$version"
@@ -72,7 +74,7 @@ make_version() {
     if [ "$jetson" = yes ]; then # JetPack's has GStreamer with the hardware decoder
         "$version/bin/python" -m pip uninstall --quiet --yes opencv-python
     fi
-    "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
+    runuser -u ospreyd -- "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
     mkdir "$version/systemd"
     cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$version/systemd"
 }
@@ -87,7 +89,6 @@ jetson_packages() {
 
 # Only what this script made itself: what is there stays.
 make_configuration() {
-    systemd-sysusers "$version/systemd/sysusers.conf"
     systemd-tmpfiles --create "$version/systemd/tmpfiles.conf"
     [ -z "$(find "$config" -maxdepth 1 -name '*.yaml')" ] || return 0
     install -m 0640 -o root -g ospreyd "$here/../configs/minimal.yaml" "$config/ospreyd.yaml"

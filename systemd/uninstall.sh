@@ -19,6 +19,9 @@ done < <(
     systemctl list-unit-files --state=enabled --plain --no-legend 'ospreyd.service' 'ospreyd@?*.service'
 )
 rm -rf /usr/local/lib/systemd/system/ospreyd{,@}.service{,.d} /usr/local/lib/{sysusers,tmpfiles}.d/ospreyd.conf
+for folder in systemd/system systemd sysusers.d tmpfiles.d; do
+    rmdir --ignore-fail-on-non-empty "/usr/local/lib/$folder"
+done
 rm -rf /opt/ospreyd
 rm -f /usr/local/bin/ospreyd
 systemctl daemon-reload

@@ -35,7 +35,7 @@ class Box:
             "--console=pipe",
             *binds,
             "-D",
-            self.root,
+            str(self.root),
             "--boot",
         ]
         with self._log.open("w") as log:
