@@ -76,7 +76,7 @@ make_version() {
     fi
     runuser -u ospreyd -- "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
     mkdir "$version/systemd"
-    cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$version/systemd"
+    cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
 }
 
 # CUDA's bindings must be those of the installed CUDA, and NumPy one that JetPack's OpenCV was compiled for.
@@ -111,6 +111,7 @@ turn_to() {
     install -D -m 0644 "$1/systemd/tmpfiles.conf" "$system/tmpfiles.d/ospreyd.conf"
     install -d /usr/local/bin
     ln -sfn "$base/current/bin/ospreyd" /usr/local/bin/ospreyd
+    ln -sfn "$base/current/systemd/ospreyd-service" /usr/local/bin/ospreyd-service
     systemctl daemon-reload
 }
 
@@ -123,9 +124,7 @@ running() {
 accepts() {
     local name=${1%.service}
     name=${name#ospreyd@}
-    systemd-run --quiet --pipe --wait --collect -p User=ospreyd -p Group=ospreyd \
-        -p "EnvironmentFile=-$config/$name.env" -p "LoadCredential=ospreyd:$config/credentials" \
-        "$version/bin/ospreyd" check "$config/$name.yaml"
+    OSPREYD_INSTANCE=$name OSPREYD_PROGRAM=$version/bin/ospreyd "$here/ospreyd-service" check "$config/$name.yaml"
 }
 
 upgrade() {
@@ -157,6 +156,6 @@ if old=$(readlink -e "$base/current"); then
     say "upgraded; the version before is in $old"
 else
     turn_to "$version"
-    say "installed; now edit $config/ospreyd.yaml, then: ospreyd doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
+    say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
 fi
 installed=yes

@@ -23,7 +23,7 @@ for folder in systemd/system systemd sysusers.d tmpfiles.d; do
     rmdir --ignore-fail-on-non-empty "/usr/local/lib/$folder"
 done
 rm -rf /opt/ospreyd
-rm -f /usr/local/bin/ospreyd
+rm -f /usr/local/bin/ospreyd /usr/local/bin/ospreyd-service
 systemctl daemon-reload
 systemctl reset-failed 'ospreyd*.service' 2>/dev/null || true # fails where none has
 if [ "$purge" = yes ]; then

@@ -5,6 +5,7 @@ The tests are the steps of that life, in its order.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -153,6 +154,19 @@ def test_starts_and_says_how_it_is(box: Box) -> None:
 
 def test_publishes_detections(subscriber: Subscriber) -> None:
     subscriber.wait(partial(has, 5, "front"), "detections", 30)
+
+
+def test_the_doctor_sees_what_the_service_sees(box: Box) -> None:
+    """Its credentials, its folder of engines and the journal."""
+    done = box.run("ospreyd-service", "doctor", CONFIGURATION, "--bundle", "/tmp/support.tar.gz", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["broker"]["connected"] is True
+    assert said["cache"]["folder"] == "/var/cache/ospreyd"
+    journal = box.must("tar", "-xzOf", "/tmp/support.tar.gz", "ospreyd-support/journal.txt")
+    assert "camera front: streaming" in journal
+    assert PASSWORD not in box.must("zcat", "/tmp/support.tar.gz")
+    box.must("rm", "/tmp/support.tar.gz")
 
 
 def test_reload_adds_a_camera_without_a_restart(box: Box, subscriber: Subscriber) -> None:

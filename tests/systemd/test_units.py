@@ -77,7 +77,7 @@ def test_the_template_is_the_unit_with_a_name() -> None:
     assert "\n".join(settings("ospreyd@.service")) == expected
 
 
-@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh", "ospreyd-service"])
 def test_shellcheck_has_nothing_to_say_against_the_script(script: str) -> None:
     if shutil.which("shellcheck") is None:
         missing("shellcheck", "apt-get install -y shellcheck")
