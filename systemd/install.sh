@@ -61,6 +61,7 @@ make_version() {
     mkdir -p "$base/versions"
     say "installing $source into $version"
     systemd-sysusers "$here/sysusers.conf"
+    systemd-tmpfiles --create "$here/tmpfiles.conf"
     local options=() packages=("$source${extra:+[$extra]}")
     [ "$jetson" = no ] || options+=(--system-site-packages)
     "$python" -m venv "${options[@]}" "$version"
@@ -74,7 +75,7 @@ make_version() {
     if [ "$jetson" = yes ]; then # JetPack's has GStreamer with the hardware decoder
         "$version/bin/python" -m pip uninstall --quiet --yes opencv-python
     fi
-    runuser -u ospreyd -- "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
+    runuser -u ospreyd -- env HOME=/var/lib/ospreyd "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
     mkdir "$version/systemd"
     cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
 }
@@ -89,7 +90,6 @@ jetson_packages() {
 
 # Only what this script made itself: what is there stays.
 make_configuration() {
-    systemd-tmpfiles --create "$version/systemd/tmpfiles.conf"
     [ -z "$(find "$config" -maxdepth 1 -name '*.yaml')" ] || return 0
     install -m 0640 -o root -g ospreyd "$here/../configs/minimal.yaml" "$config/ospreyd.yaml"
     say "an example of a configuration is in $config/ospreyd.yaml"

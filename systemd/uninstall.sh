@@ -20,7 +20,7 @@ done < <(
 )
 rm -rf /usr/local/lib/systemd/system/ospreyd{,@}.service{,.d} /usr/local/lib/{sysusers,tmpfiles}.d/ospreyd.conf
 for folder in systemd/system systemd sysusers.d tmpfiles.d; do
-    rmdir --ignore-fail-on-non-empty "/usr/local/lib/$folder"
+    [ ! -d "/usr/local/lib/$folder" ] || rmdir --ignore-fail-on-non-empty "/usr/local/lib/$folder"
 done
 rm -rf /opt/ospreyd
 rm -f /usr/local/bin/ospreyd /usr/local/bin/ospreyd-service

@@ -99,9 +99,9 @@ def install(box: Box, wheel: Path, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def configure(box: Box, *cameras: str, **more: object) -> None:
+def configure(box: Box, *cameras: str, file: str = CONFIGURATION, **more: object) -> None:
     """Writes the configuration: every camera shows the film, over and over."""
-    box.file(CONFIGURATION).write_text(
+    box.file(file).write_text(
         yaml.safe_dump(
             {
                 "device": "box",
@@ -181,13 +181,14 @@ def test_reload_adds_a_camera_without_a_restart(box: Box, subscriber: Subscriber
 def test_a_mistake_on_reload_is_told_and_the_old_configuration_goes_on(box: Box, subscriber: Subscriber) -> None:
     pid = main_pid(box)
     configure(box, "front", "back", inferense={})
-    assert box.run("systemctl", "reload", "ospreyd").returncode != 0
+    refused = box.run("systemctl", "reload", "ospreyd")
+    configure(box, "front")
+    assert refused.returncode != 0
     assert f"{CONFIGURATION}:" in box.journal()
     assert "inferense" in box.journal()
     assert box.show("ActiveState") == "active"
-    detects(subscriber, "back")
+    detects(subscriber)
     assert main_pid(box) == pid
-    configure(box, "front")
 
 
 def test_a_daemon_that_hangs_is_started_anew(box: Box, subscriber: Subscriber) -> None:
@@ -248,10 +249,20 @@ def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], s
     pid, configuration = main_pid(box), box.file(CONFIGURATION).read_text()
     status, said = install(box, wheels["newer"], wheels["good"].parent)
     assert status == 0, said
-    assert box.must("ospreyd", "--version") == "ospreyd 99.0\n"
+    assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "--version") == "ospreyd 99.0\n"
     assert restarted(box, pid)
     assert box.file(CONFIGURATION).read_text() == configuration
     assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 2, "this version and the one before"
+    detects(subscriber)
+
+
+def test_another_runs_beside_it(box: Box, subscriber: Subscriber) -> None:
+    """An instance, with a configuration, variables and a state of its own; the next test removes it while it runs."""
+    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}")
+    box.file("/etc/ospreyd/second.env").write_text("NAME=number-two\n")
+    box.must("systemctl", "enable", "--now", "ospreyd@second")
+    subscriber.wait_for("ospreyd/number-two/front/detections", timeout=30)
+    assert box.must("stat", "--format=%U", "/var/lib/ospreyd/second") == "ospreyd\n"
     detects(subscriber)
 
 

@@ -24,7 +24,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         missing("systemd", "apt-get install -y systemd")
     text = (FOLDER / request.param).read_text()
     file = tmp_path / UNITS[request.param]
-    file.write_text(text.replace("/opt/ospreyd/current/bin/ospreyd", "/bin/true"))
+    file.write_text(re.sub(r"/opt/ospreyd/current/\S+", "/bin/true", text))
     return file
 
 
@@ -67,6 +67,7 @@ def test_the_template_is_the_unit_with_a_name() -> None:
     named = {
         "Description=ospreyd,": "Description=ospreyd %i,",
         "/etc/ospreyd/ospreyd.": "/etc/ospreyd/%i.",
+        "OSPREYD_INSTANCE=ospreyd": "OSPREYD_INSTANCE=%i",
         "StateDirectory=ospreyd": "StateDirectory=ospreyd/%i",
         "WorkingDirectory=/var/lib/ospreyd": "WorkingDirectory=/var/lib/ospreyd/%i",
     }
