@@ -83,7 +83,8 @@ make_version() {
 # CUDA's bindings must be those of the installed CUDA, and NumPy one that JetPack's OpenCV was compiled for.
 jetson_packages() {
     local cuda
-    cuda=$(sed -n 's/.*"version" *: *"\([0-9]*\.[0-9]*\).*/\1/p' /usr/local/cuda/version.json | head -1)
+    cuda=$(sed -n 's/.*"version" *: *"\([0-9]*\.[0-9]*\).*/\1/p' /usr/local/cuda/version.json 2>/dev/null | head -1) || true
+    [ -n "$cuda" ] || fail "there is no CUDA in /usr/local/cuda; run: apt-get install nvidia-jetpack"
     packages+=(pycuda "cuda-bindings~=$cuda.0" "numpy<2" "opencv-python<4.12")
     export PATH=/usr/local/cuda/bin:$PATH
 }
