@@ -20,12 +20,13 @@ from daemon.capture.watch import Watch
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.schema import Camera, Config
 from daemon.errors import EXIT_FAILURE, EXIT_OK, UsageError
+from daemon.events.stage import EventStage
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel, Wanted
 from daemon.models import configured_model, lane_settings, prepare_model
 from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, DaemonInfo, ModelInfo, ModelState, ModelStatus, Reason
+from daemon.records import CameraState, CameraStatus, DaemonInfo, FrameResult, ModelInfo, ModelState, ModelStatus, Reason
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
 from engines.errors import EngineError
@@ -117,13 +118,14 @@ class _Stages:
         """guards both, and the order in which they are published"""
         stats, inference = Stats(), config.inference
         self._publisher = Publisher(config, self._info, stats, fail)
+        self._events = EventStage(config.events, config.cameras, self._publisher.event)
         model_of = {name: camera.model for name, camera in config.cameras.items()}
         priority = {name: camera.priority for name, camera in config.cameras.items()}
         batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000, priority)
         self._handoff = Handoff(batcher, stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceThread(
-            thread, self._handoff.take, wanted, self._publisher.result, self._opened, stats, fail
+            thread, self._handoff.take, wanted, self._result, self._opened, stats, fail
         )
         allocate = frame_allocator(backend)
         self._cameras = {
@@ -208,18 +210,24 @@ class _Stages:
         self._handoff.refuse(model)
         with self._telling:
             self._lost |= lost
+            detail = f"its model {model} failed: {why}"
             for name in lost:
-                self._publisher.camera_status(
-                    CameraStatus(
-                        name, CameraState.OFFLINE, Reason.MODEL_FAILED, f"its model {model} failed: {why}", time.time()
-                    )
-                )
+                self._tell(CameraStatus(name, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, time.time()))
 
     def _camera_status(self, status: CameraStatus) -> None:
         """In the camera's thread; what one that is being stopped still says is not the reason why it is offline."""
         with self._telling:
             if status.camera not in self._lost:
-                self._publisher.camera_status(status)
+                self._tell(status)
+
+    def _tell(self, status: CameraStatus) -> None:
+        self._publisher.camera_status(status)
+        self._events.camera_status(status)
+
+    def _result(self, result: FrameResult) -> None:
+        """In the inference thread."""
+        self._events.result(result)
+        self._publisher.result(result)
 
 
 def _read(name: str, config: Config) -> Model:

@@ -20,9 +20,11 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from daemon.config.events import Events
 from daemon.config.model import Model
+from daemon.config.outbox import Outbox
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
-from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
+from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Every, Score, Section
 from daemon.config.sources import SourceKind, source_kind
 
 DEFAULT_MODEL = "default"
@@ -82,6 +84,12 @@ class Mqtt(Section):
         30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
     )
     stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
+    every: Every = Field(
+        "frame",
+        description="which frames are published on `detections`: frame for each, change for those in which other "
+        "classes or numbers of objects are seen than in the last, or the least seconds between two",
+    )
+    outbox: Outbox = Field(default_factory=Outbox, description="where events wait for the broker")
 
     @field_validator("password")
     @classmethod
@@ -234,6 +242,7 @@ class Config(Section):
         "default: the demonstration model as 'default'",
     )
     inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
+    events: Events = Field(default_factory=Events, description="what is told once, when it changes, and never lost")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")

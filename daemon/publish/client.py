@@ -36,6 +36,15 @@ class Presence:
     offline: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message that the broker is to acknowledge."""
+
+    connection: Connection
+    mid: int
+    """MQTT's packet identifier, unique among what that connection has under way"""
+
+
 class _PublishProperties(Properties):
     """Packed once: they are the same for every message, and paho spends half of its time on packing them."""
 
@@ -64,12 +73,14 @@ class Connection:
         presence: Presence,
         tls: ssl.SSLContext | None,
         connected: Callable[[str], None],
+        acknowledged: Callable[[Delivery, str], None],
     ) -> None:
         self._address = config.address
         self._keepalive = config.keepalive
         self._client_id = client_id
         self._presence = presence
         self._connected = connected
+        self._acknowledged = acknowledged
         self._mqtt5 = mqtt5
         self._unsent: deque[MQTTMessageInfo] = deque()
         self._accepted_at = 0.0
@@ -125,6 +136,13 @@ class Connection:
         self._unsent.append(message)
         return True
 
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """See Link.deliver."""
+        if not self.accepted:
+            return None
+        message = self._paho.publish(topic, payload, 1, False, self._retained)
+        return Delivery(self, message.mid) if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
         message = self._paho.publish(self._presence.topic.name, self._presence.offline, 1, True)
@@ -157,6 +175,7 @@ class Connection:
         client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=version, reconnect_on_failure=False)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
         client.on_socket_register_write = _leave_writing_to_the_loop
         client.max_queued_messages_set(_QUEUE)
         client.will_set(self._presence.topic.name, self._presence.offline, qos=1, retain=True)
@@ -188,6 +207,12 @@ class Connection:
         self.accepted = True
         spoken = "5" if self._mqtt5 else "3.1.1"
         self._connected(f"connected to {reasons.at(*self._address)} with MQTT {spoken}")
+
+    def _on_publish(
+        self, _client: Client, _user: object, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        """Of QoS 0 too, when it is written to the socket; nobody waits for those."""
+        self._acknowledged(Delivery(self, mid), str(reason) if reason.is_failure else "")
 
     def _on_disconnect(
         self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None

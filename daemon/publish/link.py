@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from daemon.backoff import Backoff
 from daemon.config.schema import Mqtt
 from daemon.publish import reasons
-from daemon.publish.client import Connection, Presence, tls_context
+from daemon.publish.client import Connection, Delivery, Presence, tls_context
 
 log = logging.getLogger("ospreyd.mqtt")
 
@@ -39,6 +39,7 @@ class Link:
         presence: Presence,
         on_state: Callable[[LinkState], None],
         fail: Callable[[BaseException], None],
+        on_acknowledged: Callable[[Delivery, str], None] = lambda _delivery, _refusal: None,
     ) -> None:
         self._config = config
         self._client_id = client_id
@@ -46,6 +47,7 @@ class Link:
         self._tls = tls_context(config)
         self._on_state = on_state
         self._fail = fail
+        self._on_acknowledged = on_acknowledged
         self._backoff = Backoff()
         self._told = ""
         self._state = LinkState(connected=False, detail=f"{reasons.at(*config.address)} has not answered yet")
@@ -69,6 +71,15 @@ class Link:
         """
         connection = self._connection
         return connection is not None and connection.publish(topic, payload, retain)
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """Hands a JSON message to the network at QoS 1; for any thread.
+
+        `on_acknowledged` gets what is returned here, from the thread `mqtt`, and why the broker refused the message,
+        "" if it took it. None, and nothing is kept, where there is no connection or too much is waiting already.
+        """
+        connection = self._connection
+        return None if connection is None else connection.deliver(topic, payload)
 
     def stop(self, timeout: float) -> bool:
         """Sends what is waiting, says goodbye and disconnects; False if the broker did not confirm it in time.
@@ -115,7 +126,9 @@ class Link:
 
     def _attempt(self, mqtt5: bool) -> Connection:
         """Connects once and serves the connection to its end."""
-        connection = Connection(self._config, self._client_id, mqtt5, self._presence, self._tls, self._connected)
+        connection = Connection(
+            self._config, self._client_id, mqtt5, self._presence, self._tls, self._connected, self._on_acknowledged
+        )
         self._connection = connection
         try:
             if not self._stopping.is_set():  # asked once more: stop() may have looked before there was a connection

@@ -12,8 +12,11 @@ from daemon.config.schema import Config
 from daemon.publish import payloads
 from daemon.publish.client import Presence
 from daemon.publish.link import Link, LinkState
+from daemon.publish.outbox import outbox_path
+from daemon.publish.outbox_sender import OutboxSender
+from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
-from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
+from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.stats import Stats
 
 log = logging.getLogger("ospreyd.mqtt")
@@ -28,7 +31,8 @@ class Publisher:
     Of live cameras the oldest waiting result makes room for the newest, and what finds no broker is dropped; each
     drop is counted. Results that are not live are waited for, by the caller while the inbox is full and by the
     thread while there is no broker. The latest info and camera states are retained by the broker, and sent again
-    after every reconnect. `fail` gets what nobody expected. Raises UsageError where the CA file cannot be used.
+    after every reconnect. Events wait in the outbox on disk until the broker has acknowledged them. `fail` gets what
+    nobody expected. Raises UsageError where the CA file or the outbox cannot be used.
     """
 
     def __init__(self, config: Config, info: DaemonInfo, stats: Stats, fail: Callable[[BaseException], None]) -> None:
@@ -45,7 +49,12 @@ class Publisher:
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             fail=fail,
+            on_acknowledged=lambda delivery, refusal: self._outbox.acknowledged(delivery, refusal),
         )
+        self._outbox = OutboxSender(
+            outbox_path(config.mqtt.outbox, config.device), config.mqtt.outbox, self._link.deliver, fail
+        )
+        self._thinning = Thinning(config.mqtt.every)
         self._next_stats = time.monotonic() + self._every
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self._changed = threading.Condition()
@@ -66,11 +75,21 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
+        self._outbox.start()
         self._link.start()
         self._thread.start()
 
+    def event(self, event: Event) -> None:
+        """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
+        self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event))
+
     def result(self, result: FrameResult) -> None:
-        """Takes what was seen in one frame. Returns at once if it is live, else when there is room for it."""
+        """Takes what was seen in one frame. Returns at once if it is live, else when there is room for it.
+
+        For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped.
+        """
+        if not self._thinning.wanted(result):
+            return
         with self._changed:
             if not result.live:
                 self._changed.wait_for(lambda: len(self._inbox) < _INBOX or self._closed)
@@ -101,8 +120,9 @@ class Publisher:
             self._hurried = True
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout / 2)  # the other half is for the farewell
+        self._thread.join(timeout / 2)  # the other half is for the events and the farewell
         drained = not self._thread.is_alive()
+        drained &= self._outbox.stop(timeout / 8)
         return self._link.stop(max(0.0, deadline - time.monotonic())) and drained
 
     def _retain(self, topic: str, payload: bytes) -> None:
@@ -112,6 +132,7 @@ class Publisher:
             self._changed.notify_all()
 
     def _link_changed(self, state: LinkState) -> None:
+        self._outbox.link_changed(state.connected)
         with self._changed:
             if state.connected:  # the broker may have lost everything
                 self._unsent = dict.fromkeys(self._retained)

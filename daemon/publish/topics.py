@@ -40,6 +40,8 @@ class CameraTopics:
     """JSON, retained"""
     detections: Topic
     """JSON, one message a frame"""
+    events: Topic
+    """JSON, through the outbox"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,5 @@ class DeviceTopics:
 
     def camera(self, name: str) -> CameraTopics:
         """The topics of one camera."""
-        return CameraTopics(status=self.root / name / "status", detections=self.root / name / "detections")
+        camera = self.root / name
+        return CameraTopics(camera / "status", camera / "detections", camera / "events")
