@@ -26,7 +26,16 @@ from daemon.infer import InferenceThread, OpenModel, Wanted
 from daemon.models import configured_model, lane_settings, prepare_model
 from daemon.preparing import Job, Preparing
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, DaemonInfo, FrameResult, ModelInfo, ModelState, ModelStatus, Reason
+from daemon.records import (
+    CameraState,
+    CameraStatus,
+    DaemonInfo,
+    FrameResult,
+    ModelInfo,
+    ModelState,
+    ModelStatus,
+    Reason,
+)
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, LaneSettings, choose, frame_allocator, is_prepared, open_lane, precision_of
 from engines.errors import EngineError
@@ -124,9 +133,7 @@ class _Stages:
         batcher = Batcher(model_of, inference.max_delay_ms / 1000, inference.max_age_ms / 1000, priority)
         self._handoff = Handoff(batcher, stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(
-            thread, self._handoff.take, wanted, self._result, self._opened, stats, fail
-        )
+        self._inference = InferenceThread(thread, self._handoff.take, wanted, self._result, self._opened, stats, fail)
         allocate = frame_allocator(backend)
         self._cameras = {
             name: CameraThread(name, camera, self._handoff.put, self._camera_status, stats, fail, allocate)

@@ -13,9 +13,7 @@ class Events(Section):
     labels: tuple[str, ...] | None = Field(
         None, description="classes whose coming and going is an event; [] for none; default: all that are published"
     )
-    appear_frames: int = Field(
-        3, ge=1, description="frames in a row that a class must be seen in to have appeared"
-    )
+    appear_frames: int = Field(3, ge=1, description="frames in a row that a class must be seen in to have appeared")
     gone_after: float = Field(
         5.0, gt=0, description="seconds of frames without a class after which it is gone; frames must come meanwhile"
     )

@@ -37,7 +37,5 @@ class EventStage:
             if self._states.get(status.camera) != state:
                 self._states[status.camera] = state
                 self._tell(
-                    Event(
-                        status.camera, EventType.CAMERA_STATE, status.since, state=status.state, reason=status.reason
-                    )
+                    Event(status.camera, EventType.CAMERA_STATE, status.since, state=status.state, reason=status.reason)
                 )

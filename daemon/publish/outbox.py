@@ -21,6 +21,8 @@ log = logging.getLogger("ospreyd.outbox")
 
 _BUSY = 5.0  # seconds to wait for another process that reads or writes
 _RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
+_MARGIN = 1 << 16  # bytes of it that are left for the index
+_SHORT = 4 << 20  # bytes; a disk with less counts as full, since the WAL is on it too
 _CHECKPOINT = 100  # pages; keeps the WAL within what the reserve has made of it
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -83,10 +85,11 @@ class Outbox:
         """
         removed = [(row,) for row in removed]
         try:
+            dropped = self._make_room(sum(len(payload) for _, payload in added))
             self._write(added, removed)
-            return self._enforce()
+            return dropped + self._enforce()
         except sqlite3.OperationalError as error:
-            return self._write_with_room(added, removed, error)
+            raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
             self._write(added, ())
@@ -142,19 +145,21 @@ class Outbox:
             dropped += freed
         return dropped
 
-    def _write_with_room(
-        self, added: Sequence[tuple[str, bytes]], removed: Sequence[tuple[int]], error: sqlite3.OperationalError
-    ) -> int:
-        if "full" in str(error):
-            with suppress(sqlite3.OperationalError):
-                dropped = self._drop_some()
-                self._write(added, removed)
-                return dropped
-        raise OSError(f"the outbox {self._path} cannot be written: {error}")
+    def _make_room(self, needed: int) -> int:
+        """On a disk that is all but full the file must not grow; how many messages were dropped for that."""
+        disk = os.statvfs(self._path.parent)
+        dropped = 0
+        while disk.f_bavail * disk.f_frsize < _SHORT and _free(self._database) < needed + _MARGIN:
+            if not (freed := self._drop_some()):
+                break
+            dropped += freed
+        return dropped
 
     def _drop_some(self) -> int:
         """The oldest tenth, at least one."""
-        return self._drop("row IN (SELECT row FROM messages ORDER BY row LIMIT 1 + (SELECT count(*) / 10 FROM messages))")
+        return self._drop(
+            "row IN (SELECT row FROM messages ORDER BY row LIMIT 1 + (SELECT count(*) / 10 FROM messages))"
+        )
 
     def _drop(self, which: str, *values: float) -> int:
         with _transaction(self._database) as transaction:
@@ -230,6 +235,8 @@ def read_status(path: Path) -> OutboxStatus:
     try:
         database = sqlite3.connect(path, timeout=_BUSY)
         try:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
+                return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is just being made
             return _status(database)
         finally:
             database.close()
@@ -274,9 +281,8 @@ def _last(database: sqlite3.Connection) -> int:
 
 def _reserve(database: sqlite3.Connection) -> None:
     """Makes the file and its WAL larger than they need to be; on a disk that is full already they stay as they are."""
-    (free,) = database.execute("PRAGMA freelist_count").fetchone()
     with suppress(sqlite3.OperationalError):
-        if free * _page(database) < _RESERVE:
+        if _free(database) < _RESERVE:
             database.execute("CREATE TABLE reserve (bytes BLOB)")
             database.execute("INSERT INTO reserve VALUES (zeroblob(?))", (_RESERVE,))
     with suppress(sqlite3.OperationalError):
@@ -293,8 +299,12 @@ def _status(database: sqlite3.Connection) -> OutboxStatus:
 
 def _size(database: sqlite3.Connection) -> int:
     (pages,) = database.execute("PRAGMA page_count").fetchone()
-    (free,) = database.execute("PRAGMA freelist_count").fetchone()
-    return int(pages - free) * _page(database)
+    return int(pages) * _page(database) - _free(database)
+
+
+def _free(database: sqlite3.Connection) -> int:
+    """Bytes that the file has beyond its content."""
+    return int(database.execute("PRAGMA freelist_count").fetchone()[0]) * _page(database)
 
 
 def _page(database: sqlite3.Connection) -> int:

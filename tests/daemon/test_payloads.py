@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, UNREACHABLE, result
 
 FOLDER = ROOT / "docs" / "mqtt"
-NAMES = ("camera-status", "detections", "info", "stats")
+NAMES = ("camera-status", "detections", "event", "info", "stats")
 
 
 def check(name: str, payload: bytes) -> Any:
