@@ -186,8 +186,7 @@ class Outbox:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # what was written survives a loss of power
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-            if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
+            _check(database)
             database.executescript(_SCHEMA)
             self._clock = database.execute("SELECT value FROM numbers WHERE name = 'clock'").fetchone()[0]
             self._opened = time.monotonic()
@@ -272,6 +271,12 @@ def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         with suppress(sqlite3.Error):  # SQLite has often rolled back itself
             database.execute("ROLLBACK")
         raise
+
+
+def _check(database: sqlite3.Connection) -> None:
+    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
 
 
 def _last(database: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from daemon.config.schema import Config
 from daemon.publish import payloads
-from daemon.publish.client import Presence
+from daemon.publish.client import Delivery, Presence
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path
 from daemon.publish.outbox_sender import OutboxSender
@@ -49,7 +49,7 @@ class Publisher:
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             fail=fail,
-            on_acknowledged=lambda delivery, refusal: self._outbox.acknowledged(delivery, refusal),
+            on_acknowledged=self._acknowledged,
         )
         self._outbox = OutboxSender(
             outbox_path(config.mqtt.outbox, config.device), config.mqtt.outbox, self._link.deliver, fail
@@ -130,6 +130,9 @@ class Publisher:
             self._retained[topic] = payload
             self._unsent[topic] = None
             self._changed.notify_all()
+
+    def _acknowledged(self, delivery: Delivery, refusal: str) -> None:
+        self._outbox.acknowledged(delivery, refusal)
 
     def _link_changed(self, state: LinkState) -> None:
         self._outbox.link_changed(state.connected)

@@ -73,13 +73,8 @@ def every_message_fits_its_schema(messages: list[Message]) -> None:
         if tail == "status":
             assert message.payload in {b"online", b"offline"}
             continue
-        what = (
-            "camera-status"
-            if tail.endswith("/status")
-            else "event"
-            if tail.endswith("/events")
-            else tail.rsplit("/")[-1]
-        )
+        last = tail.rsplit("/")[-1]
+        what = {"status": "camera-status", "events": "event"}.get(last, last)
         known[what].validate(message.json())
         seen.add(what)
     assert seen == set(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -168,6 +169,13 @@ def test_age_is_counted_in_hours_of_running(tmp_path: Path) -> None:
     outbox.close()
 
 
+def fill(file: Path) -> None:
+    """Takes all that is left of the disk."""
+    with file.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(65536))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
     folder = tmp_path / "disk"
@@ -182,9 +190,7 @@ def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
     """What the file has in reserve is used first, then the oldest make room."""
     try:
         outbox = Outbox(small_disk / "outbox.db", Settings())
-        with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
-            while True:
-                filler.write(bytes(65536))
+        fill(small_disk / "filler")
         dropped = 0
         for number in range(400):
             dropped += outbox.update([("a", bytes(10_000)), ("a", b"%d" % number)], ())
