@@ -83,10 +83,10 @@ class Outbox:
         Returns how many of the oldest messages were dropped to make room. Raises OSError, and changes nothing, where
         even that does not help.
         """
-        removed = [(row,) for row in removed]
+        gone = [(row,) for row in removed]
         try:
             dropped = self._make_room(sum(len(payload) for _, payload in added))
-            self._write(added, removed)
+            self._write(added, gone)
             return dropped + self._enforce()
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None

@@ -60,8 +60,8 @@ def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frame
     expected = [EventType.APPEARED, EventType.GONE] * len(events)
     assert [kind for _, kind, _ in events] == expected[: len(events)]
     counts = dict(seen)
-    for time, kind, count in events:
-        assert counts[time] == count
+    for time, kind, told_count in events:
+        assert counts[time] == told_count
         if kind is EventType.GONE:
             assert not any(n for at, n in seen if time - after <= at <= time)
 

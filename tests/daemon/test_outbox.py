@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import subprocess
@@ -201,3 +202,21 @@ def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
         outbox.close()
     finally:
         subprocess.run(["umount", "-l", str(small_disk)], check=True)
+
+
+def test_the_command_says_what_waits_and_drops_it(tmp_path: Path) -> None:
+    settings = tmp_path / "gate.yaml"
+    settings.write_text("device: gate\nmqtt: {host: localhost}\ncameras: {front: {source: rtsp://a/1}}\n")
+    path = outbox_path(Settings(), "gate")
+    outbox = Outbox(path, Settings())
+    outbox.update([("a", b"1"), ("a", b"2")], ())
+    command = [sys.executable, "-m", "daemon", "outbox"]
+    said = subprocess.run([*command, "status", settings, "--json"], capture_output=True, check=True, cwd=ROOT).stdout
+    assert json.loads(said)["waiting"] == 2
+    refused = subprocess.run([*command, "drop", settings], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert refused.returncode == 2
+    assert "is in use by a running ospreyd" in refused.stderr
+    outbox.close()
+    dropped = subprocess.run([*command, "drop", settings, "--json"], capture_output=True, check=True, cwd=ROOT).stdout
+    assert json.loads(dropped) == {"path": str(path), "dropped": 2}
+    assert read_status(path).waiting == 0
