@@ -17,6 +17,7 @@ from daemon.capture.watch import Watch
 from daemon.config.reload import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
+from daemon.events.stage import EventStage
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, Wanted
 from daemon.publish.publisher import Publisher
@@ -64,6 +65,7 @@ class Stages:
         """threads of cameras that have been closed, which may hang in a driver"""
         self._info = _info(config, backend)
         self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
+        self._events = EventStage(config.events, config.cameras, self._publisher.event)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
@@ -154,6 +156,7 @@ class Stages:
                 elif name in different.changed:
                     self._change(name)
             self._serving.refresh()
+            self._events.set_cameras(config.events, config.cameras)
             self._publisher.set_cameras(tuple(config.cameras))
             self._info = replace(self._info, cameras=tuple(config.cameras))
             self._tell()
@@ -181,14 +184,14 @@ class Stages:
         camera = self._config.cameras[name]
         self._handoff.set_camera(name, camera.model, camera.priority)
         if camera.enabled and camera.model in self._lost:
-            self._publisher.camera_status(_without_model(name, camera.model, self._lost[camera.model]))
+            self._say(_without_model(name, camera.model, self._lost[camera.model]))
             return
 
         def reported(status: CameraStatus) -> None:
             """In the camera's thread; what one that is being closed still says is no longer true."""
             with self._lock:
                 if self._cameras.get(name) is thread:
-                    self._publisher.camera_status(status)
+                    self._say(status)
 
         thread = CameraThread(name, camera, self._handoff.put, reported, self._stats, self._fail, self._allocate)
         self._cameras[name] = thread
@@ -218,6 +221,7 @@ class Stages:
         """In the inference thread."""
         for result, image in zip(results, images, strict=True):
             self._remote.offer(result, image)
+            self._events.result(result)
         self._publisher.results(results)
 
     def _wanted(self, generation: Generation) -> Mapping[str, Wanted]:
@@ -247,7 +251,11 @@ class Stages:
         for name, camera in self._config.cameras.items():
             if camera.model == model and camera.enabled:
                 self._close(name)
-                self._publisher.camera_status(_without_model(name, model, why))
+                self._say(_without_model(name, model, why))
+
+    def _say(self, status: CameraStatus) -> None:
+        self._publisher.camera_status(status)
+        self._events.camera_status(status)
 
 
 def _check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:

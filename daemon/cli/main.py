@@ -15,6 +15,7 @@ from daemon.cli.demo import demo
 from daemon.cli.detect import detect
 from daemon.cli.doctor import doctor
 from daemon.cli.engine import engine
+from daemon.cli.outbox import outbox
 from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (run, check, probe, demo, detect, doctor, bench, watch, schema):
     app.command()(command)
 app.add_typer(engine, name="engine")
+app.add_typer(outbox, name="outbox")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from daemon.config.section import MISTAKE, Section
+from daemon.config.outbox import Outbox
+from daemon.config.section import MISTAKE, Every, Section
 
 _PORTS = {("tcp", False): 1883, ("tcp", True): 8883, ("websockets", False): 80, ("websockets", True): 443}
 """By transport and whether it is encrypted."""
@@ -92,6 +93,12 @@ class Mqtt(Section):
         30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
     )
     stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
+    every: Every = Field(
+        "frame",
+        description="which frames are published on `detections`: frame for each, change for those in which other "
+        "classes or numbers of objects are seen than in the last, or the least seconds between two",
+    )
+    outbox: Outbox = Field(default_factory=Outbox, description="where events wait for the broker")
     persist_settings: bool = Field(
         False, description="keep what commands have set (docs/mqtt/commands.md) over a restart of the daemon"
     )

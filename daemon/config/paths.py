@@ -28,6 +28,9 @@ def resolve(document: Document, folder: Path) -> None:
     _folder(document, inference, ("inference", "cache"), folder, made=True)
     for key in ("ca", "certificate", "key"):
         _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder)
+    outbox = _mapping(mqtt, "outbox")
+    if isinstance(path := outbox.get("path"), str) and path:  # made when needed, with its folder
+        outbox["path"] = str(folder / path)
     for name in cameras:
         camera = _mapping(cameras, name)
         source = camera.get("source")

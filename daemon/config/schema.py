@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from daemon.config.events import Events
 from daemon.config.model import Model
 from daemon.config.mqtt import Mqtt
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
@@ -187,6 +188,7 @@ class Config(Section):
         "default: the demonstration model as 'default'",
     )
     inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
+    events: Events = Field(default_factory=Events, description="what is told once, when it changes, and never lost")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")

@@ -14,9 +14,7 @@ from daemon.capture.source import open_source, open_within
 from daemon.config.schema import Camera, Config, without_credentials
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import UsageError
-from daemon.publish.client import Presence
 from daemon.publish.link import Link, LinkState
-from daemon.publish.topics import DeviceTopics
 
 _BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
 _LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
@@ -25,9 +23,8 @@ _LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
 def broker(config: Config) -> Finding:
     """Connects and logs in as the daemon would, under another client id, and leaves nothing behind."""
     answers: SimpleQueue[LinkState | BaseException] = SimpleQueue()
-    presence = Presence(DeviceTopics.of(config.mqtt.prefix, config.device).root / "doctor", b"", b"")
     try:
-        link = Link(config.mqtt, f"ospreyd-doctor-{os.getpid()}", presence, answers.put, answers.put)
+        link = Link(config.mqtt, f"ospreyd-doctor-{os.getpid()}", None, answers.put, answers.put)
     except UsageError as error:
         return _broker(connected=False, detail=str(error))
     link.start()

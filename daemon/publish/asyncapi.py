@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from daemon import __version__
 from daemon.publish.command_messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
 from daemon.publish.commands import Name
-from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
+from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
 from daemon.settings import Setting, value_schema
 
 _JSON, _JPEG, _TEXT = "application/json", "image/jpeg", "text/plain"
@@ -53,6 +53,7 @@ _SAID = (
     ),
     _Said("info", "info", "What the device is and runs.", InfoPayload, 1, True),
     _Said("stats", "stats", "How the device is doing, periodically.", StatsPayload, 0, False),
+    _Said("event", "{camera}/events", "What has happened, told until the broker has it.", EventPayload, 1, False),
     _Said("camera-status", "{camera}/status", "Where a camera stands.", CameraStatusPayload, 1, True),
     _Said("detections", "{camera}/detections", "What was seen in one frame.", DetectionsPayload, 0, False),
     _Said("setting", "{camera}/state/{setting}", "What a camera runs with.", SettingPayload, 1, True),

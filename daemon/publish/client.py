@@ -27,7 +27,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from daemon.config.mqtt import Mqtt
 from daemon.publish import properties, reasons
 from daemon.publish.inbox import Received, Subscription
-from daemon.publish.outgoing import Message, Presence
+from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
 from daemon.publish.tls import TlsContext
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
@@ -46,6 +46,7 @@ class Handlers:
     """how, one sentence"""
     denied: Callable[[str], None]
     """what the broker does not let us do, one sentence"""
+    acknowledgements: Acknowledgements | None
     subscription: Subscription | None
 
 
@@ -74,7 +75,8 @@ class Connection:
         self._sending = threading.Lock()
         """guards _large"""
         self._accepted_at = 0.0
-        self._online = 0
+        self._online: int | None = None
+        """the message that says so, while the broker has not acknowledged it"""
         """the identifier of the message that says so"""
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
@@ -148,6 +150,14 @@ class Connection:
             if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._large.append(sent)
             return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """See Link.deliver."""
+        if not self.accepted:
+            return None
+        self._paho.on_publish = self._on_publish
+        message = self._paho.publish(topic, payload, 1, False, self._retained)
+        return Delivery(self, message.mid) if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
@@ -286,11 +296,21 @@ class Connection:
     def _on_publish(
         self, client: Client, _user: object, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        """With MQTT 5 the broker says if it will not have our presence; nor the rest then."""
+        """With MQTT 5 the broker says if it will not have a message. It costs paho 16 us to tell, of any message."""
         if mid == self._online:
-            client.on_publish = None  # which costs paho 16 us a message
+            self._online = None
             if code.is_failure:
                 self._handlers.denied(reasons.forbidden(*self._address, str(code)))
+        if (acknowledgements := self._handlers.acknowledgements) is not None:
+            acknowledgements.told(Delivery(self, mid), str(code) if code.is_failure else "")
+        if not self._awaits():
+            client.on_publish = None
+            if self._awaits():  # since just now
+                client.on_publish = self._on_publish
+
+    def _awaits(self) -> bool:
+        acknowledgements = self._handlers.acknowledgements
+        return self._online is not None or (acknowledgements is not None and acknowledgements.awaited())
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         subscription = self._handlers.subscription

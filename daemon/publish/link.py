@@ -13,7 +13,7 @@ from daemon.config.mqtt import Mqtt
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
-from daemon.publish.outgoing import Message, Presence
+from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
 from daemon.publish.tls import tls_context
 from daemon.slices import shorten_slice
 
@@ -47,12 +47,13 @@ class Link:
         on_state: Callable[[LinkState], None],
         fail: Callable[[BaseException], None],
         subscription: Subscription | None = None,
+        acknowledgements: Acknowledgements | None = None,
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._presence = presence
         self._tls = tls_context(config.tls)
-        self._handlers = Handlers(self._connected, self._denied, subscription)
+        self._handlers = Handlers(self._connected, self._denied, acknowledgements, subscription)
         self._on_state = on_state
         self._fail = fail
         self._backoff = Backoff()
@@ -86,6 +87,15 @@ class Link:
         """
         connection = self._connection
         return connection is not None and connection.send(message)
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """Hands a JSON message to the network at QoS 1; for any thread.
+
+        Who waits for acknowledgements gets what is returned here, from the thread `mqtt`, when the broker has answered.
+        None, and nothing is kept, where there is no connection or too much is waiting already.
+        """
+        connection = self._connection
+        return None if connection is None else connection.deliver(topic, payload)
 
     def stop(self, timeout: float) -> bool:
         """Sends what is waiting, says goodbye and disconnects; False if the broker did not confirm it in time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.publish.topics import Topic
@@ -26,3 +27,23 @@ class Message:
     """MIME; with MQTT 5 only"""
     correlation: bytes | None = None
     """what an answer sends back; with MQTT 5 only"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message that the broker is to acknowledge."""
+
+    connection: object
+    """which of those that there were; only to be compared"""
+    mid: int
+    """MQTT's packet identifier, unique among what that connection has under way"""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgements:
+    """Who waits for those of messages from `Link.deliver`."""
+
+    told: Callable[[Delivery, str], None]
+    """of a message that the broker has, and why it refused it, "" if it did not; of others' messages too"""
+    awaited: Callable[[], bool]
+    """whether any is waited for"""

@@ -12,9 +12,12 @@ from daemon.config.schema import Config
 from daemon.publish import commands, payloads
 from daemon.publish.inbox import Subscription
 from daemon.publish.link import Link, LinkState
-from daemon.publish.outgoing import Message, Presence
+from daemon.publish.outbox import outbox_path
+from daemon.publish.outbox_sender import OutboxSender
+from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
-from daemon.records import CameraStatus, DaemonInfo, Drop, FrameResult
+from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.settings import Setting, Value
 from daemon.slices import shorten_slice
 from daemon.stats import Stats
@@ -31,7 +34,8 @@ class Publisher:
     Of live cameras the oldest waiting result makes room for the newest, and what finds no broker is dropped; each
     drop is counted. Results that are not live are waited for, by the caller while the inbox is full and by the
     thread while there is no broker. The latest info and camera states are retained by the broker, and sent again
-    after every reconnect. `fail` gets what nobody expected. Raises UsageError where the CA file cannot be used.
+    after every reconnect. Events wait in the outbox on disk until the broker has acknowledged them. `fail` gets what
+    nobody expected. Raises UsageError where the CA file or the outbox cannot be used.
     """
 
     def __init__(
@@ -56,7 +60,12 @@ class Publisher:
             on_state=self._link_changed,
             fail=fail,
             subscription=subscription,
+            acknowledgements=Acknowledgements(self._acknowledged, self._awaiting),
         )
+        self._outbox = OutboxSender(
+            outbox_path(config.mqtt.outbox, config.device), config.mqtt.outbox, self._link.deliver, fail
+        )
+        self._thinning = Thinning(config.mqtt.every)
         self._next_stats = time.monotonic() + self._every
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self._changed = threading.Condition()
@@ -77,16 +86,25 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
+        self._outbox.start()
         self._link.start()
         self._thread.start()
+
+    def event(self, event: Event) -> None:
+        """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
+        self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event))
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.
 
-        The thread is woken once for all: each thread that wakes takes the interpreter from those that decode.
+        For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped. The thread is woken
+        once for all: each thread that wakes takes the interpreter from those that decode.
         """
+        wanted = [result for result in results if self._thinning.wanted(result)]
+        if not wanted:
+            return
         with self._changed:
-            for result in results:
+            for result in wanted:
                 if not result.live:
                     self._wait_for_room()
                 if not self._closed and (len(self._inbox) < _INBOX or self._make_room()):
@@ -146,8 +164,9 @@ class Publisher:
             self._hurried = True
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout / 2)  # the other half is for the farewell
+        self._thread.join(timeout / 2)  # the other half is for the events and the farewell
         drained = not self._thread.is_alive()
+        drained &= self._outbox.stop(timeout / 8)
         return self._link.stop(max(0.0, deadline - time.monotonic())) and drained
 
     def _retain(self, topic: str, payload: bytes) -> None:
@@ -156,7 +175,14 @@ class Publisher:
             self._unsent[topic] = None
             self._changed.notify_all()
 
+    def _acknowledged(self, delivery: Delivery, refusal: str) -> None:
+        self._outbox.acknowledged(delivery, refusal)
+
+    def _awaiting(self) -> bool:
+        return self._outbox.awaiting
+
     def _link_changed(self, state: LinkState) -> None:
+        self._outbox.link_changed(state.connected)
         with self._changed:
             if state.connected:  # the broker may have lost everything
                 self._unsent = dict.fromkeys(self._retained)

@@ -40,6 +40,8 @@ class CameraTopics:
     """JSON, retained"""
     detections: Topic
     """JSON, one message a frame"""
+    events: Topic
+    """JSON, through the outbox"""
     snapshot: Topic
     """JPEG, on command"""
 
@@ -67,4 +69,4 @@ class DeviceTopics:
     def camera(self, name: str) -> CameraTopics:
         """The topics of one camera."""
         root = self.root / name
-        return CameraTopics(status=root / "status", detections=root / "detections", snapshot=root / "snapshot")
+        return CameraTopics(root / "status", root / "detections", root / "events", root / "snapshot")

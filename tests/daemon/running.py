@@ -73,7 +73,7 @@ def every_message_fits_its_schema(messages: list[Message]) -> None:
         if tail == "status":
             assert message.payload in {b"online", b"offline"}
             continue
-        kinds = {"/status": "camera-status", "/state/": "setting"}
+        kinds = {"/status": "camera-status", "/state/": "setting", "/events": "event"}
         what = next((kind for mark, kind in kinds.items() if mark in tail), tail.rsplit("/")[-1])
         known[what].validate(message.json())
         seen.add(what)
