@@ -141,6 +141,10 @@ class App:
 
         Raises UsageError and EngineError where that is not possible, and then goes on as before.
         """
+        with self._stages.service.reloading():
+            return self._reloaded()
+
+    def _reloaded(self) -> str:
         self._change.read()
         try:
             file = load(self._file)

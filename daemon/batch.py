@@ -146,6 +146,10 @@ class Batcher:
             chosen.append(frame)
         return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
 
+    def waiting(self) -> int:
+        """Frames that wait."""
+        return sum(len(queue) for waiting in self._waiting.values() for queue in waiting.frames.values())
+
     def clear(self) -> list[Frame]:
         """Takes everything out."""
         return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())

@@ -108,6 +108,11 @@ class Handoff:
                 self._wake_at = -math.inf
         return None
 
+    def waiting(self) -> int:
+        """Frames that wait."""
+        with self._lock:
+            return self._batcher.waiting()
+
     def close(self) -> None:
         """Wakes every waiter and releases what waits."""
         with self._lock:

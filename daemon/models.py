@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
-from daemon.config.schema import Inference
+from daemon.config.schema import Config, Inference
+from daemon.errors import UsageError
 from engines.backends import Backend, LaneSettings, discard_built, prepare
 from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.models import street_onnx
@@ -56,3 +58,14 @@ def rebuild_model(backend: Backend, config: ModelConfig, settings: LaneSettings,
     model = configured_model(config)
     discard_built(backend, model, settings, "it is to be built anew")
     prepare(backend, model, settings, progress)
+
+
+def check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
+    """Raises UsageError for a label that the camera's model does not have."""
+    for name, camera in config.cameras.items():
+        for label in camera.labels or ():
+            if label not in known[camera.model]:
+                raise UsageError(
+                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} "
+                    f"(it has: {', '.join(known[camera.model])})"
+                )

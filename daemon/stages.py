@@ -20,9 +20,14 @@ from daemon.errors import UsageError
 from daemon.events.stage import EventStage
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, Wanted
+from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, FrameResult, Reason
 from daemon.remote import Remote
+from daemon.service.board import Board
+from daemon.service.http import HttpServer
+from daemon.service.metrics import DaemonMetrics, registry_of
+from daemon.service.service import Service
 from daemon.serving import Generation, Serving, file_stamps
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, frame_allocator
@@ -53,7 +58,7 @@ class Stages:
         fail: Callable[[BaseException], None],
     ) -> None:
         """`generations` of every model that a camera uses. Raises UsageError."""
-        _check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
+        check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
         self._config = config
         self._fail = fail
         self._remote = remote
@@ -65,11 +70,16 @@ class Stages:
         """threads of cameras that have been closed, which may hang in a driver"""
         self._info = _info(config, backend)
         self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
+        self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
+        self.service = Service(self._board, fail)
         self._events = EventStage(config.events, config.cameras, self._publisher.event)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, fail)
+        queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
+        metrics = DaemonMetrics(self._board, self.service, queues)
+        self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics))
         self._allocate = frame_allocator(backend)
         self._watch = Watch(fail)
         self._serving = Serving(backend, self._inference, self._handoff, self._wanted, self._tell, self._give_up, fail)
@@ -88,6 +98,8 @@ class Stages:
                 self._open(name)
         self._watch.start()
         self._serving.start()
+        self.service.start()
+        self._http.start()
 
     def stop(self) -> bool:
         """Stops the stages from left to right; whether every thread ended in time.
@@ -96,6 +108,8 @@ class Stages:
         time is for the stages behind them. Their threads are daemon threads, so the process ends without them.
         """
         deadline = time.monotonic() + _STOP_WITHIN
+        self.service.stop()
+        self._http.stop()
         self._remote.stop()
         self._serving.stop()
         self._watch.stop()
@@ -131,7 +145,7 @@ class Stages:
             wanted |= {name for name, one in latest.items() if one is None or one.stamps != file_stamps(name, config)}
         generations = {name: Generation.read(name, config) for name in sorted(wanted)}
         known = {name: (generations.get(name) or generation) for name, generation in latest.items()}
-        _check_labels(config, {name: one.model.labels for name, one in known.items() if one is not None})
+        check_labels(config, {name: one.model.labels for name, one in known.items() if one is not None})
         return Plan(config, different, generations)
 
     def apply(self, plan: Plan) -> None:
@@ -158,7 +172,8 @@ class Stages:
             self._serving.refresh()
             self._events.set_cameras(config.events, config.cameras)
             self._publisher.set_cameras(tuple(config.cameras))
-            self._info = replace(self._info, cameras=tuple(config.cameras))
+            self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
+            self._board.use(config, self._info)
             self._tell()
 
     def loaded(self) -> None:
@@ -244,6 +259,7 @@ class Stages:
         with self._lock:
             self._info = replace(self._info, models=self._serving.infos)
             self._publisher.info(self._info)
+            self._board.info(self._info)
 
     def _give_up(self, model: str, why: str) -> None:
         """Stops the cameras of a model that has failed: nobody would look at their frames."""
@@ -256,17 +272,7 @@ class Stages:
     def _say(self, status: CameraStatus) -> None:
         self._publisher.camera_status(status)
         self._events.camera_status(status)
-
-
-def _check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
-    """Raises UsageError for a label that the camera's model does not have."""
-    for name, camera in config.cameras.items():
-        for label in camera.labels or ():
-            if label not in known[camera.model]:
-                raise UsageError(
-                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} "
-                    f"(it has: {', '.join(known[camera.model])})"
-                )
+        self._board.camera_status(status)
 
 
 def _info(config: Config, backend: Backend) -> DaemonInfo:

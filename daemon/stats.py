@@ -1,16 +1,67 @@
-"""Counts and latencies of the running daemon, written by every stage and read by the publisher."""
+"""Counts and latencies of the running daemon, written by every stage, read by the publisher and by its observers."""
 
 from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from daemon.records import CameraStats, DaemonStats, Drop, Percentiles
 
 _WINDOW = 2048  # samples kept for each camera and stage between two reports: bounds memory, not accuracy
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""upper bounds of the latencies that are counted together, seconds; longer ones are counted after the last"""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Latencies of one stage since the daemon started."""
+
+    counts: tuple[int, ...]
+    """frames in each of BUCKETS, and one more for those beyond"""
+    total: float
+    """of all of them, seconds"""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTotals:
+    """Of one camera since the daemon started."""
+
+    connections: int
+    """how often its source was opened; all but the first are reconnects"""
+    captured: int
+    processed: int
+    published: int
+    dropped: Mapping[Drop, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What has been counted since the daemon started."""
+
+    cameras: Mapping[str, CameraTotals]
+    latency: Mapping[str, Histogram]
+    """by stage: queue, preprocess, detector, postprocess, total"""
+    batches: int
+    network_full: int
+    """attempts to publish while the network had no room"""
+
+
+class _Latencies:
+    """Counts latencies of one stage."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
 
 
 class Stats:
@@ -26,7 +77,9 @@ class Stats:
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
         self._recent: Counter[str] = Counter()
         self._latency: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
-        self._batches = 0
+        self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
+        self._batches = self._batches_reported = 0
+        self._network_full = 0
 
     def connected(self, camera: str) -> None:
         with self._lock:
@@ -51,12 +104,29 @@ class Stats:
             self._recent[camera] += 1
             for stage, seconds in latency.items():
                 self._latency[camera, stage].append(seconds)
+                self._histograms[stage].add(seconds)
 
     def published(self, camera: str, total: float) -> None:
         """Counts a frame message given to MQTT, `total` seconds after its capture."""
         with self._lock:
             self._published[camera] += 1
             self._latency[camera, "total"].append(total)
+            self._histograms["total"].add(total)
+
+    def network_full(self) -> None:
+        """Counts an attempt to publish while the network had no room."""
+        with self._lock:
+            self._network_full += 1
+
+    def totals(self, cameras: Iterable[str]) -> Totals:
+        """What has been counted so far."""
+        with self._lock:
+            return Totals(
+                cameras={name: CameraTotals(*self._counts(name)) for name in cameras},
+                latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
+                batches=self._batches,
+                network_full=self._network_full,
+            )
 
     def forget(self, camera: str) -> None:
         """The camera is gone; one of the same name begins anew."""
@@ -73,18 +143,9 @@ class Stats:
         with self._lock:
             latency, self._latency = self._latency, defaultdict(lambda: deque(maxlen=_WINDOW))
             recent, self._recent = self._recent, Counter()
-            batches, self._batches = self._batches, 0
+            batches, self._batches_reported = self._batches - self._batches_reported, self._batches
             elapsed, self._reported = max(now - self._reported, 1e-9), now
-            counts = {
-                name: (
-                    self._connections[name],
-                    self._captured[name],
-                    self._processed[name],
-                    self._published[name],
-                    dict(self._dropped[name]),
-                )
-                for name in cameras
-            }
+            counts = {name: self._counts(name) for name in cameras}
         by_stage: dict[str, list[float]] = defaultdict(list)
         by_camera: dict[str, dict[str, Percentiles]] = defaultdict(dict)
         for (camera, stage), samples in latency.items():
@@ -98,6 +159,16 @@ class Stats:
             },
             latency={stage: _percentiles(samples) for stage, samples in by_stage.items()},
             batch=sum(recent.values()) / batches if batches else 0.0,
+        )
+
+    def _counts(self, name: str) -> tuple[int, int, int, int, dict[Drop, int]]:
+        """Totals of one camera, in the order of CameraTotals; with the lock."""
+        return (
+            self._connections[name],
+            self._captured[name],
+            self._processed[name],
+            self._published[name],
+            dict(self._dropped[name]),
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from daemon.config.schema import Config
 from daemon.config.section import Section
 
-_FIXED = ("device", "mqtt")
+_FIXED = ("device", "mqtt", "service")
 """sections that hold for as long as the process"""
 _FIXED_INFERENCE = frozenset({"backend"})
 _LIVE_INFERENCE = frozenset({"max_delay_ms", "max_age_ms"})

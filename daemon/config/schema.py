@@ -24,6 +24,7 @@ from daemon.config.model import Model
 from daemon.config.mqtt import Mqtt
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
+from daemon.config.service import Service
 from daemon.config.sources import SourceKind, source_kind
 
 DEFAULT_MODEL = "default"
@@ -189,6 +190,7 @@ class Config(Section):
     )
     inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
     events: Events = Field(default_factory=Events, description="what is told once, when it changes, and never lost")
+    service: Service = Field(default_factory=Service, description="what the daemon shows of itself")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")

@@ -113,6 +113,10 @@ class Publisher:
                     self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
             self._changed.notify_all()
 
+    def waiting(self) -> int:
+        """Results that wait for the thread."""
+        return len(self._inbox)
+
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
         self._retain(self._topics.camera(status.camera).status.name, payloads.camera_status(self._device, status))
@@ -253,6 +257,8 @@ class Publisher:
             connected = self._link.state.connected
             if not connected and (live or self._hurried):
                 return False
+            if connected:
+                self._stats.network_full()
             self._changed.wait(_FULL_NETWORK if connected else None)
             return True
 

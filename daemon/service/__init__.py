@@ -1,0 +1,1 @@
+"""What the daemon tells those who run it: systemd, health checks and metrics."""

@@ -1,0 +1,133 @@
+"""What is known of the daemon now, in one place for everybody who tells it to the outside."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from daemon.config.schema import Camera, Config, Pace
+from daemon.config.sources import SourceKind, source_kind
+from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
+from daemon.service.health import Counted
+from daemon.stats import Stats, Totals
+
+_GAP = 10.0  # seconds between two frames of a camera that are believed whatever its settings
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The daemon at one moment."""
+
+    config: Config
+    info: DaemonInfo
+    totals: Totals
+    cameras: Mapping[str, CameraStatus]
+    """of the cameras that have said something"""
+    builds: Mapping[tuple[str, str], int]
+    """engine builds since the daemon started, by model and outcome (built, failed)"""
+    connected: bool
+    """to the broker"""
+
+    @property
+    def streaming(self) -> list[str]:
+        """The cameras that are."""
+        return [name for name, status in self.cameras.items() if status.state is CameraState.STREAMING]
+
+    @property
+    def processed(self) -> int:
+        """Frames that went through their models, of all cameras."""
+        return sum(camera.processed for camera in self.totals.cameras.values())
+
+    @property
+    def started(self) -> bool:
+        """Whether a frame has been processed, or it is known of every camera how it stands."""
+        connecting = [s for s in self.cameras.values() if s.state is CameraState.CONNECTING and s.reason is None]
+        return self.processed > 0 or (not connecting and self.cameras.keys() == self.config.cameras.keys())
+
+    def counted(self) -> Counted:
+        """What health is judged by."""
+        totals, cameras = self.totals.cameras, self.config.cameras
+        streaming = {name: totals[name].captured for name in self.streaming}
+        return Counted(
+            captured=streaming,
+            expected={name: count for name, count in streaming.items() if self._is_ready(name)},
+            inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
+            processed={name: camera.processed for name, camera in totals.items()},
+            published=self.totals.network_full
+            + sum(camera.published + camera.dropped.get(Drop.NOT_CONNECTED, 0) for camera in totals.values()),
+            patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
+            loading=any(_is_loading(model.status) for model in self.info.models.values()),
+            held=not self.connected and any(camera.enabled and not _is_live(camera) for camera in cameras.values()),
+        )
+
+    def _is_ready(self, camera: str) -> bool:
+        """Whether its model is; while a new configuration is applied it may not be known yet."""
+        model = self.info.models.get(self.config.cameras[camera].model)
+        return model is not None and model.status.state is ModelState.READY
+
+
+class Board:
+    """Takes states as they change; thread-safe."""
+
+    def __init__(self, config: Config, info: DaemonInfo, stats: Stats, connected: Callable[[], bool]) -> None:
+        self._stats = stats
+        self._connected = connected
+        self._lock = threading.Lock()
+        """guards what follows"""
+        self._config = config
+        self._info = info
+        self._cameras: dict[str, CameraStatus] = {}
+        self._building: set[str] = set()
+        self._builds: Counter[tuple[str, str]] = Counter()
+
+    def use(self, config: Config, info: DaemonInfo) -> None:
+        """A new configuration holds; cameras that it does not have are forgotten."""
+        with self._lock:
+            self._config = config
+            self._cameras = {name: status for name, status in self._cameras.items() if name in config.cameras}
+            self._take(info)
+
+    def camera_status(self, status: CameraStatus) -> None:
+        """Takes a camera's new state."""
+        with self._lock:
+            if status.camera in self._config.cameras:
+                self._cameras[status.camera] = status
+
+    def info(self, info: DaemonInfo) -> None:
+        """Takes what the device now is and runs."""
+        with self._lock:
+            self._take(info)
+
+    def look(self) -> Observed:
+        """How everything stands now."""
+        with self._lock:
+            config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
+        return Observed(config, info, self._stats.totals(config.cameras), cameras, builds, self._connected())
+
+    def _take(self, info: DaemonInfo) -> None:
+        """Counts builds: only one that is going on says again and again that it is, before it is loaded."""
+        for name, model in info.models.items():
+            before, status = self._info.models.get(name), model.status
+            if before is None or before.status == status:
+                continue
+            if status.state is ModelState.BUILDING and not _is_loading(status):
+                self._building.add(name)
+            elif name in self._building:
+                self._building.remove(name)
+                self._builds[name, "failed" if status.state is ModelState.FAILED else "built"] += 1
+        self._info = info
+
+
+def _is_loading(status: ModelStatus) -> bool:
+    return status.state is ModelState.BUILDING and status.progress == 100
+
+
+def _is_live(camera: Camera) -> bool:
+    return camera.pace is Pace.REALTIME or source_kind(camera.source) is not SourceKind.PATH
+
+
+def _patience(camera: Camera) -> float:
+    """Seconds after which the watch of cameras must have noticed that there is no frame."""
+    return camera.stall_after + _GAP + (0.0 if camera.fps is None else 1 / camera.fps)

@@ -1,0 +1,152 @@
+"""The HTTP server for metrics and health checks: few clients, for a short time, and none holds up the daemon."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from daemon.config.service import Metrics
+from daemon.service.service import Service
+
+_log = logging.getLogger("ospreyd")
+_CLIENTS = 4  # at once; who comes beyond that is turned away
+_WITHIN = 5.0  # seconds for one client, however slowly it sends or takes
+_POLL = 0.5  # seconds
+
+
+class HttpServer:
+    """Serves /metrics, /healthz and /readyz from threads of its own."""
+
+    def __init__(self, config: Metrics | None, service: Service, registry: CollectorRegistry) -> None:
+        """Listens at once; where that fails one warning says so, and nothing is served, as without `config`."""
+        pages: dict[str, Callable[[], _Page]] = {
+            "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
+            "/healthz": lambda: _answer(service.verdict.healthy, service.verdict.reason),
+            "/readyz": lambda: _answer(service.ready, "started" if service.ready else "no camera is known to work yet"),
+        }
+        self._server: _Server | None = None
+        if config is None:
+            return
+        try:
+            self._server = _Server(config, pages)
+        except OSError as error:
+            _log.warning(
+                "no metrics: %s port %d cannot be listened on (%s); set service.metrics to another port, or to null",
+                config.host, config.port, error.strerror or error,
+            )  # fmt: skip
+
+    @property
+    def port(self) -> int | None:
+        """That is listened on; None: none."""
+        return None if self._server is None else int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begins to serve."""
+        if self._server is not None:
+            threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends serving after `start`; clients that are being served are left to themselves."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+_Page = tuple[int, str, bytes]
+"""status, content type, content"""
+
+
+def _answer(well: bool, reason: str) -> _Page:
+    return 200 if well else 503, "application/json", json.dumps({"ok": well, "reason": reason}).encode() + b"\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request of one client; HTTP/1.0, so the connection ends with it."""
+
+    server: _Server
+    server_version = "ospreyd"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        status, kind, content = page() if page else (404, "text/plain", b"/metrics, /healthz or /readyz\n")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: requests are no events."""
+
+
+class _Server(ThreadingHTTPServer):
+    """Bounded: in the number of its clients and in the time of each."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, config: Metrics, pages: dict[str, Callable[[], _Page]]) -> None:
+        """Raises OSError where the address cannot be listened on."""
+        self.pages = pages
+        self._clients: dict[socket.socket, float] = {}
+        """when each came, monotonic seconds"""
+        self._lock = threading.Lock()
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        super().__init__((config.host, config.port), _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's name that the parent does, which may take long."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "ospreyd", int(self.server_address[1])
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  the parent's signature
+        """Whether there is room for one more."""
+        with self._lock:
+            if len(self._clients) >= _CLIENTS:
+                return False
+            self._clients[request] = time.monotonic()
+            return True
+
+    def service_actions(self) -> None:
+        """Several times a second: cuts off who takes too long."""
+        now = time.monotonic()
+        with self._lock:
+            late = [client for client, came in self._clients.items() if now - came > _WITHIN]
+        for client in late:
+            self._forget(client)
+            _cut(client)
+
+    def shutdown_request(self, request: Any) -> None:
+        """After each client."""
+        self._forget(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  the parent's signature
+        """A client that went away is no event."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            _log.error("a request for metrics failed", exc_info=error)
+
+    def _forget(self, client: socket.socket) -> None:
+        with self._lock:
+            self._clients.pop(client, None)
+
+
+def _cut(client: socket.socket) -> None:
+    try:
+        client.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it has gone by itself

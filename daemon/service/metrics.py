@@ -1,0 +1,176 @@
+"""Metrics for Prometheus, read from what is counted anyway when somebody asks for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from daemon.records import CameraState, Drop, ModelState
+from daemon.service.board import Board, Observed
+from daemon.service.gpu import Gpu, read_gpus
+from daemon.service.service import Service
+from daemon.stats import BUCKETS, CameraTotals
+
+_FRAMES: tuple[tuple[str, Callable[[CameraTotals], int], str], ...] = (
+    ("captured", lambda c: c.captured, "Frames captured, after thinning out to `fps`."),
+    ("processed", lambda c: c.processed, "Frames that went through their model."),
+    ("published", lambda c: c.published, "Frames whose message was given to MQTT."),
+)
+_GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
+    ("utilization_ratio", lambda gpu: gpu.utilization, "Part of the last moments in which the GPU was busy, 0 to 1."),
+    ("memory_used_bytes", lambda gpu: gpu.memory_used, "GPU memory in use, by all processes."),
+    ("memory_total_bytes", lambda gpu: gpu.memory_total, "GPU memory."),
+    ("temperature_celsius", lambda gpu: gpu.temperature, "Temperature of the GPU."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Messages that wait on disk."""
+
+    messages: int
+    age: float
+    """of the oldest, seconds; 0 where there is none"""
+
+
+class DaemonMetrics(Collector):
+    """Everything that the daemon knows of itself, with the cameras and models that it has now."""
+
+    def __init__(
+        self,
+        board: Board,
+        service: Service,
+        queues: Mapping[str, Callable[[], int]],
+        outbox: Callable[[], Outbox] | None = None,
+    ) -> None:
+        """`queues`: how much waits in each, called from any thread; `outbox`: None where there is none."""
+        self._board = board
+        self._service = service
+        self._queues = queues
+        self._outbox = outbox
+
+    def collect(self) -> Iterator[Metric]:
+        """At every scrape."""
+        observed = self._board.look()
+        yield from _cameras(observed)
+        yield from _latencies(observed)
+        yield from _models(observed)
+        yield from self._daemon(observed)
+        yield from _gpus()
+
+    def _daemon(self, observed: Observed) -> Iterator[Metric]:
+        info = observed.info
+        yield _gauge(
+            "build_info",
+            "1; version and backend as labels.",
+            [((info.version, info.backend), 1)],
+            ("version", "backend"),
+        )
+        yield _gauge(
+            "healthy", "Whether frames move, or need not (docs/service.md).", int(self._service.verdict.healthy)
+        )
+        yield _gauge("ready", "Whether a frame was processed, or every camera's state known.", int(self._service.ready))
+        yield _gauge("mqtt_connected", "Whether there is a connection to the broker.", int(observed.connected))
+        waits = CounterMetricFamily("ospreyd_mqtt_network_full", "Attempts to publish while the network had no room.")
+        waits.add_metric((), observed.totals.network_full)
+        yield waits
+        depths = {(name,): depth() for name, depth in self._queues.items()}
+        yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
+        if self._outbox is not None:
+            outbox = self._outbox()
+            yield _gauge("outbox_messages", "Messages that wait on disk for the broker.", outbox.messages)
+            yield _gauge("outbox_oldest_seconds", "Age of the oldest message that waits on disk.", outbox.age)
+        yield _gauge("threads", "Threads of the process, those of libraries included.", _threads())
+
+
+def registry_of(metrics: DaemonMetrics) -> CollectorRegistry:
+    """With what the operating system knows of the process: processor time, memory, descriptors."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(metrics)
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def _threads() -> int:
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
+
+
+def _cameras(observed: Observed) -> Iterator[Metric]:
+    totals = observed.totals.cameras
+    for name, count, meaning in _FRAMES:
+        family = CounterMetricFamily(f"ospreyd_frames_{name}", meaning, labels=("camera",))
+        for camera, counts in totals.items():
+            family.add_metric((camera,), count(counts))
+        yield family
+    dropped = CounterMetricFamily(
+        "ospreyd_frames_dropped", "Frames that were dropped, by reason.", labels=("camera", "reason")
+    )
+    connections = CounterMetricFamily(
+        "ospreyd_camera_connections",
+        "How often a camera was opened; all but the first are reconnects.",
+        labels=("camera",),
+    )
+    for camera, counts in totals.items():
+        connections.add_metric((camera,), counts.connections)
+        for reason in Drop:
+            dropped.add_metric((camera, reason.value), counts.dropped.get(reason, 0))
+    yield dropped
+    yield connections
+    states = {
+        (name, state.value): int(name in observed.cameras and observed.cameras[name].state is state)
+        for name in totals
+        for state in CameraState
+    }
+    yield _gauge("camera_state", "1 for the state that a camera is in, else 0.", states.items(), ("camera", "state"))
+
+
+def _latencies(observed: Observed) -> Iterator[Metric]:
+    family = HistogramMetricFamily(
+        "ospreyd_latency_seconds",
+        "Time that a frame spent in a stage; total: from capture until its message was given to MQTT.",
+        labels=("stage",),
+    )
+    for stage, histogram in observed.totals.latency.items():
+        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
+        family.add_metric((stage,), list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total)
+    yield family
+    batches = CounterMetricFamily("ospreyd_batches", "Batches that were started.")
+    batches.add_metric((), observed.totals.batches)
+    yield batches
+
+
+def _models(observed: Observed) -> Iterator[Metric]:
+    models = observed.info.models
+    states = {(n, s.value): int(model.status.state is s) for n, model in models.items() for s in ModelState}
+    yield _gauge("model_state", "1 for the state that a model is in, else 0.", states.items(), ("model", "state"))
+    builds = CounterMetricFamily(
+        "ospreyd_engine_builds", "Engine builds that ended, by outcome.", labels=("model", "outcome")
+    )
+    for name in models:
+        for outcome in ("built", "failed"):
+            builds.add_metric((name, outcome), observed.builds.get((name, outcome), 0))
+    yield builds
+
+
+def _gpus() -> Iterator[Metric]:
+    gpus = {(gpu.name,): gpu for gpu in read_gpus()}
+    for name, value, meaning in _GPU:
+        known = [(labels, number) for labels, gpu in gpus.items() if (number := value(gpu)) is not None]
+        yield _gauge(f"gpu_{name}", meaning, known, ("gpu",))
+
+
+def _gauge(
+    name: str, meaning: str, values: float | Iterable[tuple[tuple[str, ...], float]], labels: tuple[str, ...] = ()
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"ospreyd_{name}", meaning, labels=labels)
+    for key, value in [((), values)] if isinstance(values, (int, float)) else values:
+        family.add_metric(key, value)
+    return family

@@ -1,0 +1,87 @@
+"""What counts as hanging, and what does not: the truth that the watchdog is fed by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from daemon.service.health import LOAD_WITHIN, Counted, Health, Verdict
+
+LIMIT = 10.0
+STILL = Counted(captured={}, expected={}, inferred=0, processed={}, published=0)
+
+
+def counted(a: int, b: int = 0, inferred: int = 0, published: int = 0) -> Counted:
+    """So many frames of two cameras that stream, `inferred` of which are a's and went through its model."""
+    frames = {"a": a, "b": b}
+    return Counted(frames, frames, inferred, {"a": inferred, "b": 0}, published, patience=5)
+
+
+def verdicts(course: Iterator[Counted], every: float = 1.0) -> list[bool]:
+    health = Health(LIMIT)
+    return [health.judge(100 + n * every, now).healthy for n, now in enumerate(course)]
+
+
+def test_frames_that_move_are_healthy() -> None:
+    assert all(verdicts(counted(n, n, 2 * n, 2 * n) for n in range(100)))
+
+
+def test_inference_that_hangs_is_noticed_within_its_limit() -> None:
+    course = [*(counted(n, n, 2 * n, 2 * n) for n in range(20)), *(counted(20 + n, 20, 38, 38) for n in range(30))]
+    said = verdicts(iter(course))
+    assert said.index(False) == 20 + LIMIT + 1
+    assert not any(said[31:])
+
+
+def test_the_hang_is_named_and_ends_when_frames_move_again() -> None:
+    health = Health(LIMIT)
+    for second in range(13):
+        said = health.judge(second, counted(second, inferred=5, published=5))
+    assert said == Verdict(False, "inference has done nothing for 11 s, though frames come")
+    assert health.judge(13, counted(13, inferred=6, published=6)).healthy
+
+
+def test_one_camera_that_hangs_is_no_reason() -> None:
+    assert all(verdicts(counted(7, n, n, n) for n in range(100)))
+
+
+def test_cameras_that_are_all_away_are_no_reason() -> None:
+    """Also where the last captured frame was lost with its camera, and after it came back."""
+    away = replace(counted(9, inferred=8, published=8), captured={}, expected={})
+    said = verdicts(iter([counted(8, inferred=8, published=8), *[away] * 100, counted(9, inferred=8, published=8)]))
+    assert all(said)
+
+
+def test_cameras_that_count_as_streaming_but_give_nothing_are_noticed_after_their_patience() -> None:
+    said = verdicts(counted(5, 5, 10, 10) for _ in range(30))
+    assert said.index(False) == LIMIT + 5 + 1
+
+
+def test_a_slow_camera_beside_one_that_goes_away_is_no_reason() -> None:
+    both, one = counted(5, 5, 10, 10), replace(STILL, captured={"b": 5}, expected={"b": 5}, inferred=10, patience=60)
+    assert all(verdicts(iter([both, replace(both, captured={"a": 6, "b": 5}), *[one] * 60])))
+
+
+def test_publishing_that_hangs_is_noticed() -> None:
+    health = Health(LIMIT)
+    said = [health.judge(second, counted(second, inferred=second, published=3)) for second in range(20)]
+    assert said[-1].reason == "publishing has done nothing for 18 s, though results wait"
+    assert [v.healthy for v in said].index(False) == LIMIT + 2
+
+
+def test_publishing_that_waits_for_the_network_is_alive() -> None:
+    assert all(verdicts(counted(n, 0, n, 100 * n) for n in range(60)))
+
+
+def test_a_model_that_is_being_built_is_no_reason() -> None:
+    assert all(verdicts(replace(counted(n), expected={}) for n in range(600)))
+
+
+def test_a_model_that_is_being_loaded_is_no_reason_but_not_for_ever() -> None:
+    said = verdicts(replace(counted(n), loading=True) for n in range(600))
+    assert LOAD_WITHIN + LIMIT <= said.index(False) <= LOAD_WITHIN + LIMIT + 3
+
+
+def test_frames_that_wait_for_a_broker_are_no_reason() -> None:
+    course = [counted(1), *(replace(counted(4, inferred=2), held=True) for _ in range(100))]
+    assert all(verdicts(iter(course)))

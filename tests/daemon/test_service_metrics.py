@@ -1,0 +1,233 @@
+"""Metrics as Prometheus gets them, and the server that gives them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from daemon.config.service import Metrics
+from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus
+from daemon.service.board import Board
+from daemon.service.gpu import Gpu, read_gpus
+from daemon.service.http import HttpServer
+from daemon.service.metrics import DaemonMetrics, Outbox, registry_of
+from daemon.service.service import Service
+from daemon.stats import Stats
+from tests.conftest import missing, wait_for
+from tests.daemon.publishing import INFO, UNREACHABLE, config
+from tests.servers.mosquitto import free_port
+
+
+class Served:
+    """A daemon's observers without a daemon: what they are told comes from the test."""
+
+    def __init__(self) -> None:
+        self.failures: list[BaseException] = []
+        self.stats = Stats()
+        self.board = Board(config(1), INFO, self.stats, lambda: True)
+        self.service = Service(self.board, self.failures.append)
+        metrics = DaemonMetrics(self.board, self.service, {"batch": lambda: 3}, lambda: Outbox(7, 1.5))
+        self.port = free_port()
+        self.server = HttpServer(Metrics(port=self.port), self.service, registry_of(metrics))
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and content."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def samples(self) -> dict[tuple[str, ...], float]:
+        """Every sample by its name and the values of its labels in the order of their names."""
+        return {
+            (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics")[1])
+            for sample in family.samples
+        }
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    running = Served()
+    running.server.start()
+    yield running
+    running.server.stop()
+    assert not running.failures
+
+
+def count_something(served: Served) -> None:
+    stats = served.stats
+    stats.connected("front")
+    for _ in range(5):
+        stats.captured("front")
+    stats.dropped("front", Drop.REPLACED)
+    stats.processed("front", queue=0.004, detector=0.3)
+    stats.processed("front", queue=0.005, detector=9.0)
+    stats.batch()
+    stats.published("front", 0.02)
+    stats.network_full()
+    served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0))
+    served.board.camera_status(UNREACHABLE)
+
+
+def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
+    count_something(served)
+    expected = {
+        ("ospreyd_frames_captured_total", "front"): 5,
+        ("ospreyd_frames_captured_total", "yard"): 0,
+        ("ospreyd_frames_processed_total", "front"): 2,
+        ("ospreyd_frames_published_total", "front"): 1,
+        ("ospreyd_frames_dropped_total", "front", "replaced"): 1,
+        ("ospreyd_frames_dropped_total", "front", "too-old"): 0,
+        ("ospreyd_camera_connections_total", "front"): 1,
+        ("ospreyd_camera_state", "front", "streaming"): 1,
+        ("ospreyd_camera_state", "front", "offline"): 0,
+        ("ospreyd_camera_state", "yard", "offline"): 1,
+        ("ospreyd_latency_seconds_bucket", "0.005", "queue"): 2,
+        ("ospreyd_latency_seconds_bucket", "0.0025", "queue"): 0,
+        ("ospreyd_latency_seconds_bucket", "5.0", "detector"): 1,
+        ("ospreyd_latency_seconds_bucket", "+Inf", "detector"): 2,
+        ("ospreyd_latency_seconds_count", "detector"): 2,
+        ("ospreyd_latency_seconds_sum", "detector"): 9.3,
+        ("ospreyd_latency_seconds_count", "total"): 1,
+        ("ospreyd_batches_total",): 1,
+        ("ospreyd_model_state", "default", "building"): 1,
+        ("ospreyd_build_info", "onnxruntime", "0.1.0"): 1,
+        ("ospreyd_mqtt_connected",): 1,
+        ("ospreyd_mqtt_network_full_total",): 1,
+        ("ospreyd_queue_frames", "batch"): 3,
+        ("ospreyd_outbox_messages",): 7,
+        ("ospreyd_outbox_oldest_seconds",): 1.5,
+    }
+    samples = served.samples()
+    assert {key: samples.get(key) for key in expected} == expected
+    assert samples["process_resident_memory_bytes",] > 1e6
+    assert samples["process_open_fds",] > 3
+    assert samples["ospreyd_threads",] >= 2
+
+
+def test_a_report_over_mqtt_takes_nothing_from_the_totals(served: Served) -> None:
+    count_something(served)
+    served.stats.report(("front",))
+    assert served.samples()["ospreyd_batches_total",] == 1
+
+
+def test_builds_are_counted_by_their_outcome(served: Served) -> None:
+    def say(state: ModelState, progress: int | None = None, detail: str = "") -> None:
+        model = replace(INFO.models["default"], status=ModelStatus(state, progress, detail))
+        served.board.info(replace(INFO, models={"default": model}))
+
+    say(ModelState.BUILDING, 100, "loading")  # it was there already
+    say(ModelState.READY)
+    assert served.samples()["ospreyd_engine_builds_total", "default", "built"] == 0
+    for end in (ModelState.READY, ModelState.FAILED):
+        say(ModelState.BUILDING, 0, "starting")
+        say(ModelState.BUILDING, 60, "detector")
+        say(ModelState.BUILDING, 100, "loading") if end is ModelState.READY else None
+        say(end)
+    samples = served.samples()
+    assert samples["ospreyd_engine_builds_total", "default", "built"] == 1
+    assert samples["ospreyd_engine_builds_total", "default", "failed"] == 1
+
+
+def test_a_camera_that_is_no_longer_configured_is_no_longer_told(served: Served) -> None:
+    count_something(served)
+    settings = config(1)
+    only_yard = settings.model_copy(update={"cameras": {"yard": settings.cameras["yard"]}})
+    served.board.use(only_yard, INFO)
+    assert not [key for key in served.samples() if "front" in key]
+
+
+def test_the_names_and_units_are_those_of_prometheus(served: Served) -> None:
+    count_something(served)
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing("promtool", "apt-get install prometheus")
+    checked = subprocess.run(
+        [str(promtool), "check", "metrics"],
+        check=False,
+        input=served.get("/metrics")[1],
+        capture_output=True,
+        text=True,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_health_and_readiness_are_said_with_a_reason(served: Served) -> None:
+    assert served.get("/readyz") == (503, '{"ok": false, "reason": "no camera is known to work yet"}\n')
+    served.service.start()
+    count_something(served)
+    wait_for(lambda: served.get("/readyz")[0] == 200, "readiness")
+    assert json.loads(served.get("/healthz")[1]) == {"ok": True, "reason": "cameras stream, and wait for their models"}
+    served.service.stop()
+
+
+def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.service.service._WATCHDOG", 0.4)
+    served.service = Service(served.board, served.failures.append)
+    metrics = registry_of(DaemonMetrics(served.board, served.service, {}))
+    served.port = free_port()
+    server = HttpServer(Metrics(port=served.port), served.service, metrics)
+    server.start()
+    served.service.start()
+    served.stats.processed("front")
+    wait_for(lambda: served.service.ready, "the first look")
+    served.stats.processed("front")
+    wait_for(lambda: served.get("/healthz")[0] == 503, "ill health")
+    assert "publishing has done nothing" in json.loads(served.get("/healthz")[1])["reason"]
+    assert served.samples()["ospreyd_healthy",] == 0
+    served.stats.published("front", 0.1)
+    wait_for(lambda: served.get("/healthz")[0] == 200, "health")
+    served.service.stop()
+    server.stop()
+
+
+def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    server = HttpServer(
+        Metrics(port=served.port), served.service, registry_of(DaemonMetrics(served.board, served.service, {}))
+    )
+    server.start()
+    server.stop()
+    assert server.port is None
+    (said,) = caplog.messages
+    assert said == (
+        f"no metrics: 127.0.0.1 port {served.port} cannot be listened on (Address already in use); "
+        "set service.metrics to another port, or to null"
+    )
+
+
+def test_clients_that_say_nothing_are_cut_off_and_lock_nobody_out_for_long(served: Served) -> None:
+    with ExitStack() as held:
+        silent = [held.enter_context(socket.create_connection(("127.0.0.1", served.port))) for _ in range(12)]
+        for client in silent:
+            client.settimeout(20)
+            assert client.recv(1) == b""
+    assert served.get("/metrics")[0] == 200
+
+
+def test_another_path_is_not_found(served: Served) -> None:
+    assert served.get("/")[0] == 404
+
+
+def test_a_jetson_says_how_busy_and_hot_its_gpu_is(tmp_path: Path) -> None:
+    load, zones = tmp_path / "sys/devices/platform/gpu.0", tmp_path / "sys/class/thermal"
+    for zone, kind, value in (("thermal_zone0", "cpu-thermal", "50000"), ("thermal_zone1", "gpu-thermal", "46500")):
+        (zones / zone).mkdir(parents=True)
+        (zones / zone / "type").write_text(f"{kind}\n")
+        (zones / zone / "temp").write_text(f"{value}\n")
+    load.mkdir(parents=True)
+    (load / "load").write_text("375\n")
+    assert read_gpus(tmp_path) == [Gpu("0: Jetson", 0.375, None, None, 46.5)]
