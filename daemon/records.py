@@ -275,3 +275,17 @@ class DaemonInfo:
     models: Mapping[str, ModelInfo]
     cameras: tuple[str, ...]
     configuration: ConfigurationInfo
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """What an outbox holds."""
+
+    waiting: int
+    """messages"""
+    dropped: int
+    """messages, ever, for want of room or for their age"""
+    size: int
+    """of the messages and their index, bytes"""
+    oldest: float | None
+    """hours of running that the oldest message has waited; None where none waits"""

@@ -78,7 +78,7 @@ class Stages:
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, fail)
         queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
-        metrics = DaemonMetrics(self._board, self.service, queues)
+        metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics))
         self._allocate = frame_allocator(backend)
         self._watch = Watch(fail)

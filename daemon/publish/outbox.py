@@ -16,6 +16,7 @@ from typing import IO
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
+from daemon.records import OutboxStatus
 
 log = logging.getLogger("ospreyd.outbox")
 
@@ -40,20 +41,6 @@ class Waiting:
     """its place; later messages have higher ones, also after others have left"""
     topic: str
     payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatus:
-    """What an outbox holds."""
-
-    waiting: int
-    """messages"""
-    dropped: int
-    """messages, ever, for want of room or for their age"""
-    size: int
-    """of the messages and their index, bytes"""
-    oldest: float | None
-    """hours of running that the oldest message has waited; None where none waits"""
 
 
 class Outbox:

@@ -7,17 +7,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from daemon.config.schema import Config
+from daemon.errors import UsageError
 from daemon.publish import commands, payloads
 from daemon.publish.inbox import Subscription
 from daemon.publish.link import Link, LinkState
-from daemon.publish.outbox import outbox_path
+from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
 from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
 from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
-from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
+from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
 from daemon.settings import Setting, Value
 from daemon.slices import shorten_slice
 from daemon.stats import Stats
@@ -62,9 +64,8 @@ class Publisher:
             subscription=subscription,
             acknowledgements=Acknowledgements(self._acknowledged, self._awaiting),
         )
-        self._outbox = OutboxSender(
-            outbox_path(config.mqtt.outbox, config.device), config.mqtt.outbox, self._link.deliver, fail
-        )
+        self._outbox_path = outbox_path(config.mqtt.outbox, config.device)
+        self._outbox = OutboxSender(self._outbox_path, config.mqtt.outbox, self._link.deliver, fail)
         self._thinning = Thinning(config.mqtt.every)
         self._next_stats = time.monotonic() + self._every
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
@@ -84,6 +85,12 @@ class Publisher:
         """How the connection to the broker stands."""
         return self._link.state
 
+    def outbox(self) -> OutboxStatus | None:
+        """What waits on disk; for any thread. None where it cannot be read, which the thread `outbox` tells."""
+        with suppress(UsageError):
+            return read_status(self._outbox_path)
+        return None
+
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
         self._outbox.start()
@@ -100,9 +107,12 @@ class Publisher:
         For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped. The thread is woken
         once for all: each thread that wakes takes the interpreter from those that decode.
         """
-        wanted = [result for result in results if self._thinning.wanted(result)]
-        if not wanted:
-            return
+        wanted = []
+        for result in results:
+            if self._thinning.wanted(result):
+                wanted.append(result)
+            else:
+                self._stats.thinned(result.camera)
         with self._changed:
             for result in wanted:
                 if not result.live:

@@ -54,7 +54,7 @@ class Observed:
             captured=streaming,
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
-            processed={name: camera.processed for name, camera in totals.items()},
+            processed={name: camera.processed - camera.thinned for name, camera in totals.items()},
             published=self.totals.network_full
             + sum(camera.published + camera.dropped.get(Drop.NOT_CONNECTED, 0) for camera in totals.values()),
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
