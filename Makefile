@@ -1,24 +1,33 @@
 # make demo    the main job on a filmed street, nothing to set up      make demo ARGS="--seconds 10"
 # make test    every test, in the same environment                    make test ARGS="-k capture"
+# make test-systemd   the service on a real systemd in a container, as root; the first time it makes a Debian to boot
 # make check   ruff, mypy, import-linter
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
-DEBIAN_PACKAGES := mosquitto openssl prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
-	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0
+DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck
+
+# what the tests of the service boot: a small Debian, made once and copied by every run
+DEBIAN_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-tests/debian-root
+DEBIAN_ROOT_PACKAGES := systemd,systemd-sysv,dbus,python3,python3-venv,libgl1,libglib2.0-0,mosquitto
+CONTAINER_PACKAGES := systemd-container debootstrap
 
 # other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
 OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
 
-.PHONY: demo test check format schemas clean system-libraries debian-packages
+.PHONY: demo test test-systemd check format schemas clean system-libraries debian-packages
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) debian-packages
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m "not systemd" $(ARGS)
+
+test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
+	@OSPREYD_DEBIAN_ROOT=$(DEBIAN_ROOT) $(BIN)/python -m pytest -m systemd tests/systemd $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -34,6 +43,7 @@ format: $(VENV)/.dev
 schemas: $(VENV)/.dev
 	@$(BIN)/python -m daemon.publish.schemas docs/mqtt
 	@$(BIN)/ospreyd schema config > docs/config.schema.json
+	@$(BIN)/ospreyd schema asyncapi > docs/mqtt/asyncapi.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-output
@@ -56,6 +66,15 @@ $(VENV)/tensorrt-lean: PACKAGES := $(addsuffix ==11.4.0.106,tensorrt-lean-cu13 t
 
 $(OTHER_TENSORRT): | $(VENV)/.dev
 	@$(PIP) --no-deps --target $@ $(PACKAGES) || { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
+
+$(DEBIAN_ROOT):
+	@[ "$$(id -u)" = 0 ] || { echo "a container with systemd needs root: sudo make test-systemd"; exit 1; }
+	@dpkg-query -s $(CONTAINER_PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(CONTAINER_PACKAGES); } >/dev/null
+	@echo "making a Debian in $@ (once, about a minute)"
+	@rm -rf $@.new && mkdir -p $(@D)
+	@debootstrap --variant=minbase --include=$(DEBIAN_ROOT_PACKAGES) bookworm $@.new >$@.log || { tail -5 $@.log; exit 1; }
+	@mv $@.new $@
 
 # said before anything else, because without them `import cv2` fails after a minute of installing
 system-libraries:

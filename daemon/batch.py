@@ -44,7 +44,7 @@ class Batcher:
 
         No model is ready yet.
         """
-        self._model_of = model_of
+        self._model_of = dict(model_of)
         self._max_delay = max_delay
         self._max_age = max_age
         self._priority = dict.fromkeys(model_of, 1.0) | dict(priority or {})
@@ -59,12 +59,43 @@ class Batcher:
 
     def ready(self, model: str, max_batch: int) -> None:
         """From now on `take` gives batches of at most `max_batch` for this model."""
+        self._refused.discard(model)
         self._max_batch[model] = max_batch
 
     def refuse(self, model: str) -> list[Frame]:
-        """Takes out what waits for a model that will never be ready; from now on `offer` gives its frames back."""
+        """Takes out what waits for a model that is not to be had; until it is ready `offer` gives its frames back."""
         self._refused.add(model)
-        return _emptied(self._waiting[model].frames.values())
+        self._max_batch.pop(model, None)
+        return _emptied(self._waiting[model].frames.values()) if model in self._waiting else []
+
+    def expect(self, model: str) -> None:
+        """The model will be ready: forgets that it was refused."""
+        self._refused.discard(model)
+
+    def limit(self, max_delay: float, max_age: float) -> None:
+        """Both in seconds, as when this was made."""
+        self._max_delay = max_delay
+        self._max_age = max_age
+
+    def set_camera(self, camera: str, model: str, priority: float) -> list[Frame]:
+        """Adds a camera or changes it; takes out what waits for another model than now."""
+        taken_out = self.remove_camera(camera) if self._model_of.get(camera, model) != model else []
+        self._model_of[camera] = model
+        self._priority[camera] = priority
+        self._turns.setdefault(camera, self._turn)
+        self._waiting.setdefault(model, _Waiting())
+        return taken_out
+
+    def remove_camera(self, camera: str) -> list[Frame]:
+        """Forgets a camera, and takes out what waits of it."""
+        waiting = self._waiting[self._model_of.pop(camera)]
+        waiting.last.pop(camera, None)
+        del self._priority[camera], self._turns[camera]
+        return list(waiting.frames.pop(camera, ()))
+
+    def knows(self, camera: str) -> bool:
+        """Whether frames of the camera may be offered."""
+        return camera in self._model_of
 
     def is_ready(self, camera: str) -> bool:
         """Whether the camera's model is."""

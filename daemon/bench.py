@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import count, cycle, islice
 from typing import Any
 
@@ -60,7 +61,7 @@ def bench(model: Model, pictures: Sequence[NDArray[np.uint8]], settings: BenchSe
         return _per_second(lambda: detector.run(list(CANONICAL), {FRAMES: canvas}), settings.seconds) * batch
 
     def pipeline() -> float:
-        return _Pipeline(_lane(model, settings, batch), model.labels, pictures).run(settings.seconds)
+        return _Pipeline(_lane(model, settings, batch), model.labels, settings, pictures).run(settings.seconds)
 
     rounds = []
     for _ in range(settings.rounds):
@@ -86,7 +87,7 @@ def _latency_and_overhead(
     `threads` is the hand-off, the inference thread, counting and the bookkeeping of results: what the same pipeline
     costs on a model that answers at once, less the message that it builds.
     """
-    single = _Pipeline(_lane(model, settings, 1), model.labels, pictures)
+    single = _Pipeline(_lane(model, settings, 1), model.labels, settings, pictures)
     single.run(settings.seconds, one_at_a_time=True)
     latency = single.stats.report((_CAMERA,)).latency
     each = cycle(single.results[-len(pictures) :])
@@ -97,7 +98,7 @@ def _latency_and_overhead(
     parts = {
         "letterbox": statistics.median(o.preprocess for o in outcomes) / batch,
         "nms_and_mapping": statistics.median(o.postprocess for o in outcomes) / batch,
-        "threads": 1.0 / _Pipeline(_Instant(outcomes[0]), model.labels, pictures).run(1.0) - message,
+        "threads": 1.0 / _Pipeline(_Instant(outcomes[0]), model.labels, settings, pictures).run(1.0) - message,
         "message": message,
     }
     return {
@@ -125,7 +126,9 @@ def _per_second(call: Callable[[], object], seconds: float) -> float:
 class _Pipeline:
     """The daemon's stages between decoding and MQTT, around a lane that it closes."""
 
-    def __init__(self, lane: Lane, labels: tuple[str, ...], pictures: Sequence[NDArray[np.uint8]]) -> None:
+    def __init__(
+        self, lane: Lane, labels: tuple[str, ...], settings: BenchSettings, pictures: Sequence[NDArray[np.uint8]]
+    ) -> None:
         self.stats = Stats()
         self.results: list[FrameResult] = []
         self._pictures = cycle(pictures)
@@ -136,13 +139,13 @@ class _Pipeline:
         self._inference = InferenceThread(
             "cpu:0",
             self._handoff.take,
-            {_CAMERA: Wanted(0.0, None)},
             self._deliver,
-            lambda name, _: self._handoff.ready(name, lane.max_batch),
             self.stats,
             self._fail,
         )
-        self._inference.open(OpenModel("m", labels, lambda: lane))
+        wanted = {_CAMERA: Wanted(settings.confidence, None)}
+        opened = partial(self._handoff.ready, "m", lane.max_batch)
+        self._inference.open(OpenModel("m", labels, lambda: lane, lambda: wanted, lambda _: opened()))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""
@@ -175,7 +178,7 @@ class _Pipeline:
             raise UsageError("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
-    def _deliver(self, results: Sequence[FrameResult]) -> None:
+    def _deliver(self, results: Sequence[FrameResult], _images: Sequence[NDArray[np.uint8]]) -> None:
         for result in results:
             payloads.detections(_CAMERA, result)
             self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
@@ -197,6 +200,9 @@ class _Instant:
         self._answer = answer
         self.max_batch = len(answer.detections)
         self._sizes: deque[int] = deque()
+
+    def set_confidence(self, confidence: float) -> None:
+        del confidence
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         self._sizes.append(len(pictures))

@@ -35,18 +35,45 @@ class Handoff:
             self._wake()
 
     def refuse(self, model: str) -> None:
-        """For a model that will never be ready: drops what waits for it, and what will still come."""
+        """For a model that is not to be had: drops what waits for it, and what comes until it is ready after all."""
         with self._lock:
             waiting = self._batcher.refuse(model)
             self._wake()
         for frame in waiting:
             self._drop(frame, Drop.NO_MODEL)
 
+    def expect(self, model: str) -> None:
+        """The model will be ready: from now on frames wait for it again."""
+        with self._lock:
+            self._batcher.expect(model)
+
+    def limit(self, max_delay: float, max_age: float) -> None:
+        """See Batcher.limit."""
+        with self._lock:
+            self._batcher.limit(max_delay, max_age)
+            self._wake()
+
+    def set_camera(self, camera: str, model: str, priority: float) -> None:
+        """Adds a camera, or changes what looks at it and how often it is its turn."""
+        with self._lock:
+            waiting = self._batcher.set_camera(camera, model, priority)
+            self._wake()
+        for frame in waiting:
+            self._drop(frame, Drop.NO_MODEL)
+
+    def remove_camera(self, camera: str) -> None:
+        """Forgets a camera; its frames are released, those too that it still brings."""
+        with self._lock:
+            waiting = self._batcher.remove_camera(camera)
+            self._wake()
+        for frame in waiting:
+            frame.release()
+
     def put(self, frame: Frame) -> None:
         """Hands a frame on; waits for room only where the frame is not live. After close it is released."""
         with self._lock:
-            self._room.wait_for(lambda: self._closed or self._batcher.has_room(frame))
-            if self._closed:
+            self._room.wait_for(lambda: not self._takes(frame.camera) or self._batcher.has_room(frame))
+            if not self._takes(frame.camera):
                 frame.release()
                 return
             ready = self._batcher.is_ready(frame.camera)
@@ -94,6 +121,9 @@ class Handoff:
             self._wake()
         for frame in waiting:
             frame.release()
+
+    def _takes(self, camera: str) -> bool:
+        return not self._closed and self._batcher.knows(camera)
 
     def _wake(self) -> None:
         """Has everybody look again; with the lock."""

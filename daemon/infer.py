@@ -7,9 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.slices import shorten_slice
@@ -21,16 +23,6 @@ _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whet
 # How often it looks for results while it could still start a batch: what takes long may be told later.
 _LOOK_AT_LEAST = 1e-4  # seconds
 _LOOK = 1 / 32  # of the time that the oldest batch has taken
-
-
-@dataclass(frozen=True, slots=True)
-class OpenModel:
-    """A model that needs nothing more than a lane."""
-
-    name: str
-    labels: tuple[str, ...]
-    open_lane: Callable[[], Lane]
-    """raises EngineError; called in the thread that will own the lane"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +45,20 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model that needs nothing more than a lane."""
+
+    name: str
+    labels: tuple[str, ...]
+    open_lane: Callable[[], Lane]
+    """raises EngineError; called in the thread that will own the lane"""
+    wanted: Callable[[], Mapping[str, Wanted]]
+    """of each camera that the model looks at; asked when the lane is open, and again after `refresh`"""
+    opened: Callable[[Lane | EngineError], None]
+    """told, in the thread, of the lane, or why there is none; then one that the model had goes on"""
+
+
+@dataclass(frozen=True, slots=True)
 class _Submitted:
     batch: Batch
     ticket: Ticket
@@ -60,10 +66,11 @@ class _Submitted:
     """time.monotonic()"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
+    model: OpenModel
     lane: Lane
-    labels: tuple[str, ...]
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
     pending: deque[_Submitted] = field(default_factory=deque)
     """in the order submitted, which is the order that results leave in"""
 
@@ -75,31 +82,35 @@ class InferenceThread:
         self,
         name: str,
         take: Callable[[float, Collection[str]], Batch | None],
-        wanted: Mapping[str, Wanted],
-        deliver: Callable[[Sequence[FrameResult]], None],
-        opened: Callable[[str, Lane | EngineError], None],
+        deliver: Callable[[Sequence[FrameResult], Sequence[NDArray[np.uint8]]], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
         """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
-        `wanted` is of each camera.
-        `opened` is told, in the thread, of the lane of each model, or why it has none; `fail` of unforeseen errors.
+        `deliver` gets the results of a batch and their images, which are not to be kept. `fail` gets unforeseen errors.
         """
         self._take = take
-        self._wanted = wanted
         self._deliver = deliver
-        self._opened = opened
         self._stats = stats
         self._fail = fail
-        self._to_open: SimpleQueue[OpenModel] = SimpleQueue()
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        """what the thread is to do between two batches"""
         self._models: dict[str, _Running] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def open(self, model: OpenModel) -> None:
-        """Has the thread open a lane, between two batches; returns at once."""
-        self._to_open.put(model)
+        """Has the thread open a lane, between two batches, and close the one that the model had; returns at once."""
+        self._asked.put(partial(self._open, model))
+
+    def close(self, name: str) -> None:
+        """Has the thread close a model's lane, which gets no more batches; returns at once."""
+        self._asked.put(partial(self._close, name))
+
+    def refresh(self, name: str) -> None:
+        """Has the thread ask again what is wanted of a model; returns at once."""
+        self._asked.put(partial(self._refresh, name))
 
     def start(self) -> None:
         """Starts the thread."""
@@ -119,9 +130,9 @@ class InferenceThread:
         try:
             shorten_slice()
             while not self._stop.is_set():
-                if not self._to_open.empty():
+                while not self._asked.empty():
                     self._collect_all()  # opening may take seconds, which no result should wait for
-                    self._open(self._to_open.get())
+                    self._asked.get()()
                 since = self._collect_done()
                 wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
                 batch = self._take(wait, self._full())
@@ -160,24 +171,42 @@ class InferenceThread:
         try:
             lane = model.open_lane()
         except EngineError as error:
-            self._opened(model.name, error)
+            model.opened(error)
             return
-        self._models[model.name] = _Running(lane, model.labels)
-        self._opened(model.name, lane)
+        self._close(model.name)
+        self._models[model.name] = _Running(model, lane)
+        self._refresh(model.name)
+        model.opened(lane)
+
+    def _close(self, name: str) -> None:
+        if name in self._models:
+            self._models.pop(name).lane.close()
+
+    def _refresh(self, name: str) -> None:
+        if name not in self._models:
+            return
+        running = self._models[name]
+        running.wanted = running.model.wanted()
+        running.lane.set_confidence(min((w.confidence for w in running.wanted.values()), default=1.0))
 
     def _collect(self, model: _Running) -> None:
         """Waits for the model's oldest batch and hands its results on."""
         submitted = model.pending.popleft()
         outcome = model.lane.collect(submitted.ticket)
-        frames = zip(submitted.batch.frames, outcome.detections, strict=True)
-        self._deliver([self._result(frame, found, model.labels, submitted, outcome) for frame, found in frames])
+        frames = submitted.batch.frames
+        results = [
+            self._result(frame, wanted.of(found), model.model.labels, submitted, outcome)
+            for frame, found in zip(frames, outcome.detections, strict=True)
+            if (wanted := model.wanted.get(frame.camera)) is not None  # else the camera has just been removed
+        ]
+        self._deliver(results, [frame.image for frame in frames if frame.camera in model.wanted])
+        for frame in frames:
+            frame.release()
 
     def _result(
         self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
     ) -> FrameResult:
-        """Of one frame, which it releases."""
         height, width = frame.image.shape[:2]
-        frame.release()
         latency = Latency(
             queue=submitted.at - frame.captured_mono,
             preprocess=outcome.preprocess,
@@ -202,7 +231,7 @@ class InferenceThread:
             live=frame.live,
             model=submitted.batch.model,
             labels=labels,
-            detections=self._wanted[frame.camera].of(found),
+            detections=found,
             batch=len(submitted.batch.frames),
             latency=latency,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
-from daemon.config.schema import Inference
-from engines.backends import Backend, LaneSettings, prepare
+from daemon.config.schema import Config, Inference
+from daemon.errors import UsageError
+from engines.backends import Backend, LaneSettings, discard_built, prepare
 from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.models import street_onnx
 from engines.postprocess import Thresholds
@@ -31,10 +33,10 @@ def configured_model(config: ModelConfig) -> Model:
     return find_model(config.file, config.family, config.labels, config.input.override())
 
 
-def lane_settings(config: ModelConfig, inference: Inference, confidence: float) -> LaneSettings:
-    """How a model of the configuration is to be run; `confidence` is the least that any of its cameras wants."""
+def lane_settings(config: ModelConfig, inference: Inference) -> LaneSettings:
+    """How a model of the configuration is to be run."""
     return LaneSettings(
-        thresholds=Thresholds(confidence, config.iou),
+        thresholds=Thresholds(config.confidence, config.iou),
         max_batch=inference.max_batch,
         precision=None if config.precision == "auto" else Precision(config.precision),
         calibration=config.calibration,
@@ -49,3 +51,21 @@ def prepare_model(backend: Backend, config: ModelConfig, settings: LaneSettings,
     Raises EngineError.
     """
     prepare(backend, configured_model(config), settings, progress)
+
+
+def rebuild_model(backend: Backend, config: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+    """As prepare_model, but builds it anew."""
+    model = configured_model(config)
+    discard_built(backend, model, settings, "it is to be built anew")
+    prepare(backend, model, settings, progress)
+
+
+def check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
+    """Raises UsageError for a label that the camera's model does not have."""
+    for name, camera in config.cameras.items():
+        for label in camera.labels or ():
+            if label not in known[camera.model]:
+                raise UsageError(
+                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} "
+                    f"(it has: {', '.join(known[camera.model])})"
+                )

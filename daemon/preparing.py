@@ -12,7 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -34,7 +35,7 @@ _Told: TypeAlias = "tuple[str, int] | str | None"
 """what is being done and per cent of it, or why it failed, or None: done"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """What a model needs before its lane can be opened."""
 
@@ -48,35 +49,57 @@ class Job:
 class Preparing:
     """Does jobs in a thread named `prepare`; models that need no work are done before the first that needs some.
 
-    `report` is told how far each model is and why one failed, `done` of each that is prepared, both in the thread;
-    `fail` of unforeseen errors.
+    `report` is told how far each job is and why one failed, `done` of each that is done, both in the thread; `fail` of
+    unforeseen errors.
     """
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        report: Callable[[str, ModelStatus], None],
-        done: Callable[[str], None],
+        report: Callable[[Job, ModelStatus], None],
+        done: Callable[[Job], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        self._jobs = jobs
         self._report = report
         self._done = done
         self._fail = fail
-        self._stopping = threading.Event()
-        self._starting = threading.Lock()
-        """so that no process starts after stop()"""
+        self._changed = threading.Condition()
+        """guards what follows, and the start of a process, so that none starts after stop() or cancel()"""
+        self._new: deque[Job] = deque()
+        self._needing: deque[Job] = deque()
+        """jobs that need work"""
+        self._doing: Job | None = None
+        self._unwanted = False
+        """the job that is being done has been cancelled"""
         self._process: SpawnProcess | None = None
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
 
     def start(self) -> None:
         """Begins with the first job; returns at once."""
         self._thread.start()
 
+    def add(self, job: Job) -> None:
+        """One more job, before or after the start; returns at once."""
+        with self._changed:
+            self._new.append(job)
+            self._changed.notify_all()
+
+    def cancel(self, job: Job) -> None:
+        """Forgets a job, and kills its work; returns at once. What it has told just now may still arrive."""
+        with self._changed:
+            for jobs in (self._new, self._needing):
+                if job in jobs:
+                    jobs.remove(job)
+            if self._doing is job:
+                self._unwanted = True
+                if self._process is not None:
+                    self._process.kill()
+
     def stop(self) -> None:
         """Kills the work that is being done and asks the thread to end; returns at once."""
-        self._stopping.set()
-        with self._starting:
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
             if self._process is not None:
                 self._process.kill()
 
@@ -88,47 +111,68 @@ class Preparing:
 
     def _run(self) -> None:
         try:
-            for job in [job for job in self._jobs if self._needs_work(job)]:
-                if self._stopping.is_set():
-                    return
-                self._do(job)
+            while self._wait_for_job():
+                if self._new:
+                    self._look_at(self._begin(self._new))
+                else:
+                    self._do(self._begin(self._needing))
         except BaseException as error:
             self._fail(error)
 
-    def _needs_work(self, job: Job) -> bool:
-        """Whether it does; if not, says that it is done, or that it has failed already."""
-        try:
-            if not job.is_done():
-                return True
-        except EngineError as error:
-            self._report(job.model, _failed(str(error)))
-        else:
-            self._done(job.model)
-        return False
+    def _wait_for_job(self) -> bool:
+        """False if it is time to stop."""
+        with self._changed:
+            self._doing = None
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._new or self._needing)
+            return not self._stopping.is_set()
 
-    def _do(self, job: Job) -> None:
+    def _begin(self, jobs: deque[Job]) -> Job | None:
+        """The next of them; None where it has just been cancelled."""
+        with self._changed:
+            self._unwanted = False
+            self._doing = jobs.popleft() if jobs else None
+            return self._doing
+
+    def _look_at(self, job: Job | None) -> None:
+        """Says that the job is done, or that it has failed already, or notes that it needs work."""
+        if job is None:
+            return
+        try:
+            if job.is_done():
+                self._done(job)
+                return
+        except EngineError as error:
+            self._report(job, _failed(str(error)))
+            return
+        with self._changed:
+            if not self._unwanted:
+                self._needing.append(job)
+
+    def _do(self, job: Job | None) -> None:
+        if job is None:
+            return
         began = time.monotonic()
         _log.info("model %s: is being built, which may take minutes", job.model)
-        self._report(job.model, ModelStatus(ModelState.BUILDING, 0, "starting"))
+        self._report(job, ModelStatus(ModelState.BUILDING, 0, "starting"))
         try:
             why_not = self._work(job)
         except OSError as error:
             why_not = f"no process can be started to build it: {error.strerror}"
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._unwanted:
             return
         if why_not is None:
             _log.info("model %s: built in %.1f s", job.model, time.monotonic() - began)
-            self._done(job.model)
+            self._done(job)
         else:
-            self._report(job.model, _failed(why_not))
+            self._report(job, _failed(why_not))
 
     def _work(self, job: Job) -> str | None:
         """Does a job in a new process; why it failed."""
         receiver, sender = _SPAWN.Pipe(duplex=False)
         with receiver:
             process = _SPAWN.Process(target=_work_alone, args=(sender, job.work), name=job.model, daemon=True)
-            with sender, self._starting:
-                if self._stopping.is_set():
+            with sender, self._changed:
+                if self._stopping.is_set() or self._unwanted:
                     return None
                 process.start()
                 self._process = process
@@ -138,7 +182,7 @@ class Preparing:
                     if not isinstance(told, tuple):
                         return told
                     what, progress = told
-                    self._report(job.model, ModelStatus(ModelState.BUILDING, progress, what))
+                    self._report(job, ModelStatus(ModelState.BUILDING, progress, what))
             except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
                 process.join()
                 self._stopping.wait(_PATIENCE)
@@ -147,7 +191,7 @@ class Preparing:
                 process.join(_END_WITHIN)
                 process.kill()  # its work is done or lost, whatever its libraries still have to take apart
                 process.join()
-                with self._starting:
+                with self._changed:
                     self._process = None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,37 @@ class CameraStatus:
     """one sentence for a person, without credentials; empty where there is nothing to say"""
     since: float
     """UTC, seconds since the epoch"""
+
+
+class EventType(str, Enum):
+    """What kind of thing has happened."""
+
+    CAMERA_STATE = "camera-state"
+    """a camera's state or its reason has changed"""
+    APPEARED = "appeared"
+    """objects of a class are seen that were not there before"""
+    GONE = "gone"
+    """objects of a class are no longer seen"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has happened; it reaches the broker at least once."""
+
+    camera: str
+    type: EventType
+    time: float
+    """when it was seen, UTC, seconds since the epoch"""
+    label: str | None = None
+    """class name; None for camera states"""
+    count: int | None = None
+    """objects of that class in the frame; None for camera states"""
+    state: CameraState | None = None
+    """only of camera states"""
+    reason: Reason | None = None
+    """only of camera states, where there is one"""
+    id: str = field(default_factory=lambda: str(uuid4()))
+    """by which a subscriber drops duplicates"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +251,16 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationInfo:
+    """What `…/info` says of the configuration."""
+
+    loaded_at: float
+    """when the one that runs was read, UTC, seconds since the epoch"""
+    errors: tuple[str, ...] = ()
+    """why the one that was to take its place last was refused, a sentence each; empty where it was not"""
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonInfo:
     """What `…/info` carries, retained."""
 
@@ -232,3 +274,18 @@ class DaemonInfo:
     """version; None where it is not used"""
     models: Mapping[str, ModelInfo]
     cameras: tuple[str, ...]
+    configuration: ConfigurationInfo
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """What an outbox holds."""
+
+    waiting: int
+    """messages"""
+    dropped: int
+    """messages, ever, for want of room or for their age"""
+    size: int
+    """of the messages and their index, bytes"""
+    oldest: float | None
+    """hours of running that the oldest message has waited; None where none waits"""

@@ -37,6 +37,8 @@ class CameraTotals:
     captured: int
     processed: int
     published: int
+    thinned: int
+    """results that `mqtt.every` left out"""
     dropped: Mapping[Drop, int]
 
 
@@ -74,6 +76,7 @@ class Stats:
         self._captured: Counter[str] = Counter()
         self._processed: Counter[str] = Counter()
         self._published: Counter[str] = Counter()
+        self._thinned: Counter[str] = Counter()
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
         self._recent: Counter[str] = Counter()
         self._latency: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
@@ -113,6 +116,11 @@ class Stats:
             self._latency[camera, "total"].append(total)
             self._histograms["total"].add(total)
 
+    def thinned(self, camera: str) -> None:
+        """Counts a result that is not wanted on MQTT."""
+        with self._lock:
+            self._thinned[camera] += 1
+
     def network_full(self) -> None:
         """Counts an attempt to publish while the network had no room."""
         with self._lock:
@@ -122,11 +130,27 @@ class Stats:
         """What has been counted so far."""
         with self._lock:
             return Totals(
-                cameras={name: CameraTotals(*self._counts(name)) for name in cameras},
+                cameras={name: self._totals(name) for name in cameras},
                 latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
                 batches=self._batches,
                 network_full=self._network_full,
             )
+
+    def forget(self, camera: str) -> None:
+        """The camera is gone; one of the same name begins anew."""
+        with self._lock:
+            for counts in (
+                self._connections,
+                self._captured,
+                self._processed,
+                self._published,
+                self._thinned,
+                self._recent,
+            ):
+                counts.pop(camera, None)
+            self._dropped.pop(camera, None)
+            for key in [key for key in self._latency if key[0] == camera]:
+                del self._latency[key]
 
     def report(self, cameras: tuple[str, ...]) -> DaemonStats:
         """Totals so far, and rates and percentiles since the last report, which this call ends."""
@@ -136,7 +160,7 @@ class Stats:
             recent, self._recent = self._recent, Counter()
             batches, self._batches_reported = self._batches - self._batches_reported, self._batches
             elapsed, self._reported = max(now - self._reported, 1e-9), now
-            counts = {name: self._counts(name) for name in cameras}
+            counts = {name: self._totals(name) for name in cameras}
         by_stage: dict[str, list[float]] = defaultdict(list)
         by_camera: dict[str, dict[str, Percentiles]] = defaultdict(dict)
         for (camera, stage), samples in latency.items():
@@ -145,21 +169,30 @@ class Stats:
         return DaemonStats(
             uptime=now - self._started,
             cameras={
-                name: CameraStats(*totals, fps=recent[name] / elapsed, latency=by_camera[name])
+                name: CameraStats(
+                    connections=totals.connections,
+                    captured=totals.captured,
+                    processed=totals.processed,
+                    published=totals.published,
+                    dropped=totals.dropped,
+                    fps=recent[name] / elapsed,
+                    latency=by_camera[name],
+                )
                 for name, totals in counts.items()
             },
             latency={stage: _percentiles(samples) for stage, samples in by_stage.items()},
             batch=sum(recent.values()) / batches if batches else 0.0,
         )
 
-    def _counts(self, name: str) -> tuple[int, int, int, int, dict[Drop, int]]:
-        """Totals of one camera, in the order of CameraTotals; with the lock."""
-        return (
-            self._connections[name],
-            self._captured[name],
-            self._processed[name],
-            self._published[name],
-            dict(self._dropped[name]),
+    def _totals(self, name: str) -> CameraTotals:
+        """With the lock."""
+        return CameraTotals(
+            connections=self._connections[name],
+            captured=self._captured[name],
+            processed=self._processed[name],
+            published=self._published[name],
+            thinned=self._thinned[name],
+            dropped=dict(self._dropped[name]),
         )
 
 

@@ -114,6 +114,23 @@ def is_prepared(backend: Backend, model: Model, settings: LaneSettings) -> bool:
     )
 
 
+def needs_building(backend: Backend, settings: LaneSettings) -> bool:
+    """Whether there is anything for `prepare` to build."""
+    return backend.name != CPU or precision_of(backend, settings) is not Precision.FP32
+
+
+def discard_built(backend: Backend, model: Model, settings: LaneSettings, why: str) -> None:
+    """Deletes what `prepare` has built for the model alone; lanes that are open go on. Raises EngineError."""
+    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    if backend.name == CPU:
+        built = cache.find(_detector_key(recipe), _ONNX)
+    else:
+        engines = find_engines(recipe, _target(backend), cache)
+        built = None if engines is None else engines.detector
+    if built is not None:
+        cache.discard(built, why)
+
+
 def open_lane(backend: Backend, model: Model, settings: LaneSettings) -> Lane:
     """A lane for `model`; belongs to the calling thread. Prepares first where that has not been done.
 

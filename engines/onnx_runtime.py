@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import cv2
@@ -75,6 +75,10 @@ class OnnxRuntimeLane:
     def max_batch(self) -> int:
         """Most pictures in a batch; 1 where the model mixes the pictures of a batch."""
         return self._max_batch
+
+    def set_confidence(self, confidence: float) -> None:
+        """See Lane.set_confidence."""
+        self._thresholds = replace(self._thresholds, confidence=confidence)
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size."""

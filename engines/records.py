@@ -140,6 +140,9 @@ class Lane(Protocol):
     def max_batch(self) -> int:
         """Most pictures in a batch."""
 
+    def set_confidence(self, confidence: float) -> None:
+        """From now on `collect` gives what scores at least this, 0 to 1."""
+
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; they must stay unchanged until collected."""
 

@@ -22,3 +22,11 @@ def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
     """Of everything on the broker."""
     with Subscriber(HOST, broker.port) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where daemons of this test keep their outbox."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    return folder

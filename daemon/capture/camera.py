@@ -59,6 +59,8 @@ class CameraThread:
         self._stats = stats
         self._fail = fail
         self._allocate = allocate
+        self._thinning = Thinning(config.fps)
+        """replaced as a whole, also while the thread uses it"""
         self._recorded = source_kind(config.source) is SourceKind.PATH
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
         self._buffers = Buffers(_BUFFERS, 0 if self._live else _RECORDED_BYTES)
@@ -75,6 +77,10 @@ class CameraThread:
         """time.monotonic() at which a recording's first frame was due"""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"capture:{name}", daemon=True)
+
+    def limit(self, fps: float | None) -> None:
+        """From now on takes at most so many frames a second; None: all."""
+        self._thinning = Thinning(fps)
 
     def start(self) -> None:
         """Starts capturing; a disabled camera only says that it is."""
@@ -153,7 +159,6 @@ class CameraThread:
 
     def _stream(self, source: Source) -> None:
         """Hands frames on until it is time to stop. Raises SourceError when the source has no more."""
-        thinning = Thinning(self._config.fps)
         silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
             self._enter(self._config.stall_after, silent)
@@ -161,7 +166,7 @@ class CameraThread:
                 source.grab()
             finally:
                 self._leave()
-            if not thinning.wants(time.monotonic() if source.due is None else source.due):
+            if not self._thinning.wants(time.monotonic() if source.due is None else source.due):
                 continue
             if self._live and source.due is not None:
                 self._wait_until_due(source.due)

@@ -235,10 +235,12 @@ class _Video:
             raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot read on: {error.err}") from error
 
     def _note_time(self) -> None:
-        if self._kind is not SourceKind.HTTP:  # MJPEG has no clock: FFmpeg makes one up
-            self.stream_time = self._position()
+        if self._kind is SourceKind.HTTP:
+            return  # MJPEG has no clock: FFmpeg makes one up
+        # Once only: each call of OpenCV's gives the interpreter away, and has to wait for it afterwards.
+        self.stream_time = self._position()
         if self._kind is SourceKind.PATH:
-            due = self._began + self._position() - self._first_position
+            due = self._began + self.stream_time - self._first_position
             # Streams without a container have no positions that grow.
             self.due = due if self.due is None or due > self.due else self.due + self._period()
 

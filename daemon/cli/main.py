@@ -14,9 +14,11 @@ from daemon.cli.demo import demo
 from daemon.cli.detect import detect
 from daemon.cli.doctor import doctor
 from daemon.cli.engine import engine
+from daemon.cli.outbox import outbox
 from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
+from daemon.cli.watch import watch
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
 from daemon.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
@@ -28,9 +30,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, check, probe, demo, detect, doctor, bench, schema):
+for command in (run, check, probe, demo, detect, doctor, bench, watch, schema):
     app.command()(command)
 app.add_typer(engine, name="engine")
+app.add_typer(outbox, name="outbox")
 
 
 def _print_version(wanted: bool) -> None:

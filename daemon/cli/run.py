@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from daemon.app import App
-from daemon.config.load import load
 from daemon.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
 
 
@@ -22,4 +21,4 @@ def run(
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
     os.environ[FORMAT_VARIABLE] = log_format.value
     log_to_stderr(anew=True)
-    raise typer.Exit(App(load(config)).run())
+    raise typer.Exit(App(config).run())

@@ -9,12 +9,13 @@ import typer
 
 from daemon.config.json_schema import json_schema
 from daemon.errors import UsageError
+from daemon.publish.asyncapi import asyncapi
 from daemon.publish.schemas import schemas
 
 
-def schema(name: Annotated[str, typer.Argument(help="config, or a payload: detections, info, …")]) -> None:
-    """Prints one JSON Schema."""
-    known = {"config": json_schema(), **schemas()}
+def schema(name: Annotated[str, typer.Argument(help="config, asyncapi, or a payload: detections, info, …")]) -> None:
+    """Prints one JSON Schema, or the AsyncAPI document of all topics and payloads."""
+    known = {"config": json_schema(), "asyncapi": asyncapi(), **schemas()}
     if name not in known:
         raise UsageError(f"there is no schema {name!r}; known: {', '.join(known)}")
     typer.echo(orjson.dumps(known[name], option=orjson.OPT_INDENT_2).decode())

@@ -26,7 +26,11 @@ def resolve(document: Document, folder: Path) -> None:
         _file(document, model, ("models", name, "labels"), folder, builtin=BUILTIN_LABELS)
         _folder(document, model, ("models", name, "calibration"), folder)
     _folder(document, inference, ("inference", "cache"), folder, made=True)
-    _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", "ca"), folder)
+    for key in ("ca", "certificate", "key"):
+        _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder)
+    outbox = _mapping(mqtt, "outbox")
+    if isinstance(path := outbox.get("path"), str) and path:  # made when needed, with its folder
+        outbox["path"] = str(folder / path)
     for name in cameras:
         camera = _mapping(cameras, name)
         source = camera.get("source")

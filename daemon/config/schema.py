@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -20,7 +19,9 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from daemon.config.events import Events
 from daemon.config.model import Model
+from daemon.config.mqtt import Mqtt
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
 from daemon.config.service import Service
@@ -28,7 +29,7 @@ from daemon.config.sources import SourceKind, source_kind
 
 DEFAULT_MODEL = "default"
 
-_DEVICE_TOPICS = frozenset({"status", "info", "stats", "command"})
+_DEVICE_TOPICS = frozenset({"status", "info", "stats", "command", "answer"})
 
 
 def _is_no_device_topic(name: str) -> str:
@@ -48,53 +49,6 @@ class Pace(str, Enum):
 
     REALTIME = "realtime"
     AS_FAST_AS_POSSIBLE = "as-fast-as-possible"
-
-
-class Tls(Section):
-    """TLS to the broker; `tls: {}` uses the system's certificate authorities."""
-
-    ca: Path | None = Field(
-        None,
-        description="PEM file with the CA certificates that the broker's certificate is checked against, relative to "
-        "this configuration; default: the system's",
-    )
-
-
-class Mqtt(Section):
-    """The broker that everything is published to."""
-
-    host: str = Field(min_length=1, description="host name or address of the broker")
-    port: int | None = Field(None, ge=1, le=65535, description="TCP port of the broker; default: 1883, with TLS 8883")
-    username: str | None = Field(None, description="user that the broker knows; default: log in without one")
-    password: SecretStr | None = Field(
-        None,
-        description="password of that user, best given as !secret NAME or ${NAME} and not written here; default: none",
-    )
-    tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
-    prefix: str = Field(
-        "ospreyd",
-        pattern=r"^[^$+#\s/\x00-\x1f]+(/[^$+#\s/\x00-\x1f]+)*$",
-        description="every topic begins with `<prefix>/<device>`",
-        json_schema_extra={
-            "patternErrorMessage": "must be topic levels with / between them, without spaces, $, + and #"
-        },
-    )
-    keepalive: int = Field(
-        30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
-    )
-    stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
-
-    @field_validator("password")
-    @classmethod
-    def _has_a_user(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if password is not None and info.data.get("username", "") is None:
-            raise PydanticCustomError(MISTAKE, "is a password without a user; add mqtt.username")
-        return password
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, the default port filled in."""
-        return self.host, self.port or (8883 if self.tls else 1883)
 
 
 class Inference(Section):
@@ -235,6 +189,7 @@ class Config(Section):
         "default: the demonstration model as 'default'",
     )
     inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
+    events: Events = Field(default_factory=Events, description="what is told once, when it changes, and never lost")
     service: Service = Field(default_factory=Service, description="what the daemon shows of itself")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 

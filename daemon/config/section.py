@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MISTAKE = "mistake"
 """Type of the errors that the configuration raises whose message says all."""
@@ -12,6 +12,24 @@ MISTAKEN_VALUE = "mistaken_value"
 """Type of the errors that the configuration raises whose message should be followed by the value."""
 
 Score = Annotated[float, Field(ge=0, le=1)]
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Every = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    Field(
+        pattern=r"^(frame|change|[0-9]+(\.[0-9]+)?)$",
+        json_schema_extra={
+            "type": ["string", "number"],
+            "patternErrorMessage": "must be frame, change or a number of seconds",
+        },
+    ),
+]
+"""`frame`, `change`, or seconds as text."""
 
 
 class Section(BaseModel):

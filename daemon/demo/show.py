@@ -110,7 +110,7 @@ def _broker(given: tuple[str, int] | None, port: int, console: Console) -> Itera
 def _write_config(folder: Path, films: Sequence[Film], host: str, port: int) -> Path:
     document = {
         "device": DEVICE,
-        "mqtt": {"host": host, "port": port},
+        "mqtt": {"host": host, "port": port, "outbox": {"path": "outbox.db"}},
         "cameras": {f.shot.camera: {"source": f.file.name, "loop": True} for f in films},
     }
     path = folder / "demo.yaml"

@@ -1,10 +1,9 @@
-"""One connection to the broker: a paho client that is used once. The only user of paho."""
+"""One connection to the broker: a paho client that is used once. With properties.py the only user of paho."""
 
 from __future__ import annotations
 
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -13,49 +12,42 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
+from paho.mqtt.client import (
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    MQTTMessageInfo,
+    WebsocketConnectionError,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.config.schema import Mqtt
-from daemon.errors import UsageError
-from daemon.publish import reasons
-from daemon.publish.topics import Topic
+from daemon.config.mqtt import Mqtt
+from daemon.publish import properties, reasons
+from daemon.publish.inbox import Received, Subscription
+from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.tls import TlsContext
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
 _QUEUE = 256  # messages that wait for the socket, or for the broker's acknowledgement
 _WAKES = 64  # bytes read at once of those that wake the loop
-_EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
+_LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """What tells others whether this client is there: the last will, and what is said on coming and going."""
+class Handlers:
+    """What a connection tells, in the thread that serves it."""
 
-    topic: Topic
-    online: bytes
-    offline: bytes
-
-
-class _PublishProperties(Properties):
-    """Packed once: they are the same for every message, and paho spends half of its time on packing them."""
-
-    _packed: bytes
-
-    def __init__(self) -> None:
-        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho does not type it
-        # paho's own assignment knows only the names of MQTT's properties
-        object.__setattr__(self, "_packed", b"")
-
-    def pack(self) -> bytes:
-        """The bytes as they are sent; all properties must have been set before the first call."""
-        packed: bytes = self._packed or super().pack()  # type: ignore[no-untyped-call]  # as above
-        object.__setattr__(self, "_packed", packed)
-        return packed
+    connected: Callable[[str], None]
+    """how, one sentence"""
+    denied: Callable[[str], None]
+    """what the broker does not let us do, one sentence"""
+    acknowledgements: Acknowledgements | None
+    subscription: Subscription | None
 
 
 class Connection:
@@ -66,18 +58,26 @@ class Connection:
         config: Mqtt,
         client_id: str,
         mqtt5: bool,
-        presence: Presence,
-        tls: ssl.SSLContext | None,
-        connected: Callable[[str], None],
+        presence: Presence | None,
+        tls: TlsContext | None,
+        handlers: Handlers,
     ) -> None:
         self._address = config.address
         self._keepalive = config.keepalive
         self._client_id = client_id
         self._presence = presence
-        self._connected = connected
+        self._handlers = handlers
+        self._largest = handlers.subscription.largest if handlers.subscription else 0
+        self._tls = tls
         self._mqtt5 = mqtt5
         self._unsent: deque[MQTTMessageInfo] = deque()
+        self._large: deque[MQTTMessageInfo] = deque()
+        self._sending = threading.Lock()
+        """guards _large"""
         self._accepted_at = 0.0
+        self._online: int | None = None
+        """the message that says so, while the broker has not acknowledged it"""
+        """the identifier of the message that says so"""
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
         self.accepted = False
@@ -86,15 +86,17 @@ class Connection:
         """the broker has answered that it does not let us in"""
         self.unanswered = False
         """the broker has not answered, or not in the version that it was asked in"""
+        self.silent = False
+        """it has not even hung up: only the time limit has shown that no answer comes"""
         self.ended = ""
         """why it ended, one sentence"""
         self.abandoned = threading.Event()
         """set by who has no more use for it: it is closed without a DISCONNECT"""
         self._waking = threading.Lock()
         """so that nothing is sent to the waker while it is closed: its number may be another's by then"""
-        self._paho = self._client(config, tls)
-        self._transient = self._properties(expires=True)
-        self._retained = self._properties(expires=False)
+        self._paho = self._client(config)
+        self._transient = properties.of_many(expires=True) if mqtt5 else None
+        self._retained = properties.of_many(expires=False) if mqtt5 else None
 
     @property
     def was_stable(self) -> bool:
@@ -105,6 +107,8 @@ class Connection:
         """Opens the connection and works until it ends."""
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
+        if self._tls is not None:
+            self._tls.alert = ""
         try:
             self._open()
             if not self.ended:
@@ -132,8 +136,34 @@ class Connection:
         self._unsent.append(message)
         return True
 
+    def send(self, message: Message) -> bool:
+        """See Link.send."""
+        if not self.accepted:
+            return False
+        with self._sending:
+            while self._large and self._large[0].is_published():
+                self._large.popleft()
+            if len(self._large) >= _LARGE:
+                return False
+            carried = properties.of_one(message) if self._mqtt5 else None
+            sent = self._paho.publish(message.topic, message.payload, 1, False, carried)
+            if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._large.append(sent)
+            return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """See Link.deliver."""
+        if not self.accepted:
+            return None
+        self._paho.on_publish = self._on_publish
+        message = self._paho.publish(topic, payload, 1, False, self._retained)
+        return Delivery(self, message.mid) if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
+        if self._presence is None:
+            self._paho.disconnect()
+            return True
         message = self._paho.publish(self._presence.topic.name, self._presence.offline, 1, True)
         if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -147,7 +177,10 @@ class Connection:
 
     def _open(self) -> None:
         try:
-            self._paho.connect(*self._address, keepalive=self._keepalive)
+            limits = properties.of_connect(self._largest) if self._mqtt5 else None
+            self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
+        except WebsocketConnectionError:
+            self.ended = reasons.no_websocket(*self._address)
         except OSError as error:
             self.ended = reasons.unreachable(*self._address, error)
         finally:
@@ -156,11 +189,11 @@ class Connection:
     def _serve(self) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._loop(1.0 if self.accepted else 0.05):
+        while self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
-                self.unanswered = True
+                self.unanswered = self.silent = True
                 self.ended = reasons.silent(*self._address, patience)
                 return
         self.ended = self.ended or reasons.broken(
@@ -178,7 +211,7 @@ class Connection:
             return False
         reading: list[Any] = [sock, self._woken]
         writing = [sock] if paho.want_write() else []
-        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        pending = hasattr(sock, "pending") and sock.pending() > 0  # as paho itself looks at it
         readable, writable, _ = select.select(reading, writing, [], 0 if pending else timeout)
         if self._woken in readable:
             self._woken.recv(_WAKES)
@@ -194,28 +227,29 @@ class Connection:
         with self._waking, suppress(OSError):  # full: it will wake anyway; closed: it has ended
             self._waker.send(b"\0")
 
-    def _client(self, config: Mqtt, tls: ssl.SSLContext | None) -> Client:
+    def _client(self, config: Mqtt) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
-        client = Client(CallbackAPIVersion.VERSION2, self._client_id, protocol=version, reconnect_on_failure=False)
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            protocol=version,
+            transport=config.transport,
+            reconnect_on_failure=False,
+        )
+        client.ws_set_options(config.path)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_socket_register_write = self._wake
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
         client.max_queued_messages_set(_QUEUE)
-        client.will_set(self._presence.topic.name, self._presence.offline, qos=1, retain=True)
+        if self._presence is not None:
+            client.will_set(self._presence.topic.name, self._presence.offline, qos=1, retain=True)
         if config.username is not None:
             client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
-        if tls is not None:
-            client.tls_set_context(tls)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         return client
-
-    def _properties(self, *, expires: bool) -> Properties | None:
-        if not self._mqtt5:
-            return None
-        properties = _PublishProperties()
-        properties.ContentType = "application/json"
-        if expires:
-            properties.MessageExpiryInterval = _EXPIRES_AFTER
-        return properties
 
     def _on_connect(
         self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -225,11 +259,15 @@ class Connection:
             self.refused = not self.unanswered
             self.ended = reasons.refused(*self._address, reason.value, str(reason), self._client_id)
             return
-        client.publish(self._presence.topic.name, self._presence.online, 1, True)
+        if self._presence is not None:
+            self._online = client.publish(self._presence.topic.name, self._presence.online, 1, True).mid
+            client.on_publish = self._on_publish
+        if (subscription := self._handlers.subscription) is not None:
+            client.subscribe([(pattern, 1) for pattern in subscription.patterns])
         self._accepted_at = time.monotonic()
         self.accepted = True
         spoken = "5" if self._mqtt5 else "3.1.1"
-        self._connected(f"connected to {reasons.at(*self._address)} with MQTT {spoken}")
+        self._handlers.connected(f"connected to {reasons.at(*self._address)} with MQTT {spoken}")
 
     def _on_disconnect(
         self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -243,27 +281,52 @@ class Connection:
             self.ended = reasons.broken(*self._address, reason.value, not self.was_stable)
         else:
             self.ended = reasons.hung_up(*self._address)
+        if self._tls is not None and self._tls.alert:
+            self.unanswered = False  # it is not the version
+            self.ended = reasons.rejected_by_tls(*self._address, self._tls.alert)
 
+    def _on_subscribe(
+        self, _client: Client, _user: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        subscription = self._handlers.subscription
+        for pattern, code in zip(subscription.patterns if subscription else (), codes, strict=False):
+            if code.is_failure:
+                self._handlers.denied(reasons.denied(*self._address, pattern, str(code)))
 
-class _TlsSocket(ssl.SSLSocket):
-    """Closes itself where the handshake fails, which paho leaves to the garbage collector."""
+    def _on_publish(
+        self, client: Client, _user: object, mid: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        """With MQTT 5 the broker says if it will not have a message. It costs paho 16 us to tell, of any message."""
+        if mid == self._online:
+            self._online = None
+            if code.is_failure:
+                self._handlers.denied(reasons.forbidden(*self._address, str(code)))
+        if (acknowledgements := self._handlers.acknowledgements) is not None:
+            acknowledgements.told(Delivery(self, mid), str(code) if code.is_failure else "")
+        if not self._awaits():
+            client.on_publish = None
+            if self._awaits():  # since just now
+                client.on_publish = self._on_publish
 
-    def do_handshake(self, block: bool = False) -> None:
+    def _awaits(self) -> bool:
+        acknowledgements = self._handlers.acknowledgements
+        return self._online is not None or (acknowledgements is not None and acknowledgements.awaited())
+
+    def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
+        subscription = self._handlers.subscription
+        if subscription is None:
+            return
         try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-def tls_context(config: Mqtt) -> ssl.SSLContext | None:
-    """How to speak TLS, None where the configuration does not ask for it. Raises UsageError for a bad CA file."""
-    if config.tls is None:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.tls.ca)
-    except OSError as error:  # ssl.SSLError is one
-        why = "no PEM certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
-        raise UsageError(f"mqtt.tls.ca: cannot read CA certificates from {config.tls.ca}: {why}") from None
-    context.sslsocket_class = _TlsSocket
-    return context
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no topic of ours
+        carried = message.properties
+        subscription.handle(
+            Received(
+                topic=topic,
+                payload=bytes(message.payload[: subscription.largest + 1]),
+                retained=message.retain,
+                response_topic=getattr(carried, "ResponseTopic", None),
+                correlation=getattr(carried, "CorrelationData", None),
+            )
+        )

@@ -9,12 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.backoff import Backoff
-from daemon.config.schema import Mqtt
+from daemon.config.mqtt import Mqtt
 from daemon.publish import reasons
-from daemon.publish.client import Connection, Presence, tls_context
+from daemon.publish.client import Connection, Handlers
+from daemon.publish.inbox import Subscription
+from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.tls import tls_context
 from daemon.slices import shorten_slice
 
 log = logging.getLogger("ospreyd.mqtt")
+
+_REMEMBER = 3600.0  # seconds that a broker which answers only MQTT 3.1.1, and waits with MQTT 5, is not asked for 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +35,25 @@ class Link:
     """Connects in a thread named `mqtt`, and again whenever the connection is gone, until it is stopped.
 
     Tries MQTT 5 first and 3.1.1 where the broker will not have it. `on_state` is called from that thread at every
-    change, `fail` with an exception that nobody expected. Raises UsageError where the CA file cannot be used.
+    change, `fail` with an exception that nobody expected. Subscribes anew at every connect. Raises UsageError where a
+    file of `mqtt.tls` cannot be used.
     """
 
     def __init__(
         self,
         config: Mqtt,
         client_id: str,
-        presence: Presence,
+        presence: Presence | None,
         on_state: Callable[[LinkState], None],
         fail: Callable[[BaseException], None],
+        subscription: Subscription | None = None,
+        acknowledgements: Acknowledgements | None = None,
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._presence = presence
-        self._tls = tls_context(config)
+        self._tls = tls_context(config.tls)
+        self._handlers = Handlers(self._connected, self._denied, acknowledgements, subscription)
         self._on_state = on_state
         self._fail = fail
         self._backoff = Backoff()
@@ -71,6 +80,23 @@ class Link:
         connection = self._connection
         return connection is not None and connection.publish(topic, payload, retain)
 
+    def send(self, message: Message) -> bool:
+        """Hands a message to the network, QoS 1, not retained; from any thread.
+
+        False, and nothing is kept, where there is no connection or too much is waiting for the broker already.
+        """
+        connection = self._connection
+        return connection is not None and connection.send(message)
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+        """Hands a JSON message to the network at QoS 1; for any thread.
+
+        Who waits for acknowledgements gets what is returned here, from the thread `mqtt`, when the broker has answered.
+        None, and nothing is kept, where there is no connection or too much is waiting already.
+        """
+        connection = self._connection
+        return None if connection is None else connection.deliver(topic, payload)
+
     def stop(self, timeout: float) -> bool:
         """Sends what is waiting, says goodbye and disconnects; False if the broker did not confirm it in time.
 
@@ -96,8 +122,12 @@ class Link:
         try:
             shorten_slice()
             mqtt5 = True
+            waits_with_5 = 0.0
+            """until when the broker is known to give no answer to MQTT 5, time.monotonic()"""
             while not self._stopping.is_set():
                 connection = self._attempt(mqtt5)
+                if connection.unanswered:
+                    waits_with_5 = time.monotonic() + _REMEMBER if connection.silent and mqtt5 else 0.0
                 if connection.unanswered and mqtt5:
                     mqtt5 = False  # the broker may not know this version; ask at once with the older
                     continue
@@ -108,7 +138,7 @@ class Link:
                     break
                 self._tell(LinkState(connected=False, detail=connection.ended))
                 # A refusal was in words that the broker knows; anything else says nothing about its version.
-                mqtt5 = mqtt5 or not connection.refused
+                mqtt5 = mqtt5 or not (connection.refused or time.monotonic() < waits_with_5)
                 self._stopping.wait(self._backoff.next())
             self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
         except Exception as error:
@@ -117,7 +147,7 @@ class Link:
 
     def _attempt(self, mqtt5: bool) -> Connection:
         """Connects once and serves the connection to its end."""
-        connection = Connection(self._config, self._client_id, mqtt5, self._presence, self._tls, self._connected)
+        connection = Connection(self._config, self._client_id, mqtt5, self._presence, self._tls, self._handlers)
         self._connection = connection
         try:
             if not self._stopping.is_set():  # asked once more: stop() may have looked before there was a connection
@@ -128,6 +158,9 @@ class Link:
 
     def _connected(self, detail: str) -> None:
         self._tell(LinkState(connected=True, detail=detail))
+
+    def _denied(self, detail: str) -> None:
+        log.warning("%s", detail)
 
     def _tell(self, state: LinkState) -> None:
         """Logs a failure once, not at every attempt that ends the same way."""

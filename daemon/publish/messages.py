@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from daemon.records import CameraState, Drop, ModelState, Reason
+from daemon.records import CameraState, Drop, EventType, ModelState, Reason
 
 _documented = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -140,6 +140,16 @@ class InfoModel(TypedDict):
 
 
 @_documented
+class InfoConfiguration(TypedDict):
+    """How the configuration stands."""
+
+    loaded_at: Time
+    """When the one that runs was read."""
+    errors: list[str] | None
+    """Why the one that was to take its place last was refused, a sentence for each mistake; null where it was not."""
+
+
+@_documented
 class InfoPayload(TypedDict):
     """What this device is and runs; retained."""
 
@@ -161,6 +171,8 @@ class InfoPayload(TypedDict):
     """By name in the configuration."""
     cameras: list[str]
     """Names of the configured cameras."""
+    configuration: InfoConfiguration
+    """Of the configuration file, with what commands have set over it."""
 
 
 @_documented
@@ -213,3 +225,31 @@ class StatsPayload(TypedDict):
     """All cameras together, by stage."""
     batch: Annotated[float, Field(ge=0)]
     """Mean number of frames in a batch since the last report; 0 if there was none."""
+
+
+@_documented
+class EventPayload(TypedDict):
+    """Something that has happened; sent at least once, in order for each camera, QoS 1."""
+
+    schema: Literal[1]
+    """Version of this message."""
+    id: str
+    """Unique; a message that comes twice carries the same."""
+    device: str
+    """Name of the device."""
+    camera: str
+    """Name of the camera."""
+    type: EventType
+    """What has happened."""
+    time: Time
+    """When it was seen, also where the message comes later."""
+    label: str | None
+    """Class name; null for camera states."""
+    count: Count | None
+    """Objects of that class in the frame; null for camera states."""
+    state: CameraState | None
+    """Where the camera stands now; null but for camera states."""
+    reason: Reason | None
+    """Why it is not streaming; null where there is nothing to say."""
+    replayed: bool
+    """It comes late: it was written while there was no broker, or before the last connection."""

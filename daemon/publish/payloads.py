@@ -13,11 +13,12 @@ from daemon.publish.messages import (
     CameraStatusPayload,
     DetectedObject,
     DetectionsPayload,
+    EventPayload,
     InfoPayload,
     LatencyPercentiles,
     StatsPayload,
 )
-from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, FrameResult, Percentiles
+from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, Event, FrameResult, Percentiles
 from engines.records import Detections
 
 
@@ -70,6 +71,32 @@ def camera_status(device: str, status: CameraStatus) -> bytes:
     return orjson.dumps(payload)
 
 
+def event(device: str, record: Event) -> bytes:
+    """The message of an event, as it is when it reaches the broker at once."""
+    payload: EventPayload = {
+        "schema": 1,
+        "id": record.id,
+        "device": device,
+        "camera": record.camera,
+        "type": record.type,
+        "time": _rfc3339(record.time),
+        "label": record.label,
+        "count": record.count,
+        "state": record.state,
+        "reason": record.reason,
+        "replayed": False,
+    }
+    return orjson.dumps(payload)
+
+
+def replayed(payload: bytes) -> bytes:
+    """The same message as it is when it comes late; unchanged where its format has no word for that."""
+    message = orjson.loads(payload)
+    if isinstance(message, dict) and "replayed" in message:
+        return orjson.dumps({**message, "replayed": True})
+    return payload
+
+
 def info(device: str, record: DaemonInfo) -> bytes:
     """The retained message of what this device is and runs."""
     payload: InfoPayload = {
@@ -94,6 +121,10 @@ def info(device: str, record: DaemonInfo) -> bytes:
             for name, model in record.models.items()
         },
         "cameras": list(record.cameras),
+        "configuration": {
+            "loaded_at": _rfc3339(record.configuration.loaded_at),
+            "errors": list(record.configuration.errors) or None,
+        },
     }
     return orjson.dumps(payload)
 

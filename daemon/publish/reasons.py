@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+from datetime import datetime, timezone
 
 UNSUPPORTED_PROTOCOL_VERSION = 132
 KEEP_ALIVE_TIMEOUT = 141
 SESSION_TAKEN_OVER = 142
 
+_NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _HOSTNAME_MISMATCH = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _LOGIN = frozenset({134, 135})  # bad user name or password, not authorized
 _SECOND = "does a second ospreyd run with the same `device`?"
@@ -21,6 +23,8 @@ def unreachable(host: str, port: int, error: OSError) -> str:
         mend = "mqtt.tls.ca must name the certificate authority that signed it"
         if error.verify_code in _HOSTNAME_MISMATCH:
             mend = "mqtt.host must be a name that stands in it"
+        elif error.verify_code in {_NOT_YET_VALID, _EXPIRED}:
+            mend = f"the broker needs a new one, unless the clock here is wrong: it says {_today()}"
         return f"{broker} has a certificate that is not trusted: {error.verify_message.rstrip('.')}; {mend}"
     if isinstance(error, (ssl.SSLError, ConnectionResetError)):  # TCP itself is never reset while it opens
         reason = getattr(error, "reason", "") or error.strerror or str(error)
@@ -30,6 +34,28 @@ def unreachable(host: str, port: int, error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return f"{broker} cannot be reached: no answer"
     return f"{broker} cannot be reached: {error.strerror or error}"
+
+
+def no_websocket(host: str, port: int) -> str:
+    """The connection stands, but nobody answers the upgrade to a WebSocket."""
+    return f"{at(host, port)} does not take WebSockets there; is {port} its WebSocket port, and mqtt.path right?"
+
+
+def rejected_by_tls(host: str, port: int, alert: str) -> str:
+    """The broker ended the connection with an alert of TLS, which is about our certificate."""
+    told = alert.removeprefix("TLSV13_ALERT_").removeprefix("TLSV1_ALERT_").removeprefix("SSLV3_ALERT_")
+    told = told.replace("_", " ").lower()
+    return f"{at(host, port)} does not accept this device's certificate: {told}; check mqtt.tls.certificate and key"
+
+
+def denied(host: str, port: int, pattern: str, meaning: str) -> str:
+    """The broker refused a subscription."""
+    return f"{at(host, port)} does not let this client subscribe to {pattern}: {meaning}; check its access control list"
+
+
+def forbidden(host: str, port: int, meaning: str) -> str:
+    """The broker has refused a message."""
+    return f"{at(host, port)} refuses a message of this client: {meaning}; check its access control list"
 
 
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
@@ -63,6 +89,10 @@ def hung_up(host: str, port: int) -> str:
 def silent(host: str, port: int, seconds: float) -> str:
     """The broker took the connection and then said nothing."""
     return f"{at(host, port)} took the connection but did not answer within {seconds:g} s"
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def at(host: str, port: int) -> str:

@@ -9,14 +9,18 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
+from daemon.publish.command_messages import AnswerPayload, SettingPayload
+from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
 
 _VERSION = 1
 _TITLES: dict[str, tuple[str, Any]] = {
     "detections": ("<prefix>/<device>/<camera>/detections", DetectionsPayload),
     "camera-status": ("<prefix>/<device>/<camera>/status", CameraStatusPayload),
+    "event": ("<prefix>/<device>/<camera>/events", EventPayload),
     "info": ("<prefix>/<device>/info", InfoPayload),
     "stats": ("<prefix>/<device>/stats", StatsPayload),
+    "setting": ("<prefix>/<device>/<camera>/state/<setting>", SettingPayload),
+    "answer": ("<prefix>/<device>/answer", AnswerPayload),
 }
 
 

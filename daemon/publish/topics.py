@@ -40,6 +40,10 @@ class CameraTopics:
     """JSON, retained"""
     detections: Topic
     """JSON, one message a frame"""
+    events: Topic
+    """JSON, through the outbox"""
+    snapshot: Topic
+    """JPEG, on command"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,16 @@ class DeviceTopics:
     """JSON, retained"""
     stats: Topic
     """JSON, periodic"""
+    answer: Topic
+    """JSON, for each command that names no other topic"""
 
     @classmethod
     def of(cls, prefix: str, device: str) -> DeviceTopics:
         """The topics of `device`, all below `<prefix>/<device>`."""
         root = Topic(prefix) / device
-        return cls(root=root, status=root / "status", info=root / "info", stats=root / "stats")
+        return cls(root=root, status=root / "status", info=root / "info", stats=root / "stats", answer=root / "answer")
 
     def camera(self, name: str) -> CameraTopics:
         """The topics of one camera."""
-        return CameraTopics(status=self.root / name / "status", detections=self.root / name / "detections")
+        root = self.root / name
+        return CameraTopics(root / "status", root / "detections", root / "events", root / "snapshot")

@@ -52,9 +52,9 @@ class Observed:
         streaming = {name: totals[name].captured for name in self.streaming}
         return Counted(
             captured=streaming,
-            expected={name: count for name, count in streaming.items() if self._model(name).state is ModelState.READY},
+            expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
-            processed={name: camera.processed for name, camera in totals.items()},
+            processed={name: camera.processed - camera.thinned for name, camera in totals.items()},
             published=self.totals.network_full
             + sum(camera.published + camera.dropped.get(Drop.NOT_CONNECTED, 0) for camera in totals.values()),
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
@@ -62,8 +62,10 @@ class Observed:
             held=not self.connected and any(camera.enabled and not _is_live(camera) for camera in cameras.values()),
         )
 
-    def _model(self, camera: str) -> ModelStatus:
-        return self.info.models[self.config.cameras[camera].model].status
+    def _is_ready(self, camera: str) -> bool:
+        """Whether its model is; while a new configuration is applied it may not be known yet."""
+        model = self.info.models.get(self.config.cameras[camera].model)
+        return model is not None and model.status.state is ModelState.READY
 
 
 class Board:

@@ -25,7 +25,7 @@ class Counted:
     inferred: int
     """frames that the inference thread is done with, whatever became of them"""
     processed: Mapping[str, int]
-    """frames of each camera whose results were given to publishing"""
+    """frames of each camera whose results are to be published"""
     published: int
     """results that the publishing thread is done with, and its attempts to send while the network had no room"""
     patience: float = 0.0

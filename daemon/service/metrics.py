@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from daemon.records import CameraState, Drop, ModelState
+from daemon.records import CameraState, Drop, ModelState, OutboxStatus
 from daemon.service.board import Board, Observed
 from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.service import Service
@@ -22,6 +21,7 @@ _FRAMES: tuple[tuple[str, Callable[[CameraTotals], int], str], ...] = (
     ("captured", lambda c: c.captured, "Frames captured, after thinning out to `fps`."),
     ("processed", lambda c: c.processed, "Frames that went through their model."),
     ("published", lambda c: c.published, "Frames whose message was given to MQTT."),
+    ("thinned", lambda c: c.thinned, "Frames that `mqtt.every` left out."),
 )
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
     ("utilization_ratio", lambda gpu: gpu.utilization, "Part of the last moments in which the GPU was busy, 0 to 1."),
@@ -29,15 +29,6 @@ _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
     ("memory_total_bytes", lambda gpu: gpu.memory_total, "GPU memory."),
     ("temperature_celsius", lambda gpu: gpu.temperature, "Temperature of the GPU."),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """Messages that wait on disk."""
-
-    messages: int
-    age: float
-    """of the oldest, seconds; 0 where there is none"""
 
 
 class DaemonMetrics(Collector):
@@ -48,9 +39,9 @@ class DaemonMetrics(Collector):
         board: Board,
         service: Service,
         queues: Mapping[str, Callable[[], int]],
-        outbox: Callable[[], Outbox] | None = None,
+        outbox: Callable[[], OutboxStatus | None] = lambda: None,
     ) -> None:
-        """`queues`: how much waits in each, called from any thread; `outbox`: None where there is none."""
+        """`queues`: how much waits in each; `outbox`: what waits on disk, None: not known. Called from any thread."""
         self._board = board
         self._service = service
         self._queues = queues
@@ -83,10 +74,15 @@ class DaemonMetrics(Collector):
         yield waits
         depths = {(name,): depth() for name, depth in self._queues.items()}
         yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
-        if self._outbox is not None:
-            outbox = self._outbox()
-            yield _gauge("outbox_messages", "Messages that wait on disk for the broker.", outbox.messages)
-            yield _gauge("outbox_oldest_seconds", "Age of the oldest message that waits on disk.", outbox.age)
+        if (outbox := self._outbox()) is not None:
+            yield _gauge("outbox_messages", "Messages that wait on disk for the broker.", outbox.waiting)
+            age = 3600 * (outbox.oldest or 0.0)
+            yield _gauge("outbox_oldest_seconds", "Time of running that the oldest message has waited.", age)
+            dropped = CounterMetricFamily(
+                "ospreyd_outbox_dropped", "Messages dropped for want of room or for their age."
+            )
+            dropped.add_metric((), outbox.dropped)
+            yield dropped
         yield _gauge("threads", "Threads of the process, those of libraries included.", _threads())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from daemon.records import ModelState
 from daemon.service.board import Board, Observed
@@ -57,13 +58,14 @@ class Service:
             self._thread.join()
         self._notifier.stopping()
 
-    def reloading(self) -> None:
-        """A new configuration is being taken; `reloaded` is to follow, whatever came of it."""
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """While a new configuration is taken, whatever comes of it."""
         self._notifier.reloading()
-
-    def reloaded(self) -> None:
-        """The configuration that holds now is in use."""
-        self._notifier.ready()
+        try:
+            yield
+        finally:
+            self._notifier.ready()
 
     def _run(self) -> None:
         try:
@@ -104,7 +106,7 @@ class _Status:
     def text(self, now: float, observed: Observed, verdict: Verdict) -> str | None:
         """What is to be told, None: nothing new."""
         if now >= self._next:
-            rate = (observed.processed - self._processed) / max(now - self._since, 1e-9)
+            rate = max(0, observed.processed - self._processed) / max(now - self._since, 1e-9)
             self._processed, self._since, self._next = observed.processed, now, now + _STATUS_EVERY
             self._rate = f"{rate:.1f} frames/s"
         parts = [f"{len(observed.streaming)} of {len(observed.config.cameras)} cameras streaming, {self._rate}"]

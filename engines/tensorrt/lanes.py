@@ -6,6 +6,7 @@ import ctypes
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -66,6 +67,10 @@ class TensorRtLane:
     def max_batch(self) -> int:
         """Most pictures in a batch."""
         return self._max_batch
+
+    def set_confidence(self, confidence: float) -> None:
+        """See Lane.set_confidence."""
+        self._thresholds = replace(self._thresholds, confidence=confidence)
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""

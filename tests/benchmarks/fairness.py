@@ -77,6 +77,9 @@ class SlowLane:
         self._free = 0.0
         """when all that was submitted will be done, monotonic seconds"""
 
+    def set_confidence(self, confidence: float) -> None:
+        pass
+
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         each_batch, each_picture = self._seconds
         self._free = max(self._free, time.monotonic()) + each_batch + each_picture * len(pictures)
@@ -103,16 +106,9 @@ def measure(
     """Shares over so many seconds, after the first have passed."""
     stats, failures = Stats(), list[BaseException]()
     handoff = Handoff(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
-    inference = InferenceThread(
-        "cpu:0",
-        handoff.take,
-        {camera: Wanted(0.0, None) for camera in rates},
-        lambda _: None,
-        lambda name, _: handoff.ready(name, lane.max_batch),
-        stats,
-        failures.append,
-    )
-    inference.open(OpenModel("m", (), lambda: lane))
+    inference = InferenceThread("cpu:0", handoff.take, lambda _, __: None, stats, failures.append)
+    wanted = {camera: Wanted(0.0, None) for camera in rates}
+    inference.open(OpenModel("m", (), lambda: lane, lambda: wanted, lambda _: handoff.ready("m", lane.max_batch)))
     inference.start()
     stop = threading.Event()
     cameras = [threading.Thread(target=_offer, args=(name, rate, handoff, stop)) for name, rate in rates.items()]

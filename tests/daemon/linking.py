@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.config.schema import Mqtt
-from daemon.publish.client import Presence
+from daemon.config.mqtt import Mqtt
+from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
+from daemon.publish.outgoing import Presence
 from daemon.publish.topics import Topic
 from tests.conftest import wait_for
 from tests.daemon.publishing import no_thread_left
@@ -17,11 +18,14 @@ from tests.servers.mosquitto import HOST
 class Recorded:
     """A link that runs, and every state that it told."""
 
-    def __init__(self, config: Mqtt) -> None:
+    def __init__(self, config: Mqtt, *patterns: str) -> None:
+        """`patterns`: topic filters that it subscribes to."""
+        self.received: list[Received] = []
         self.states: list[LinkState] = []
         self.failures: list[BaseException] = []
         presence = Presence(Topic("gate/status"), b"online", b"offline")
-        self.link = Link(config, "ospreyd-gate", presence, self.states.append, self.failures.append)
+        subscription = Subscription(patterns, self.received.append, largest=100) if patterns else None
+        self.link = Link(config, "ospreyd-gate", presence, self.states.append, self.failures.append, subscription)
 
     def wait_connected(self) -> str:
         wait_for(lambda: self.link.state.connected, "the connection")
@@ -35,9 +39,9 @@ class Recorded:
 
 
 @contextmanager
-def linked(port: int, **mqtt: object) -> Iterator[Recorded]:
-    """A link to a broker on this machine, as client `ospreyd-gate` with its presence on `gate/status`."""
-    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port, **mqtt}))
+def linked(port: int, *patterns: str, **mqtt: object) -> Iterator[Recorded]:
+    """A link to a broker on this machine, as client `ospreyd-gate` with its presence on `gate/status`, subscribed."""
+    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port, **mqtt}), *patterns)
     with no_thread_left():
         recorded.link.start()
         try:

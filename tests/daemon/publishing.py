@@ -10,11 +10,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from daemon.config.schema import Camera, Config, Mqtt
+from daemon.config.mqtt import Mqtt
+from daemon.config.schema import Camera, Config
 from daemon.publish.publisher import Publisher
 from daemon.records import (
     CameraState,
     CameraStatus,
+    ConfigurationInfo,
     DaemonInfo,
     FrameResult,
     Latency,
@@ -46,6 +48,7 @@ INFO = DaemonInfo(
         )
     },
     cameras=("front", "yard"),
+    configuration=ConfigurationInfo(loaded_at=1769860800.0),
 )
 UNREACHABLE = CameraStatus(
     camera="yard",
@@ -109,7 +112,7 @@ def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
 
     def left() -> list[threading.Thread]:
-        return [t for t in threading.enumerate() if t.name in ("publish", "mqtt") and t not in before]
+        return [t for t in threading.enumerate() if t.name in ("publish", "mqtt", "outbox") and t not in before]
 
     yield
     wait_for(lambda: not left(), "the end of the threads publish and mqtt")

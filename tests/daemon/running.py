@@ -65,7 +65,7 @@ def state_of(messages: list[Message], camera: str) -> dict[str, Any]:
 
 
 def every_message_fits_its_schema(messages: list[Message]) -> None:
-    """And there is one of every kind."""
+    """And there is one of every kind that comes unasked."""
     known = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas().items()}
     seen = set()
     for message in messages:
@@ -73,7 +73,8 @@ def every_message_fits_its_schema(messages: list[Message]) -> None:
         if tail == "status":
             assert message.payload in {b"online", b"offline"}
             continue
-        what = "camera-status" if tail.endswith("/status") else tail.rsplit("/")[-1]
+        kinds = {"/status": "camera-status", "/state/": "setting", "/events": "event"}
+        what = next((kind for mark, kind in kinds.items() if mark in tail), tail.rsplit("/")[-1])
         known[what].validate(message.json())
         seen.add(what)
-    assert seen == set(known)
+    assert seen == set(known) - {"answer"}

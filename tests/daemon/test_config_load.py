@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.config.load import load
+from daemon.config.mqtt import Mqtt
 from daemon.config.schema import Camera as CameraSettings
-from daemon.config.schema import Config, Mqtt, Pace
+from daemon.config.schema import Config, Pace
 from daemon.errors import EXIT_USAGE, ConfigError
 from engines.graphs.heads import FAMILIES
 
@@ -222,7 +223,7 @@ A_NAME = "must be a mapping with at least one name in it"
         (camera("start: -1"), "6: cameras.front.start: must be a number of 0 or more, got -1"),
         *(
             (f"{ABOVE}cameras:\n  {name}: {{source: 0}}\n", f"4: cameras.{name}: {TAKEN}")
-            for name in ("status", "info", "stats", "command")
+            for name in ("status", "info", "stats", "command", "answer")
         ),
         (ABOVE + CAMERA + "? [a]\n: b\n", "5: a key must be text, not a list or a mapping"),
         (ABOVE + CAMERA + "  back: {<<: front, source: 0}\n", f"5: cameras.back.<<: {MERGE}"),
@@ -332,3 +333,30 @@ def test_made_by_hand_it_is_checked_the_same() -> None:
             mqtt=Mqtt(host="h"),
             cameras={"a": CameraSettings(source="x.mp4", model="b", pace=Pace.REALTIME)},
         )
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "told"),
+    [
+        ("tls: {key: x}", "mqtt.tls.key: is a key without its certificate; add mqtt.tls.certificate"),
+        ("path: /ws", "mqtt.path: is for websockets; add transport: websockets"),
+        ("transport: websockets, path: ws", "mqtt.path: must begin with / and hold no spaces, got 'ws'"),
+        ("transport: udp", "mqtt.transport: must be one of tcp, websockets, got 'udp'"),
+        (
+            "tls: {alpn: 'a b'}",
+            "mqtt.tls.alpn: must be 1 to 255 printable ASCII characters without spaces, got 'a b'",
+        ),
+    ],
+)
+def test_mistakes_of_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mqtt: str, told: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x").touch()
+    assert mistakes(f"device: a\nmqtt: {{host: h, {mqtt}}}\n{CAMERA}") == [f"2: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "port"),
+    [("", 1883), ("tls: {}", 8883), ("transport: websockets", 80), ("transport: websockets, tls: {}", 443)],
+)
+def test_default_ports(mqtt: str, port: int) -> None:
+    assert loaded(f"device: a\nmqtt: {{host: h, {mqtt}}}\n{CAMERA}").mqtt.address == ("h", port)

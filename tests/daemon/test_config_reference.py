@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 
 from daemon.config.json_schema import field_schema, json_schema
 from daemon.config.load import load
-from daemon.config.schema import Camera, Config, Mqtt
+from daemon.config.mqtt import Mqtt
+from daemon.config.schema import Camera, Config
 from daemon.config.sentences import requirement
 from daemon.errors import ConfigError
 from tests.conftest import ROOT
@@ -98,11 +99,13 @@ def test_the_full_example_has_every_key_and_no_other(tmp_path: Path) -> None:
     assert set(given_keys(yaml.safe_load(text))) == set(ALL_KEYS)
     copy = tmp_path / "full.yaml"
     copy.write_text(text, encoding="utf-8")
-    (tmp_path / "broker-ca.pem").touch()
+    for name in ("broker-ca.pem", "device.pem", "device.key"):
+        (tmp_path / name).touch()
     (tmp_path / "scenes").mkdir()
     config = load(copy, {})
     assert config.mqtt.tls is not None
     assert config.mqtt.tls.ca == tmp_path / "broker-ca.pem"
+    assert config.mqtt.tls.key == tmp_path / "device.key"
     assert config.models["default"].labels == "coco"
     assert config.models["default"].calibration == tmp_path / "scenes"
     assert config.inference.cache == tmp_path / "engines"

@@ -1,4 +1,4 @@
-"""`ospreyd doctor`: what it says of this machine and of a configuration."""
+"""`ospreyd doctor`: what it says of this machine and of a configuration, and what leaves the machine for support."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import cv2
 import onnxruntime
 import pytest
+import yaml
 
 from engines.cache import EngineCache
+from tests.daemon.capturing import pictures, write_video
+from tests.servers.mosquitto import HOST, Mosquitto, free_port
+from tests.servers.subscriber import Subscriber
+
+SECRETS = {
+    "broker": "hunter2-broker",
+    "url": "p@ss word-camera",
+    "query": "querytoken77",
+    "environment": "sekrit-env-42",
+    "default": "fallback-31337",
+    "credential": "from-systemd-99",
+    "comment": "old-password-1",
+}
 
 
-def doctor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def doctor(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """In `folder`, with its own cache there."""
     done = subprocess.run(
         [sys.executable, "-m", "daemon", "doctor", *arguments],
@@ -24,7 +39,7 @@ def doctor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "CACHE_DIRECTORY": str(folder / "cache")},
+        env={**os.environ, "CACHE_DIRECTORY": str(folder / "cache"), **environment},
     )
     assert "Traceback" not in done.stderr
     return done
@@ -36,24 +51,34 @@ def report(folder: Path, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def configuration(folder: Path, inference: str) -> str:
+def configuration(folder: Path, broker: int, **more: Any) -> str:
+    """With one camera, a short film, unless `more` says otherwise."""
+    video = write_video(folder / "film.avi", pictures(3))
+    document = {"device": "a", "mqtt": {"host": HOST, "port": broker}, "cameras": {"c": {"source": str(video)}}, **more}
     file = folder / "box.yaml"
-    file.write_text(
-        f"device: a\nmqtt: {{host: h}}\ncameras: {{c: {{source: rtsp://h/1}}}}\ninference: {inference}\n",
-        encoding="utf-8",
-    )
+    file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return str(file)
+
+
+def stopping(said: dict[str, Any]) -> list[str]:
+    return [problem["what"] for problem in said["problems"] if problem["stops"]]
 
 
 def test_says_what_is_here_and_what_would_run(tmp_path: Path) -> None:
     said = report(tmp_path)
+    assert said["system"]["cpus"] >= 1
+    assert 0 < said["memory"]["available"] <= said["memory"]["total"]
+    assert 0 < said["disk"]["free"] <= said["disk"]["total"]
     assert said["opencv"]["version"] == cv2.__version__
     assert said["opencv"]["ffmpeg"] is True
+    assert said["opencv"]["v4l2"] is True
     assert list(said["backends"]) == ["tensorrt", "tensorrt_rtx", "onnxruntime"]
     assert said["backends"]["onnxruntime"]["version"] == onnxruntime.__version__
     assert said["chosen"]["name"] in said["backends"]
     assert said["chosen"]["reason"]
+    assert said["gpu"].keys() >= {"driver", "pycuda", "cuda_bindings", "gpu", "problem"}
     assert said["cache"] == {"folder": str(tmp_path / "cache"), "engines": 0, "bytes": 0, "problem": None}
+    assert stopping(said) == []
     assert not (tmp_path / "cache").exists(), "looking made something"
 
 
@@ -61,26 +86,65 @@ def test_says_the_same_in_lines_for_people(tmp_path: Path) -> None:
     EngineCache(tmp_path / "cache").get({"of": "nothing"}, ".plan", lambda: bytes(3_000_000))
     done = doctor(tmp_path)
     assert done.returncode == 0
-    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert list(lines) == ["ospreyd", "system", "opencv", "tensorrt", "tensorrt_rtx", "onnxruntime", "chosen", "cache"]
+    table = done.stdout.partition("\n\n")[0]
+    lines = dict(line.split(maxsplit=1) for line in table.splitlines())
+    backends = ["tensorrt", "tensorrt_rtx", "onnxruntime"]
+    assert list(lines) == ["system", "memory", "disk", "opencv", "gpu", *backends, "chosen", "cache"]
     assert lines["onnxruntime"] == f"works, version {onnxruntime.__version__}"
     assert lines["cache"] == f"{tmp_path}/cache: 1 engines, 3 MB"
 
 
-def test_a_cache_that_is_not_safe_is_told(tmp_path: Path) -> None:
+def test_a_broker_that_lets_in_and_a_camera_that_shows_something(
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    said = report(tmp_path, configuration(tmp_path, broker.port))
+    assert said["broker"]["connected"] is True
+    assert said["cameras"]["c"]["width"] == 64
+    assert stopping(said) == []
+    assert [m for m in subscriber.messages() if m.payload] == [], "subscribers saw the doctor"
+
+
+def test_everything_that_is_wrong_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    cameras = {
+        "gone": {"source": f"rtsp://viewer:{SECRETS['broker']}@{HOST}:{free_port()}/1"},
+        "lost": {"source": "/nowhere/film.mp4"},
+        "shut": {"source": "/nowhere/either.mp4", "enabled": False},
+    }
+    done = doctor(tmp_path, configuration(tmp_path, free_port(), cameras=cameras), "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert stopping(said) == ["broker", "camera gone", "camera lost"]
+    assert all(problem["mend"] for problem in said["problems"])
+    assert said["cameras"]["gone"]["reason"] == "refused"
+    assert said["cameras"]["lost"]["problem"] == "/nowhere/film.mp4 does not exist"
+    assert SECRETS["broker"] not in done.stdout + done.stderr
+
+
+def test_a_login_that_the_broker_refuses_is_told(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, users={"bob": "right"}) as broker:
+        mqtt = {"host": HOST, "port": broker.port, "username": "bob", "password": SECRETS["broker"]}
+        done = doctor(tmp_path, configuration(tmp_path, broker.port, mqtt=mqtt))
+    assert done.returncode == 1
+    assert "refuses the login" in done.stdout
+    assert SECRETS["broker"] not in done.stdout + done.stderr
+
+
+def test_a_cache_that_is_not_safe_is_told(broker: Mosquitto, tmp_path: Path) -> None:
     unsafe = tmp_path / "engines"
     unsafe.mkdir()
     unsafe.chmod(0o777)
-    config = configuration(tmp_path, "{backend: onnxruntime, cache: engines}")
+    config = configuration(tmp_path, broker.port, inference={"backend": "onnxruntime", "cache": "engines"})
     said = report(tmp_path, config)
     assert said["chosen"]["reason"] == "it was asked for"
     assert said["cache"]["problem"].endswith(f"chmod 700 {unsafe}")
+    assert stopping(said) == ["cache"]
 
 
 @pytest.mark.parametrize("backend", ["tensorrt", "tensorrt_rtx"])
-def test_exit_code_3_where_the_backend_of_the_configuration_does_not_work(backend: str, tmp_path: Path) -> None:
-    config = configuration(tmp_path, f"{{backend: {backend}}}")
-    done = doctor(tmp_path, config, "--json")
+def test_exit_code_3_where_the_backend_of_the_configuration_does_not_work(
+    backend: str, broker: Mosquitto, tmp_path: Path
+) -> None:
+    done = doctor(tmp_path, configuration(tmp_path, broker.port, inference={"backend": backend}), "--json")
     said = json.loads(done.stdout)
     if said["backends"][backend]["problem"] is None:
         pytest.skip(f"{backend} works here")
@@ -88,9 +152,72 @@ def test_exit_code_3_where_the_backend_of_the_configuration_does_not_work(backen
     assert said["chosen"]["problem"].startswith(f"the backend {backend} does not work here: ")
 
 
-def test_a_mistake_in_the_configuration_is_told_as_everywhere(tmp_path: Path) -> None:
-    done = doctor(tmp_path, configuration(tmp_path, "{backend: cuda}"))
+def test_every_mistake_in_the_configuration_is_told_and_the_machine_looked_at_nevertheless(tmp_path: Path) -> None:
+    config = configuration(tmp_path, 1, inference={"backend": "cuda"}, camera={})
+    done = doctor(tmp_path, config, "--json")
+    said = json.loads(done.stdout)
     assert done.returncode == 2
-    assert done.stderr.endswith(
-        "box.yaml:4: inference.backend: must be one of auto, tensorrt, tensorrt_rtx, onnxruntime, got 'cuda'\n"
+    assert stopping(said) == ["configuration", "configuration"]
+    mistakes = "\n".join(said["configuration"]["problems"])
+    assert "inference.backend: must be one of auto, tensorrt, tensorrt_rtx, onnxruntime, got 'cuda'" in mistakes
+    assert "camera: is not a known key" in mistakes
+    assert said["backends"]["onnxruntime"]["problem"] is None
+
+
+def secretive(folder: Path, mistake: str) -> str:
+    """A configuration that has a secret in every place where one can be."""
+    (folder / "credentials").mkdir()
+    (folder / "credentials" / "camera").write_text(SECRETS["credential"] + "\n")
+    file = folder / "box.yaml"
+    file.write_text(
+        f"""# before: {SECRETS["comment"]}
+device: a
+mqtt: {{host: {HOST}, port: {free_port()}, username: bob, password: "{SECRETS["broker"]}"}}
+cameras:
+  one: {{source: "rtsp://viewer:p%40ss%20word-camera@{HOST}:{free_port()}/1?auth={SECRETS["query"]}"}}
+  two: {{source: "http://viewer:${{CAMERA_PASSWORD:-{SECRETS["default"]}}}@{HOST}:{free_port()}/2"}}
+  three: {{source: !secret camera}}
+  four: {{source: "rtsp://${{LOGIN}}@{HOST}:{free_port()}/4"}}
+{mistake}""",
+        encoding="utf-8",
     )
+    return str(file)
+
+
+@pytest.mark.parametrize("mistake", ["", "inferense: {}\n", "}\n"], ids=["valid", "mistaken", "no YAML"])
+def test_the_bundle_holds_no_secret(mistake: str, tmp_path: Path) -> None:
+    config = secretive(tmp_path, mistake)
+    environment = {
+        "LOGIN": f"admin:{SECRETS['environment']}",
+        "MY_API_TOKEN": SECRETS["environment"],
+        "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials"),
+    }
+    done = doctor(tmp_path, config, "--bundle", "support.tar.gz", **environment)
+    bundle = tmp_path / "support.tar.gz"
+    assert bundle.stat().st_mode & 0o077 == 0
+    with tarfile.open(bundle) as archive:
+        parts = {member.name.rpartition("/")[2]: archive.extractfile(member) for member in archive.getmembers()}
+        texts = {name: part.read().decode() for name, part in parts.items() if part is not None}
+    assert texts.keys() == {
+        "report.json",
+        "report.txt",
+        "configuration.yaml",
+        "environment.txt",
+        "packages.txt",
+        "journal.txt",
+    }
+    everything = "\n".join(texts.values())
+    assert [what for what, secret in SECRETS.items() if secret in everything] == []
+    assert "p%40ss" not in everything
+    assert "MY_API_TOKEN" in texts["environment.txt"], "names are no secrets"
+    assert json.loads(texts["report.json"])["system"]["cpus"] >= 1
+    assert ("device: a" in texts["configuration.yaml"]) is (mistake != "}\n")
+    assert done.returncode == (2 if mistake else 1)
+
+
+def test_a_bundle_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "support.tar.gz").write_text("precious")
+    done = doctor(tmp_path, "--bundle", "support.tar.gz")
+    assert done.returncode == 2
+    assert done.stderr == "ospreyd: --bundle: support.tar.gz is there already; name another file\n"
+    assert (tmp_path / "support.tar.gz").read_text() == "precious"

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, UNREACHABLE, result
 
 FOLDER = ROOT / "docs" / "mqtt"
-NAMES = ("camera-status", "detections", "info", "stats")
+NAMES = ("answer", "camera-status", "detections", "event", "info", "setting", "stats")
 
 
 def check(name: str, payload: bytes) -> Any:
@@ -149,6 +149,7 @@ def test_info() -> None:
             }
         },
         "cameras": ["front", "yard"],
+        "configuration": {"loaded_at": "2026-01-31T12:00:00.000000Z", "errors": None},
     }
 
 

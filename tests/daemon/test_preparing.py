@@ -31,8 +31,8 @@ class Seen:
         self.at: list[float] = []
         self.failures: list[BaseException] = []
 
-    def report(self, model: str, status: ModelStatus | None = None) -> None:
-        self.said.append((model, status))
+    def report(self, job: Job, status: ModelStatus | None = None) -> None:
+        self.said.append((job.model, status))
         self.at.append(time.monotonic())
 
     def prepared(self) -> list[str]:
@@ -48,7 +48,9 @@ class Seen:
 @contextmanager
 def preparing(*jobs: Job) -> Iterator[tuple[Preparing, Seen]]:
     seen = Seen()
-    made = Preparing(jobs, seen.report, seen.report, seen.failures.append)
+    made = Preparing(seen.report, seen.report, seen.failures.append)
+    for one in jobs:
+        made.add(one)
     made.start()
     try:
         yield made, seen
@@ -198,13 +200,33 @@ def test_who_stops_all_processes_at_once_sees_no_failure(tmp_path: Path) -> None
     assert not seen.why()
 
 
+def test_a_job_may_come_while_another_is_done(tmp_path: Path) -> None:
+    with preparing(job(partial(write_times, tmp_path / "first"), "first")) as (running, seen):
+        wait_for(lambda: seen.prepared() == ["first"], "the first")
+        running.add(job(partial(write_times, tmp_path / "second"), "second"))
+        wait_for(lambda: seen.prepared() == ["first", "second"], "the second")
+
+
+def test_a_cancelled_job_is_killed_and_not_told_of_again(tmp_path: Path) -> None:
+    slow, waiting = job(partial(moving, tmp_path / "slow"), "slow"), job(refuse, "waiting")
+    with preparing(slow, waiting, job(partial(write_times, tmp_path / "next"), "next")) as (running, seen):
+        wait_for(lambda: (tmp_path / "slow").exists() and (tmp_path / "slow").read_text(), "the work")
+        pid = int((tmp_path / "slow").read_text())
+        running.cancel(waiting)
+        running.cancel(slow)
+        wait_for(lambda: seen.prepared() == ["next"], "the job after it")
+        assert not alive(pid)
+        assert not seen.why()
+
+
 def test_an_error_that_nobody_foresaw_reaches_the_daemon() -> None:
     seen = Seen()
 
     def broken() -> bool:
         raise ZeroDivisionError
 
-    made = Preparing([Job("m", broken, refuse)], seen.report, seen.report, seen.failures.append)
+    made = Preparing(seen.report, seen.report, seen.failures.append)
+    made.add(Job("m", broken, refuse))
     made.start()
     wait_for(lambda: seen.failures, "the error")
     assert isinstance(seen.failures[0], ZeroDivisionError)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from daemon.publish.publisher import Publisher
@@ -237,9 +238,9 @@ def test_an_unexpected_exception_reaches_the_owner(broker: Mosquitto) -> None:
 
     running = Publisher(config(broker.port), INFO, Stats(), fail)
     running.start()
-    running.results([result(camera="nobody-configured-this")])
+    running.results([replace(result(), labels=())])
     assert failed.wait(10)
-    assert isinstance(failures[0], KeyError)
+    assert isinstance(failures[0], IndexError)
     reader = in_background(lambda: feed(running, 300, live=False))
     reader.join(10)
     assert not reader.is_alive(), "it waits for a thread that is gone"

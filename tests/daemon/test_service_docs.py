@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 
-from daemon.records import CameraState, Drop, ModelState
+from daemon.records import CameraState, Drop, ModelState, OutboxStatus
 from daemon.service.board import Board
-from daemon.service.metrics import DaemonMetrics, Outbox, registry_of
+from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.stats import Stats
 from tests.conftest import ROOT
@@ -30,7 +30,11 @@ def registry() -> CollectorRegistry:
     stats.processed("front", queue=0.1)
     board = Board(config(1), INFO, stats, lambda: True)
     queues = {"batch": lambda: 0}
-    return registry_of(DaemonMetrics(board, Service(board, _raise), queues, lambda: Outbox(0, 0.0)))
+    return registry_of(
+        DaemonMetrics(
+            board, Service(board, _raise), queues, lambda: OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
+        )
+    )
 
 
 def _raise(error: BaseException) -> None:

@@ -17,11 +17,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.config.service import Metrics
-from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus
+from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus, OutboxStatus
 from daemon.service.board import Board
 from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.http import HttpServer
-from daemon.service.metrics import DaemonMetrics, Outbox, registry_of
+from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.stats import Stats
 from tests.conftest import missing, wait_for
@@ -37,7 +37,8 @@ class Served:
         self.stats = Stats()
         self.board = Board(config(1), INFO, self.stats, lambda: True)
         self.service = Service(self.board, self.failures.append)
-        metrics = DaemonMetrics(self.board, self.service, {"batch": lambda: 3}, lambda: Outbox(7, 1.5))
+        self.outbox = OutboxStatus(waiting=7, dropped=2, size=1, oldest=1.5 / 3600)
+        metrics = DaemonMetrics(self.board, self.service, {"batch": lambda: 3}, lambda: self.outbox)
         self.port = free_port()
         self.server = HttpServer(Metrics(port=self.port), self.service, registry_of(metrics))
 
@@ -79,6 +80,7 @@ def count_something(served: Served) -> None:
     stats.batch()
     stats.published("front", 0.02)
     stats.network_full()
+    stats.thinned("front")
     served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0))
     served.board.camera_status(UNREACHABLE)
 
@@ -90,6 +92,7 @@ def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
         ("ospreyd_frames_captured_total", "yard"): 0,
         ("ospreyd_frames_processed_total", "front"): 2,
         ("ospreyd_frames_published_total", "front"): 1,
+        ("ospreyd_frames_thinned_total", "front"): 1,
         ("ospreyd_frames_dropped_total", "front", "replaced"): 1,
         ("ospreyd_frames_dropped_total", "front", "too-old"): 0,
         ("ospreyd_camera_connections_total", "front"): 1,
@@ -111,12 +114,20 @@ def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
         ("ospreyd_queue_frames", "batch"): 3,
         ("ospreyd_outbox_messages",): 7,
         ("ospreyd_outbox_oldest_seconds",): 1.5,
+        ("ospreyd_outbox_dropped_total",): 2,
     }
     samples = served.samples()
     assert {key: samples.get(key) for key in expected} == expected
     assert samples["process_resident_memory_bytes",] > 1e6
     assert samples["process_open_fds",] > 3
     assert samples["ospreyd_threads",] >= 2
+
+
+def test_what_is_left_out_on_purpose_is_not_owed_by_publishing(served: Served) -> None:
+    """Else the watchdog would end a daemon with `every: change` before a still scene."""
+    count_something(served)
+    counted = served.board.look().counted()
+    assert counted.processed["front"] == counted.published - 1 == 1
 
 
 def test_a_report_over_mqtt_takes_nothing_from_the_totals(served: Served) -> None:

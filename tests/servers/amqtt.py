@@ -12,7 +12,7 @@ from tests.servers.mosquitto import HOST, free_port
 
 _CONFIGURATION = """\
 listeners:
-  default: {{type: tcp, bind: "{host}:{port}"}}
+  default: {{type: {kind}, bind: "{host}:{port}"{more}}}
 plugins:
   amqtt.plugins.authentication.AnonymousAuthPlugin: {{allow_anonymous: true}}
 """
@@ -21,12 +21,14 @@ plugins:
 class Amqtt:
     """The broker as a child process, ready when made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str = "tcp", tls: Path | None = None) -> None:
+        """`kind` of its listener: tcp, or ws for WebSockets; `tls`: a folder as tests.servers.certificates makes it."""
+        more = f', ssl: true, certfile: "{tls}/server.crt", keyfile: "{tls}/server.key"' if tls else ""
         self.host = HOST
         self.port = free_port()
         self._output = folder / "amqtt.log"
         configuration = folder / "amqtt.yaml"
-        configuration.write_text(_CONFIGURATION.format(host=HOST, port=self.port))
+        configuration.write_text(_CONFIGURATION.format(host=HOST, port=self.port, kind=kind, more=more))
         command = [str(Path(sys.executable).with_name("amqtt")), "-c", str(configuration), "-d"]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

@@ -24,5 +24,23 @@ def make(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> Path:
     return folder
 
 
+def make_client(folder: Path, name: str = "gate-01", *, days: int = 2, passphrase: str = "") -> Path:
+    """Writes <name>.crt and <name>.key, signed by the authority in `folder`, and returns the certificate's path.
+
+    Of -1 days it has expired. The key is encrypted with a passphrase if one is given.
+    """
+    key = _KEY if not passphrase else (*_KEY[:-1], "-passout", f"pass:{passphrase}")
+    _openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days))
+    _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
+    return folder / f"{name}.crt"
+
+
+def expire(folder: Path) -> None:
+    """Replaces the server's certificate by one that has expired."""
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "-1", "-extfile", "names")
+    _openssl(folder, "x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
+
+
 def _openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,13 +29,22 @@ class Mosquitto:
     """The broker as a child process. It keeps nothing: retained messages are gone after a restart.
 
     `users` (name to password) shuts out everyone else; `tls` (a folder as tests.servers.certificates makes it)
-    makes the port speak TLS. The test skips where Mosquitto is not installed.
+    makes the port speak TLS; `more` are further lines of its configuration. The test skips where Mosquitto is not
+    installed.
     """
 
-    def __init__(self, folder: Path, *, users: dict[str, str] | None = None, tls: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        users: dict[str, str] | None = None,
+        tls: Path | None = None,
+        more: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._users = users or {}
         self._tls = tls
+        self._more = more
         self._passwords = folder / "passwords"
         self._output = folder / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,6 +118,7 @@ class Mosquitto:
                 f"certfile {self._tls}/server.crt",
                 f"keyfile {self._tls}/server.key",
             ]
+        lines += self._more
         (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -27,6 +28,8 @@ class Message:
     """it was kept by the broker from before the subscription"""
     qos: int
     content_type: str | None
+    """MQTT 5 only"""
+    correlation: bytes | None
     """MQTT 5 only"""
     at: float
     """time.monotonic() when it came"""
@@ -92,6 +95,28 @@ class Subscriber:
         self.wait(there, f"{topic} {'' if payload is None else payload!r}", timeout)
         return found[0]
 
+    def publish(
+        self,
+        topic: str,
+        payload: bytes | str,
+        *,
+        retain: bool = False,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> None:
+        """Publishes with QoS 1; returns when the broker has it. The last two need MQTT 5."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho does not type it
+        if response_topic is not None:
+            properties.ResponseTopic = response_topic
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        with_any = response_topic is not None or correlation is not None
+        self._client.publish(topic, payload, 1, retain, properties if with_any else None).wait_for_publish(20)
+
+    def flood(self, topic: str, payload: bytes) -> None:
+        """Publishes with QoS 0 and does not wait."""
+        self._client.publish(topic, payload, 0)
+
     def close(self) -> None:
         """Ends the subscription."""
         self._client.disconnect()
@@ -116,9 +141,14 @@ class Subscriber:
             self._changed.notify_all()
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        content_type = getattr(message.properties, "ContentType", None)
         came = Message(
-            message.topic, bytes(message.payload), message.retain, message.qos, content_type, time.monotonic()
+            message.topic,
+            bytes(message.payload),
+            message.retain,
+            message.qos,
+            getattr(message.properties, "ContentType", None),
+            getattr(message.properties, "CorrelationData", None),
+            time.monotonic(),
         )
         with self._changed:
             self._messages.append(came)

@@ -16,7 +16,6 @@ from engines.cache import EngineCache
 from engines.model import Model
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.verify import EVERY_CANDIDATE
 
 _MAX_BATCH = 8
 
@@ -63,7 +62,7 @@ def chosen(
         raise UsageError("--family and --labels: leave them out with --config, which says them for each model")
     loaded = load(config)
     wanted = _configured(loaded, config, model or DEFAULT_MODEL)
-    told = lane_settings(wanted, loaded.inference, EVERY_CANDIDATE.confidence)
+    told = lane_settings(wanted, loaded.inference)
     return Chosen(
         model=configured_model(wanted),
         backend=backend or loaded.inference.backend,

@@ -1,0 +1,123 @@
+"""The configuration of the connection to the broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from daemon.config.outbox import Outbox
+from daemon.config.section import MISTAKE, Every, Section
+
+_PORTS = {("tcp", False): 1883, ("tcp", True): 8883, ("websockets", False): 80, ("websockets", True): 443}
+"""By transport and whether it is encrypted."""
+
+
+_Protocol = Annotated[
+    str,
+    Field(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        json_schema_extra={"patternErrorMessage": "must be 1 to 255 printable ASCII characters without spaces"},
+    ),
+]
+
+
+class Tls(Section):
+    """TLS to the broker; `tls: {}` uses the system's certificate authorities."""
+
+    ca: Path | None = Field(
+        None,
+        description="PEM file with the CA certificates that the broker's certificate is checked against, relative to "
+        "this configuration; default: the system's",
+    )
+    certificate: Path | None = Field(
+        None,
+        description="PEM file with the certificate that this device shows to the broker, and those between it and its "
+        "CA, relative to this configuration; default: none",
+    )
+    key: Path | None = Field(
+        None,
+        description="PEM file with the private key of that certificate, without a passphrase, relative to this "
+        "configuration; default: the file of the certificate",
+    )
+    alpn: _Protocol | None = Field(
+        None,
+        description="protocol that is asked for in the TLS handshake (ALPN); x-amzn-mqtt-ca for AWS IoT on port 443; "
+        "default: none",
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _is_of_a_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("certificate", key) is None:
+            raise PydanticCustomError(MISTAKE, "is a key without its certificate; add mqtt.tls.certificate")
+        return key
+
+
+class Mqtt(Section):
+    """The broker that everything is published to."""
+
+    host: str = Field(min_length=1, description="host name or address of the broker")
+    port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="TCP port of the broker; default: 1883, with TLS 8883, with websockets 80, with both 443",
+    )
+    username: str | None = Field(None, description="user that the broker knows; default: log in without one")
+    password: SecretStr | None = Field(
+        None,
+        description="password of that user, best given as !secret NAME or ${NAME} and not written here; default: none",
+    )
+    transport: Literal["tcp", "websockets"] = Field(
+        "tcp", description="what MQTT goes through; websockets passes HTTP proxies and firewalls"
+    )
+    path: str = Field(
+        "/mqtt",
+        pattern=r"^/[\x21-\x7e]*$",
+        description="websockets only: path that the broker answers under",
+        json_schema_extra={"patternErrorMessage": "must begin with / and hold no spaces"},
+    )
+    tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
+    prefix: str = Field(
+        "ospreyd",
+        pattern=r"^[^$+#\s/\x00-\x1f]+(/[^$+#\s/\x00-\x1f]+)*$",
+        description="every topic begins with `<prefix>/<device>`",
+        json_schema_extra={
+            "patternErrorMessage": "must be topic levels with / between them, without spaces, $, + and #"
+        },
+    )
+    keepalive: int = Field(
+        30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
+    )
+    stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
+    every: Every = Field(
+        "frame",
+        description="which frames are published on `detections`: frame for each, change for those in which other "
+        "classes or numbers of objects are seen than in the last, or the least seconds between two",
+    )
+    outbox: Outbox = Field(default_factory=Outbox, description="where events wait for the broker")
+    persist_settings: bool = Field(
+        False, description="keep what commands have set (docs/mqtt/commands.md) over a restart of the daemon"
+    )
+
+    @field_validator("password")
+    @classmethod
+    def _has_a_user(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and info.data.get("username", "") is None:
+            raise PydanticCustomError(MISTAKE, "is a password without a user; add mqtt.username")
+        return password
+
+    @field_validator("path")
+    @classmethod
+    def _is_for_websockets(cls, path: str, info: ValidationInfo) -> str:
+        if path != cls.model_fields["path"].default and info.data.get("transport", "websockets") != "websockets":
+            raise PydanticCustomError(MISTAKE, "is for websockets; add transport: websockets")
+        return path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the default port filled in."""
+        return self.host, self.port or _PORTS[self.transport, self.tls is not None]

@@ -1,0 +1,1 @@
+"""What a machine has, what is missing, and the command that mends it."""

@@ -1,0 +1,131 @@
+"""The GPU and all that stands between it and a model; every missing thing is named, not only the first."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from daemon.doctor.finding import Finding, Problem
+from engines.backends import BACKENDS, CPU, choose
+from engines.errors import BackendError
+from engines.tensorrt.backend import FLAVOURS, find, gpu
+
+NAMES = BACKENDS[1:]
+"""of the backends, without auto"""
+_DRIVER = Path("/proc/driver/nvidia/version")
+_UNIFIED_MEMORY = Path("/dev/nvidia-uvm")
+_EXTRA = {"tensorrt": "gpu", "tensorrt_rtx": "rtx"}
+_JETSON = Path("/etc/nv_tegra_release")
+
+
+def device() -> Finding:
+    """GPU, driver, PyCUDA and CUDA's bindings. A machine without any NVIDIA hardware has no problem."""
+    modules = {name: importlib.util.find_spec(name) is not None for name in ("pycuda", "cuda")}
+    facts: dict[str, object] = {"driver": _driver(), "pycuda": modules["pycuda"], "cuda_bindings": modules["cuda"]}
+    problems = []
+    if _driver() is not None or _JETSON.exists():
+        for name, package in (("pycuda", "pycuda"), ("cuda", "cuda-bindings")):
+            if not modules[name]:
+                what = f"the package {package} is not installed, so the GPU is not used"
+                problems.append(Problem("gpu", what, f"pip install {package}", stops=False))
+        problems += _nodes()
+    elif _nvidia_hardware():
+        problems.append(
+            Problem(
+                "gpu", "there is an NVIDIA GPU but its driver is not loaded", "apt-get install nvidia-driver", False
+            )
+        )
+    try:
+        found = gpu()
+    except BackendError as error:
+        facts.update(gpu=None, problem=str(error))
+        if modules["pycuda"] and problems == [] and (_driver() is not None or _JETSON.exists()):
+            problems.append(Problem("gpu", str(error), "nvidia-smi", stops=False))
+        return Finding("gpu", str(error), facts, tuple(problems))
+    cuda = f"{found.driver // 1000}.{found.driver % 1000 // 10}"
+    facts.update(gpu=asdict(found), cuda=cuda, problem=None)
+    capability = ".".join(map(str, found.compute_capability))
+    line = f"{found.name}, {found.memory / 1e9:.0f} GB, compute {capability}, CUDA {cuda}"
+    line += f", driver {_driver() or 'of JetPack'}"
+    return Finding("gpu", line, facts, tuple(problems))
+
+
+def backends() -> list[Finding]:
+    """Each of them tried; none is missed by itself, only what the configuration asks for."""
+    found = []
+    for name in NAMES:
+        facts = _tried(name)
+        line = str(facts["problem"] or f"works, version {facts['version']}{_with(facts['gpu'])}")
+        if name in FLAVOURS and facts["problem"] is not None:
+            facts["installed"] = _installed(name)
+            if facts["installed"] and str(facts["installed"]) not in line:
+                line = f"{name} {facts['installed']} is installed; {line}"
+        found.append(Finding(name, line, facts))
+    return found
+
+
+def chosen(wanted: str) -> Finding:
+    """What the daemon would run on, and why."""
+    facts = _tried(wanted)
+    problems: tuple[Problem, ...] = ()
+    if facts["problem"] is not None:
+        mend = f"pip install 'ospreyd[{_EXTRA[wanted]}]'" if wanted in _EXTRA else "pip install onnxruntime"
+        problems = (Problem("chosen", str(facts["problem"]), f"{mend}, or set inference.backend: auto"),)
+    elif facts["name"] == CPU and wanted == "auto" and (_driver() is not None or _JETSON.exists()):
+        problems = (
+            Problem("chosen", f"the GPU is not used: {facts['reason']}", "pip install 'ospreyd[gpu]'", stops=False),
+        )
+    return Finding("chosen", str(facts["problem"] or f"{facts['name']}: {facts['reason']}"), facts, problems)
+
+
+def _tried(wanted: str) -> dict[str, object]:
+    try:
+        return {**asdict(choose(wanted)), "problem": None}
+    except BackendError as error:
+        return {"name": wanted, "version": None, "reason": None, "gpu": None, "problem": str(error)}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return find(name).version
+    except BackendError:
+        return None
+
+
+def _with(name: object) -> str:
+    return f", with the {name}" if name else ""
+
+
+def _driver() -> str | None:
+    """Version of NVIDIA's kernel driver, None where it is not loaded."""
+    try:
+        text = _DRIVER.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return next((word for word in text.split() if word[0].isdigit() and "." in word), "unknown")
+
+
+def _nodes() -> list[Problem]:
+    """Device nodes that CUDA opens and that are not there, or not for this user. Jetsons have others."""
+    if _JETSON.exists():
+        return []
+    missing = [node for node in (Path("/dev/nvidiactl"), _UNIFIED_MEMORY) if not node.exists()]
+    problems = [Problem("gpu", f"{node} is not there", "sudo nvidia-modprobe -u -c 0", stops=False) for node in missing]
+    shut = [node for node in Path("/dev").glob("nvidia[0-9]*") if not os.access(node, os.R_OK | os.W_OK)]
+    problems += [
+        Problem(
+            "gpu", f"this user may not open {node}", f"sudo usermod -aG video,render $(id -un); ls -l {node}", False
+        )
+        for node in shut
+    ]
+    return problems
+
+
+def _nvidia_hardware() -> bool:
+    return any(
+        vendor.read_text(encoding="ascii").strip() == "0x10de"
+        and (vendor.parent / "class").read_text(encoding="ascii").startswith("0x03")
+        for vendor in Path("/sys/bus/pci/devices").glob("*/vendor")
+    )

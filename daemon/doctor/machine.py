@@ -1,0 +1,100 @@
+"""The machine without its GPU: processor, memory, disk, OpenCV, and the folder of engines."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import cv2
+
+from daemon import __version__
+from daemon.doctor.finding import Finding, Problem
+from engines.cache import EngineCache
+from engines.errors import CacheError
+
+_LEAST_MEMORY = 1 << 30
+"""bytes that are available; the daemon with a small model and a few cameras takes about half of it"""
+_LEAST_DISK = 2 << 30
+"""bytes that are free where engines are kept: a few engines and what their builds write"""
+_OPENCV_PARTS = {"FFmpeg": cv2.CAP_FFMPEG, "GStreamer": cv2.CAP_GSTREAMER, "V4L2": cv2.CAP_V4L2}
+
+
+def system() -> Finding:
+    """Operating system, processor, Python."""
+    model = _field(Path("/proc/cpuinfo"), "model name") or platform.machine()
+    facts = {
+        "os": platform.platform(),
+        "cpu": model,
+        "cpus": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "ospreyd": __version__,
+    }
+    line = f"ospreyd {__version__}, {facts['os']}, {model}, {facts['cpus']} CPUs, Python {facts['python']}"
+    return Finding("system", line, facts)
+
+
+def memory() -> Finding:
+    """Of the machine, as the kernel tells it."""
+    total, available = (_bytes(f"Mem{which}") for which in ("Total", "Available"))
+    problems = []
+    if available < _LEAST_MEMORY:
+        said = f"only {_size(available)} of memory are available"
+        problems.append(Problem("memory", said, "ps -e -o rss,comm --sort=-rss | head", stops=False))
+    line = f"{_size(available)} available of {_size(total)}"
+    return Finding("memory", line, {"total": total, "available": available}, tuple(problems))
+
+
+def disk(folder: Path) -> Finding:
+    """Room where engines are kept, in bytes."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    usage = shutil.disk_usage(there)
+    problems = []
+    if usage.free < _LEAST_DISK:
+        said = f"only {_size(usage.free)} are free at {there}, where engines are built"
+        problems.append(Problem("disk", said, "ospreyd engine prune", stops=False))
+    line = f"{_size(usage.free)} free of {_size(usage.total)} at {there}"
+    return Finding("disk", line, {"folder": str(there), "total": usage.total, "free": usage.free}, tuple(problems))
+
+
+def opencv() -> Finding:
+    """What this build of OpenCV can open."""
+    has = {name: cv2.videoio_registry.hasBackend(backend) for name, backend in _OPENCV_PARTS.items()}
+    problems = tuple(
+        Problem("opencv", f"OpenCV is built without {name}", "pip install --force-reinstall opencv-python", stops=False)
+        for name in ("FFmpeg", "V4L2")
+        if not has[name]
+    )
+    line = ", ".join([cv2.__version__, *(f"{'with' if there else 'without'} {name}" for name, there in has.items())])
+    return Finding(
+        "opencv", line, {"version": cv2.__version__, **{name.lower(): there for name, there in has.items()}}, problems
+    )
+
+
+def cache(folder: Path) -> Finding:
+    """The folder of engines. Of one that is not there yet nothing is said but where it will be: looking makes none."""
+    facts: dict[str, object] = {"folder": str(folder), "engines": 0, "bytes": 0, "problem": None}
+    if folder.exists():
+        try:
+            entries = EngineCache(folder).entries()
+        except CacheError as error:
+            facts["problem"] = str(error)
+            problem = Problem("cache", str(error), f"chown {os.geteuid()} {folder} && chmod 700 {folder}")
+            return Finding("cache", str(error), facts, (problem,))
+        facts.update(engines=len(entries), bytes=sum(entry.size for entry in entries))
+    return Finding("cache", f"{folder}: {facts['engines']} engines, {_size(int(str(facts['bytes'])))}", facts)
+
+
+def _bytes(name: str) -> int:
+    return int((_field(Path("/proc/meminfo"), name) or "0 kB").split()[0]) * 1024
+
+
+def _field(file: Path, name: str) -> str | None:
+    """A line `name : value` of one of the kernel's files."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,96 @@
+"""What the configuration names and the network must give: the broker, with its login, and every camera."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from queue import Empty, SimpleQueue
+
+from daemon.capture.diagnosis import SourceError
+from daemon.capture.source import open_source, open_within
+from daemon.config.schema import Camera, Config, without_credentials
+from daemon.doctor.finding import Finding, Problem
+from daemon.errors import UsageError
+from daemon.publish.link import Link, LinkState
+
+_BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
+_LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
+
+
+def broker(config: Config) -> Finding:
+    """Connects and logs in as the daemon would, under another client id, and leaves nothing behind."""
+    answers: SimpleQueue[LinkState | BaseException] = SimpleQueue()
+    try:
+        link = Link(config.mqtt, f"ospreyd-doctor-{os.getpid()}", None, answers.put, answers.put)
+    except UsageError as error:
+        return _broker(connected=False, detail=str(error))
+    link.start()
+    try:
+        answer = answers.get(timeout=_BROKER_WITHIN)
+    except Empty:
+        answer = link.state
+    link.stop(2.0)
+    if isinstance(answer, BaseException):
+        raise answer
+    return _broker(connected=answer.connected, detail=answer.detail)
+
+
+def cameras(config: Config) -> list[Finding]:
+    """Opens every camera that is enabled, all at once, and waits for a picture of each."""
+    enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
+    answers: dict[str, SimpleQueue[Finding | BaseException]] = {name: SimpleQueue() for name in enabled}
+    began = time.monotonic()
+    for name, camera in enabled.items():
+        arguments = (name, camera, answers[name])
+        threading.Thread(target=_answer, args=arguments, name=f"doctor:{name}", daemon=True).start()
+    return [_in_time(name, camera, answers[name], began) for name, camera in enabled.items()]
+
+
+def _in_time(name: str, camera: Camera, answers: SimpleQueue[Finding | BaseException], began: float) -> Finding:
+    within = open_within(camera) + _LONGER
+    try:
+        answer = answers.get(timeout=max(0.0, began + within - time.monotonic()))
+    except Empty:  # a driver or a network file system that does not come back
+        return _camera(name, camera, {"reason": "hung", "problem": f"opening it has not ended after {within:.0f} s"})
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _answer(name: str, camera: Camera, answers: SimpleQueue[Finding | BaseException]) -> None:
+    try:
+        answers.put(_look(name, camera))
+    except BaseException as error:  # it is raised by who waits
+        answers.put(error)
+
+
+def _look(name: str, camera: Camera) -> Finding:
+    try:
+        with closing(open_source(camera)) as source:
+            source.grab()
+            height, width = source.retrieve(None).shape[:2]
+    except SourceError as error:
+        return _camera(name, camera, {"reason": error.reason.value, "problem": str(error)})
+    return _camera(name, camera, {"width": width, "height": height, "problem": None})
+
+
+def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:
+    shown = without_credentials(camera.source)
+    if found["problem"] is None:
+        return Finding(f"camera {name}", f"{shown}: {found['width']}x{found['height']}", {"source": shown, **found})
+    said = f"{found['reason']}: {found['problem']}"
+    mend = f"ospreyd probe '{shown}'"
+    return Finding(
+        f"camera {name}", f"{shown}: {said}", {"source": shown, **found}, (Problem(f"camera {name}", said, mend),)
+    )
+
+
+def _broker(*, connected: bool, detail: str) -> Finding:
+    facts = {"connected": connected, "detail": detail}
+    if connected:
+        return Finding("broker", detail, facts)
+    mend = "the sentence says which key of mqtt to look at; on the broker: journalctl -u mosquitto"
+    return Finding("broker", detail, facts, (Problem("broker", detail, mend),))

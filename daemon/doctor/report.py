@@ -1,0 +1,87 @@
+"""Everything the doctor finds, in one report for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from daemon import __version__
+from daemon.config.load import load
+from daemon.config.schema import Config
+from daemon.doctor import gpu, machine, reach
+from daemon.doctor.finding import Finding, Problem
+from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
+from engines.cache import default_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All of them, in the order of the report."""
+        return tuple(problem for finding in self.findings for problem in finding.problems)
+
+    @property
+    def exit_code(self) -> int:
+        """The command's: what stops ospreyd, the configuration first and the backend next."""
+        stopping = {problem.what for problem in self.problems if problem.stops}
+        if "configuration" in stopping:
+            return EXIT_USAGE
+        if "chosen" in stopping:
+            return EXIT_NO_BACKEND
+        return EXIT_FAILURE if stopping else EXIT_OK
+
+    def document(self) -> dict[str, Any]:
+        """For programs, ready for JSON."""
+        facts = {finding.name: dict(finding.facts) for finding in self.findings}
+        backends = {name: facts.pop(name) for name in gpu.NAMES}
+        cameras = {name.partition(" ")[2]: facts.pop(name) for name in list(facts) if name.startswith("camera ")}
+        problems = [asdict(problem) for problem in self.problems]
+        return {"ospreyd": __version__, **facts, "backends": backends, "cameras": cameras, "problems": problems}
+
+    def text(self) -> str:
+        """For people: a line for each part, then each problem with what mends it."""
+        width = max(len(finding.name) for finding in self.findings) + 2
+        lines = [f"{finding.name:<{width}}{finding.line}" for finding in self.findings]
+        for problem in self.problems:
+            mark = "problem" if problem.stops else "note"
+            lines += ["", f"{mark}: {problem.what}: {problem.problem}", f"  mend: {problem.mend}"]
+        return "\n".join(lines)
+
+
+def examine(config: Path | None) -> Report:
+    """Looks at the machine and, where a configuration is given, at all that it names."""
+    loaded, configuration = (None, ()) if config is None else _configuration(config)
+    wanted, cache = "auto", default_folder()
+    if loaded is not None:
+        wanted, cache = loaded.inference.backend, loaded.inference.cache or cache
+    parts: list[Callable[[], Finding]] = [
+        machine.system,
+        machine.memory,
+        lambda: machine.disk(cache),
+        machine.opencv,
+        gpu.device,
+    ]
+    findings = [part() for part in parts]
+    findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), *configuration]
+    if loaded is not None:
+        findings += [reach.broker(loaded), *reach.cameras(loaded)]
+    return Report(tuple(findings))
+
+
+def _configuration(file: Path) -> tuple[Config | None, tuple[Finding, ...]]:
+    try:
+        loaded = load(file)
+    except ConfigError as error:
+        mend = f"edit {file}, then: ospreyd check {file}"
+        problems = tuple(Problem("configuration", problem, mend) for problem in error.problems)
+        line = f"{file}: {len(problems)} mistakes"
+        return None, (Finding("configuration", line, {"file": str(file), "problems": list(error.problems)}, problems),)
+    line = f"{file}: valid; device {loaded.device}, {len(loaded.cameras)} cameras"
+    return loaded, (Finding("configuration", line, {"file": str(file), "problems": []}),)

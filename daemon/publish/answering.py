@@ -1,0 +1,100 @@
+"""The thread that judges what comes, has it obeyed and answers it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from daemon.errors import DaemonError
+from daemon.publish.commands import LARGEST, Command, Known, Refused, Request, answer, judge, patterns
+from daemon.publish.inbox import Inbox, Subscription
+from daemon.publish.outgoing import Message
+from daemon.publish.topics import DeviceTopics
+from engines.errors import EngineError
+
+log = logging.getLogger("ospreyd.commands")
+
+_INBOX = 64  # commands that wait
+_ROOM_WITHIN = 1.0  # seconds that an answer waits for room in the network
+_LOOK_AGAIN = 0.02  # seconds
+
+
+class Commands:
+    """Owns the thread `commands`: one command after the other, in the order of their arrival.
+
+    `execute` does what a command asks for and returns one sentence that says so; it raises Refused, or an error of the
+    daemon or the engines whose sentence is the answer, and has changed nothing then. `fail` gets what nobody expected.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        topics: DeviceTopics,
+        known: Callable[[], Known],
+        execute: Callable[[Command], str],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._device = device
+        self._topics = topics
+        self._known = known
+        self._execute = execute
+        self._fail = fail
+        self._inbox = Inbox(_INBOX)
+        self._send: Callable[[Message], bool] = lambda _: False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
+        self.subscription = Subscription(patterns(topics), self._inbox.put, LARGEST)
+        """for the link that brings the commands"""
+
+    @property
+    def dropped(self) -> int:
+        """Commands that came faster than they could be obeyed."""
+        return self._inbox.dropped
+
+    def start(self, send: Callable[[Message], bool]) -> None:
+        """Begins to obey; `send` takes the answers, and is False where it has no room."""
+        self._send = send
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end; what waits is not obeyed. Returns at once."""
+        self._stopping.set()
+        self._inbox.close()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while (message := self._inbox.take()) is not None:
+                self._obey(judge(self._topics, self._known(), message))
+        except BaseException as error:
+            self._fail(error)
+
+    def _obey(self, request: Request) -> None:
+        try:
+            if isinstance(request.command, Refused):
+                raise request.command
+            detail, ok = self._execute(request.command), True
+            log.info("%s: %s", request.name, detail)
+        except (Refused, DaemonError, EngineError) as refusal:
+            detail, ok = str(refusal), False
+            log.warning("%s: refused: %s", _printable(request.name), detail)
+        payload = answer(self._device, request.name, ok=ok, detail=detail)
+        self._answer(Message(request.answer_to.name, payload, "application/json", request.correlation))
+
+    def _answer(self, message: Message) -> None:
+        """Given up where the network takes none: whoever has asked sees from the state what became of it."""
+        deadline = time.monotonic() + _ROOM_WITHIN
+        while not self._send(message) and time.monotonic() < deadline:
+            if self._stopping.wait(_LOOK_AGAIN):
+                return
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else repr(name)

@@ -1,0 +1,238 @@
+"""The thread that writes events to the outbox and sends what is in it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon.config.outbox import Outbox as Settings
+from daemon.publish.outbox import Outbox
+from daemon.publish.outgoing import Delivery
+from daemon.publish.payloads import replayed
+
+log = logging.getLogger("ospreyd.outbox")
+
+_INBOX = 10_000  # messages that wait to be written while the disk does not work
+_UNDER_WAY = 100  # messages sent and not acknowledged
+_AGAIN = 1.0  # seconds until a disk that failed is tried again
+_REFUSED = 10.0  # seconds until a message that the broker refused is sent again
+_TELL_EVERY = 60.0  # seconds between two warnings of dropped messages
+_CLOSING = 0.05  # seconds between two looks at the time while stopping
+_FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
+
+
+class OutboxSender:
+    """Owns the thread `outbox` and the file. Messages are sent in their order once they are on disk.
+
+    What waits when a connection begins is marked as late and sent at `replay_rate` at most. Raises UsageError where
+    the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        deliver: Callable[[str, bytes], Delivery | None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._outbox = Outbox(path, settings)
+        self._rate = settings.replay_rate
+        self._deliver = deliver
+        self._fail = fail
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._changed = threading.Condition()
+        """guards what follows; notified when there is something to write or an answer, and at the end"""
+        self._inbox: deque[tuple[str, bytes]] = deque()
+        self._answers: deque[tuple[Delivery, str]] = deque()
+        self._connections = 0
+        """how many there were; so one that comes and goes between two looks is noticed"""
+        self._connected = False
+        self._closed = False
+        self._lost = 0
+        """messages dropped since that was last told"""
+        self._end_by = 0.0
+        self._awaiting = False
+        """messages are under way, so answers are of interest; written by the thread before it sends"""
+        # of the thread alone
+        self._serving = 0
+        self._under_way: dict[Delivery, int] = {}
+        self._done: list[int] = []
+        """rows that the broker has, still on disk"""
+        self._sent = 0
+        self._late_until = 0
+        self._send_again = 0.0
+        self._write_again = 0.0
+        self._told = -_TELL_EVERY
+
+    def start(self) -> None:
+        """Begins to write and to send."""
+        self._thread.start()
+
+    def put(self, topic: str, payload: bytes) -> None:
+        """Takes a message; returns at once. It counts as having happened when the thread has written it."""
+        with self._changed:
+            if len(self._inbox) >= _INBOX:
+                self._inbox.popleft()
+                self._lost += 1
+            self._inbox.append((topic, payload))
+            self._changed.notify()
+
+    def acknowledged(self, delivery: Delivery, refusal: str) -> None:
+        """What the broker says to a message; others' messages are ignored. For the thread `mqtt`: returns at once."""
+        if self._awaiting:
+            with self._changed:
+                self._answers.append((delivery, refusal))
+                self._changed.notify()
+
+    @property
+    def awaiting(self) -> bool:
+        """Whether messages are under way, whose acknowledgement is of interest."""
+        return self._awaiting
+
+    def link_changed(self, connected: bool) -> None:
+        """Takes whether there is a broker."""
+        with self._changed:
+            self._connected = connected
+            self._connections += connected
+            self._changed.notify()
+
+    def stop(self, timeout: float) -> bool:
+        """Writes what is left and sends what it can; False if that took too long. What is not sent stays on disk."""
+        with self._changed:
+            self._closed = True
+            self._end_by = time.monotonic() + timeout
+            self._changed.notify()
+        self._thread.join(timeout + 1.0)  # a write to the disk that is under way ends first
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except Exception as error:
+            log.exception("the outbox failed")
+            self._fail(error)
+        finally:
+            self._outbox.close()
+
+    def _turn(self) -> bool:
+        """Waits for something to do and does it; False at the end."""
+        with self._changed:
+            if not self._has_news():
+                self._changed.wait(self._idle())
+            answers, self._answers = self._answers, deque()
+            connected, connections, closed = self._connected, self._connections, self._closed
+        self._settle(answers)
+        self._write()
+        if connected:
+            if connections != self._serving:
+                self._begin(connections)
+            self._send()
+        self._tell_of_drops()
+        return not (closed and self._is_done(connected))
+
+    def _has_news(self) -> bool:
+        connection = self._connected and self._connections != self._serving
+        return bool(self._answers) or connection or (bool(self._inbox) and time.monotonic() >= self._write_again)
+
+    def _idle(self) -> float | None:
+        """Seconds until there is something to do by itself."""
+        due = [self._write_again] if self._inbox else []
+        if self._connected and self._sent < self._outbox.last and len(self._under_way) < _UNDER_WAY:
+            due.append(self._send_again)
+        now = time.monotonic()
+        if self._closed:
+            due.append(now + _CLOSING)
+        return max(0.0, min(due) - now) if due else None
+
+    def _is_done(self, connected: bool) -> bool:
+        if time.monotonic() >= self._end_by:
+            return True
+        return not self._inbox and not (connected and (self._under_way or self._sent < self._outbox.last))
+
+    def _settle(self, answers: deque[tuple[Delivery, str]]) -> None:
+        for delivery, refusal in answers:
+            row = self._under_way.pop(delivery, None)
+            if row is None:
+                continue
+            if not refusal:
+                self._done.append(row)
+                continue
+            log.warning("the broker refuses an event: %s; it is sent again in %g s", refusal, _REFUSED)
+            self._under_way.clear()
+            self._sent = min(self._sent, row - 1)
+            self._send_again = time.monotonic() + _REFUSED
+        self._awaiting = bool(self._under_way)
+
+    def _write(self) -> None:
+        """Writes what waits to be written and takes off what the broker has, in one transaction."""
+        if time.monotonic() < self._write_again:
+            return
+        with self._changed:
+            added = list(self._inbox)
+            self._inbox.clear()
+        if not added and not self._done:
+            return
+        try:
+            dropped = self._outbox.update(added, self._done)
+        except OSError as error:
+            if not self._write_again:
+                log.error("%s; events wait in memory", error)  # noqa: TRY400  the error says it all
+            self._write_again = time.monotonic() + _AGAIN
+            with self._changed:
+                self._inbox.extendleft(reversed(added))
+            return
+        if self._write_again:
+            log.info("the outbox can be written again")
+        self._write_again = 0.0
+        self._done.clear()
+        with self._changed:
+            self._lost += dropped
+
+    def _begin(self, connections: int) -> None:
+        """A new connection: what was under way on the last one is sent again, with all else that waits."""
+        self._serving = connections
+        self._under_way.clear()
+        self._sent = 0
+        self._late_until = self._outbox.last
+        self._send_again = 0.0
+
+    def _send(self) -> None:
+        now = time.monotonic()
+        room = _UNDER_WAY - len(self._under_way)
+        if self._sent >= self._outbox.last or room <= 0 or now < self._send_again:
+            return
+        late = self._sent < self._late_until
+        try:
+            found = self._outbox.after(self._sent, 1 if late else room)
+        except OSError as error:
+            log.error("%s; it is tried again", error)  # noqa: TRY400  the error says it all
+            self._send_again = now + _AGAIN
+            return
+        if not found:
+            self._sent = self._outbox.last
+        for waiting in found:
+            late = waiting.row <= self._late_until
+            self._awaiting = True
+            delivery = self._deliver(waiting.topic, replayed(waiting.payload) if late else waiting.payload)
+            if delivery is None:
+                self._send_again = now + _FULL_NETWORK
+                return
+            self._under_way[delivery] = waiting.row
+            self._sent = waiting.row
+            if late:
+                self._send_again = max(self._send_again, now - _AGAIN) + 1 / self._rate
+
+    def _tell_of_drops(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            lost = self._lost
+            if not lost or (now - self._told < _TELL_EVERY and not self._closed):
+                return
+            self._lost = 0
+        self._told = now
+        log.warning("the outbox dropped its %d oldest events, for want of room or for their age", lost)

@@ -1,0 +1,107 @@
+"""What others ask of the daemon over MQTT, wired together: commands, the settings that they change, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config.schema import Config
+from daemon.control import Control, Host
+from daemon.publish.answering import Commands
+from daemon.publish.inbox import Subscription
+from daemon.publish.outgoing import Message
+from daemon.publish.publisher import Publisher
+from daemon.publish.topics import DeviceTopics
+from daemon.records import FrameResult
+from daemon.settings import Setting, SettingsFile, Value, state_folder
+from daemon.snapshots import Snapshots
+
+
+class Remote:
+    """Owns the threads `commands` and `snapshots`; `host` does what concerns the daemon as a whole."""
+
+    def __init__(self, file: Config, host: Host, fail: Callable[[BaseException], None]) -> None:
+        """`file` is the configuration as it was read."""
+        self._host = host
+        self._topics = DeviceTopics.of(file.mqtt.prefix, file.device)
+        kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
+        self._control = Control(file, kept, self, self._told)
+        self._commands = Commands(file.device, self._topics, self._control.known, self._control.execute, fail)
+        self._snapshots = Snapshots(self._picture, fail)
+        self._publisher: Publisher | None = None
+
+    @property
+    def config(self) -> Config:
+        """What the daemon is to run with: the file, and what commands have set over it."""
+        return self._control.config
+
+    @property
+    def subscription(self) -> Subscription:
+        """For the link that brings the commands."""
+        return self._commands.subscription
+
+    @property
+    def dropped(self) -> int:
+        """Commands that came faster than they could be obeyed."""
+        return self._commands.dropped
+
+    def start(self, publisher: Publisher) -> None:
+        """Publishes every setting, and begins to obey."""
+        self._publisher = publisher
+        self._control.tell()
+        self._snapshots.start()
+        self._commands.start(publisher.send)
+
+    def stop(self) -> None:
+        """Asks the threads to end; returns at once."""
+        self._commands.stop()
+        self._snapshots.stop()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the threads have ended within `timeout` seconds."""
+        return self._commands.join(timeout / 2) & self._snapshots.join(timeout / 2)
+
+    def preview(self, file: Config) -> Config:
+        """What the daemon would be to run with after `reread`."""
+        return self._control.preview(file)
+
+    def reread(self, file: Config) -> Config:
+        """Takes a configuration file that was read again; what to run with. Settings of it are published anew."""
+        config = self._control.reread(file)
+        self._control.tell()
+        return config
+
+    def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
+        """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""
+        self._snapshots.offer(result, image)
+
+    def apply(self) -> None:
+        """See Host.apply."""
+        self._host.apply()
+
+    def reload(self) -> str:
+        """See Host.reload."""
+        return self._host.reload()
+
+    def build_engine(self, model: str) -> None:
+        """See Host.build_engine."""
+        self._host.build_engine(model)
+
+    def snapshot(self, camera: str, annotated: bool) -> None:
+        """See Actions.snapshot."""
+        self._snapshots.request(camera, annotated)
+
+    def publish_stats(self) -> None:
+        """See Actions.publish_stats."""
+        if self._publisher is not None:
+            self._publisher.stats_now()
+
+    def _picture(self, camera: str, jpeg: bytes) -> None:
+        if self._publisher is not None:
+            self._publisher.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
+
+    def _told(self, camera: str, setting: Setting, value: Value, commanded: bool) -> None:
+        if self._publisher is not None:
+            self._publisher.setting(camera, setting, value, commanded)

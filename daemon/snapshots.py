@@ -1,0 +1,97 @@
+"""Pictures of cameras on demand: taken where image and detections are both there, drawn and packed elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, Queue
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.draw import annotate
+from daemon.records import FrameResult
+
+WANTED_FOR = 10.0  # seconds; a picture of long after somebody asked for it would surprise
+_WAITING = 2  # pictures that wait to be drawn; a large one is 25 MB
+_LARGEST = 512 * 1024  # bytes of a JPEG
+_QUALITIES = (90, 75, 60, 45, 30)  # of JPEG, tried in turn until the picture is small enough
+_SHRINK = 0.7  # of each side, where no quality makes it so
+_IDLE = 0.5  # seconds; how long the thread sleeps at most before it looks whether it should stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    result: FrameResult
+    image: NDArray[np.uint8]
+    """[H, W, 3] BGR, our own copy"""
+    annotated: bool
+
+
+class Snapshots:
+    """Owns the thread `snapshots`. `deliver` gets the camera and the JPEG there; `fail` what nobody expected."""
+
+    def __init__(self, deliver: Callable[[str, bytes], None], fail: Callable[[BaseException], None]) -> None:
+        self._deliver = deliver
+        self._fail = fail
+        self._wanted: dict[str, tuple[bool, float]] = {}
+        """by camera, whether annotated, and until when, time.monotonic(); its operations are atomic"""
+        self._taken: Queue[_Taken] = Queue(_WAITING)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+
+    def request(self, camera: str, annotated: bool) -> None:
+        """Wants the camera's next frame, if it comes in time; asked again before that, it is one picture."""
+        self._wanted[camera] = annotated, time.monotonic() + WANTED_FOR
+
+    def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
+        """Copies the image [H, W, 3] BGR of a result if it is wanted, else costs nothing. For one thread.
+
+        Where too many wait to be drawn, it goes on being wanted.
+        """
+        if result.camera not in self._wanted or self._taken.full():
+            return
+        annotated, until = self._wanted.pop(result.camera)
+        if time.monotonic() < until:
+            self._taken.put_nowait(_Taken(result, image.copy(), annotated))
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end; returns at once."""
+        self._stopping.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    taken = self._taken.get(timeout=_IDLE)
+                except Empty:
+                    continue
+                picture = taken.image
+                if taken.annotated:
+                    picture = annotate(picture, taken.result.detections, taken.result.labels)
+                self._deliver(taken.result.camera, jpeg(picture))
+        except BaseException as error:
+            self._fail(error)
+
+
+def jpeg(picture: NDArray[np.uint8], largest: int = _LARGEST) -> bytes:
+    """A BGR picture [H, W, 3] as JPEG of at most `largest` bytes: of lower quality, then smaller, until it fits."""
+    while True:
+        for quality in _QUALITIES:
+            _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            if packed.size <= largest or max(picture.shape[:2]) == 1:
+                return packed.tobytes()
+        picture = np.asarray(cv2.resize(picture, None, fx=_SHRINK, fy=_SHRINK, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,297 @@
+"""Everything that runs, wired together: what becomes of models and cameras is decided here."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon import __version__
+from daemon.batch import Batcher
+from daemon.capture.camera import CameraThread
+from daemon.capture.watch import Watch
+from daemon.config.reload import Difference, difference, used_models
+from daemon.config.schema import Config
+from daemon.errors import UsageError
+from daemon.events.stage import EventStage
+from daemon.handoff import Handoff
+from daemon.infer import InferenceThread, Wanted
+from daemon.models import check_labels
+from daemon.publish.publisher import Publisher
+from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, FrameResult, Reason
+from daemon.remote import Remote
+from daemon.service.board import Board
+from daemon.service.http import HttpServer
+from daemon.service.metrics import DaemonMetrics, registry_of
+from daemon.service.service import Service
+from daemon.serving import Generation, Serving, file_stamps
+from daemon.stats import Stats
+from engines.backends import CPU, Backend, frame_allocator
+
+_log = logging.getLogger("ospreyd")
+_STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration that has been found to work, and what it takes to run with it."""
+
+    config: Config
+    difference: Difference
+    generations: Mapping[str, Generation]
+    """models that are new, or otherwise than they run"""
+
+
+class Stages:
+    """One set of stages; a configuration is planned and applied by the main thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        backend: Backend,
+        generations: Mapping[str, Generation],
+        remote: Remote,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """`generations` of every model that a camera uses. Raises UsageError."""
+        check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
+        self._config = config
+        self._fail = fail
+        self._remote = remote
+        self._stats = Stats()
+        self._lost: dict[str, str] = {}
+        """models that are not to be had, and why"""
+        self._cameras: dict[str, CameraThread] = {}
+        self._leaving: list[CameraThread] = []
+        """threads of cameras that have been closed, which may hang in a driver"""
+        self._info = _info(config, backend)
+        self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
+        self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
+        self.service = Service(self._board, fail)
+        self._events = EventStage(config.events, config.cameras, self._publisher.event)
+        waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
+        self._handoff = Handoff(Batcher({}, *waits), self._stats)
+        thread = "cpu:0" if backend.gpu is None else "gpu:0"
+        self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, fail)
+        queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
+        metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
+        self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics))
+        self._allocate = frame_allocator(backend)
+        self._watch = Watch(fail)
+        self._serving = Serving(backend, self._inference, self._handoff, self._wanted, self._tell, self._give_up, fail)
+        self._lock = self._serving.lock
+        """guards the configuration, cameras and info too, and the order in which they are published"""
+        for generation in generations.values():
+            self._serving.serve(generation)
+
+    def start(self) -> None:
+        """Starts every thread; models follow when they are ready."""
+        self._publisher.start()
+        self._remote.start(self._publisher)
+        self._inference.start()
+        with self._lock:
+            for name in self._config.cameras:
+                self._open(name)
+        self._watch.start()
+        self._serving.start()
+        self.service.start()
+        self._http.start()
+
+    def stop(self) -> bool:
+        """Stops the stages from left to right; whether every thread ended in time.
+
+        A camera that hangs in the driver does not hold up the others: all are asked first, and what is left of the
+        time is for the stages behind them. Their threads are daemon threads, so the process ends without them.
+        """
+        deadline = time.monotonic() + _STOP_WITHIN
+        self.service.stop()
+        self._http.stop()
+        self._remote.stop()
+        self._serving.stop()
+        self._watch.stop()
+        with self._lock:
+            cameras = [*self._cameras.values(), *self._leaving]
+            for camera in cameras:
+                camera.stop()
+        self._handoff.close()
+        self._publisher.hurry()
+        self._inference.stop()
+        clean = self._inference.join(_left(deadline) / 2)
+        clean &= self._publisher.stop(_left(deadline) / 2)
+        clean &= self._remote.join(_left(deadline))
+        clean &= self._serving.join(_left(deadline))
+        for camera in cameras:
+            clean &= camera.join(_left(deadline))
+        return clean
+
+    def plan(self, config: Config, reread: bool) -> Plan:
+        """What it takes to run with `config`; changes nothing. Raises UsageError and EngineError where it cannot.
+
+        With `reread` the models' files are looked at too, and models that have failed are tried again.
+        """
+        different = difference(self._config, config)
+        if different.fixed:
+            raise UsageError(
+                f"{', '.join(different.fixed)}: cannot be changed while ospreyd runs; restart it for that "
+                "(systemctl restart ospreyd)"
+            )
+        latest = {name: self._serving.latest(name) for name in used_models(config)}
+        wanted = set(different.models)
+        if reread:
+            wanted |= {name for name, one in latest.items() if one is None or one.stamps != file_stamps(name, config)}
+        generations = {name: Generation.read(name, config) for name in sorted(wanted)}
+        known = {name: (generations.get(name) or generation) for name, generation in latest.items()}
+        check_labels(config, {name: one.model.labels for name, one in known.items() if one is not None})
+        return Plan(config, different, generations)
+
+    def apply(self, plan: Plan) -> None:
+        """Runs with the configuration of a plan that was made of what runs; returns when all of it has begun."""
+        config, different = plan.config, plan.difference
+        with self._lock:
+            self._config = config
+            for name in different.removed:
+                self._remove(name)
+            self._handoff.limit(config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000)
+            for name in different.unused:
+                self._serving.drop(name)
+                self._lost.pop(name, None)
+            found = self._lost.keys() & plan.generations.keys()
+            again = {name for name, camera in config.cameras.items() if camera.model in found}
+            for generation in plan.generations.values():
+                self._lost.pop(generation.name, None)
+                self._serving.serve(generation)
+            for name in config.cameras:
+                if name in different.added or name in different.reopened or name in again:
+                    self._open(name)
+                elif name in different.changed:
+                    self._change(name)
+            self._serving.refresh()
+            self._events.set_cameras(config.events, config.cameras)
+            self._publisher.set_cameras(tuple(config.cameras))
+            self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
+            self._board.use(config, self._info)
+            self._tell()
+
+    def loaded(self) -> None:
+        """The configuration file has been read and is applied."""
+        with self._lock:
+            self._info = replace(self._info, configuration=ConfigurationInfo(time.time()))
+            self._tell()
+
+    def refused(self, errors: Sequence[str]) -> None:
+        """A configuration has been refused, with these sentences."""
+        with self._lock:
+            refused = replace(self._info.configuration, errors=tuple(errors))
+            self._info = replace(self._info, configuration=refused)
+            self._tell()
+
+    def rebuild(self, model: str) -> bool:
+        """See Serving.rebuild."""
+        return self._serving.rebuild(model)
+
+    def _open(self, name: str) -> None:
+        """Opens a camera, and closes it first where it is open."""
+        self._close(name)
+        camera = self._config.cameras[name]
+        self._handoff.set_camera(name, camera.model, camera.priority)
+        if camera.enabled and camera.model in self._lost:
+            self._say(_without_model(name, camera.model, self._lost[camera.model]))
+            return
+
+        def reported(status: CameraStatus) -> None:
+            """In the camera's thread; what one that is being closed still says is no longer true."""
+            with self._lock:
+                if self._cameras.get(name) is thread:
+                    self._say(status)
+
+        thread = CameraThread(name, camera, self._handoff.put, reported, self._stats, self._fail, self._allocate)
+        self._cameras[name] = thread
+        self._watch.add(thread)
+        thread.start()
+
+    def _close(self, name: str) -> None:
+        """Its thread ends when it can; one that hangs is left behind."""
+        if (thread := self._cameras.pop(name, None)) is not None:
+            self._watch.remove(thread)
+            thread.stop()
+            self._leaving = [*(one for one in self._leaving if not one.join(0)), thread]
+
+    def _change(self, name: str) -> None:
+        """What does not concern how the camera is opened."""
+        camera = self._config.cameras[name]
+        self._handoff.set_camera(name, camera.model, camera.priority)
+        if name in self._cameras:
+            self._cameras[name].limit(camera.fps)
+
+    def _remove(self, name: str) -> None:
+        self._close(name)
+        self._handoff.remove_camera(name)
+        self._stats.forget(name)
+
+    def _deliver(self, results: Sequence[FrameResult], images: Sequence[NDArray[np.uint8]]) -> None:
+        """In the inference thread."""
+        for result, image in zip(results, images, strict=True):
+            self._remote.offer(result, image)
+            self._events.result(result)
+        self._publisher.results(results)
+
+    def _wanted(self, generation: Generation) -> Mapping[str, Wanted]:
+        """In the inference thread: of the cameras of a model."""
+        config, known = self._config, generation.model.labels
+        confidence = config.models[generation.name].confidence if generation.name in config.models else 1.0
+        return {
+            name: Wanted(
+                confidence if camera.confidence is None else camera.confidence,
+                # a label that only the model's successor has is not found before it is there
+                None
+                if camera.labels is None
+                else tuple(known.index(label) for label in camera.labels if label in known),
+            )
+            for name, camera in config.cameras.items()
+            if camera.model == generation.name
+        }
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._info = replace(self._info, models=self._serving.infos)
+            self._publisher.info(self._info)
+            self._board.info(self._info)
+
+    def _give_up(self, model: str, why: str) -> None:
+        """Stops the cameras of a model that has failed: nobody would look at their frames."""
+        self._lost[model] = why
+        for name, camera in self._config.cameras.items():
+            if camera.model == model and camera.enabled:
+                self._close(name)
+                self._say(_without_model(name, model, why))
+
+    def _say(self, status: CameraStatus) -> None:
+        self._publisher.camera_status(status)
+        self._events.camera_status(status)
+        self._board.camera_status(status)
+
+
+def _info(config: Config, backend: Backend) -> DaemonInfo:
+    return DaemonInfo(
+        version=__version__,
+        backend=backend.name,
+        backend_reason=backend.reason,
+        gpu=backend.gpu,
+        tensorrt=None if backend.name == CPU else backend.version,
+        models={},
+        cameras=tuple(config.cameras),
+        configuration=ConfigurationInfo(time.time()),
+    )
+
+
+def _without_model(camera: str, model: str, why: str) -> CameraStatus:
+    why = f"its model {model} failed: {why}"
+    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, why, time.time())
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())

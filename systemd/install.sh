@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Installs or upgrades ospreyd as a system service. An upgrade that does not work is taken back.
+set -euo pipefail
+umask 022
+
+usage() {
+    cat <<'END'
+usage: install.sh [OPTION]... [SOURCE]
+Installs ospreyd from SOURCE, a wheel or a source tree (default: the tree that this script lies in). Run it again to
+upgrade: the configuration stays, running services are restarted, and where the new version does not accept the
+configuration or does not start, the old one goes on.
+
+  --extra NAME             also what the extra NAME needs: gpu (TensorRT) or rtx (TensorRT for RTX)
+  --jetson                 use JetPack's TensorRT, CUDA and OpenCV, and compile PyCUDA (docs/install.md)
+  --wheels FOLDER          take every package from FOLDER and none from the network
+  --python PROGRAM         the Python to run on, 3.10 or later (default: python3)
+
+Exit status: 0 installed, 1 nothing changed or taken back, 2 wrong usage.
+END
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+base=/opt/ospreyd
+system=/usr/local/lib
+config=/etc/ospreyd
+extra="" jetson=no wheels="" python=python3 source=""
+version="" installed=no
+
+say() { echo "install.sh: $*"; }
+fail() { echo "install.sh: $*" >&2; exit 1; }
+wrong_usage() { echo "install.sh: $*; see install.sh --help" >&2; exit 2; }
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --help | -h) usage; exit 0 ;;
+        --jetson) jetson=yes ;;
+        --extra | --wheels | --python)
+            [ $# -ge 2 ] || wrong_usage "$1 needs a value"
+            case "$1" in --extra) extra=$2 ;; --wheels) wheels=$(realpath "$2") ;; --python) python=$2 ;; esac
+            shift ;;
+        -*) wrong_usage "there is no option $1" ;;
+        *) [ -z "$source" ] || wrong_usage "one SOURCE, not two"; source=$1 ;;
+    esac
+    shift
+done
+source=$(realpath "${source:-$here/..}")
+
+check_machine() {
+    [ "$(id -u)" = 0 ] || fail "only root can install a system service; run it with sudo"
+    [ -d /run/systemd/system ] || fail "systemd does not run here; install with pip instead (README.md)"
+    [ -e "$source" ] || fail "there is no $source"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$python must be Python 3.10 or later; name another with --python"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments; on Debian or Ubuntu run: apt-get install python3-venv"
+}
+
+discard() { [ "$installed" = yes ] || [ -z "$version" ] || rm -rf "$version"; }
+
+# A virtual environment for each version, so that going back is to turn one link.
+make_version() {
+    version=$base/versions/$(date -u +%Y%m%dT%H%M%S.%N)
+    mkdir -p "$base/versions"
+    say "installing $source into $version"
+    systemd-sysusers "$here/sysusers.conf"
+    systemd-tmpfiles --create "$here/tmpfiles.conf"
+    local options=() packages=("$source${extra:+[$extra]}")
+    [ "$jetson" = no ] || options+=(--system-site-packages)
+    "$python" -m venv "${options[@]}" "$version"
+    options=(--quiet --disable-pip-version-check)
+    [ -z "$wheels" ] || options+=(--no-index --find-links "$wheels")
+    if [ "$jetson" = yes ]; then
+        jetson_packages
+    fi
+    "$version/bin/python" -m pip install "${options[@]}" "${packages[@]}" ||
+        fail "pip could not install $source (its reason is above); nothing was changed"
+    if [ "$jetson" = yes ]; then # JetPack's has GStreamer with the hardware decoder
+        "$version/bin/python" -m pip uninstall --quiet --yes opencv-python
+    fi
+    runuser -u ospreyd -- env HOME=/var/lib/ospreyd "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
+    mkdir "$version/systemd"
+    cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
+}
+
+# CUDA's bindings must be those of the installed CUDA, and NumPy one that JetPack's OpenCV was compiled for.
+jetson_packages() {
+    local cuda
+    cuda=$(sed -n 's/.*"version" *: *"\([0-9]*\.[0-9]*\).*/\1/p' /usr/local/cuda/version.json 2>/dev/null | head -1) || true
+    [ -n "$cuda" ] || fail "there is no CUDA in /usr/local/cuda; run: apt-get install nvidia-jetpack"
+    packages+=(pycuda "cuda-bindings~=$cuda.0" "numpy<2" "opencv-python<4.12")
+    export PATH=/usr/local/cuda/bin:$PATH
+}
+
+# Only what this script made itself: what is there stays.
+make_configuration() {
+    [ -z "$(find "$config" -maxdepth 1 -name '*.yaml')" ] || return 0
+    install -m 0640 -o root -g ospreyd "$here/../configs/minimal.yaml" "$config/ospreyd.yaml"
+    say "an example of a configuration is in $config/ospreyd.yaml"
+}
+
+# Turns everything to the version given: the link, the units.
+turn_to() {
+    ln -sfn "$1" "$base/current.new"
+    mv -T "$base/current.new" "$base/current"
+    local newer
+    newer=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+    for unit in ospreyd.service ospreyd@.service; do
+        install -D -m 0644 "$1/systemd/$unit" "$system/systemd/system/$unit"
+        if [ "$newer" -ge 254 ]; then
+            install -D -m 0644 "$1/systemd/newer.conf" "$system/systemd/system/$unit.d/10-newer.conf"
+        fi
+    done
+    install -D -m 0644 "$1/systemd/sysusers.conf" "$system/sysusers.d/ospreyd.conf"
+    install -D -m 0644 "$1/systemd/tmpfiles.conf" "$system/tmpfiles.d/ospreyd.conf"
+    install -d /usr/local/bin
+    ln -sfn "$base/current/bin/ospreyd" /usr/local/bin/ospreyd
+    ln -sfn "$base/current/systemd/ospreyd-service" /usr/local/bin/ospreyd-service
+    systemctl daemon-reload
+}
+
+running() {
+    systemctl list-units --plain --no-legend --state=active,activating,reloading 'ospreyd.service' 'ospreyd@*.service' |
+        cut -d' ' -f1
+}
+
+# The configuration of a unit as the service itself would read it: with its user, its variables and its credentials.
+accepts() {
+    local name=${1%.service}
+    name=${name#ospreyd@}
+    OSPREYD_INSTANCE=$name OSPREYD_PROGRAM=$version/bin/ospreyd "$here/ospreyd-service" check "$config/$name.yaml"
+}
+
+upgrade() {
+    local old=$1 units unit folder
+    units=$(running)
+    for unit in $units; do
+        accepts "$unit" || fail "the new version does not accept the configuration of $unit; nothing was changed"
+    done
+    turn_to "$version"
+    for unit in $units; do
+        systemctl restart "$unit" && continue
+        journalctl --unit "$unit" --no-pager --lines 20 --output cat >&2
+        turn_to "$old"
+        # shellcheck disable=SC2086  # several units
+        systemctl restart $units || true
+        fail "the new version does not start (its last lines are above); the old one is back"
+    done
+    for folder in "$base"/versions/*; do # this one and the one before stay
+        [ "$folder" = "$version" ] || [ "$folder" = "$old" ] || rm -rf "$folder"
+    done
+}
+
+trap discard EXIT
+check_machine
+make_version
+make_configuration
+if old=$(readlink -e "$base/current"); then
+    upgrade "$old"
+    say "upgraded; the version before is in $old"
+else
+    turn_to "$version"
+    say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
+fi
+installed=yes

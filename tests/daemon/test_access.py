@@ -1,0 +1,88 @@
+"""The access control list of the documentation, in a real broker: who may say and hear what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, wait_for
+from tests.daemon.publishing import UNREACHABLE, config, result
+from tests.daemon.test_remote import ANSWER, GATE, Running, remote
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Subscriber
+
+ACL = ROOT / "docs" / "mqtt" / "mosquitto.acl"
+PASSWORDS = {name: f"of {name}" for name in ("gate", "other", "dashboard", "operator")}
+
+
+@pytest.fixture
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    folder = tmp_path_factory.mktemp("guarded")
+    with Mosquitto(folder, users=PASSWORDS, more=(f"acl_file {ACL}",)) as running:
+        yield running
+
+
+@pytest.fixture
+def gate(guarded: Mosquitto) -> Iterator[Running]:
+    """The device `gate` with the rights of its user."""
+    with remote(config(guarded.port, username="gate", password=PASSWORDS["gate"], stats_every=0.5)) as running:
+        yield running
+
+
+def as_user(broker: Mosquitto, name: str, pattern: str = "#") -> Subscriber:
+    return Subscriber(HOST, broker.port, pattern, username=name, password=PASSWORDS[name])
+
+
+def test_a_device_may_say_all_that_it_has_to_say(
+    guarded: Mosquitto, gate: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with as_user(guarded, "dashboard") as dashboard, as_user(guarded, "operator") as operator:
+        dashboard.wait_for(f"{GATE}/status", b"online")
+        wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")
+        gate.publisher.camera_status(UNREACHABLE)
+        gate.publisher.results([result(1)])
+        operator.publish(f"{GATE}/command/snapshot", '{"camera": "front"}', response_topic=f"{ANSWER}/me")
+        assert dashboard.wait_for(f"{ANSWER}/me").json()["ok"]
+        gate.remote.offer(result(2), np.zeros((8, 8, 3), np.uint8))
+        for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
+            dashboard.wait_for(f"{GATE}/{topic}")
+        assert "access control list" not in caplog.text
+
+
+def test_a_user_whose_name_is_not_the_device_s_is_told(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    with remote(config(guarded.port, username="other", password=PASSWORDS["other"])):
+        wait_for(lambda: "refuses a message of this client: Not authorized" in caplog.text, "the refusal in the log")
+
+
+def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Running) -> None:
+    with as_user(guarded, "operator") as operator:
+        operator.wait_for(f"{GATE}/status", b"online")
+        wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")
+        for name in ("dashboard", "other"):
+            with as_user(guarded, name) as stranger:  # returns when the broker has dealt with each
+                stranger.publish(f"{GATE}/front/set/fps", "1")
+                stranger.publish(f"{GATE}/command/reload", b"")
+        operator.publish(f"{GATE}/front/set/fps", "5")
+        operator.wait_for(ANSWER)
+        assert gate.host.calls == ["apply"]
+        assert gate.remote.config.cameras["front"].fps == 5.0
+
+
+def test_a_device_can_neither_speak_for_another_nor_hear_its_commands(guarded: Mosquitto, gate: Running) -> None:
+    with as_user(guarded, "other") as other, as_user(guarded, "operator") as operator:
+        operator.wait_for(f"{GATE}/status", b"online")
+        wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")
+        before = time.monotonic()
+        for topic in ("status", "info", "front/status", "front/detections", "front/state/fps", "answer"):
+            other.publish(f"{GATE}/{topic}", b"lies")
+        other.publish("ospreyd/other/status", b"truth")
+        operator.wait_for("ospreyd/other/status", b"truth", after=before)
+        assert not [m for m in operator.messages() if m.payload == b"lies"]
+        operator.publish(f"{GATE}/front/set/fps", "5")
+        operator.publish("ospreyd/other/front/set/fps", "6")
+        other.wait_for("ospreyd/other/front/set/fps", b"6")
+        assert {m.topic for m in other.messages()} == {"ospreyd/other/front/set/fps"}
+        assert gate.publisher.link.connected

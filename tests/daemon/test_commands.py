@@ -1,0 +1,150 @@
+"""What is a command and what is not: exact judgements, and that nothing at all from outside does any harm."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.publish.commands import (
+    LARGEST,
+    BuildEngine,
+    Command,
+    PublishStats,
+    Refused,
+    Reload,
+    Set,
+    Snapshot,
+    judge,
+    patterns,
+)
+from daemon.publish.inbox import Received
+from daemon.settings import Setting
+from tests.daemon.hostile import DOCUMENTED, KNOWN, ROOT, TOPICS
+
+ANSWER = f"{ROOT}/answer"
+
+
+def received(topic: str, payload: bytes = b"", **more: object) -> Received:
+    """A message on a topic below the device's."""
+    fields = {"retained": False, "response_topic": None, "correlation": None, **more}
+    return Received(topic=f"{ROOT}/{topic}", payload=payload, **fields)  # type: ignore[arg-type] # any of its fields
+
+
+def refusal(message: Received) -> str:
+    command = judge(TOPICS, KNOWN, message).command
+    assert isinstance(command, Refused)
+    return str(command)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "command"),
+    [
+        ("front/set/enabled", b"true", Set("front", Setting.ENABLED, True)),
+        ("yard/set/enabled", b" false\n", Set("yard", Setting.ENABLED, False)),
+        ("front/set/confidence", b"0.25", Set("front", Setting.CONFIDENCE, 0.25)),
+        ("front/set/confidence", b"1", Set("front", Setting.CONFIDENCE, 1.0)),
+        ("front/set/confidence", b"null", Set("front", Setting.CONFIDENCE, None)),
+        ("front/set/fps", b"5", Set("front", Setting.FPS, 5.0)),
+        ("front/set/fps", b"null", Set("front", Setting.FPS, None)),
+        ("command/snapshot", b'{"camera": "front"}', Snapshot("front", annotated=True)),
+        ("command/snapshot", b'{"camera": "front", "annotated": false}', Snapshot("front", annotated=False)),
+        ("command/reload", b"", Reload()),
+        ("command/reload", b"{}", Reload()),
+        ("command/build-engine", b'{"model": "default"}', BuildEngine("default")),
+        ("command/stats", b"", PublishStats()),
+    ],
+)
+def test_commands(topic: str, payload: bytes, command: Command) -> None:
+    request = judge(TOPICS, KNOWN, received(topic, payload))
+    assert (request.name, request.command, request.answer_to.name) == (topic, command, ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "why"),
+    [
+        ("front/set/enabled", b"1", "enabled must be true or false"),
+        ("front/set/enabled", b"ON", "its payload is not JSON"),
+        ("front/set/enabled", b'"true"', "enabled must be true or false"),
+        ("front/set/enabled", b"null", "enabled must be true or false"),
+        ("front/set/enabled", b"", "its payload is not JSON"),
+        ("front/set/confidence", b"1.5", "confidence must be a number from 0 to 1, or null"),
+        ("front/set/confidence", b"true", "confidence must be a number from 0 to 1, or null"),
+        ("front/set/confidence", b"NaN", "its payload is not JSON"),
+        ("front/set/fps", b"0", "fps must be a positive number, or null"),
+        ("front/set/fps", b"1e999", "its payload is not JSON"),
+        ("front/set/fps", b"[" * 1000, "its payload is not JSON"),
+        ("front/set/fps", b" " * LARGEST + b"5", "its payload is longer than 1024 bytes"),
+        ("front/set/source", b'"x"', "there is no setting 'source'; there are: confidence, enabled, fps"),
+        ("back/set/fps", b"5", "there is no camera 'back'; there are: front, yard"),
+        ("command/snapshot", b'{"camera": "back"}', "there is no camera 'back'; there are: front, yard"),
+        ("command/snapshot", b"", "its payload is not JSON"),
+        ("command/snapshot", b"{}", "camera is missing"),
+        ("command/snapshot", b"[]", "its payload must be a JSON object"),
+        ("command/snapshot", b'{"camera": 5}', "camera must be text"),
+        ("command/snapshot", b'{"camera": ""}', "camera has a wrong value"),
+        ("command/snapshot", b'{"camera": "front", "annotated": 1}', "annotated must be true or false"),
+        ("command/snapshot", b'{"camera": "front", "size": 1}', "size is not known here"),
+        ("command/reload", b'{"file": "/etc/passwd"}', "file is not known here"),
+        ("command/build-engine", b'{"model": "../x"}', "there is no model '../x'; there are: default"),
+        ("command/reboot", b"", "there is no command 'reboot'; there are: build-engine, reload, snapshot, stats"),
+        ("front/state/fps", b"5", "there is no such command"),
+    ],
+)
+def test_what_is_refused(topic: str, payload: bytes, why: str) -> None:
+    assert refusal(received(topic, payload)) == why
+
+
+def test_a_retained_command_is_refused() -> None:
+    assert refusal(received("front/set/fps", b"5", retained=True)) == (
+        "it is retained by the broker and would be obeyed at every connection; publish it unretained"
+    )
+
+
+@pytest.mark.parametrize(
+    "topic", ["clients/me/answers", "site", "site/ospreyder/gate/info", ANSWER, f"{ANSWER}/me/1", "x" * 256]
+)
+def test_where_an_answer_may_go(topic: str) -> None:
+    request = judge(TOPICS, KNOWN, received("front/set/fps", b"5", response_topic=topic, correlation=b"\0" * 256))
+    assert (request.answer_to.name, request.correlation) == (topic, b"\0" * 256)
+    assert request.command == Set("front", Setting.FPS, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "why"),
+    [
+        ("$SYS/broker", "begin with \\$"),
+        ("a/#", "no wildcards"),
+        ("a/+/b", "no wildcards"),
+        ("", "no empty levels"),
+        ("a\n", "no control characters"),
+        ("x" * 257, "longer than 256 bytes"),
+        (f"{ROOT}/status", "is below site/ospreyd/"),
+        (f"{ROOT}/front/detections", "is below site/ospreyd/"),
+        (f"{ROOT}/answers", "is below site/ospreyd/"),
+        ("site/ospreyd/other/command/reload", "is below site/ospreyd/"),
+        ("site/ospreyd", "is below site/ospreyd/"),
+    ],
+)
+def test_where_an_answer_may_not_go(topic: str, why: str) -> None:
+    message = received("front/set/fps", b"5", response_topic=topic, correlation=b"1")
+    with pytest.raises(AssertionError, match=why):
+        raise AssertionError(refusal(message))
+    request = judge(TOPICS, KNOWN, message)
+    assert (request.answer_to.name, request.correlation) == (ANSWER, b"1")
+
+
+def test_long_correlation_data_is_not_sent_back() -> None:
+    request = judge(TOPICS, KNOWN, received("front/set/fps", b"5", response_topic="me", correlation=b"1" * 257))
+    assert isinstance(request.command, Refused)
+    assert (request.answer_to.name, request.correlation) == (ANSWER, None)
+
+
+def test_the_filters_match_commands_and_not_what_we_publish() -> None:
+    assert patterns(TOPICS) == (f"{ROOT}/+/set/+", f"{ROOT}/command/+")
+
+
+@given(st.sampled_from(sorted(DOCUMENTED)), st.binary(max_size=50))
+@settings(max_examples=200)
+def test_any_payload_on_a_real_topic(topic: str, payload: bytes) -> None:
+    judge(TOPICS, KNOWN, Received(topic, payload, False, None, None))

@@ -1,0 +1,100 @@
+"""What a reload has to do, from two configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config.reload import Difference, difference, used_models
+from daemon.config.schema import Config
+
+
+def config(cameras: dict[str, dict[str, Any]], **more: Any) -> Config:
+    sources = {name: {"source": f"rtsp://{name}/1", **camera} for name, camera in cameras.items()}
+    return Config.model_validate({"device": "box", "mqtt": {"host": "localhost"}, "cameras": sources, **more})
+
+
+def changes(old: Config, new: Config) -> dict[str, Any]:
+    """What is not empty."""
+    found = difference(old, new)
+    return {name: value for name in Difference.__slots__ if (value := getattr(found, name))}
+
+
+A = config({"a": {}, "b": {}})
+MODELS: dict[str, dict[str, Any]] = {"default": {}, "other": {}}
+
+
+def test_nothing() -> None:
+    assert changes(A, config({"b": {}, "a": {}})) == {}
+    assert not difference(A, A)
+
+
+def test_cameras_come_and_go() -> None:
+    assert changes(A, config({"b": {}, "c": {}})) == {"added": ("c",), "removed": ("a",)}
+
+
+def test_what_concerns_how_a_camera_is_opened_opens_it_anew() -> None:
+    for key in ({"source": "rtsp://other/1"}, {"rotate": 90}, {"transport": "udp"}, {"enabled": False}):
+        assert changes(A, config({"a": key, "b": {}})) == {"reopened": ("a",)}
+
+
+def test_what_does_not_changes_it_as_it_runs() -> None:
+    for key in ({"confidence": 0.7}, {"fps": 5}, {"priority": 2}, {"labels": ["car"]}):
+        assert changes(A, config({"a": key, "b": {}})) == {"changed": ("a",)}
+
+
+def test_a_model_is_opened_anew_where_its_lane_would_be_another() -> None:
+    precise = config({"a": {}, "b": {}}, models={"default": {"precision": "fp32"}})
+    assert changes(A, precise) == {"changed": ("a", "b"), "models": ("default",)}
+    assert changes(A, config({"a": {}, "b": {}}, inference={"max_batch": 2})) == {"models": ("default",)}
+
+
+def test_a_models_confidence_is_its_cameras() -> None:
+    assert changes(A, config({"a": {}, "b": {}}, models={"default": {"confidence": 0.9}})) == {"changed": ("a", "b")}
+
+
+def test_a_camera_takes_another_model() -> None:
+    two = config({"a": {}, "b": {}}, models=MODELS)
+    other = config({"a": {}, "b": {"model": "other"}}, models=MODELS)
+    assert changes(two, other) == {"changed": ("b",), "models": ("other",)}
+    assert changes(other, two) == {"changed": ("b",), "unused": ("other",)}
+
+
+def test_waiting_times_change_as_it_runs() -> None:
+    assert changes(A, config({"a": {}, "b": {}}, inference={"max_age_ms": 5.0})) == {"inference": True}
+
+
+def test_what_holds_for_as_long_as_the_process_is_named() -> None:
+    mqtt = {"host": "elsewhere", "keepalive": 60}
+    new = config({"a": {}, "b": {}}, mqtt=mqtt, device="gate", inference={"backend": "onnxruntime"})
+    assert difference(A, new).fixed == ("device", "mqtt.host", "mqtt.keepalive", "inference.backend")
+
+
+_CAMERAS = st.dictionaries(
+    st.sampled_from("abcde"),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "fps": st.sampled_from([5, 10]),
+            "rotate": st.sampled_from([0, 90]),
+            "model": st.sampled_from(sorted(MODELS)),
+            "enabled": st.booleans(),
+        },
+    ),
+    min_size=1,
+)
+
+
+@given(_CAMERAS, _CAMERAS)
+def test_every_camera_and_model_is_named_once_and_nothing_is_left(old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, after = config(old, models=MODELS), config(new, models=MODELS)
+    found = difference(before, after)
+    named = [*found.added, *found.removed, *found.reopened, *found.changed]
+    assert len(named) == len(set(named))
+    assert (set(before.cameras) | set(found.added)) - set(found.removed) == set(after.cameras)
+    untouched = set(after.cameras) - set(named)
+    assert all(before.cameras[name] == after.cameras[name] for name in untouched)
+    assert (set(used_models(before)) | set(found.models)) - set(found.unused) == set(used_models(after))
+    assert bool(found) == (before.cameras != after.cameras)

@@ -1,0 +1,95 @@
+"""Events from frames and states: what appears goes once, never without frames, and thinning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config.events import Events as Settings
+from daemon.events.presence import Presence
+from daemon.events.stage import EventStage
+from daemon.publish.thinning import Thinning
+from daemon.records import CameraState, Event, EventType
+from tests.daemon.publishing import UNREACHABLE, result
+
+
+def told(settings: Settings, frames: list[tuple[float, int]]) -> list[tuple[float, EventType, int | None]]:
+    """Events of `person`; frames are (seconds, persons)."""
+    presence = Presence("front", settings)
+    return [
+        (event.time, event.type, event.count)
+        for now, count in frames
+        for event in presence.see(now, now, {"person": count})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "events"),
+    [
+        ([(0, 1), (1, 1)], []),
+        ([(0, 1), (1, 1), (2, 4)], [(2, EventType.APPEARED, 4)]),
+        ([(0, 1), (1, 1), (2, 0), (3, 1), (4, 1)], []),
+        ([(0, 1), (1, 1), (2, 1), (3, 0), (7, 0)], [(2, EventType.APPEARED, 1)]),
+        ([(0, 1), (1, 1), (2, 1), (3, 0), (8, 0)], [(2, EventType.APPEARED, 1), (8, EventType.GONE, 0)]),
+        ([(0, 1), (1, 1), (2, 1), (3, 0), (7, 1), (8, 0), (12, 0)], [(2, EventType.APPEARED, 1)]),
+        ([(0, 1), (1, 1), (2, 1), (900, 0)], [(2, EventType.APPEARED, 1)]),
+    ],
+)
+def test_presence(frames: list[tuple[float, int]], events: list[tuple[float, EventType, int]]) -> None:
+    assert told(Settings(), frames) == events
+
+
+def test_labels_that_are_not_asked_for() -> None:
+    assert told(Settings(labels=("car",), appear_frames=1), [(0, 1)]) == []
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 3), st.integers(0, 2))),
+    st.integers(1, 4),
+    st.floats(0.1, 5),
+)
+def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frames: int, after: float) -> None:
+    now, seen = 0.0, []
+    for step, count in steps:
+        now += step
+        seen.append((now, count))
+    events = told(Settings(appear_frames=frames, gone_after=after), seen)
+    expected = [EventType.APPEARED, EventType.GONE] * len(events)
+    assert [kind for _, kind, _ in events] == expected[: len(events)]
+    counts = dict(seen)
+    for time, kind, told_count in events:
+        assert counts[time] == told_count
+        if kind is EventType.GONE:
+            assert not any(n for at, n in seen if time - after <= at <= time)
+
+
+def test_the_stage_tells_states_once_and_classes_by_name() -> None:
+    events: list[Event] = []
+    stage = EventStage(Settings(appear_frames=1), ("front", "yard"), events.append)
+    stage.camera_status(UNREACHABLE)
+    stage.camera_status(replace(UNREACHABLE, detail="other words"))
+    stage.camera_status(replace(UNREACHABLE, state=CameraState.STREAMING, reason=None))
+    stage.result(result(count=4))
+    assert [(e.camera, e.type, e.label, e.count, e.state) for e in events] == [
+        ("yard", EventType.CAMERA_STATE, None, None, CameraState.OFFLINE),
+        ("yard", EventType.CAMERA_STATE, None, None, CameraState.STREAMING),
+        ("front", EventType.APPEARED, "person", 2, None),
+        ("front", EventType.APPEARED, "bicycle", 1, None),
+        ("front", EventType.APPEARED, "car", 1, None),
+    ]
+    assert len({e.id for e in events}) == len(events)
+
+
+def test_thinning() -> None:
+    frames = [replace(result(n, count=n // 3), captured_mono=n * 0.1) for n in range(12)]
+
+    def kept(every: str) -> list[int]:
+        thinning = Thinning(every)
+        return [frame.sequence for frame in frames if thinning.wanted(frame)]
+
+    assert kept("frame") == list(range(12))
+    assert kept("change") == [0, 3, 6, 9]
+    assert kept("0.45") == [0, 5, 10]

@@ -1,0 +1,222 @@
+"""Events with a real broker: each that is in the outbox reaches the subscriber, in order, whatever fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.config.outbox import Outbox as Settings
+from daemon.errors import UsageError
+from daemon.publish.outbox import Outbox, outbox_path, read_status
+from daemon.publish.publisher import Publisher
+from daemon.records import Event, EventType
+from tests.conftest import ROOT, wait_for
+from tests.daemon.publishing import config, publisher
+from tests.daemon.test_payloads import check
+from tests.servers.mosquitto import HOST, Mosquitto, free_port
+from tests.servers.proxy import Proxy
+from tests.servers.subscriber import Message, Subscriber
+
+EVENTS = "ospreyd/gate/front/events"
+
+
+def tell(running: Publisher, numbers: range, camera: str = "front") -> None:
+    """Events whose count is their number."""
+    for number in numbers:
+        running.event(Event(camera, EventType.APPEARED, 1769860800.0, "person", number))
+
+
+def waiting() -> int:
+    return read_status(outbox_path(Settings(), "gate")).waiting
+
+
+def counts(messages: list[Message], camera: str = "front") -> list[int]:
+    """Numbers of the events as they came, each once."""
+    seen: dict[str, int] = {}
+    for message in messages:
+        if message.topic == f"ospreyd/gate/{camera}/events":
+            event = message.json()
+            assert seen.setdefault(event["id"], event["count"]) == event["count"]
+    return list(seen.values())
+
+
+def test_an_event_reaches_the_subscriber_and_leaves_the_outbox(broker: Mosquitto, subscriber: Subscriber) -> None:
+    with publisher(config(broker.port)) as running:
+        wait_for(lambda: running.link.connected, "the connection")
+        tell(running, range(7, 8))
+        message = subscriber.wait_for(EVENTS)
+        event = check("event", message.payload)
+        assert message.qos == 1
+        assert not message.retained
+        assert (event["type"], event["label"], event["count"]) == ("appeared", "person", 7)
+        assert event["time"] == "2026-01-31T12:00:00.000000Z"
+        wait_for(lambda: waiting() == 0, "an empty outbox")
+
+
+def test_events_without_a_broker_come_later_in_order_and_marked(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
+        Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
+        publisher(config(broker.port, username="osprey", password="o")) as running,
+    ):
+        tell(running, range(50))
+        wait_for(lambda: waiting() == 50, "fifty events on disk")
+        wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
+        broker.add_user("osprey", "o")
+        subscriber.wait(lambda messages: len(counts(messages)) == 50, "fifty events", 40)
+        tell(running, range(50, 60))
+        subscriber.wait(lambda messages: len(counts(messages)) == 60, "sixty events")
+        events = [m.json() for m in subscriber.messages(EVENTS)]
+        assert [e["count"] for e in events] == list(range(60))
+        assert [e["replayed"] for e in events] == [True] * 50 + [False] * 10
+        wait_for(lambda: waiting() == 0, "an empty outbox")
+
+
+def test_a_killed_broker_loses_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """The network comes back after the subscriber has, or the new broker would have nobody to give the events to."""
+    proxy = Proxy(broker.port, random.Random(0))
+    with publisher(config(proxy.port)) as running:
+        wait_for(lambda: running.link.connected, "the connection")
+        tell(running, range(100))
+        subscriber.wait(lambda messages: len(counts(messages)) == 100, "a hundred events")
+        broker.kill()
+        tell(running, range(100, 200))
+        wait_for(lambda: not running.link.connected, "the loss of the broker")
+        proxy.silent = True
+        broker.start()
+        wait_for(lambda: "Received SUBSCRIBE" in broker.output(), "the subscriber's return", 40)
+        tell(running, range(200, 300))
+        proxy.silent = False
+        subscriber.wait(lambda messages: len(counts(messages)) == 300, "the other events", 60)
+        wait_for(lambda: waiting() == 0, "an empty outbox")
+    proxy.close()
+    assert counts(subscriber.messages()) == list(range(300))
+
+
+def test_a_killed_daemon_loses_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
+    program = (
+        "import sys, threading\n"
+        "from tests.daemon.publishing import config, publisher\n"
+        "from tests.daemon.test_outbox import tell\n"
+        "with publisher(config(int(sys.argv[1]))) as running:\n"
+        "    tell(running, range(200))\n"
+        "    threading.Event().wait()\n"
+    )
+    nowhere = free_port()
+    with subprocess.Popen([sys.executable, "-c", program, str(nowhere)], cwd=ROOT) as daemon:
+        try:
+            wait_for(lambda: waiting() == 200, "two hundred events on disk", 40)
+        finally:
+            daemon.send_signal(signal.SIGKILL)
+    with publisher(config(broker.port)):
+        subscriber.wait(lambda messages: len(counts(messages)) == 200, "two hundred events", 40)
+    assert counts(subscriber.messages()) == list(range(200))
+
+
+def test_a_broker_that_hangs_keeps_nobody_and_gets_all(broker: Mosquitto, subscriber: Subscriber) -> None:
+    with publisher(config(broker.port)) as running:
+        wait_for(lambda: running.link.connected, "the connection")
+        broker.signal(signal.SIGSTOP)
+        tell(running, range(500))
+        wait_for(lambda: waiting() == 500, "five hundred events on disk")
+        broker.signal(signal.SIGCONT)
+        subscriber.wait(lambda messages: len(counts(messages)) == 500, "five hundred events", 40)
+        assert counts(subscriber.messages()) == list(range(500))
+
+
+def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"no database " * 1000)
+    outbox = Outbox(path, Settings())
+    try:
+        assert outbox.update([("a", b"1")], ()) == 0
+        assert [w.payload for w in outbox.after(0, 10)] == [b"1"]
+    finally:
+        outbox.close()
+    assert "is damaged" in caplog.text
+    assert len(list(tmp_path.glob("outbox.db.corrupt-*"))) == 1
+
+
+def test_one_process_owns_it(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Settings())
+    with pytest.raises(UsageError, match="is in use by a running ospreyd"):
+        Outbox(tmp_path / "outbox.db", Settings())
+    outbox.close()
+    Outbox(tmp_path / "outbox.db", Settings()).close()
+
+
+def test_beyond_its_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Settings(max_mb=2))
+    dropped = sum(outbox.update([("a", bytes(10_000))] * 10, ()) for _ in range(50))
+    left = outbox.after(0, 1000)
+    assert 0 < dropped < 500
+    assert [w.row for w in left] == list(range(dropped + 1, 501))
+    assert (outbox.status().waiting, outbox.status().dropped) == (500 - dropped, dropped)
+    outbox.close()
+
+
+def test_age_is_counted_in_hours_of_running(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Settings(max_age_hours=0.1 / 3600))
+    outbox.update([("a", b"old")], ())
+    wait_for(lambda: outbox.update([("a", b"new")], ()), "the drop of the old one")
+    assert b"old" not in [w.payload for w in outbox.after(0, 10_000)]
+    outbox.close()
+
+
+def fill(file: Path) -> None:
+    """Takes all that is left of the disk."""
+    with file.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(65536))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    return folder
+
+
+def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
+    """What the file has in reserve is used first, then the oldest make room."""
+    try:
+        outbox = Outbox(small_disk / "outbox.db", Settings())
+        fill(small_disk / "filler")
+        dropped = 0
+        for number in range(400):
+            dropped += outbox.update([("a", bytes(10_000)), ("a", b"%d" % number)], ())
+        left = [w.payload for w in outbox.after(0, 10_000)]
+        assert left[-1] == b"399"
+        assert dropped > 0
+        assert [w.row for w in outbox.after(0, 10_000)] == list(range(dropped + 1, 801))
+        outbox.close()
+    finally:
+        subprocess.run(["umount", "-l", str(small_disk)], check=True)
+
+
+def test_the_command_says_what_waits_and_drops_it(tmp_path: Path) -> None:
+    settings = tmp_path / "gate.yaml"
+    settings.write_text("device: gate\nmqtt: {host: localhost}\ncameras: {front: {source: rtsp://a/1}}\n")
+    path = outbox_path(Settings(), "gate")
+    outbox = Outbox(path, Settings())
+    outbox.update([("a", b"1"), ("a", b"2")], ())
+    command = [sys.executable, "-m", "daemon", "outbox"]
+    said = subprocess.run([*command, "status", settings, "--json"], capture_output=True, check=True, cwd=ROOT).stdout
+    assert json.loads(said)["waiting"] == 2
+    refused = subprocess.run([*command, "drop", settings], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert refused.returncode == 2
+    assert "is in use by a running ospreyd" in refused.stderr
+    outbox.close()
+    dropped = subprocess.run([*command, "drop", settings, "--json"], capture_output=True, check=True, cwd=ROOT).stdout
+    assert json.loads(dropped) == {"path": str(path), "dropped": 2}
+    assert read_status(path).waiting == 0

@@ -1,0 +1,55 @@
+"""The link through WebSockets to real brokers, and the sentences for what is no WebSocket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.linking import linked
+from tests.servers import certificates
+from tests.servers.amqtt import Amqtt
+from tests.servers.mosquitto import HOST, Mosquitto, free_port
+from tests.servers.subscriber import Subscriber
+
+WEBSOCKETS = ("protocol websockets",)
+
+
+def test_websockets(tmp_path: Path) -> None:
+    plain = free_port()
+    more = (*WEBSOCKETS, f"listener {plain} {HOST}")
+    with (
+        Mosquitto(tmp_path, more=more) as broker,
+        Subscriber(HOST, plain) as subscriber,
+        linked(broker.port, "gate/+", transport="websockets") as recorded,
+    ):
+        assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 5"
+        large = b"x" * 70_000  # more than one length of WebSocket frames
+        assert recorded.link.publish("gate/stats", large)
+        assert subscriber.wait_for("gate/stats").payload == large
+        assert recorded.link.stop(5)
+        subscriber.wait_for("gate/status", b"offline")
+
+
+def test_websockets_with_tls(tmp_path: Path) -> None:
+    folder = certificates.make(tmp_path / "certificates")
+    with (
+        Amqtt(tmp_path, "ws", folder) as broker,  # Debian's Mosquitto cannot have both
+        linked(broker.port, transport="websockets", tls={"ca": folder / "ca.crt"}) as recorded,
+    ):
+        recorded.wait_connected()
+
+
+def test_websockets_where_the_broker_knows_mqtt_3_1_1_only(tmp_path: Path) -> None:
+    with Amqtt(tmp_path, "ws") as broker, linked(broker.port, transport="websockets") as recorded:
+        assert recorded.wait_connected().endswith(" with MQTT 3.1.1")
+
+
+# paho leaves the socket of a failed upgrade to Python, which closes it where its last use ends
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_port_without_websockets(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, linked(broker.port, transport="websockets") as recorded:
+        assert recorded.wait_refused() == (
+            f"the broker at 127.0.0.1:{broker.port} does not take WebSockets there; "
+            f"is {broker.port} its WebSocket port, and mqtt.path right?"
+        )

@@ -1,0 +1,278 @@
+"""Commands over a real broker: obeyed, answered, refused; after its restart, in a flood, and by a real daemon."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.config.schema import Config
+from daemon.errors import UsageError
+from daemon.publish.publisher import Publisher
+from daemon.remote import Remote
+from daemon.settings import Overrides, Setting, SettingsFile
+from daemon.stats import Stats
+from tests.conftest import ROOT, wait_for
+from tests.daemon.hostile import Host
+from tests.daemon.publishing import INFO, config, no_thread_left, result
+from tests.daemon.running import TOPICS, box, daemon, has, state_of, stop
+from tests.daemon.test_payloads import check
+from tests.servers.amqtt import Amqtt
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Message, Subscriber
+
+GATE = "ospreyd/gate"
+ANSWER = f"{GATE}/answer"
+
+
+class Running:
+    """A publisher with its remote control, and what it does in place of a daemon."""
+
+    def __init__(self, settings: Config) -> None:
+        self.host = Host()
+        self.failures: list[BaseException] = []
+        self.remote = Remote(settings, self.host, self.failures.append)
+        self.publisher = Publisher(self.remote.config, INFO, Stats(), self.failures.append, self.remote.subscription)
+
+    def apply_fails(self, why: str) -> None:
+        self.host.error = UsageError(why)
+
+
+@contextmanager
+def remote(settings: Config) -> Iterator[Running]:
+    running = Running(settings)
+    with no_thread_left():
+        running.publisher.start()
+        running.remote.start(running.publisher)
+        try:
+            yield running
+        finally:
+            running.remote.stop()
+            assert running.remote.join(20)
+            running.publisher.stop(5)
+    assert not running.failures
+
+
+def ready(subscriber: Subscriber, broker: Mosquitto | Amqtt) -> None:
+    """Waits until commands would be heard."""
+    subscriber.wait_for(f"{GATE}/status", b"online")
+    wait_for(lambda: f"{GATE}/command/+" in broker.output(), "the subscription")
+    subscriber.wait_for(f"{GATE}/yard/state/fps")
+
+
+def ask(subscriber: Subscriber, topic: str, payload: str | bytes = b"", **more: Any) -> dict[str, Any]:
+    """Sends a command and waits for its answer."""
+    before = time.monotonic()
+    subscriber.publish(f"{GATE}/{topic}", payload, **more)
+    answered = subscriber.wait_for(more.get("response_topic") or ANSWER, after=before)
+    assert answered.correlation == more.get("correlation")
+    assert (answered.qos, answered.retained) == (1, False)
+    answer: dict[str, Any] = check("answer", answered.payload)
+    assert answer["command"] == topic
+    return answer
+
+
+def state(subscriber: Subscriber, camera: str, setting: str) -> tuple[object, str]:
+    """What is said of a setting last."""
+    payload = check("setting", subscriber.messages(f"{GATE}/{camera}/state/{setting}")[-1].payload)
+    assert (payload["camera"], payload["setting"]) == (camera, setting)
+    return payload["value"], payload["origin"]
+
+
+def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscriber) -> None:
+    with remote(config(broker.port, stats_every=3600)) as running:
+        ready(subscriber, broker)
+        assert state(subscriber, "front", "enabled") == (True, "configuration")
+        answer = ask(subscriber, "front/set/fps", "5", response_topic="me/1", correlation=b"\0one")
+        assert (answer["ok"], answer["detail"]) == (True, "fps of front is 5.0")
+        assert ask(subscriber, "front/set/enabled", "false")["ok"]
+        assert (
+            ask(subscriber, "command/reload", response_topic=f"{ANSWER}/me", correlation=b"")["detail"] == "read again"
+        )
+        assert ask(subscriber, "command/build-engine", '{"model": "default"}')["ok"]
+        assert ask(subscriber, "command/stats")["ok"]
+        subscriber.wait_for(f"{GATE}/stats")
+        assert running.host.calls == ["apply", "apply", "reload", "build default"]
+        with Subscriber(HOST, broker.port) as late:
+            late.wait_for(f"{GATE}/yard/state/fps")
+            assert late.wait_for(f"{GATE}/front/state/fps").retained
+            assert state(late, "front", "fps") == (5.0, "command")
+            assert state(late, "front", "enabled") == (False, "command")
+            assert not late.messages(ANSWER)
+
+
+def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        assert ask(subscriber, "front/set/fps", "fast")["detail"] == "its payload is not JSON"
+        assert ask(subscriber, "front/set/confidence", "7", response_topic="me")["ok"] is False
+        assert ask(subscriber, "front/set/source", '"rtsp://evil/1"')["ok"] is False
+        running.apply_fails("the model cannot be read")
+        assert ask(subscriber, "front/set/fps", "5")["detail"] == "the model cannot be read"
+        before = time.monotonic()
+        subscriber.publish(f"{GATE}/front/set/fps", "5", response_topic=f"{GATE}/front/state/fps")
+        assert (
+            "its response topic is below ospreyd/"
+            in check("answer", subscriber.wait_for(ANSWER, after=before).payload)["detail"]
+        )
+        assert running.host.calls == []
+        assert running.remote.config == config(broker.port)
+        assert len(subscriber.messages(f"{GATE}/front/state/fps")) == 1
+
+
+def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
+    with remote(config(broker.port)):
+        ready(subscriber, broker)
+        ask(subscriber, "front/set/fps", "5")
+        broker.kill()
+        before = time.monotonic()
+        broker.start()
+        again = subscriber.wait_for(f"{GATE}/front/state/fps", after=before)
+        assert check("setting", again.payload)["value"] == 5.0
+        wait_for(lambda: f"{GATE}/command/+" in broker.output(), "the subscription")
+        assert ask(subscriber, "front/set/fps", "6")["ok"]
+
+
+def test_a_retained_command_is_refused_at_each_connection(broker: Mosquitto, subscriber: Subscriber) -> None:
+    subscriber.publish(f"{GATE}/front/set/enabled", "false", retain=True)
+    with remote(config(broker.port)) as running:
+        answer = check("answer", subscriber.wait_for(ANSWER).payload)
+        assert answer["detail"].startswith("it is retained by the broker")
+        assert running.host.calls == []
+
+
+def test_commands_with_mqtt_3_1_1(tmp_path: Path) -> None:
+    with (
+        Amqtt(tmp_path) as broker,
+        Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
+        remote(config(broker.port)) as running,
+    ):
+        ready(subscriber, broker)
+        assert ask(subscriber, "front/set/fps", "5")["ok"]
+        assert state(subscriber, "front", "fps") == (5.0, "command")
+        assert ask(subscriber, "front/set/fps", "-5")["ok"] is False
+        assert running.host.calls == ["apply"]
+
+
+def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """Results go on being published; what is too much is dropped, and a command after the flood is obeyed."""
+    with remote(config(broker.port)) as running, Subscriber(HOST, broker.port, "nothing") as attacker:
+        ready(subscriber, broker)
+        for number in range(3000):
+            attacker.flood(f"{GATE}/front/set/fps", b"x" * (number % 2000))
+            if number % 100 == 0:
+                running.publisher.results([result(number + 1)])
+        attacker.publish("flood", b"over")
+        subscriber.wait_for("flood", timeout=60)
+        subscriber.wait(
+            lambda messages: sum(m.topic == f"{GATE}/front/detections" for m in messages) == 30, "every result"
+        )
+
+        def obeyed() -> bool:
+            before = time.monotonic()
+            subscriber.publish(f"{GATE}/front/set/fps", "7")
+            subscriber.wait_for(ANSWER, after=before)
+            return running.host.calls == ["apply"]
+
+        wait_for(obeyed, "the command to be obeyed")
+
+
+def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """And nothing else waits: results go on being published."""
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        running.host.blocked.clear()
+        subscriber.flood(f"{GATE}/front/set/fps", b"1")
+        assert running.host.reached.wait(20)
+        for number in range(2, 101):
+            subscriber.flood(f"{GATE}/front/set/fps", str(number).encode())
+        wait_for(lambda: running.remote.dropped == 99 - 64, "the inbox to overflow")
+        running.publisher.results([result(1)])
+        subscriber.wait_for(f"{GATE}/front/detections")
+        assert running.host.calls == []
+        running.host.blocked.set()
+        subscriber.wait(lambda messages: sum(m.topic == ANSWER for m in messages) == 65, "an answer to each other")
+        assert running.remote.config.cameras["front"].fps == 65.0
+
+
+def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
+    picture = np.full((720, 1280, 3), 90, np.uint8)
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        running.remote.offer(result(1), picture)
+        assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
+        running.remote.offer(result(2), picture)
+        came = subscriber.wait_for(f"{GATE}/front/snapshot")
+        assert (came.content_type, came.qos, came.retained) == ("image/jpeg", 1, False)
+        decoded = cv2.imdecode(np.frombuffer(came.payload, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded is not None
+        assert abs(int(decoded[100, 100, 0]) - 90) < 3
+
+
+def test_settings_survive_a_restart_where_that_is_asked_for(
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    settings = config(broker.port, persist_settings=True)
+    with remote(settings):
+        ready(subscriber, broker)
+        ask(subscriber, "front/set/fps", "5")
+    for persist, expected in ((True, (5.0, "command")), (False, (None, "configuration"))):
+        before = time.monotonic()
+        with remote(config(broker.port, persist_settings=persist)) as running:
+            subscriber.wait_for(f"{GATE}/front/state/fps", after=before)
+            assert state(subscriber, "front", "fps") == expected
+            assert running.remote.config.cameras["front"].fps == expected[0]
+
+
+def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    street = cv2.imread(os.fspath(ROOT / "docs" / "demo.jpg"))
+    assert street is not None
+    for number in range(3):
+        cv2.imwrite(str(pictures / f"{number}.png"), street)
+    cameras = {"front": {"source": str(pictures), "loop": True}}
+    document = box(broker, cameras, inference={"backend": "onnxruntime", "threads": 1})
+    document["mqtt"]["stats_every"] = 3600
+    ids = itertools.count()
+
+    def ask_box(topic: str, payload: str = "") -> Message:
+        reply = f"me/{next(ids)}"
+        subscriber.publish(f"{TOPICS}/{topic}", payload, response_topic=reply)
+        return subscriber.wait_for(reply)
+
+    with daemon(tmp_path, document) as process:
+        subscriber.wait(lambda messages: has(3, "front", messages), "detections", 60)
+        assert ask_box("command/snapshot", '{"camera": "front"}').json()["ok"]
+        picture = cv2.imdecode(
+            np.frombuffer(subscriber.wait_for(f"{TOPICS}/front/snapshot").payload, np.uint8), cv2.IMREAD_COLOR
+        )
+        assert picture is not None
+        assert picture.shape == street.shape
+        assert ask_box("command/stats").json()["ok"]
+        subscriber.wait_for(f"{TOPICS}/stats")
+        assert ask_box("front/set/fps", "fast").json()["ok"] is False
+        stop(process)
+
+
+def test_a_real_daemon_starts_with_what_commands_had_set(
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    SettingsFile("box", tmp_path).save(Overrides({"front": {Setting.ENABLED: False}}))
+    document = box(broker, {"front": {"source": "rtsp://127.0.0.1:1/x"}}, inference={"backend": "onnxruntime"})
+    document["mqtt"]["persist_settings"] = True
+    with daemon(tmp_path, document) as process:
+        subscriber.wait(lambda messages: state_of(messages, "front")["state"] == "disabled", "the state", 60)
+        enabled = check("setting", subscriber.wait_for(f"{TOPICS}/front/state/enabled").payload)
+        assert (enabled["value"], enabled["origin"]) == (False, "command")
+        stop(process)

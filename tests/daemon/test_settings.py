@@ -1,0 +1,186 @@
+"""Settings over the configuration: what they change, what survives a restart, and what a bad file does."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given, settings
+
+from daemon.control import Control
+from daemon.errors import UsageError
+from daemon.publish.commands import Known, Refused, Reload, Set, Snapshot
+from daemon.publish.inbox import Received
+from daemon.settings import Overrides, Setting, SettingsFile, Value, state_folder
+from tests.daemon.hostile import MESSAGES, Host, obeys_only_commands
+from tests.daemon.publishing import config
+
+FILE = config(1883)
+FASTER = Set("front", Setting.FPS, 5.0)
+
+
+def control(host: Host | None = None, kept: SettingsFile | None = None) -> tuple[Control, list[object]]:
+    told: list[object] = []
+
+    def tell(camera: str, setting: Setting, value: Value, commanded: bool) -> None:
+        told.append((camera, setting.value, value, commanded))
+
+    return Control(FILE, kept, host or Host(), tell), told
+
+
+def test_a_setting_holds_over_the_file() -> None:
+    host = Host()
+    made, told = control(host)
+    assert made.config == FILE
+    assert made.execute(FASTER) == "fps of front is 5.0"
+    assert host.calls == ["apply"]
+    assert (made.config.cameras["front"].fps, made.config.cameras["yard"].fps) == (5.0, None)
+    assert told == [("front", "fps", 5.0, True)]
+    assert made.execute(FASTER) == "fps of front is 5.0 already"
+    assert made.execute(Set("front", Setting.FPS, None)) == "fps of front is nothing"
+    assert made.execute(Set("yard", Setting.ENABLED, False)) == "enabled of yard is false"
+    assert host.calls == ["apply"] * 3
+    assert not made.config.cameras["yard"].enabled
+
+
+def test_every_setting_is_told() -> None:
+    made, told = control()
+    made.execute(FASTER)
+    told.clear()
+    made.tell()
+    assert told == [
+        ("front", "enabled", True, False),
+        ("front", "confidence", None, False),
+        ("front", "fps", 5.0, True),
+        ("yard", "enabled", True, False),
+        ("yard", "confidence", None, False),
+        ("yard", "fps", None, False),
+    ]
+
+
+def test_what_cannot_be_applied_changes_nothing(tmp_path: Path) -> None:
+    host, kept = Host(), SettingsFile("gate", tmp_path)
+    made, told = control(host, kept)
+    made.execute(Set("front", Setting.FPS, 2.0))
+    host.error = UsageError("no")
+    with pytest.raises(UsageError):
+        made.execute(FASTER)
+    assert made.config.cameras["front"].fps == 2.0
+    assert kept.load().cameras == {"front": {Setting.FPS: 2.0}}
+    assert len(told) == 1
+
+
+def test_the_file_may_be_read_again_while_a_setting_is_applied() -> None:
+    """As a reload in the main thread, which is also the one that applies settings, would do."""
+
+    class Rereading(Host):
+        def apply(self) -> None:
+            super().apply()
+            thread = threading.Thread(target=made.reread, args=(slower,))
+            thread.start()
+            thread.join(20)
+            assert not thread.is_alive()
+
+    slower = FILE.model_copy(update={"device": "other"})
+    made, _ = control(Rereading())
+    made.execute(FASTER)
+    assert (made.config.device, made.config.cameras["front"].fps) == ("other", 5.0)
+
+
+def test_settings_of_removed_cameras_are_forgotten() -> None:
+    made, told = control()
+    made.execute(FASTER)
+    only_yard = FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}})
+    assert made.reread(only_yard) == only_yard
+    assert made.known() == Known(frozenset({"yard"}), frozenset({"default"}))
+    with pytest.raises(Refused, match="has just been removed"):
+        made.execute(FASTER)
+    assert made.reread(FILE) == FILE
+    assert len(told) == 1
+
+
+def test_other_commands() -> None:
+    host = Host()
+    made, _ = control(host)
+    assert made.execute(Reload()) == "read again"
+    assert made.execute(Snapshot("front", annotated=False)).startswith("the next picture of front is published")
+    made.execute(Set("yard", Setting.ENABLED, False))
+    with pytest.raises(Refused, match="camera yard is not enabled"):
+        made.execute(Snapshot("yard", annotated=False))
+    assert host.calls == ["reload", "snapshot front False", "apply"]
+
+
+def test_settings_outlast_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    first, _ = control(kept=SettingsFile("gate", folder))
+    first.execute(FASTER)
+    first.execute(Set("yard", Setting.ENABLED, False))
+    assert [path.name for path in folder.iterdir()] == ["settings-gate.json"]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    second, told = control(kept=SettingsFile("gate", folder))
+    assert (second.config.cameras["front"].fps, second.config.cameras["yard"].enabled) == (5.0, False)
+    second.tell()
+    assert ("front", "fps", 5.0, True) in told
+    assert control(kept=SettingsFile("other", folder))[0].config == FILE
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"{", "it is not JSON"),
+        (b"[]", "it has no settings of version 1"),
+        (b'{"schema": 2}', "it has no settings of version 1"),
+        (b'{"schema": 1, "cameras": {"front": 5}}', "it has no cameras with settings"),
+        (
+            b'{"schema": 1, "cameras": {"front": {"fps": -1}}}',
+            "fps of camera front: must be a positive number, or null",
+        ),
+        (b'{"schema": 1, "cameras": {"front": {"source": "x"}}}', "source of camera front: 'source' is not a valid"),
+        (b" " * (1 << 20) + b"{}", "the file is too large"),
+    ],
+)
+def test_a_file_that_is_not_ours(tmp_path: Path, text: bytes, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "settings-gate.json").write_bytes(text)
+    assert SettingsFile("gate", tmp_path).load() == Overrides()
+    assert why in caplog.text
+    assert caplog.text.count("those of the configuration hold") == 1
+
+
+def test_settings_of_cameras_that_are_gone_are_left_out_at_the_start(tmp_path: Path) -> None:
+    document = {"schema": 1, "cameras": {"back": {"fps": 1}, "front": {"fps": 2}}}
+    (tmp_path / "settings-gate.json").write_bytes(orjson.dumps(document))
+    made, _ = control(kept=SettingsFile("gate", tmp_path))
+    assert made.config.cameras["front"].fps == 2.0
+    assert set(made.config.cameras) == {"front", "yard"}
+
+
+def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    made, _ = control(kept=SettingsFile("gate", tmp_path / "state"))
+    told = made.execute(FASTER)
+    assert told.startswith("fps of front is 5.0, but will not outlast a restart: ")
+    assert made.config.cameras["front"].fps == 5.0
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/ospreyd:/var/lib/other"}, "/var/lib/ospreyd"),
+        ({"XDG_STATE_HOME": "/x"}, "/x/ospreyd"),
+        ({"HOME": "/home/u"}, "/home/u/.local/state/ospreyd"),
+    ],
+)
+def test_the_state_folder(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], folder: str) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert state_folder() == Path(folder)
+
+
+@given(MESSAGES)
+@settings(max_examples=300)
+def test_nothing_but_commands_changes_anything(message: Received) -> None:
+    obeys_only_commands(message)

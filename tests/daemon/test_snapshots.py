@@ -1,0 +1,116 @@
+"""Snapshots: taken only when wanted and from what was seen, and never larger than allowed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon import snapshots
+from daemon.draw import annotate
+from daemon.snapshots import Snapshots, jpeg
+from tests.conftest import wait_for
+from tests.daemon.publishing import result
+
+GREY = np.full((720, 1280, 3), 90, np.uint8)
+NOISE = np.random.default_rng(1).integers(0, 256, (1080, 1920, 3), np.uint8)
+
+
+class Delivered:
+    """Snapshots whose pictures are kept."""
+
+    def __init__(self) -> None:
+        self.pictures: list[tuple[str, NDArray[np.uint8]]] = []
+        self.failures: list[BaseException] = []
+        self.snapshots = Snapshots(self._deliver, self.failures.append)
+
+    def _deliver(self, camera: str, packed: bytes) -> None:
+        self.pictures.append((camera, decoded(packed)))
+
+
+def decoded(packed: bytes) -> NDArray[np.uint8]:
+    picture = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
+
+
+@pytest.fixture
+def delivered() -> Iterator[Delivered]:
+    made = Delivered()
+    made.snapshots.start()
+    yield made
+    made.snapshots.stop()
+    assert made.snapshots.join(20)
+    assert not made.failures
+
+
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+def test_a_picture_is_taken_once_for_each_request_and_belongs_to_us(delivered: Delivered) -> None:
+    image = GREY.copy()
+    delivered.snapshots.offer(result(1), image)
+    delivered.snapshots.request("front", annotated=False)
+    delivered.snapshots.offer(result(2, camera="yard"), image)
+    delivered.snapshots.offer(result(2), image)
+    image[:] = 255  # the next frame in the same buffer
+    delivered.snapshots.offer(result(3), image)
+    wait_for(lambda: delivered.pictures, "the picture")
+    delivered.snapshots.request("yard", annotated=True)
+    delivered.snapshots.offer(result(4, camera="yard"), GREY)
+    wait_for(lambda: len(delivered.pictures) == 2, "the other picture")
+    (camera, plain), (other, drawn) = delivered.pictures
+    assert (camera, other) == ("front", "yard")
+    assert difference(plain, GREY) < 1
+    seen = result(4)
+    assert difference(drawn, annotate(GREY, seen.detections, seen.labels)) < 1.5
+    assert difference(drawn, GREY) > 1.5 * difference(plain, GREY)
+
+
+def test_a_picture_that_comes_too_late_is_not_taken(delivered: Delivered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "WANTED_FOR", -1.0)
+    delivered.snapshots.request("front", annotated=False)
+    delivered.snapshots.offer(result(1), GREY)
+    monkeypatch.undo()
+    delivered.snapshots.request("yard", annotated=False)
+    delivered.snapshots.offer(result(2, camera="yard"), GREY)
+    wait_for(lambda: delivered.pictures, "the picture")
+    assert [camera for camera, _ in delivered.pictures] == ["yard"]
+
+
+def test_what_finds_the_thread_busy_is_taken_later() -> None:
+    made = Delivered()
+    for camera in ("a", "b", "c"):
+        made.snapshots.request(camera, annotated=False)
+        made.snapshots.offer(result(1, camera=camera), GREY)
+    made.snapshots.start()
+    wait_for(lambda: len(made.pictures) == 2, "two pictures")
+    made.snapshots.offer(result(2, camera="c"), GREY)
+    wait_for(lambda: len(made.pictures) == 3, "the third")
+    made.snapshots.stop()
+    assert made.snapshots.join(20)
+
+
+@pytest.mark.parametrize(("largest", "size"), [(10_000_000, (1080, 1920)), (600_000, (1080, 1920)), (50_000, None)])
+def test_a_jpeg_is_as_good_as_fits(largest: int, size: tuple[int, int] | None) -> None:
+    packed = jpeg(NOISE, largest)
+    assert len(packed) <= largest
+    height, width = decoded(packed).shape[:2]
+    if size is None:
+        assert 100 < height < 1080
+        assert abs(width / height - 16 / 9) < 0.02
+    else:
+        assert (height, width) == size
+
+
+def test_a_frame_that_nobody_wants_costs_nothing() -> None:
+    idle, seen = Delivered().snapshots, result(1)
+    began = time.perf_counter()
+    for _ in range(1000):
+        idle.offer(seen, NOISE)
+    assert time.perf_counter() - began < 0.05, "50 us a frame; copying this one takes some 500"

@@ -1,0 +1,278 @@
+"""The life of a box: installed, started, disturbed, upgraded and cleaned, on a real systemd with a real broker.
+
+The tests are the steps of that life, in its order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from daemon.demo.film import Shot, film
+from tests.conftest import ROOT, wait_for
+from tests.daemon.running import TOPICS, has, state_of
+from tests.servers.mosquitto import HOST, free_port
+from tests.servers.subscriber import Subscriber
+from tests.systemd.box import DEBIAN_ROOT, Box
+from tests.systemd.wheels import altered, dependencies, project
+
+pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
+
+PORT = free_port()
+PASSWORD = "the broker's password"
+CONFIGURATION = "/etc/ospreyd/ospreyd.yaml"
+BROKER = f"""listener {PORT} {HOST}
+allow_anonymous false
+password_file /etc/mosquitto/passwords
+"""
+WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
+PLACES = ("etc", "opt", "usr", "var/lib", "var/cache", "home", "root", "run/systemd")
+EVERYDAY = ("var/lib/systemd", "var/lib/mosquitto", "etc/mosquitto", "run/systemd", "var/cache/ldconfig", "etc/.pwd")
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By what is special about them; each in a folder of its own."""
+    folder = tmp_path_factory.mktemp("wheels")
+    good = project(folder)
+    return {
+        "good": good,
+        "newer": altered(good, folder / "newer", "daemon/__init__.py", '\n__version__ = "99.0"\n'),
+        "fussy": altered(
+            good, folder / "fussy", "daemon/cli/check.py", "\ndef load(path):\n    raise ConfigError(['no'])\n"
+        ),
+        "broken": altered(good, folder / "broken", "daemon/app.py", "\nApp.run = None\n"),
+    }
+
+
+@pytest.fixture(scope="module")
+def box(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """With a broker that asks for a password, and a film; ospreyd is not on it yet."""
+    folder = tmp_path_factory.mktemp("box")
+    film(Shot("street", 320, 240, 10.0, seed=21), folder / "street.mp4", 4.0)
+    cache = Path(os.environ.get(DEBIAN_ROOT, folder)).parent
+    binds = {
+        "/source/systemd": ROOT / "systemd",
+        "/source/configs": ROOT / "configs",
+        "/wheels": wheels["good"].parent,
+        "/dependencies": dependencies(cache, wheels["good"]),
+    }
+    with Box(folder, binds) as running:
+        running.file("/etc/mosquitto/conf.d/box.conf").write_text(BROKER)
+        running.must("mosquitto_passwd", "-b", "-c", "/etc/mosquitto/passwords", "box", PASSWORD)
+        running.must("chown", "mosquitto", "/etc/mosquitto/passwords")
+        running.must("systemctl", "restart", "mosquitto")
+        running.must("mkdir", "/films")
+        running.file("/films/street.mp4").write_bytes((folder / "street.mp4").read_bytes())
+        yield running
+
+
+@pytest.fixture(scope="module")
+def before(box: Box) -> set[str]:
+    """Every file of the box before ospreyd came."""
+    return files(box)
+
+
+@pytest.fixture(scope="module")
+def subscriber(box: Box) -> Iterator[Subscriber]:
+    with Subscriber(HOST, PORT, username="box", password=PASSWORD) as running:
+        yield running
+
+
+def files(box: Box) -> set[str]:
+    """Of the places where something might be left; without what a running system writes by itself."""
+    found = box.must("find", *PLACES, "-xdev").splitlines()
+    return {file for file in found if not file.startswith(EVERYDAY)}
+
+
+def install(box: Box, wheel: Path, folder: Path) -> tuple[int, str]:
+    """Runs install.sh; its exit status, and all that it said."""
+    place = Path("/wheels") / wheel.relative_to(folder)
+    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", str(place))
+    return done.returncode, done.stdout + done.stderr
+
+
+def configure(box: Box, *cameras: str, file: str = CONFIGURATION, **more: object) -> None:
+    """Writes the configuration: every camera shows the film, over and over."""
+    box.file(file).write_text(
+        yaml.safe_dump(
+            {
+                "device": "box",
+                "mqtt": {"host": HOST, "port": PORT, "username": "box", "password": "PASSWORD"},
+                "inference": {"backend": "onnxruntime", "threads": 1},
+                "cameras": {name: {"source": "/films/street.mp4", "loop": True, "fps": 5} for name in cameras},
+                **more,
+            }
+        ).replace("PASSWORD", "!secret ospreyd_broker")
+    )
+
+
+def main_pid(box: Box) -> int:
+    """Of the daemon, which must be running."""
+    pid = int(box.show("MainPID"))
+    assert pid, box.journal()[-4000:]  # kill would take 0 for its own process group
+    return pid
+
+
+def restarted(box: Box, old: int) -> bool:
+    return box.show("MainPID") not in {"0", str(old)} and box.show("ActiveState") == "active"
+
+
+def detects(subscriber: Subscriber, camera: str = "front") -> None:
+    """Another frame of the camera is published, from now on."""
+    subscriber.wait_for(f"{TOPICS}/{camera}/detections", after=time.monotonic(), timeout=30)
+
+
+def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path], before: set[str]) -> None:
+    status, said = install(box, wheels["good"], wheels["good"].parent)
+    assert status == 0, said
+    assert box.must("stat", "--format=%a %U %G", CONFIGURATION) == "640 root ospreyd\n"
+    assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION).endswith("1 cameras\n")
+    assert box.show("ActiveState") == "inactive"
+    assert box.must("groups", "ospreyd").split()[-2:] == ["video", "render"]
+
+
+def test_starts_and_says_how_it_is(box: Box) -> None:
+    """`start` returns when the daemon has said that it is ready; the password is a credential of systemd."""
+    box.file("/etc/ospreyd/credentials/broker").write_text(PASSWORD)
+    box.file("/etc/systemd/system/ospreyd.service.d").mkdir()
+    box.file("/etc/systemd/system/ospreyd.service.d/test.conf").write_text(WATCHDOG)
+    configure(box, "front")
+    box.must("systemctl", "daemon-reload")
+    box.must("systemctl", "enable", "--now", "ospreyd")
+    assert box.show("ActiveState") == "active"
+    assert box.must("stat", "--format=%U", f"/proc/{main_pid(box)}") == "ospreyd\n"
+    wait_for(lambda: "1" in box.show("StatusText"), "a status with the cameras that stream")
+
+
+def test_publishes_detections(subscriber: Subscriber) -> None:
+    subscriber.wait(partial(has, 5, "front"), "detections", 30)
+
+
+def test_the_doctor_sees_what_the_service_sees(box: Box) -> None:
+    """Its credentials, its folder of engines and the journal."""
+    done = box.run("ospreyd-service", "doctor", CONFIGURATION, "--bundle", "/tmp/support.tar.gz", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["broker"]["connected"] is True
+    assert said["cache"]["folder"] == "/var/cache/ospreyd"
+    journal = box.must("tar", "-xzOf", "/tmp/support.tar.gz", "ospreyd-support/journal.txt")
+    assert "camera front: streaming" in journal
+    assert PASSWORD not in box.must("zcat", "/tmp/support.tar.gz")
+    box.must("rm", "/tmp/support.tar.gz")
+
+
+def test_reload_adds_a_camera_without_a_restart(box: Box, subscriber: Subscriber) -> None:
+    pid = main_pid(box)
+    configure(box, "front", "back")
+    box.must("systemctl", "reload", "ospreyd")
+    subscriber.wait(lambda m: state_of(m, "back")["state"] == "streaming", "the new camera", 30)
+    detects(subscriber, "back")
+    assert main_pid(box) == pid
+
+
+def test_a_mistake_on_reload_is_told_and_the_old_configuration_goes_on(box: Box, subscriber: Subscriber) -> None:
+    pid = main_pid(box)
+    configure(box, "front", "back", inferense={})
+    refused = box.run("systemctl", "reload", "ospreyd")
+    configure(box, "front")
+    assert refused.returncode != 0
+    assert f"{CONFIGURATION}:" in box.journal()
+    assert "inferense" in box.journal()
+    assert box.show("ActiveState") == "active"
+    detects(subscriber)
+    assert main_pid(box) == pid
+
+
+def test_a_daemon_that_hangs_is_started_anew(box: Box, subscriber: Subscriber) -> None:
+    pid = main_pid(box)
+    box.must("sh", "-c", f"kill -STOP {pid}")
+    wait_for(lambda: restarted(box, pid), "the watchdog", 30)
+    assert "Watchdog timeout" in box.journal()
+    detects(subscriber)
+
+
+def test_a_daemon_that_is_killed_is_started_anew(box: Box, subscriber: Subscriber) -> None:
+    pid = main_pid(box)
+    box.must("sh", "-c", f"kill -KILL {pid}")
+    wait_for(lambda: restarted(box, pid), "the restart", 30)
+    detects(subscriber)
+
+
+def test_stops_within_five_seconds(box: Box, subscriber: Subscriber) -> None:
+    began = time.monotonic()
+    box.must("systemctl", "stop", "ospreyd")
+    assert time.monotonic() - began < 5
+    assert box.show("Result") == "success"
+    subscriber.wait_for(f"{TOPICS}/status", b"offline", after=began)
+
+
+def test_a_mistake_on_start_is_told_once_and_not_tried_again(box: Box) -> None:
+    configure(box, "front", cameraz={})
+    assert box.run("systemctl", "start", "ospreyd").returncode != 0
+    assert box.show("ExecMainStatus") == "2"
+    assert box.show("ActiveState") == "failed"
+    lines = [line for line in box.journal().splitlines() if line.startswith(f"{CONFIGURATION}:")]
+    assert [line for line in lines if "cameraz" in line and "must" not in line.split(":")[0]]
+    assert "Traceback" not in box.journal()
+    configure(box, "front")
+    box.must("systemctl", "start", "ospreyd")
+
+
+@pytest.mark.parametrize("what", ["fussy", "broken"])
+def test_an_upgrade_that_does_not_work_is_taken_back(
+    box: Box, wheels: dict[str, Path], what: str, subscriber: Subscriber
+) -> None:
+    """One that does not accept the configuration, and one that does not start."""
+    pid, version = main_pid(box), box.must("readlink", "/opt/ospreyd/current")
+    status, said = install(box, wheels[what], wheels["good"].parent)
+    assert status == 1
+    expected = {
+        "fussy": "does not accept the configuration of ospreyd.service; nothing was changed",
+        "broken": "does not start (its last lines are above); the old one is back",
+    }[what]
+    assert said.rstrip().endswith(expected), said
+    assert box.must("readlink", "/opt/ospreyd/current") == version
+    assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 1
+    assert (main_pid(box) == pid) is (what == "fussy")
+    detects(subscriber)
+
+
+def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], subscriber: Subscriber) -> None:
+    pid, configuration = main_pid(box), box.file(CONFIGURATION).read_text()
+    status, said = install(box, wheels["newer"], wheels["good"].parent)
+    assert status == 0, said
+    assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "--version") == "ospreyd 99.0\n"
+    assert restarted(box, pid)
+    assert box.file(CONFIGURATION).read_text() == configuration
+    assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 2, "this version and the one before"
+    detects(subscriber)
+
+
+def test_another_runs_beside_it(box: Box, subscriber: Subscriber) -> None:
+    """An instance, with a configuration, variables and a state of its own; the next test removes it while it runs."""
+    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}")
+    box.file("/etc/ospreyd/second.env").write_text("NAME=number-two\n")
+    box.must("systemctl", "enable", "--now", "ospreyd@second")
+    subscriber.wait_for("ospreyd/number-two/front/detections", timeout=30)
+    assert box.must("stat", "--format=%U", "/var/lib/ospreyd/second") == "ospreyd\n"
+    detects(subscriber)
+
+
+def test_uninstalling_leaves_what_the_user_made_and_purging_nothing(box: Box, before: set[str]) -> None:
+    said = box.must("/source/systemd/uninstall.sh")
+    assert "/etc/ospreyd\n" in said
+    assert box.must("find", "/proc", "-maxdepth", "1", "-user", "ospreyd") == "", "a process is left"
+    assert not box.file("/opt/ospreyd").exists()
+    assert box.show("LoadState") == "not-found"
+    assert box.file(CONFIGURATION).exists()
+    box.must("/source/systemd/uninstall.sh", "--purge")
+    assert sorted(files(box) - before) == []
+    assert box.run("id", "ospreyd").returncode != 0

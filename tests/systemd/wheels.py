@@ -1,0 +1,48 @@
+"""Wheels to install from without a network: this project's, what it needs, and versions that are broken."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+_DEBIAN_PYTHON = "3.11"
+"""of Debian 12"""
+
+
+def project(folder: Path) -> Path:
+    """This tree as a wheel."""
+    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    (wheel,) = folder.glob("ospreyd-*.whl")
+    return wheel
+
+
+def dependencies(cache: Path, wheel: Path) -> Path:
+    """A folder with all that the wheel needs; made once and found again as long as pyproject.toml stays."""
+    folder = cache / f"wheels-{hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()[:16]}"
+    if not (folder / "complete").exists():
+        only = ["--only-binary=:all:", "--python-version", _DEBIAN_PYTHON]
+        _pip("download", *only, "--dest", str(folder), str(wheel))
+        for own in folder.glob("ospreyd-*.whl"):
+            own.unlink()
+        (folder / "complete").touch()
+    return folder
+
+
+def altered(wheel: Path, folder: Path, path: str, text: str) -> Path:
+    """The wheel with `text` at the end of its file `path`."""
+    folder.mkdir()
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(folder / wheel.name, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (text.encode() if name == path else b""))
+    return folder / wheel.name
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
