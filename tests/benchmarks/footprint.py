@@ -53,7 +53,7 @@ def measure(cameras: int, seconds: float, video: Path, folder: Path, settling: f
         command = [sys.executable, "-m", "daemon", "run", str(folder / "box.yaml")]
         began = time.monotonic()
         with (folder / "log").open("w") as log:
-            environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
+            environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "STATE_DIRECTORY": str(folder)}
             process = subprocess.Popen(command, stderr=log, env=environment)
         try:
             while manager.recv(4096) != b"READY=1":

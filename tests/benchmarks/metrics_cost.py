@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 
 from prometheus_client import generate_latest
 
-from daemon.config.schema import Camera, Config, Mqtt
-from daemon.records import DaemonInfo, Drop
+from daemon.config.schema import Camera, Config
+from daemon.records import Drop
 from daemon.service.board import Board
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.stats import Stats
+from tests.daemon.publishing import INFO
 
 _FRAMES = 50_000
 _ROUNDS = 5
-_INFO = DaemonInfo("0", "onnxruntime", "", None, None, {}, ())
 
 
 def frame_cost(frames: int = _FRAMES, rounds: int = _ROUNDS) -> float:
@@ -44,11 +45,12 @@ def scrape_cost(cameras: int) -> dict[str, float]:
     """Milliseconds of one scrape with so many cameras, and of the part in which counting waits."""
     stats = Stats()
     names = [f"cam{number}" for number in range(cameras)]
-    config = Config(device="box", mqtt=Mqtt(host="localhost"), cameras={n: Camera(source="rtsp://a/1") for n in names})
+    sources = {name: Camera(source="rtsp://a/1") for name in names}
+    config = Config.model_validate({"device": "box", "mqtt": {"host": "localhost"}, "cameras": sources})
     for name in names:
         stats.captured(name)
         stats.processed(name, queue=0.004, detector=0.02)
-    board = Board(config, _INFO, stats, lambda: True)
+    board = Board(config, replace(INFO, models={}, cameras=()), stats, lambda: True)
     registry = registry_of(DaemonMetrics(board, Service(board, _raise), {}))
     generate_latest(registry)
     began = time.perf_counter()

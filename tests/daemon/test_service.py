@@ -152,6 +152,9 @@ class StuckLane:
         self._found = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int32))
         self._pending: dict[Ticket, int] = {}
 
+    def set_confidence(self, confidence: float) -> None:
+        pass
+
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         ticket = Ticket(len(self._pending))
         self._pending[ticket] = len(pictures)
@@ -197,14 +200,14 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
     board = Board(config, INFO, stats, lambda: publisher.link.connected)
     service = Service(board, fail, Notifier())
     handoff = Handoff(Batcher({"film": "default"}, 0.01, 1.0), stats)
-    wanted = {"film": Wanted(0.5, None)}
-    inference = InferenceThread(
-        "cpu:0", handoff.take, wanted, publisher.results, lambda name, _: handoff.ready(name, 4), stats, fail
-    )
+    inference = InferenceThread("cpu:0", handoff.take, lambda results, _: publisher.results(results), stats, fail)
     camera = CameraThread("film", config.cameras["film"], handoff.put, board.camera_status, stats, fail)
     model = INFO.models["default"]
     board.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
-    inference.open(OpenModel("default", model.labels, lambda: lane))
+    wanted = {"film": Wanted(0.5, None)}
+    inference.open(
+        OpenModel("default", model.labels, lambda: lane, lambda: wanted, lambda _: handoff.ready("default", 4))
+    )
     for part in (publisher, inference, camera, service):
         part.start()
     try:
