@@ -77,7 +77,6 @@ class Connection:
         self._accepted_at = 0.0
         self._online: int | None = None
         """the message that says so, while the broker has not acknowledged it"""
-        """the identifier of the message that says so"""
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
         self.accepted = False
@@ -189,7 +188,7 @@ class Connection:
     def _serve(self) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._paho.loop(1.0 if self.accepted else 0.05) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while self._loop(1.0 if self.accepted else 0.05):
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
