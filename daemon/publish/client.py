@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -178,6 +179,7 @@ class Connection:
         try:
             limits = properties.of_connect(self._largest) if self._mqtt5 else None
             self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
+            _send_at_once(self._paho)
         except WebsocketConnectionError:
             self.ended = reasons.no_websocket(*self._address)
         except OSError as error:
@@ -329,3 +331,10 @@ class Connection:
                 correlation=getattr(carried, "CorrelationData", None),
             )
         )
+
+
+def _send_at_once(client: Client) -> None:
+    """Without it a message waits, up to 40 ms, until the broker has confirmed the TCP segment before."""
+    if (sock := client.socket()) is not None:  # paho's own around TLS or WebSockets does not let us
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
