@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.publish import outbox_sender
 from daemon.publish.outbox import Outbox, outbox_path, read_status
 from daemon.records import Event, EventType
 from tests.conftest import ROOT, wait_for
@@ -228,15 +227,14 @@ def torment(faults: int, seconds: float, seed: int) -> dict[str, Any]:
 def tell(folder: Path, port: int, start: int) -> None:
     """The daemon's part: events through the outbox until it is enough, each in the journal once it is on disk."""
 
-    class Journaled(Outbox):
-        """Also writes what was announced to a file that outlives the process."""
+    update = Outbox.update
 
-        def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int]) -> int:
-            dropped = super().update(added, removed)
-            journal.write(b"".join(payload + b"\n" for _, payload in added))
-            return dropped
+    def journaled(outbox: Outbox, added: Sequence[tuple[str, bytes]], removed: Iterable[int]) -> int:
+        dropped = update(outbox, added, removed)
+        journal.write(b"".join(payload + b"\n" for _, payload in added))  # outlives the process
+        return dropped
 
-    outbox_sender.Outbox = Journaled  # type: ignore[misc]  # seen from inside, between the disk and the broker
+    Outbox.update = journaled  # type: ignore[method-assign]  # to see it between the disk and the broker
     settings = config(
         port,
         username="osprey",
