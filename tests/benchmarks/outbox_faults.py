@@ -136,6 +136,7 @@ class Bench:
     def _network_silent(self) -> None:
         self._proxy.silent = True
         time.sleep(self._silence)
+        self._proxy.reset()  # what was under way is lost
         self._proxy.silent = False
 
     def _daemon_killed(self) -> None:
@@ -234,7 +235,7 @@ def tell(folder: Path, port: int, start: int) -> None:
         journal.write(b"".join(payload + b"\n" for _, payload in added))  # outlives the process
         return dropped
 
-    Outbox.update = journaled  # type: ignore[method-assign]  # to see it between the disk and the broker
+    Outbox.update = journaled  # type: ignore[method-assign, assignment]  # to see it between the disk and the broker
     settings = config(
         port,
         username="osprey",
