@@ -1,4 +1,4 @@
-"""`ospreyd outbox`: what waits for the broker, and dropping it."""
+"""`ospreyd outbox`: what waits for the broker, sending it and dropping it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import typer
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.load import load
+from daemon.errors import EXIT_FAILURE
 from daemon.publish.outbox import Outbox, outbox_path, read_status
+from daemon.publish.outbox_flush import flush as flush_outbox
 
 outbox = typer.Typer(help="Events that wait on disk for the broker.", no_args_is_help=True)
 _Config = Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)]
@@ -30,6 +32,25 @@ def status(config: _Config, as_json: Json = False) -> None:
     typer.echo(f"{path}: {found.waiting} events wait ({found.size / 1e6:.1f} MB), {found.dropped} were ever dropped")
     if found.oldest is not None:
         typer.echo(f"the oldest has waited for {found.oldest:.1f} hours of running")
+
+
+@outbox.command()
+def flush(
+    config: _Config,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to try.")] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Sends the events that wait, at most mqtt.outbox.replay_rate a second; only while the daemon is stopped.
+
+    A daemon that runs sends them by itself. Ends with 1 where some are left.
+    """
+    sent, left = flush_outbox(load(config), seconds)
+    if as_json:
+        print_json({"sent": sent, "left": left})
+    else:
+        typer.echo(f"sent {sent} events, {left} are left")
+    if left:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 @outbox.command()

@@ -220,3 +220,27 @@ def test_the_command_says_what_waits_and_drops_it(tmp_path: Path) -> None:
     dropped = subprocess.run([*command, "drop", settings, "--json"], capture_output=True, check=True, cwd=ROOT).stdout
     assert json.loads(dropped) == {"path": str(path), "dropped": 2}
     assert read_status(path).waiting == 0
+
+
+def test_flush_sends_what_a_stopped_daemon_has_left(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
+    nowhere, settings = free_port(), tmp_path / "gate.yaml"
+    with publisher(config(nowhere)) as running:
+        tell(running, range(30))
+        wait_for(lambda: waiting() == 30, "thirty events on disk")
+
+        def flush(port: int, *more: str) -> subprocess.CompletedProcess[str]:
+            mqtt = f"mqtt: {{host: {HOST}, port: {port}}}"
+            settings.write_text(f"device: gate\n{mqtt}\ncameras: {{front: {{source: rtsp://a/1}}}}\n")
+            command = [sys.executable, "-m", "daemon", "outbox", "flush", str(settings), *more]
+            return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+
+        refused = flush(broker.port)
+        assert refused.returncode == 2
+        assert "is in use by a running ospreyd" in refused.stderr
+    unreached = flush(nowhere, "--seconds=1")
+    assert unreached.returncode == 1
+    assert "nothing was sent, 30 events wait" in unreached.stderr
+    assert json.loads(flush(broker.port, "--json").stdout) == {"sent": 30, "left": 0}
+    assert counts(subscriber.messages()) == list(range(30))
+    assert all(m.json()["replayed"] for m in subscriber.messages(EVENTS))
+    assert not subscriber.messages("ospreyd/gate/status")

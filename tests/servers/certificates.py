@@ -19,8 +19,7 @@ def make(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> Path:
     _openssl(folder, "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test CA")
     _openssl(folder, "req", *_KEY, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=broker")
     (folder / "names").write_text(f"subjectAltName={names}\n")
-    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    _openssl(folder, "x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
+    _sign_server(folder, days=2)
     return folder
 
 
@@ -38,7 +37,16 @@ def make_client(folder: Path, name: str = "gate-01", *, days: int = 2, passphras
 
 def expire(folder: Path) -> None:
     """Replaces the server's certificate by one that has expired."""
-    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "-1", "-extfile", "names")
+    _sign_server(folder, days=-1)
+
+
+def renew(folder: Path) -> None:
+    """Replaces the server's certificate by one that is valid."""
+    _sign_server(folder, days=2)
+
+
+def _sign_server(folder: Path, days: int) -> None:
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days), "-extfile", "names")
     _openssl(folder, "x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
 
 

@@ -122,6 +122,11 @@ class Mosquitto:
         (self._folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
 
+def need_mosquitto() -> None:
+    """Skips the test where Mosquitto is not installed."""
+    _program("mosquitto")
+
+
 def _program(name: str) -> str:
     path = shutil.which(name, path=_PATH)
     if path is None:

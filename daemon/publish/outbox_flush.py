@@ -1,0 +1,58 @@
+"""Sends what waits in an outbox while no daemon runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from daemon.config.schema import Config
+from daemon.errors import DaemonError
+from daemon.publish.link import Link, LinkState
+from daemon.publish.outbox import outbox_path, read_status
+from daemon.publish.outbox_sender import OutboxSender
+from daemon.publish.outgoing import Acknowledgements, Delivery
+
+
+def flush(config: Config, seconds: float) -> tuple[int, int]:
+    """How many events the broker has acknowledged within so many seconds, and how many are left.
+
+    Raises UsageError where a daemon uses the outbox, and DaemonError where the broker cannot be reached in that time.
+    """
+    deadline = time.monotonic() + seconds
+    path = outbox_path(config.mqtt.outbox, config.device)
+    connected = threading.Event()
+    failures: list[BaseException] = []
+
+    def link_changed(state: LinkState) -> None:
+        sender.link_changed(state.connected)
+        if state.connected:
+            connected.set()
+
+    def acknowledged(delivery: Delivery, refusal: str) -> None:
+        sender.acknowledged(delivery, refusal)
+
+    link = Link(
+        config.mqtt,
+        client_id=f"ospreyd-{config.device}",
+        presence=None,  # no daemon comes or goes
+        on_state=link_changed,
+        fail=failures.append,
+        acknowledgements=Acknowledgements(acknowledged, lambda: sender.awaiting),
+    )
+    sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)
+    before = read_status(path).waiting
+    sender.start()
+    if before:
+        link.start()
+        reached = connected.wait(seconds)
+        why = link.state.detail
+        sender.stop(max(0.0, deadline - time.monotonic()) if reached else 0.0)
+        link.stop(1.0)
+        if failures:
+            raise DaemonError(f"the events could not be sent: {failures[0]}")
+        if not reached:
+            raise DaemonError(f"nothing was sent, {before} events wait: {why}")
+    else:
+        sender.stop(0.0)
+    left = read_status(path).waiting
+    return before - left, left
