@@ -60,12 +60,15 @@ class Service:
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """While a new configuration is taken, whatever comes of it."""
-        self._notifier.reloading()
+        """While a new configuration is taken, whatever comes of it; before the start is over that says nothing new."""
+        told = self._ready
+        if told:
+            self._notifier.reloading()
         try:
             yield
         finally:
-            self._notifier.ready()
+            if told:
+                self._notifier.ready()
 
     def _run(self) -> None:
         try:

@@ -26,7 +26,7 @@ import numpy as np
 from daemon.capture.camera import CameraThread
 from daemon.capture.watch import Watch
 from daemon.config.schema import Camera
-from daemon.records import CameraState, CameraStatus, Frame
+from daemon.records import CameraState, CameraStatus, Frame, Reason
 from daemon.stats import Stats
 from tests.benchmarks.reconnects import Held, held
 from tests.conftest import ROOT
@@ -40,6 +40,15 @@ NOTICED_WITHIN = STALL_AFTER + 2.0  # seconds, of a stream that is gone
 BACK_WITHIN = 30.0 + OPEN_TIMEOUT + 3.0  # seconds: the ceiling of the waits, and one attempt with its diagnosis
 MAY_LOSE = 0.01  # of the untouched camera's frames
 MAY_GROW = 1.05  # of memory
+FOLLOWS: dict[CameraState, set[CameraState | None]] = {
+    CameraState.CONNECTING: {None, CameraState.STREAMING},
+    CameraState.STREAMING: {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE},
+    CameraState.STALLED: {CameraState.STREAMING},
+    CameraState.OFFLINE: {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE},
+}
+"""What a live camera's state can have been before each, None: nothing; docs/cameras.md"""
+SILENT = {"stop": {Reason.TIMEOUT}, "silence": {Reason.TIMEOUT}}
+"""Reasons that fit what is done to a camera that streams; other deeds may be told in several ways, but have one"""
 
 
 class Server:
@@ -143,16 +152,25 @@ def torment(camera: Watched, rng: random.Random, until: float, say: Callable[[st
             setattr(proxy, attribute, True)
             time.sleep(lasts)
             setattr(proxy, attribute, False)
-        surely = what in ("kill", "stop") and lasts > NOTICED_WITHIN
-        if (
-            streamed
-            and surely
-            and not any(
-                began <= at <= began + NOTICED_WITHIN and status.state is not CameraState.STREAMING
-                for at, status in camera.statuses
-            )
-        ):
+        surely = what in ("kill", "stop", "silence") and lasts > NOTICED_WITHIN
+        said = [status for at, status in camera.statuses if began <= at <= began + NOTICED_WITHIN]
+        told = [status for status in said if status.state is not CameraState.STREAMING]
+        if streamed and surely and not told:
             camera.wrong.append(f"{camera.name}: {what} for {lasts:.1f} s was not noticed: {camera.statuses[-3:]}")
+        if streamed and surely and told and told[0].reason not in SILENT.get(what, set(Reason)):
+            camera.wrong.append(f"{camera.name}: {what} for {lasts:.1f} s was told as {told[0]}")
+
+
+def untrue(camera: Watched) -> list[str]:
+    """What cannot have happened in the order in which it was told."""
+    wrong: list[str] = []
+    last: CameraStatus | None = None
+    for _, status in camera.statuses:
+        before = last.state if last else None
+        if before not in FOLLOWS[status.state] or (last is not None and status.since < last.since):
+            wrong.append(f"{camera.name}: {status} after {last}")
+        last = status
+    return wrong
 
 
 def lateness(camera: Watched, since: float, until: float) -> float:
@@ -204,7 +222,7 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
         time.sleep(1.0)  # what the last connections left behind is cleared away
         then = held()
         away = [camera.name for camera in cameras if not camera.streams_since(over)]
-        wrong = [text for camera in cameras for text in camera.wrong]
+        wrong = [text for camera in cameras for text in [*camera.wrong, *untrue(camera)]]
         wrong += [f"{name}: not back after {back:.0f} s" for name in away] + [f"failed: {error}" for error in failures]
         wrong += _grown(before, then)
         untouched = cameras[0]
