@@ -127,6 +127,30 @@ def test_nothing_that_is_merely_away_starves_the_watchdog(
         process.kill()
 
 
+def test_a_reload_before_the_start_is_over_says_nothing_of_it(
+    broker: Mosquitto, manager: Manager, tmp_path: Path
+) -> None:
+    """READY then would be said of a camera that nobody knows anything of; afterwards a reload is told as one."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
+        cameras = {"silent": {"source": url, "open_timeout": 4}}
+        with daemon(tmp_path, document(broker, cameras)) as process:
+            manager.wait_for("STATUS=0 of 1 cameras streaming")
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "configuration loaded" in (tmp_path / "log").read_text(), "the reload")
+            assert not {"READY=1", "RELOADING=1"} & lines(manager)
+            manager.wait_for("READY=1")
+            before = time.monotonic()
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: {"READY=1", "RELOADING=1"} <= lines(manager, before), "the reload to be told")
+            stop(process)
+
+
+def lines(manager: Manager, after: float = 0.0) -> set[str]:
+    """All that was said."""
+    return {line for message in manager.said(after) for line in message.splitlines()}
+
+
 def test_files_that_wait_for_a_broker_do_not_starve_the_watchdog(
     broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
 ) -> None:
