@@ -48,7 +48,7 @@ class Totals:
 
     cameras: Mapping[str, CameraTotals]
     latency: Mapping[str, Histogram]
-    """by stage: queue, preprocess, detector, postprocess, total"""
+    """by stage: queue, preprocess, detector, postprocess, total, and of events acknowledged"""
     batches: int
     network_full: int
     """attempts to publish while the network had no room"""
@@ -115,6 +115,11 @@ class Stats:
             self._published[camera] += 1
             self._latency[camera, "total"].append(total)
             self._histograms["total"].add(total)
+
+    def acknowledged(self, seconds: float) -> None:
+        """Counts an event that the broker has, so long after what it tells was captured."""
+        with self._lock:
+            self._histograms["acknowledged"].add(seconds)
 
     def thinned(self, camera: str) -> None:
         """Counts a result that is not wanted on MQTT."""

@@ -38,15 +38,18 @@ class OutboxSender:
         settings: Settings,
         deliver: Callable[[str, bytes], Delivery | None],
         fail: Callable[[BaseException], None],
+        took: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
+        """`took` gets the seconds from what `put` was told until the broker's acknowledgement."""
         self._outbox = Outbox(path, settings)
         self._rate = settings.replay_rate
         self._deliver = deliver
         self._fail = fail
+        self._took = took
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._changed = threading.Condition()
         """guards what follows; notified when there is something to write or an answer, and at the end"""
-        self._inbox: deque[tuple[str, bytes]] = deque()
+        self._inbox: deque[tuple[str, bytes, float]] = deque()
         self._answers: deque[tuple[Delivery, str]] = deque()
         self._connections = 0
         """how many there were; so one that comes and goes between two looks is noticed"""
@@ -60,6 +63,8 @@ class OutboxSender:
         # of the thread alone
         self._serving = 0
         self._under_way: dict[Delivery, int] = {}
+        self._since: dict[int, float] = {}
+        """of rows that this process has written"""
         self._done: list[int] = []
         """rows that the broker has, still on disk"""
         self._sent = 0
@@ -72,13 +77,16 @@ class OutboxSender:
         """Begins to write and to send."""
         self._thread.start()
 
-    def put(self, topic: str, payload: bytes) -> None:
-        """Takes a message; returns at once. It counts as having happened when the thread has written it."""
+    def put(self, topic: str, payload: bytes, since: float) -> None:
+        """Takes a message of what was to be seen at `since`, time.monotonic(); returns at once.
+
+        It counts as having happened when the thread has written it.
+        """
         with self._changed:
             if len(self._inbox) >= _INBOX:
                 self._inbox.popleft()
                 self._lost += 1
-            self._inbox.append((topic, payload))
+            self._inbox.append((topic, payload, since))
             self._changed.notify()
 
     def acknowledged(self, delivery: Delivery, refusal: str) -> None:
@@ -161,6 +169,8 @@ class OutboxSender:
                 continue
             if not refusal:
                 self._done.append(row)
+                if (since := self._since.pop(row, None)) is not None:
+                    self._took(time.monotonic() - since)
                 continue
             log.warning("the broker refuses an event: %s; it is sent again in %g s", refusal, _REFUSED)
             self._under_way.clear()
@@ -178,7 +188,7 @@ class OutboxSender:
         if not added and not self._done:
             return
         try:
-            dropped = self._outbox.update(added, self._done)
+            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done)
         except OSError as error:
             if not self._write_again:
                 log.error("%s; events wait in memory", error)  # noqa: TRY400  the error says it all
@@ -190,6 +200,10 @@ class OutboxSender:
             log.info("the outbox can be written again")
         self._write_again = 0.0
         self._done.clear()
+        first = self._outbox.last - len(added) + 1
+        self._since.update({first + index: since for index, (_, _, since) in enumerate(added)})
+        while len(self._since) > _INBOX:  # of a long outage only the newest
+            del self._since[next(iter(self._since))]
         with self._changed:
             self._lost += dropped
 

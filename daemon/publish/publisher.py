@@ -65,7 +65,7 @@ class Publisher:
             acknowledgements=Acknowledgements(self._acknowledged, self._awaiting),
         )
         self._outbox_path = outbox_path(config.mqtt.outbox, config.device)
-        self._outbox = OutboxSender(self._outbox_path, config.mqtt.outbox, self._link.deliver, fail)
+        self._outbox = OutboxSender(self._outbox_path, config.mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
         self._thinning = Thinning(config.mqtt.every)
         self._next_stats = time.monotonic() + self._every
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
@@ -99,7 +99,8 @@ class Publisher:
 
     def event(self, event: Event) -> None:
         """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
-        self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event))
+        since = time.monotonic() - max(0.0, time.time() - event.time)
+        self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event), since)
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.

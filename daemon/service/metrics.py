@@ -131,7 +131,8 @@ def _cameras(observed: Observed) -> Iterator[Metric]:
 def _latencies(observed: Observed) -> Iterator[Metric]:
     family = HistogramMetricFamily(
         "ospreyd_latency_seconds",
-        "Time that a frame spent in a stage; total: from capture until its message was given to MQTT.",
+        "Time that a frame spent in a stage; total: from capture until its message was given to MQTT; acknowledged: of "
+        "an event, from the capture of its frame until the broker has said that it has it.",
         labels=("stage",),
     )
     for stage, histogram in observed.totals.latency.items():

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from daemon.errors import UsageError
 from daemon.publish.outbox import Outbox, outbox_path, read_status
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType
+from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
 from tests.daemon.publishing import config, publisher
 from tests.daemon.test_payloads import check
@@ -25,12 +27,14 @@ from tests.servers.proxy import Proxy
 from tests.servers.subscriber import Message, Subscriber
 
 EVENTS = "ospreyd/gate/front/events"
+THEN = 1769860800.0
+"""when what is told was seen, UTC, seconds since the epoch"""
 
 
 def tell(running: Publisher, numbers: range, camera: str = "front") -> None:
     """Events whose count is their number."""
     for number in numbers:
-        running.event(Event(camera, EventType.APPEARED, 1769860800.0, "person", number))
+        running.event(Event(camera, EventType.APPEARED, THEN, "person", number))
 
 
 def waiting() -> int:
@@ -48,7 +52,8 @@ def counts(messages: list[Message], camera: str = "front") -> list[int]:
 
 
 def test_an_event_reaches_the_subscriber_and_leaves_the_outbox(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with publisher(config(broker.port)) as running:
+    stats = Stats()
+    with publisher(config(broker.port), stats) as running:
         wait_for(lambda: running.link.connected, "the connection")
         tell(running, range(7, 8))
         message = subscriber.wait_for(EVENTS)
@@ -58,6 +63,9 @@ def test_an_event_reaches_the_subscriber_and_leaves_the_outbox(broker: Mosquitto
         assert (event["type"], event["label"], event["count"]) == ("appeared", "person", 7)
         assert event["time"] == "2026-01-31T12:00:00.000000Z"
         wait_for(lambda: waiting() == 0, "an empty outbox")
+    acknowledged = stats.totals(()).latency["acknowledged"]
+    assert sum(acknowledged.counts) == 1
+    assert acknowledged.total == pytest.approx(time.time() - THEN, abs=20)
 
 
 def test_events_without_a_broker_come_later_in_order_and_marked(tmp_path: Path) -> None:
