@@ -50,7 +50,7 @@ class App:
         self._remote = Remote(load(file), self, self._fail)
         # not an Event: a signal that comes while the main thread is about to wait for one would wait for itself
         self._asked: SimpleQueue[_Request | str | None] = SimpleQueue()
-        """what to do; the signal that asks to stop; or None: something failed"""
+        """what to do; the signal that asks to stop or to reload; or None: something failed"""
         self._ended = False
         """requests are no longer done"""
         self._failure: BaseException | None = None
@@ -61,8 +61,7 @@ class App:
         Raises EngineError where the backend does not work or a model cannot be read, and UsageError for what only the
         models show to be wrong in the configuration; nothing has been started by then.
         """
-        signal.signal(signal.SIGHUP, self._on_hangup)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         config = self._remote.config
         backend = choose(config.inference.backend)
@@ -111,9 +110,12 @@ class App:
         while True:
             with suppress(Empty):
                 asked = self._asked.get(timeout=_SLEEP)
-                if not isinstance(asked, _Request):
+                if isinstance(asked, _Request):
+                    asked.do()
+                elif asked == signal.SIGHUP.name:
+                    self._try_reload()
+                else:
                     return asked
-                asked.do()
             if self._change.happened():
                 _log.info("%s has changed", self._file)
                 self._try_reload()
@@ -130,11 +132,10 @@ class App:
         self._stages.apply(self._stages.plan(self._remote.config, reread=False))
         return ""
 
-    def _try_reload(self) -> str:
+    def _try_reload(self) -> None:
         """For who is not there to be told of a refusal."""
         with suppress(UsageError, EngineError):
             _log.info("%s", self._reload())
-        return ""
 
     def _reload(self) -> str:
         """Runs with the file as it is now; one sentence that says what is different.
@@ -162,9 +163,6 @@ class App:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._asked.put(signal.Signals(number).name)
-
-    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked.put(_Request(self._try_reload))
 
     def _fail(self, error: BaseException) -> None:
         """An error that no stage can name: stops everything; systemd starts the process again."""

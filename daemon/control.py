@@ -140,4 +140,5 @@ class Control:
                 return
             value = setting_of(self._overrides.over(self._file).cameras[camera], setting)
             commanded = setting in self._overrides.cameras.get(camera, {})
-        self._told(camera, setting, value, commanded)
+            # with the lock, so that nothing is told of a camera after its removal, which clears what was
+            self._told(camera, setting, value, commanded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from daemon.batch import Batcher
 from daemon.records import Batch, Drop, Frame
@@ -69,11 +69,19 @@ class Handoff:
         for frame in waiting:
             frame.release()
 
-    def put(self, frame: Frame) -> None:
-        """Hands a frame on; waits for room only where the frame is not live. After close it is released."""
+    def put(self, frame: Frame, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Hands a frame on; waits for room only where the frame is not live. After close it is released.
+
+        So is a frame that is not `wanted`, which is asked again whenever a camera is removed: its thread may have been
+        replaced by another while it hung.
+        """
+
+        def takes() -> bool:
+            return not self._closed and self._batcher.knows(frame.camera) and wanted()
+
         with self._lock:
-            self._room.wait_for(lambda: not self._takes(frame.camera) or self._batcher.has_room(frame))
-            if not self._takes(frame.camera):
+            self._room.wait_for(lambda: not takes() or self._batcher.has_room(frame))
+            if not takes():
                 frame.release()
                 return
             ready = self._batcher.is_ready(frame.camera)
@@ -121,9 +129,6 @@ class Handoff:
             self._wake()
         for frame in waiting:
             frame.release()
-
-    def _takes(self, camera: str) -> bool:
-        return not self._closed and self._batcher.knows(camera)
 
     def _wake(self) -> None:
         """Has everybody look again; with the lock."""

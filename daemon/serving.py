@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
+from daemon.config.reload import difference
 from daemon.config.schema import Config
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel, Wanted
@@ -45,6 +46,10 @@ class Generation:
         if settings.file == BUILTIN_MODEL:
             _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
         return cls(name, config, model, lane_settings(settings, config.inference), stamps)
+
+    def is_of(self, config: Config) -> bool:
+        """Whether `read` would give the same now; what failed to take its place is not the same."""
+        return self.name not in difference(self.config, config).models and self.stamps == file_stamps(self.name, config)
 
 
 def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
@@ -85,6 +90,8 @@ class Serving:
         self._next: dict[str, tuple[Generation, Job]] = {}
         """what is being built, to be or to become the model of that name"""
         self._infos: dict[str, ModelInfo] = {}
+        self._uses: dict[str, object] = {}
+        """one for as long as some camera needs the model: what was begun before that is over"""
         self._preparing = Preparing(self._report, self._prepared, fail)
 
     @property
@@ -94,7 +101,8 @@ class Serving:
 
     def latest(self, name: str) -> Generation | None:
         """The model as it is being built, or else as it runs; None: neither."""
-        return self._next[name][0] if name in self._next else self._running.get(name)
+        with self.lock:
+            return self._next[name][0] if name in self._next else self._running.get(name)
 
     def start(self) -> None:
         """Begins to build; returns at once."""
@@ -117,6 +125,7 @@ class Serving:
             self._cancel(name)
             job = Job(model=name, is_done=is_done, work=work)
             self._next[name] = generation, job
+            self._uses.setdefault(name, object())
             self._handoff.expect(name)
             self._show(generation, ModelStatus(ModelState.BUILDING, 0, "waiting"))
             self._preparing.add(job)
@@ -125,10 +134,10 @@ class Serving:
         """Builds the latest model of that name anew; False where its backend needs nothing built."""
         with self.lock:
             latest = self.latest(name)
-        if latest is None or not needs_building(self._backend, latest.settings):
-            return False
-        self.serve(latest, rebuild=True)
-        return True
+            if latest is None or not needs_building(self._backend, latest.settings):
+                return False
+            self.serve(latest, rebuild=True)
+            return True
 
     def drop(self, name: str) -> None:
         """No camera needs the model any more."""
@@ -136,6 +145,7 @@ class Serving:
             self._cancel(name)
             self._running.pop(name, None)
             self._infos.pop(name, None)
+            self._uses.pop(name, None)
             self._handoff.refuse(name)
             self._inference.close(name)
 
@@ -186,19 +196,19 @@ class Serving:
                     labels=generation.model.labels,
                     open_lane=open_it,
                     wanted=partial(self._wanted, generation),
-                    opened=partial(self._opened, generation, job),
+                    opened=partial(self._opened, generation, job, self._uses[job.model]),
                 )
             )
 
-    def _opened(self, generation: Generation, job: Job, outcome: Lane | EngineError) -> None:
+    def _opened(self, generation: Generation, job: Job, use: object, outcome: Lane | EngineError) -> None:
         """In the inference thread."""
         if isinstance(outcome, EngineError):
             self._report(job, ModelStatus(ModelState.FAILED, detail=str(outcome)))
             return
         name = generation.name
         with self.lock:
-            if name not in self._infos:
-                return  # dropped meanwhile, and about to be closed
+            if self._uses.get(name) is not use:
+                return  # dropped meanwhile, and about to be closed, even where it is wanted again
             self._running[name] = generation
             self._handoff.ready(name, outcome.max_batch)
             precision = precision_of(self._backend, generation.settings).value

@@ -22,13 +22,13 @@ from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, Wanted
 from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, FrameResult, Reason
+from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Frame, FrameResult, Reason
 from daemon.remote import Remote
 from daemon.service.board import Board
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
-from daemon.serving import Generation, Serving, file_stamps
+from daemon.serving import Generation, Serving
 from daemon.stats import Stats
 from engines.backends import CPU, Backend, frame_allocator
 
@@ -142,7 +142,7 @@ class Stages:
         latest = {name: self._serving.latest(name) for name in used_models(config)}
         wanted = set(different.models)
         if reread:
-            wanted |= {name for name, one in latest.items() if one is None or one.stamps != file_stamps(name, config)}
+            wanted |= {name for name, one in latest.items() if one is None or not one.is_of(config)}
         generations = {name: Generation.read(name, config) for name in sorted(wanted)}
         known = {name: (generations.get(name) or generation) for name, generation in latest.items()}
         check_labels(config, {name: one.model.labels for name, one in known.items() if one is not None})
@@ -197,7 +197,6 @@ class Stages:
         """Opens a camera, and closes it first where it is open."""
         self._close(name)
         camera = self._config.cameras[name]
-        self._handoff.set_camera(name, camera.model, camera.priority)
         if camera.enabled and camera.model in self._lost:
             self._say(_without_model(name, camera.model, self._lost[camera.model]))
             return
@@ -208,28 +207,32 @@ class Stages:
                 if self._cameras.get(name) is thread:
                     self._say(status)
 
-        thread = CameraThread(name, camera, self._handoff.put, reported, self._stats, self._fail, self._allocate)
+        def deliver(frame: Frame) -> None:
+            self._handoff.put(frame, lambda: self._cameras.get(name) is thread)
+
+        thread = CameraThread(name, camera, deliver, reported, self._stats, self._fail, self._allocate)
+        self._handoff.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
         self._watch.add(thread)
         thread.start()
 
     def _close(self, name: str) -> None:
-        """Its thread ends when it can; one that hangs is left behind."""
+        """Its thread ends when it can; one that hangs is left behind. What waits of it is forgotten."""
         if (thread := self._cameras.pop(name, None)) is not None:
             self._watch.remove(thread)
             thread.stop()
+            self._handoff.remove_camera(name)
             self._leaving = [*(one for one in self._leaving if not one.join(0)), thread]
 
     def _change(self, name: str) -> None:
         """What does not concern how the camera is opened."""
         camera = self._config.cameras[name]
-        self._handoff.set_camera(name, camera.model, camera.priority)
         if name in self._cameras:
+            self._handoff.set_camera(name, camera.model, camera.priority)
             self._cameras[name].limit(camera.fps)
 
     def _remove(self, name: str) -> None:
         self._close(name)
-        self._handoff.remove_camera(name)
         self._stats.forget(name)
 
     def _deliver(self, results: Sequence[FrameResult], images: Sequence[NDArray[np.uint8]]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from daemon.app import App
+from daemon.heap import limit_heaps
 from daemon.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
 
 
@@ -21,4 +22,5 @@ def run(
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
     os.environ[FORMAT_VARIABLE] = log_format.value
     log_to_stderr(anew=True)
+    limit_heaps()
     raise typer.Exit(App(config).run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import numpy as np
@@ -136,3 +137,66 @@ def test_a_model_that_fails_lets_a_waiting_reader_go(stats: Stats) -> None:
     assert not reader.is_alive()
     assert frames.released == {1: 1, 2: 1, 3: 1}
     assert stats.report(("a",)).cameras["a"].dropped == {Drop.NO_MODEL: 3}
+
+
+def test_frames_of_a_camera_that_is_no_more_are_released_but_not_counted(stats: Stats) -> None:
+    frames, h = Frames(live=True), handoff(stats)
+    h.put(frames.make(1, 0.0))
+    h.remove_camera("a")
+    h.put(frames.make(2, 0.0))  # its thread hung meanwhile
+    assert frames.released == {1: 1, 2: 1}
+    assert h.take(0.0) is None
+    assert stats.report(("a",)).cameras["a"].dropped == {}
+    h.set_camera("a", "m", 1.0)
+    h.put(frames.make(3, 0.0))
+    batch = h.take(1.0)
+    assert batch is not None
+    assert [f.sequence for f in batch.frames] == [3]
+
+
+def test_a_file_that_waits_for_room_ends_where_its_camera_is_replaced(stats: Stats) -> None:
+    """Also where the next camera of its name is there before it has looked."""
+    frames, h = Frames(live=False), handoff(stats)
+    wanted = [True]
+    for sequence in (1, 2):
+        h.put(frames.make(sequence, 0.0))
+    reader = threading.Thread(target=lambda: h.put(frames.make(3, 0.0), lambda: wanted[0]))
+    reader.start()
+    wait_for(lambda: h._room._waiters, "the reader to wait")  # type: ignore[attr-defined]  # there is no other sign
+    wanted[0] = False
+    h.remove_camera("a")
+    h.set_camera("a", "m", 1.0)
+    reader.join(20.0)
+    assert not reader.is_alive()
+    assert frames.released == {1: 1, 2: 1, 3: 1}
+    assert h.waiting() == 0
+
+
+def test_a_frame_waits_for_a_model_that_is_expected_again(stats: Stats) -> None:
+    frames, h = Frames(live=True), handoff(stats)
+    h.refuse("m")
+    h.put(frames.make(1, 0.0))
+    h.expect("m")
+    h.put(frames.make(2, 0.0))
+    assert frames.released == {1: 1}
+    h.ready("m", 2)
+    batch = h.take(1.0)
+    assert batch is not None
+    assert [f.sequence for f in batch.frames] == [2]
+
+
+def test_a_sleeping_taker_follows_new_times(stats: Stats) -> None:
+    frames, h = Frames(live=True), Handoff(Batcher({"a": "m", "b": "m"}, 1e6, 1e9), stats)
+    h.ready("m", 2)
+    got: list[object] = []
+    now = time.monotonic()
+    for camera in "ab":
+        h.put(frames.make(1, now, camera))
+    assert h.take(0.0) is not None
+    h.put(frames.make(2, now, "a"))
+    taker = threading.Thread(target=lambda: got.append(h.take(60.0)))
+    taker.start()
+    h.limit(0.0, 1e9)
+    taker.join(20.0)
+    assert got
+    assert got[0] is not None
