@@ -108,7 +108,7 @@ def test_a_model_that_was_dropped_and_is_wanted_again_before_it_was_opened() -> 
         s.serving.drop("default")
         held = threading.Event()
         s.inference._asked.put(s.frame)
-        s.serving._preparing.add = lambda _job: held.set()  # type: ignore[method-assign]  # which takes its time
+        s.serving._preparing.add = lambda _job: held.set()  # type: ignore[method-assign,assignment]  # which takes its time
         s.serving.serve(Generation.read("default", config()))
         assert held.is_set()
         s.inference.start()
