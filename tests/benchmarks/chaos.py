@@ -40,13 +40,14 @@ NOTICED_WITHIN = STALL_AFTER + 2.0  # seconds, of a stream that is gone
 BACK_WITHIN = 30.0 + OPEN_TIMEOUT + 3.0  # seconds: the ceiling of the waits, and one attempt with its diagnosis
 MAY_LOSE = 0.01  # of the untouched camera's frames
 MAY_GROW = 1.05  # of memory
+AWAY: set[CameraState | None] = {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE}
 FOLLOWS: dict[CameraState, set[CameraState | None]] = {
-    CameraState.CONNECTING: {None, CameraState.STREAMING},
-    CameraState.STREAMING: {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE},
-    CameraState.STALLED: {CameraState.STREAMING},
-    CameraState.OFFLINE: {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE},
+    CameraState.CONNECTING: {None, CameraState.STREAMING} | AWAY,
+    CameraState.STREAMING: AWAY,
+    CameraState.STALLED: {CameraState.STREAMING} | AWAY,
+    CameraState.OFFLINE: AWAY,
 }
-"""What a live camera's state can have been before each, None: nothing; docs/cameras.md"""
+"""What a live camera's state can have been before each, None: nothing; the same again is for another reason"""
 SILENT = {"stop": {Reason.TIMEOUT}, "silence": {Reason.TIMEOUT}}
 """Reasons that fit what is done to a camera that streams; other deeds may be told in several ways, but have one"""
 
@@ -54,8 +55,10 @@ SILENT = {"stop": {Reason.TIMEOUT}, "silence": {Reason.TIMEOUT}}
 class Server:
     """A camera's server, a process, and the network before it."""
 
-    def __init__(self, kind: str, rng: random.Random) -> None:
-        self._command = {
+    def __init__(self, kind: str, rng: random.Random, *, tormented: bool) -> None:
+        """A tormented one, whose restarts would take a core for a second each time, gets what nobody else wants."""
+        self._command = ["chrt", "--idle", "0"] if tormented else []
+        self._command += {
             "mjpeg": [sys.executable, "-m", "tests.servers.mjpeg_program"],
             "rtsp-tcp": [PYTHON, str(PROGRAM), "--transport=tcp"],
             "rtsp-udp": [PYTHON, str(PROGRAM), "--transport=udp"],
@@ -191,7 +194,7 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
     kinds = ("rtsp-tcp", "rtsp-tcp", "rtsp-tcp", "rtsp-udp", "mjpeg", "mjpeg")  # the first one is left alone
     failures: list[BaseException] = []
     cameras = [
-        Watched(f"{kind}-{number}", Server(kind, random.Random(f"{seed} network {number}")))
+        Watched(f"{kind}-{number}", Server(kind, random.Random(f"{seed} network {number}"), tormented=number > 0))
         for number, kind in enumerate(kinds)
     ]
     watch, threads = Watch(failures.append), []
