@@ -42,9 +42,9 @@ MAY_LOSE = 0.01  # of the untouched camera's frames
 MAY_GROW = 1.05  # of memory
 AWAY: set[CameraState | None] = {CameraState.CONNECTING, CameraState.STALLED, CameraState.OFFLINE}
 FOLLOWS: dict[CameraState, set[CameraState | None]] = {
-    CameraState.CONNECTING: {None, CameraState.STREAMING} | AWAY,
+    CameraState.CONNECTING: AWAY | {None, CameraState.STREAMING},
     CameraState.STREAMING: AWAY,
-    CameraState.STALLED: {CameraState.STREAMING} | AWAY,
+    CameraState.STALLED: AWAY | {CameraState.STREAMING},
     CameraState.OFFLINE: AWAY,
 }
 """What a live camera's state can have been before each, None: nothing; the same again is for another reason"""
