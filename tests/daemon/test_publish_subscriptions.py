@@ -69,7 +69,6 @@ def test_long_and_kept_messages_are_marked(broker: Mosquitto, subscriber: Subscr
 
 def test_what_is_sent_carries_its_properties(broker: Mosquitto, subscriber: Subscriber) -> None:
     with linked(broker.port) as recorded:
-        assert not recorded.link.send(Message("gate/x", b"1", "image/jpeg"))
         recorded.wait_connected()
         assert recorded.link.send(Message("gate/x", b"1", "image/jpeg", b"\0id"))
         came = subscriber.wait_for("gate/x")
@@ -82,6 +81,9 @@ def test_what_is_sent_carries_its_properties(broker: Mosquitto, subscriber: Subs
         assert sent == 16
         broker.signal(signal.SIGCONT)
         wait_for(lambda: recorded.link.send(Message("gate/x", b"3", "image/jpeg")), "room")
+        broker.kill()
+        wait_for(lambda: not recorded.link.state.connected, "the loss of the broker")
+        assert not recorded.link.send(Message("gate/x", b"4", "image/jpeg"))
 
 
 def test_a_full_inbox_drops_the_newest_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
