@@ -11,10 +11,9 @@ from daemon.config.schema import Config
 from daemon.control import Control, Host
 from daemon.publish.answering import Commands
 from daemon.publish.inbox import Subscription
-from daemon.publish.outgoing import Message
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
-from daemon.records import FrameResult
+from daemon.records import Event, EventType, FrameResult
 from daemon.settings import Setting, SettingsFile, Value, state_folder
 from daemon.snapshots import Snapshots
 
@@ -52,7 +51,7 @@ class Remote:
         self._publisher = publisher
         self._control.tell()
         self._snapshots.start()
-        self._commands.start(publisher.send)
+        self._commands.start(publisher.send, publisher.request)
 
     def stop(self) -> None:
         """Asks the threads to end; returns at once."""
@@ -77,6 +76,12 @@ class Remote:
         """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""
         self._snapshots.offer(result, image)
 
+    def happened(self, event: Event) -> None:
+        """Wants a snapshot of the event's frame, which is yet to be offered, where that is configured."""
+        wanted = self.config.events.snapshot
+        if event.type is EventType.APPEARED and event.label is not None and wanted != "none":
+            self._snapshots.request(event.camera, wanted == "annotated", event.label)
+
     def apply(self) -> None:
         """See Host.apply."""
         self._host.apply()
@@ -98,9 +103,9 @@ class Remote:
         if self._publisher is not None:
             self._publisher.stats_now()
 
-    def _picture(self, camera: str, jpeg: bytes) -> None:
+    def _picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         if self._publisher is not None:
-            self._publisher.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
+            self._publisher.picture(camera, labels, jpeg)
 
     def _told(self, camera: str, setting: Setting, value: Value, commanded: bool) -> None:
         if self._publisher is not None:

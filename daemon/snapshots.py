@@ -24,28 +24,50 @@ _IDLE = 0.5  # seconds; how long the thread sleeps at most before it looks wheth
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    annotated: bool
+    until: float
+    """time.monotonic()"""
+    labels: frozenset[str]
+    """classes whose appearance it is wanted of"""
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
     result: FrameResult
     image: NDArray[np.uint8]
     """[H, W, 3] BGR, our own copy"""
-    annotated: bool
+    wanted: _Wanted
 
 
 class Snapshots:
-    """Owns the thread `snapshots`. `deliver` gets the camera and the JPEG there; `fail` what nobody expected."""
+    """Owns the thread `snapshots`. `fail` gets what nobody expected.
 
-    def __init__(self, deliver: Callable[[str, bytes], None], fail: Callable[[BaseException], None]) -> None:
+    `deliver` gets the camera, the classes that it was wanted of and the JPEG there.
+    """
+
+    def __init__(
+        self, deliver: Callable[[str, frozenset[str], bytes], None], fail: Callable[[BaseException], None]
+    ) -> None:
         self._deliver = deliver
         self._fail = fail
-        self._wanted: dict[str, tuple[bool, float]] = {}
-        """by camera, whether annotated, and until when, time.monotonic(); its operations are atomic"""
+        self._requesting = threading.Lock()
+        self._wanted: dict[str, _Wanted] = {}
+        """by camera; its operations are atomic"""
         self._taken: Queue[_Taken] = Queue(_WAITING)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
 
-    def request(self, camera: str, annotated: bool) -> None:
-        """Wants the camera's next frame, if it comes in time; asked again before that, it is one picture."""
-        self._wanted[camera] = annotated, time.monotonic() + WANTED_FOR
+    def request(self, camera: str, annotated: bool, label: str | None = None) -> None:
+        """Wants the camera's next frame, if it comes in time; asked again before that, it is one picture.
+
+        `label`: the class whose appearance it is wanted of.
+        """
+        labels = frozenset(() if label is None else (label,))
+        with self._requesting:
+            if (before := self._wanted.get(camera)) is not None:
+                labels |= before.labels
+            self._wanted[camera] = _Wanted(annotated, time.monotonic() + WANTED_FOR, labels)
 
     def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         """Copies the image [H, W, 3] BGR of a result if it is wanted, else costs nothing. For one thread.
@@ -54,9 +76,9 @@ class Snapshots:
         """
         if result.camera not in self._wanted or self._taken.full():
             return
-        annotated, until = self._wanted.pop(result.camera)
-        if time.monotonic() < until:
-            self._taken.put_nowait(_Taken(result, image.copy(), annotated))
+        wanted = self._wanted.pop(result.camera)
+        if time.monotonic() < wanted.until:
+            self._taken.put_nowait(_Taken(result, image.copy(), wanted))
 
     def start(self) -> None:
         """Starts the thread."""
@@ -80,9 +102,9 @@ class Snapshots:
                 except Empty:
                     continue
                 picture = taken.image
-                if taken.annotated:
+                if taken.wanted.annotated:
                     picture = annotate(picture, taken.result.detections, taken.result.labels)
-                self._deliver(taken.result.camera, jpeg(picture))
+                self._deliver(taken.result.camera, taken.wanted.labels, jpeg(picture))
         except BaseException as error:
             self._fail(error)
 

@@ -22,7 +22,7 @@ from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, Wanted
 from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Frame, FrameResult, Reason
+from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Event, Frame, FrameResult, Reason
 from daemon.remote import Remote
 from daemon.service.board import Board
 from daemon.service.http import HttpServer
@@ -72,7 +72,7 @@ class Stages:
         self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
         self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
         self.service = Service(self._board, fail)
-        self._events = EventStage(config.events, config.cameras, self._publisher.event)
+        self._events = EventStage(config.events, config.cameras, self._happened)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
@@ -171,7 +171,7 @@ class Stages:
                     self._change(name)
             self._serving.refresh()
             self._events.set_cameras(config.events, config.cameras)
-            self._publisher.set_cameras(tuple(config.cameras))
+            self._publisher.configure(config)
             self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
             self._board.use(config, self._info)
             self._tell()
@@ -238,9 +238,13 @@ class Stages:
     def _deliver(self, results: Sequence[FrameResult], images: Sequence[NDArray[np.uint8]]) -> None:
         """In the inference thread."""
         for result, image in zip(results, images, strict=True):
-            self._remote.offer(result, image)
             self._events.result(result)
+            self._remote.offer(result, image)
         self._publisher.results(results)
+
+    def _happened(self, event: Event) -> None:
+        self._publisher.event(event)
+        self._remote.happened(event)
 
     def _wanted(self, generation: Generation) -> Mapping[str, Wanted]:
         """In the inference thread: of the cameras of a model."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from daemon.config.formats import Formats, TopicName
 from daemon.config.outbox import Outbox
 from daemon.config.section import MISTAKE, Every, Section
 
@@ -81,14 +82,7 @@ class Mqtt(Section):
         json_schema_extra={"patternErrorMessage": "must begin with / and hold no spaces"},
     )
     tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
-    prefix: str = Field(
-        "ospreyd",
-        pattern=r"^[^$+#\s/\x00-\x1f]+(/[^$+#\s/\x00-\x1f]+)*$",
-        description="every topic begins with `<prefix>/<device>`",
-        json_schema_extra={
-            "patternErrorMessage": "must be topic levels with / between them, without spaces, $, + and #"
-        },
-    )
+    prefix: TopicName = Field("ospreyd", description="every topic begins with `<prefix>/<device>`")
     keepalive: int = Field(
         30, ge=5, le=3600, description="seconds; the broker announces a lost device after 1.5 times this"
     )
@@ -97,6 +91,9 @@ class Mqtt(Section):
         "frame",
         description="which frames are published on `detections`: frame for each, change for those in which other "
         "classes or numbers of objects are seen than in the last, or the least seconds between two",
+    )
+    formats: Formats = Field(
+        default_factory=Formats, description="what else is published, for readers of other systems"
     )
     outbox: Outbox = Field(default_factory=Outbox, description="where events wait for the broker")
     persist_settings: bool = Field(

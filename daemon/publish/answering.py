@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from daemon.errors import DaemonError
 from daemon.publish.commands import LARGEST, Command, Known, Refused, Request, answer, judge, patterns
-from daemon.publish.inbox import Inbox, Subscription
+from daemon.publish.inbox import Inbox, Received, Subscription
 from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics
 from engines.errors import EngineError
@@ -43,6 +43,7 @@ class Commands:
         self._fail = fail
         self._inbox = Inbox(_INBOX)
         self._send: Callable[[Message], bool] = lambda _: False
+        self._judge_other: Callable[[Known, Received], Request | None] = lambda _known, _message: None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
         self.subscription = Subscription(patterns(topics), self._inbox.put, LARGEST)
@@ -53,9 +54,13 @@ class Commands:
         """Commands that came faster than they could be obeyed."""
         return self._inbox.dropped
 
-    def start(self, send: Callable[[Message], bool]) -> None:
-        """Begins to obey; `send` takes the answers, and is False where it has no room."""
+    def start(self, send: Callable[[Message], bool], judge_other: Callable[[Known, Received], Request | None]) -> None:
+        """Begins to obey; `send` takes the answers, and is False where it has no room.
+
+        `judge_other` judges commands in other formats than our own; None where a message is none.
+        """
         self._send = send
+        self._judge_other = judge_other
         self._thread.start()
 
     def stop(self) -> None:
@@ -72,7 +77,8 @@ class Commands:
     def _run(self) -> None:
         try:
             while (message := self._inbox.take()) is not None:
-                self._obey(judge(self._topics, self._known(), message))
+                known = self._known()
+                self._obey(self._judge_other(known, message) or judge(self._topics, known, message))
         except BaseException as error:
             self._fail(error)
 

@@ -146,7 +146,7 @@ class Connection:
             if len(self._large) >= _LARGE:
                 return False
             carried = properties.of_one(message) if self._mqtt5 else None
-            sent = self._paho.publish(message.topic, message.payload, 1, False, carried)
+            sent = self._paho.publish(message.topic, message.payload, 1, message.retain, carried)
             if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._large.append(sent)
             return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS

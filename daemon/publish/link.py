@@ -35,8 +35,8 @@ class Link:
     """Connects in a thread named `mqtt`, and again whenever the connection is gone, until it is stopped.
 
     Tries MQTT 5 first and 3.1.1 where the broker will not have it. `on_state` is called from that thread at every
-    change, `fail` with an exception that nobody expected. Subscribes anew at every connect. Raises UsageError where a
-    file of `mqtt.tls` cannot be used.
+    change, `fail` with an exception that nobody expected; without `on_state` nothing is logged either, as for a second
+    link. Subscribes anew at every connect. Raises UsageError where a file of `mqtt.tls` cannot be used.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Link:
         config: Mqtt,
         client_id: str,
         presence: Presence | None,
-        on_state: Callable[[LinkState], None],
+        on_state: Callable[[LinkState], None] | None,
         fail: Callable[[BaseException], None],
         subscription: Subscription | None = None,
         acknowledgements: Acknowledgements | None = None,
@@ -165,6 +165,8 @@ class Link:
     def _tell(self, state: LinkState) -> None:
         """Logs a failure once, not at every attempt that ends the same way."""
         self._state = state
+        if self._on_state is None:
+            return
         if state.connected or self._stopping.is_set():
             log.info("%s", state.detail)
         elif state.detail != self._told:

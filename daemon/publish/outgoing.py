@@ -19,7 +19,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of its own kind, which is neither a state nor one of many."""
+    """One message of its own kind, which is not one of many."""
 
     topic: str
     payload: bytes
@@ -27,6 +27,8 @@ class Message:
     """MIME; with MQTT 5 only"""
     correlation: bytes | None = None
     """what an answer sends back; with MQTT 5 only"""
+    retain: bool = False
+    """the broker keeps it for those who come later"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ def of_one(message: Message) -> Properties:
     """Of a message of its own kind."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # as above
     properties.ContentType = message.content_type
-    properties.MessageExpiryInterval = _EXPIRES_AFTER
+    if not message.retain:
+        properties.MessageExpiryInterval = _EXPIRES_AFTER
     if message.correlation is not None:
         properties.CorrelationData = message.correlation
     return properties

@@ -12,11 +12,15 @@ from contextlib import suppress
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.publish import commands, payloads
-from daemon.publish.inbox import Subscription
+from daemon.publish.commands import Known, Request
+from daemon.publish.formats.fanout import Formats
+from daemon.publish.formats.format import Kind, Said
+from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
 from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.retained import Retained
 from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
@@ -48,22 +52,28 @@ class Publisher:
         fail: Callable[[BaseException], None],
         subscription: Subscription | None = None,
     ) -> None:
+        self._config = config
         self._device = config.device
-        self._cameras = tuple(config.cameras)
+        self._info = info
         self._every = config.mqtt.stats_every
         self._stats = stats
         self._fail = fail
         self._topics = DeviceTopics.of(config.mqtt.prefix, config.device)
-        self._detections = {name: self._topics.camera(name).detections.name for name in self._cameras}
+        self._detections = self._detection_topics(config)
+        self._formats = Formats(config.mqtt, self._topics, config.device, self._say)
         self._link = Link(
             config.mqtt,
             client_id=f"ospreyd-{config.device}",
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             fail=fail,
-            subscription=subscription,
+            subscription=self._with_formats(subscription),
             acknowledgements=Acknowledgements(self._acknowledged, self._awaiting),
         )
+        self._presences = [
+            Link(config.mqtt, f"ospreyd-{config.device}-{number}", presence, None, fail)
+            for number, presence in enumerate(self._formats.presences, 1)
+        ]
         self._outbox_path = outbox_path(config.mqtt.outbox, config.device)
         self._outbox = OutboxSender(self._outbox_path, config.mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
         self._thinning = Thinning(config.mqtt.every)
@@ -72,9 +82,7 @@ class Publisher:
         self._changed = threading.Condition()
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
         self._inbox: deque[FrameResult] = deque()
-        self._retained: dict[str, bytes] = {}
-        self._unsent: dict[str, None] = {}
-        """topics of _retained that the broker does not have yet, in the order of their change"""
+        self._retained = Retained()
         self._hurried = False
         self._closed = False
         """no more results are taken"""
@@ -94,13 +102,15 @@ class Publisher:
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
         self._outbox.start()
-        self._link.start()
+        for link in (self._link, *self._presences):
+            link.start()
         self._thread.start()
 
     def event(self, event: Event) -> None:
         """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
         since = time.monotonic() - max(0.0, time.time() - event.time)
         self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event), since)
+        self._formats.event(event)
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.
@@ -110,6 +120,7 @@ class Publisher:
         """
         wanted = []
         for result in results:
+            self._formats.result(result)
             if self._thinning.wanted(result):
                 wanted.append(result)
             else:
@@ -130,35 +141,43 @@ class Publisher:
 
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
-        self._retain(self._topics.camera(status.camera).status.name, payloads.camera_status(self._device, status))
+        topic = self._topics.camera(status.camera).status.name
+        self._retain(topic, payloads.camera_status(self._device, status), status.camera)
 
     def info(self, info: DaemonInfo) -> None:
         """Takes what the device now is and runs."""
+        self._info = info
         self._retain(self._topics.info.name, payloads.info(self._device, info))
+        self._formats.configure(self._config, info)
 
-    def set_cameras(self, cameras: tuple[str, ...]) -> None:
-        """From now on these are published of; what is retained of others is cleared.
-
-        To clear is remembered, for a broker that is not there now, or comes back with what it knew.
-        """
+    def configure(self, config: Config) -> None:
+        """From now on this is published of; what is retained of other cameras is cleared."""
         with self._changed:
-            gone = [f"{self._topics.root}/{name}/" for name in self._cameras if name not in cameras]
-            for topic in self._retained:
-                if topic.startswith(tuple(gone)):
-                    self._retained[topic] = b""  # which tells the broker to forget it
-                    self._unsent[topic] = None
-            self._cameras = cameras
-            self._detections = {name: self._topics.camera(name).detections.name for name in cameras}
+            self._config = config
+            self._detections = self._detection_topics(config)
+            self._retained.keep(config.cameras)
             self._changed.notify_all()
+        self._formats.configure(config, self._info)
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
         payload = commands.setting(self._device, camera, which, value, commanded=commanded)
-        self._retain(commands.state_topic(self._topics, camera, which).name, payload)
+        self._retain(commands.state_topic(self._topics, camera, which).name, payload, camera)
+        self._formats.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
         """Hands a message of its own kind to the network now, from any thread; False where it has no room."""
         return self._link.send(message)
+
+    def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
+        """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
+        self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
+        for message in self._formats.pictures(camera, labels, jpeg):
+            self._link.send(message)
+
+    def request(self, known: Known, message: Received) -> Request | None:
+        """A command in one of the other formats, judged; None where it is none of theirs."""
+        return self._formats.request(known, message)
 
     def stats_now(self) -> None:
         """Makes the next report due, where there is a broker."""
@@ -181,14 +200,39 @@ class Publisher:
             self._changed.notify_all()
         self._thread.join(timeout / 2)  # the other half is for the events and the farewell
         drained = not self._thread.is_alive()
+        self._formats.close()
         drained &= self._outbox.stop(timeout / 8)
-        return self._link.stop(max(0.0, deadline - time.monotonic())) and drained
+        for link in (*self._presences, self._link):
+            drained &= link.stop(max(0.0, deadline - time.monotonic()))
+        return drained
 
-    def _retain(self, topic: str, payload: bytes) -> None:
+    def _detection_topics(self, config: Config) -> dict[str, str]:
+        return {name: self._topics.camera(name).detections.name for name in config.cameras}
+
+    def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
+        """Hears what the formats want to hear too."""
+        if subscription is None:
+            return None
+
+        def handle(message: Received) -> None:
+            if self._formats.is_left(message):
+                self._retain(message.topic, b"")
+            else:
+                subscription.handle(message)
+
+        return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)
+
+    def _say(self, said: Said) -> None:
+        if said.kind is Kind.EVENT:
+            self._outbox.put(said.topic, said.payload, time.monotonic())
+        else:
+            self._retain(said.topic, said.payload, said.camera)
+
+    def _retain(self, topic: str, payload: bytes, camera: str | None = None) -> None:
         with self._changed:
-            self._retained[topic] = payload
-            self._unsent[topic] = None
-            self._changed.notify_all()
+            if camera is None or camera in self._config.cameras:
+                self._retained.set(topic, payload, camera)
+                self._changed.notify_all()
 
     def _acknowledged(self, delivery: Delivery, refusal: str) -> None:
         self._outbox.acknowledged(delivery, refusal)
@@ -199,8 +243,8 @@ class Publisher:
     def _link_changed(self, state: LinkState) -> None:
         self._outbox.link_changed(state.connected)
         with self._changed:
-            if state.connected:  # the broker may have lost everything
-                self._unsent = dict.fromkeys(self._retained)
+            if state.connected:
+                self._retained.forgotten()
             self._changed.notify_all()
 
     def _wait_for_room(self) -> None:
@@ -237,7 +281,7 @@ class Publisher:
             return self._closed and not self._inbox and not self._sendable()
 
     def _sendable(self) -> bool:
-        return bool(self._unsent) and self._link.state.connected
+        return bool(self._retained) and self._link.state.connected
 
     def _take(self) -> FrameResult | None:
         """The oldest result; None where there is something else to do."""
@@ -253,13 +297,13 @@ class Publisher:
     def _send(self, result: FrameResult) -> None:
         if (topic := self._detections.get(result.camera)) is None:
             return  # the camera has just been removed
-        payload = payloads.detections(self._device, result)
-        while not self._link.publish(topic, payload):
-            if not self._wait_to_send(result.live):
-                why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
-                self._stats.dropped(result.camera, why)
-                return
-            self._send_retained()
+        for message in ((topic, payloads.detections(self._device, result)), *self._formats.frames(result)):
+            while not self._link.publish(*message):
+                if not self._wait_to_send(result.live):
+                    why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
+                    self._stats.dropped(result.camera, why)
+                    return
+                self._send_retained()
         self._stats.published(result.camera, time.monotonic() - result.captured_mono)
 
     def _wait_to_send(self, live: bool) -> bool:
@@ -279,12 +323,10 @@ class Publisher:
                 if not self._sendable():
                     return
                 # Taken off the list first: if the link changes meanwhile, it is put back and sent again.
-                topic = next(iter(self._unsent))
-                del self._unsent[topic]
-                payload = self._retained[topic]
+                topic, payload = self._retained.take()
             if not self._link.publish(topic, payload, retain=True):
                 with self._changed:
-                    self._unsent[topic] = None
+                    self._retained.put_back(topic)
                     self._changed.wait(_FULL_NETWORK)
                 return
 
@@ -292,5 +334,8 @@ class Publisher:
         """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""
         now = time.monotonic()
         if now >= self._next_stats and self._link.state.connected:
-            self._link.publish(self._topics.stats.name, payloads.stats(self._device, self._stats.report(self._cameras)))
+            report = self._stats.report(tuple(self._config.cameras))
+            self._link.publish(self._topics.stats.name, payloads.stats(self._device, report))
+            for topic, payload in self._formats.stats(report):
+                self._link.publish(topic, payload)
             self._next_stats = now + self._every

@@ -32,6 +32,11 @@ class Topic:
         return Topic(f"{self.name}/{level}")
 
 
+def level(text: str) -> str:
+    """Any text as one level of a topic: what a level cannot hold becomes _."""
+    return "".join("_" if c in "/+#" or not c.isprintable() else c for c in text) or "_"
+
+
 @dataclass(frozen=True, slots=True)
 class CameraTopics:
     """What one camera publishes."""
@@ -43,7 +48,7 @@ class CameraTopics:
     events: Topic
     """JSON, through the outbox"""
     snapshot: Topic
-    """JPEG, on command"""
+    """JPEG, on command and as `events.snapshot` says"""
 
 
 @dataclass(frozen=True, slots=True)

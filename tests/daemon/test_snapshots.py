@@ -25,11 +25,13 @@ class Delivered:
 
     def __init__(self) -> None:
         self.pictures: list[tuple[str, NDArray[np.uint8]]] = []
+        self.labels: list[frozenset[str]] = []
         self.failures: list[BaseException] = []
         self.snapshots = Snapshots(self._deliver, self.failures.append)
 
-    def _deliver(self, camera: str, packed: bytes) -> None:
+    def _deliver(self, camera: str, labels: frozenset[str], packed: bytes) -> None:
         self.pictures.append((camera, decoded(packed)))
+        self.labels.append(labels)
 
 
 def decoded(packed: bytes) -> NDArray[np.uint8]:

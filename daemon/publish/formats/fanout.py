@@ -1,0 +1,102 @@
+"""All formats that are switched on, told everything together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from daemon.config.mqtt import Mqtt
+from daemon.config.schema import Config
+from daemon.publish.commands import Known, Request
+from daemon.publish.formats.deepstream import DeepStream
+from daemon.publish.formats.format import Format, Said, Transient
+from daemon.publish.formats.frigate import Frigate
+from daemon.publish.formats.homeassistant import HomeAssistant
+from daemon.publish.inbox import Received
+from daemon.publish.outgoing import Message, Presence
+from daemon.publish.topics import DeviceTopics, Topic
+from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
+from daemon.settings import Setting, Value
+
+
+class Formats:
+    """Thread-safe. `say` gets the messages, in the order in which they hold, and must not wait."""
+
+    def __init__(self, mqtt: Mqtt, topics: DeviceTopics, device: str, say: Callable[[Said], None]) -> None:
+        self._formats = tuple(_switched_on(mqtt, topics, device))
+        self._say = say
+        self._configured = False
+        self._lock = threading.Lock()
+        """guards the formats, and the order of what they say"""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Topic filters of what they want to hear."""
+        return tuple(pattern for one in self._formats for pattern in one.patterns)
+
+    @property
+    def presences(self) -> tuple[Presence, ...]:
+        """Those that take a connection of their own."""
+        return tuple(one.presence for one in self._formats if one.presence is not None)
+
+    def configure(self, config: Config, info: DaemonInfo) -> None:
+        """At the start and at every change. What comes before the models are known is left out."""
+        if all(camera.model in info.models for camera in config.cameras.values()):
+            self._all_say(lambda one: one.configure(config, info))
+            self._configured = True
+
+    def result(self, result: FrameResult) -> None:
+        """What was seen in one frame."""
+        self._all_say(lambda one: one.result(result))
+
+    def event(self, event: Event) -> None:
+        """What has happened."""
+        self._all_say(lambda one: one.event(event))
+
+    def setting(self, camera: str, which: Setting, value: Value) -> None:
+        """What a camera runs with."""
+        self._all_say(lambda one: one.setting(camera, which, value))
+
+    def close(self) -> None:
+        """Says what is still to be said."""
+        self._all_say(lambda one: one.close())
+
+    def frames(self, result: FrameResult) -> list[Transient]:
+        """The messages of one frame that is published."""
+        return [message for one in self._formats for message in one.frame(result)]
+
+    def stats(self, report: DaemonStats) -> list[Transient]:
+        """Those of a report."""
+        with self._lock:
+            return [message for one in self._formats for message in one.stats(report)]
+
+    def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
+        """Those of a snapshot."""
+        return [message for one in self._formats for message in one.pictures(camera, labels, jpeg)]
+
+    def request(self, known: Known, message: Received) -> Request | None:
+        """A command of one of them, judged; None where it is none of theirs."""
+        judged = (one.request(known, message) for one in self._formats)
+        return next((request for request in judged if request is not None), None)
+
+    def is_left(self, message: Received) -> bool:
+        """Whether an earlier run has left it with the broker, and it holds no longer."""
+        with self._lock:
+            return message.retained and self._configured and any(one.is_left(message.topic) for one in self._formats)
+
+    def _all_say(self, of: Callable[[Format], Iterable[Said]]) -> None:
+        with self._lock:
+            for one in self._formats:
+                for said in of(one):
+                    self._say(said)
+
+
+def _switched_on(mqtt: Mqtt, topics: DeviceTopics, device: str) -> Iterable[Format]:
+    formats = mqtt.formats
+    if formats.deepstream is not None:
+        given = formats.deepstream.topic
+        yield DeepStream(topics.root / "deepstream" if given is None else Topic(given))
+    if formats.frigate is not None:
+        yield Frigate(Topic(formats.frigate.prefix), topics.answer)
+    if formats.homeassistant is not None:
+        yield HomeAssistant(Topic(formats.homeassistant.prefix), topics, device)

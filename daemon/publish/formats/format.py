@@ -1,0 +1,87 @@
+"""What a format is: it is told everything and says what is to be published of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from daemon.config.schema import Config
+from daemon.publish.commands import Known, Request
+from daemon.publish.inbox import Received
+from daemon.publish.outgoing import Message, Presence
+from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
+from daemon.settings import Setting, Value
+
+Transient = tuple[str, bytes]
+"""Topic and payload of a message at QoS 0 that nobody keeps."""
+
+
+class Kind(Enum):
+    """How a message reaches the broker."""
+
+    RETAINED = "retained"
+    """it is the latest of its topic, kept by the broker, and sent again after every reconnect"""
+    EVENT = "event"
+    """through the outbox"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message."""
+
+    topic: str
+    payload: bytes
+    """empty: what was retained is cleared"""
+    kind: Kind = Kind.RETAINED
+    camera: str | None = None
+    """what is retained of a camera is cleared when it is removed; None where the format does so itself"""
+
+
+class Format:
+    """Says nothing of what it does not override. For one thread at a time; each method is short."""
+
+    presence: Presence | None = None
+    """what says that the daemon is there, on a connection of its own, since each has one last will"""
+    patterns: tuple[str, ...] = ()
+    """topic filters of its commands, and of what an earlier run may have left"""
+
+    def configure(self, config: Config, info: DaemonInfo) -> Iterable[Said]:
+        """At the start and at every change: the cameras and what is looked for."""
+        return ()
+
+    def result(self, result: FrameResult) -> Iterable[Said]:
+        """What was seen in one frame; a camera's frames come in their order."""
+        return ()
+
+    def event(self, event: Event) -> Iterable[Said]:
+        """What has happened; it comes before the result of the frame in which it was seen."""
+        return ()
+
+    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[Said]:
+        """What a camera runs with."""
+        return ()
+
+    def frame(self, result: FrameResult) -> Iterable[Transient]:
+        """The messages of one frame that is published."""
+        return ()
+
+    def stats(self, report: DaemonStats) -> Iterable[Transient]:
+        """How the device is doing; every `mqtt.stats_every` seconds."""
+        return ()
+
+    def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> Iterable[Message]:
+        """A snapshot, and the classes whose appearance it was taken of."""
+        return ()
+
+    def request(self, known: Known, message: Received) -> Request | None:
+        """A command, judged; None where the topic is none of its commands."""
+        return None
+
+    def is_left(self, topic: str) -> bool:
+        """Whether what the broker had retained there was left by an earlier run, and holds no longer."""
+        return False
+
+    def close(self) -> Iterable[Said]:
+        """What is still to be said at the end."""
+        return ()

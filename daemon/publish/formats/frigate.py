@@ -1,0 +1,178 @@
+"""Frigate's messages: events, counts, availability, statistics, snapshots and `detect/set`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from daemon.config.schema import Config
+from daemon.publish.commands import Known, Refused, Request, Set
+from daemon.publish.formats.counts import Counts
+from daemon.publish.formats.format import Format, Kind, Said, Transient
+from daemon.publish.formats.frigate_objects import SeenObject
+from daemon.publish.formats.labels import looked_for
+from daemon.publish.inbox import Received
+from daemon.publish.outgoing import Message, Presence
+from daemon.publish.topics import Topic, level
+from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
+from daemon.settings import Setting, Value
+
+_STATS_EVERY = 60.0  # seconds, at least; Frigate's own
+_ALL = "all"  # what stands for every class in the topics of counts
+_SWITCH = {b"ON": True, b"OFF": False}
+
+
+class Frigate(Format):
+    """An object is the presence of a class at a camera, from `appeared` to `gone`; its box is the best one."""
+
+    def __init__(self, prefix: Topic, answers: Topic) -> None:
+        """`answers`: where commands are answered."""
+        self._prefix = prefix
+        self._answers = answers
+        self.presence = Presence(prefix / "available", b"online", b"offline")
+        self.patterns = (f"{prefix}/+/detect/set",)
+        self._config: Config | None = None
+        self._version = ""
+        self._backend = ""
+        self._labels: dict[str, tuple[str, ...]] = {}
+        self._counts: dict[str, Counts] = {}
+        self._objects: dict[tuple[str, str], SeenObject] = {}
+        """by camera and class"""
+        self._next_stats = 0.0
+        self._reported: dict[str, CameraStats] = {}
+        self._reported_at = 0.0
+
+    def configure(self, config: Config, info: DaemonInfo) -> Iterable[Said]:
+        """See Format.configure."""
+        self._config, self._version, self._backend = config, info.version, info.backend
+        labels = {name: (*looked_for(config, name, info), _ALL) for name in config.cameras}
+        changed = {name for name, of in labels.items() if self._labels.get(name) != of}
+        self._counts = {name: Counts(of) if name in changed else self._counts[name] for name, of in labels.items()}
+        self._labels = labels
+        zeros = [self._count(name, label, 0) for name in changed for label in labels[name]]
+        return [*self._end(name for name, _ in self._objects if not self._looks_at(name)), *zeros]
+
+    def event(self, event: Event) -> Iterable[Said]:
+        """See Format.event."""
+        if event.label is None or self._config is None:
+            return ()
+        key = event.camera, event.label
+        if event.type is EventType.APPEARED:
+            snapshots = self._config.events.snapshot != "none"
+            self._objects[key] = SeenObject(event.camera, event.label, event.time, snapshots)
+        elif (gone := self._objects.pop(key, None)) is not None and (payload := gone.end(event.time)) is not None:
+            return (self._event(payload),)
+        return ()
+
+    def result(self, result: FrameResult) -> Iterable[Said]:
+        """See Format.result."""
+        if (counts := self._counts.get(result.camera)) is None:
+            return ()
+        seen = Counter(result.labels[index] for index in result.detections.labels.tolist())
+        seen[_ALL] = sum(seen[label] for label in self._labels[result.camera][:-1])
+        said = [self._count(result.camera, *one) for one in counts.see(result.captured_mono, seen).items()]
+        for label in seen:
+            there = self._objects.get((result.camera, label))
+            if there is not None and (payload := there.see(result)) is not None:
+                said.append(self._event(payload))
+        return said
+
+    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[Said]:
+        """See Format.setting."""
+        if which is not Setting.ENABLED:
+            return ()
+        return (Said((self._prefix / camera / "detect" / "state").name, b"ON" if value else b"OFF", camera=camera),)
+
+    def stats(self, report: DaemonStats) -> Iterable[Transient]:
+        """See Format.stats."""
+        now = time.monotonic()
+        if now < self._next_stats:
+            return ()
+        self._next_stats = now + _STATS_EVERY
+        elapsed = max(now - self._reported_at, 1e-9) if self._reported_at else report.uptime
+        cameras = {name: self._camera_stats(name, camera, elapsed) for name, camera in report.cameras.items()}
+        self._reported, self._reported_at = dict(report.cameras), now
+        speed = report.latency.get("detector")
+        payload = {
+            **{key: round(sum(camera[key] for camera in cameras.values()), 1) for key in _RATES},
+            "cameras": cameras,
+            "detectors": {
+                self._backend: {
+                    "inference_speed": round(speed.p50, 2) if speed else 0.0,
+                    "detection_start": 0.0,
+                    "pid": os.getpid(),
+                }
+            },
+            "service": {
+                "uptime": int(report.uptime),
+                "version": f"ospreyd {self._version}",
+                "latest_version": "unknown",
+                "storage": {},
+                "temperatures": {},
+                "last_updated": int(time.time()),
+            },
+        }
+        return (((self._prefix / "stats").name, orjson.dumps(payload)),)
+
+    def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> Iterable[Message]:
+        """See Format.pictures."""
+        for label in sorted(labels):
+            topic = self._prefix / camera / level(label) / "snapshot"
+            yield Message(topic.name, jpeg, "image/jpeg", retain=True)
+
+    def request(self, known: Known, message: Received) -> Request | None:
+        """See Format.request."""
+        match message.topic.removeprefix(f"{self._prefix}/").split("/"):
+            case [camera, "detect", "set"] if message.topic.startswith(f"{self._prefix}/"):
+                return Request(message.topic, _switch(camera, known, message), self._answers, None)
+        return None
+
+    def close(self) -> Iterable[Said]:
+        """See Format.close."""
+        return self._end(name for name, _ in self._objects)
+
+    def _looks_at(self, camera: str) -> bool:
+        return self._config is not None and camera in self._config.cameras and self._config.cameras[camera].enabled
+
+    def _end(self, cameras: Iterable[str]) -> list[Said]:
+        """Everything that is there at these cameras has ended: nobody would see it go."""
+        gone, now = set(cameras), time.time()
+        ended = [self._objects.pop(key).end(now) for key in list(self._objects) if key[0] in gone]
+        return [self._event(payload) for payload in ended if payload is not None]
+
+    def _event(self, payload: bytes) -> Said:
+        return Said((self._prefix / "events").name, payload, Kind.EVENT)
+
+    def _count(self, camera: str, label: str, number: int) -> Said:
+        return Said((self._prefix / camera / level(label)).name, str(number).encode(), camera=camera)
+
+    def _camera_stats(self, name: str, camera: CameraStats, elapsed: float) -> dict[str, Any]:
+        """Rates since the last message, frames a second."""
+        before = self._reported.get(name)
+        captured = camera.captured - (before.captured if before else 0)
+        processed = camera.processed - (before.processed if before else 0)
+        rates = captured / elapsed, processed / elapsed, max(0, captured - processed) / elapsed, processed / elapsed
+        return {
+            **{key: round(rate, 1) for key, rate in zip(_RATES, rates, strict=True)},
+            "detection_enabled": self._looks_at(name),
+            "pid": os.getpid(),
+            "capture_pid": os.getpid(),
+        }
+
+
+_RATES = ("camera_fps", "process_fps", "skipped_fps", "detection_fps")
+
+
+def _switch(camera: str, known: Known, message: Received) -> Set | Refused:
+    if message.retained:
+        return Refused("it is retained by the broker and would be obeyed at every connection; publish it unretained")
+    if camera not in known.cameras:
+        return Refused(f"there is no camera {camera[:64]!r}; there are: {', '.join(sorted(known.cameras))}")
+    if message.payload not in _SWITCH:
+        return Refused("its payload must be ON or OFF")
+    return Set(camera, Setting.ENABLED, _SWITCH[message.payload])

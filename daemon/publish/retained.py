@@ -1,0 +1,50 @@
+"""What the broker is to keep of us, and which of it the broker does not have yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Retained:
+    """The latest payload of each topic, in the order of their change. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._payloads: dict[str, bytes] = {}
+        self._cameras: dict[str, str] = {}
+        """by topic, of whom it is; what belongs to no camera is not in it"""
+        self._unsent: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether the broker does not have all of it."""
+        return bool(self._unsent)
+
+    def set(self, topic: str, payload: bytes, camera: str | None = None) -> None:
+        """An empty payload tells the broker to forget the topic."""
+        self._payloads[topic] = payload
+        self._unsent[topic] = None
+        if camera is not None:
+            self._cameras[topic] = camera
+
+    def keep(self, cameras: Iterable[str]) -> None:
+        """Clears what belongs to others.
+
+        To clear is remembered, for a broker that is not there now, or comes back with what it knew.
+        """
+        there = set(cameras)
+        for topic in [topic for topic, camera in self._cameras.items() if camera not in there]:
+            del self._cameras[topic]
+            self.set(topic, b"")
+
+    def forgotten(self) -> None:
+        """The broker may have lost everything."""
+        self._unsent = dict.fromkeys(self._payloads)
+
+    def take(self) -> tuple[str, bytes]:
+        """The oldest that the broker does not have; it counts as sent from now on."""
+        topic = next(iter(self._unsent))
+        del self._unsent[topic]
+        return topic, self._payloads[topic]
+
+    def put_back(self, topic: str) -> None:
+        """It was not sent."""
+        self._unsent[topic] = None
