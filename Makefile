@@ -18,12 +18,15 @@ CONTAINER_PACKAGES := systemd-container debootstrap
 # other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
 OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
 
+# a real Home Assistant, with what its MQTT integration needs and nothing else
+HOME_ASSISTANT := $(VENV)/homeassistant
+
 .PHONY: demo test test-systemd check format schemas clean system-libraries debian-packages
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
-test: $(VENV)/.dev $(OTHER_TENSORRT) debian-packages
+test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages
 	@$(BIN)/python -m pytest -n auto -m "not systemd" $(ARGS)
 
 test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
@@ -66,6 +69,10 @@ $(VENV)/tensorrt-lean: PACKAGES := $(addsuffix ==11.4.0.106,tensorrt-lean-cu13 t
 
 $(OTHER_TENSORRT): | $(VENV)/.dev
 	@$(PIP) --no-deps --target $@ $(PACKAGES) || { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
+
+$(HOME_ASSISTANT): tests/homeassistant/requirements.txt | $(VENV)/.dev
+	@rm -rf $@; $(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--no-deps -r $< || { rm -rf $@; echo "Home Assistant cannot be had here; its tests will skip"; }
 
 $(DEBIAN_ROOT):
 	@[ "$$(id -u)" = 0 ] || { echo "a container with systemd needs root: sudo make test-systemd"; exit 1; }

@@ -171,8 +171,12 @@ class Publisher:
 
     def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
-        self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
-        for message in self._formats.pictures(camera, labels, jpeg):
+        ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg", retain=True)
+        for message in (ours, *self._formats.pictures(camera, labels, jpeg)):
+            with self._changed:
+                if camera not in self._config.cameras:
+                    return  # it has just been removed
+                self._retained.belongs(message.topic, camera)
             self._link.send(message)
 
     def request(self, known: Known, message: Received) -> Request | None:
@@ -215,9 +219,7 @@ class Publisher:
             return None
 
         def handle(message: Received) -> None:
-            if self._formats.is_left(message):
-                self._retain(message.topic, b"")
-            else:
+            if not self._formats.echo(message):
                 subscription.handle(message)
 
         return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)

@@ -23,7 +23,11 @@ class Retained:
         self._payloads[topic] = payload
         self._unsent[topic] = None
         if camera is not None:
-            self._cameras[topic] = camera
+            self.belongs(topic, camera)
+
+    def belongs(self, topic: str, camera: str) -> None:
+        """What others retain there is cleared with the camera."""
+        self._cameras[topic] = camera
 
     def keep(self, cameras: Iterable[str]) -> None:
         """Clears what belongs to others.

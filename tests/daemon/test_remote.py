@@ -17,6 +17,7 @@ import pytest
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.publish.publisher import Publisher
+from daemon.records import Event, EventType
 from daemon.remote import Remote
 from daemon.settings import Overrides, Setting, SettingsFile
 from daemon.stats import Stats
@@ -211,10 +212,36 @@ def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -
         assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
         running.remote.offer(result(2), picture)
         came = subscriber.wait_for(f"{GATE}/front/snapshot")
-        assert (came.content_type, came.qos, came.retained) == ("image/jpeg", 1, False)
+        assert (came.content_type, came.qos) == ("image/jpeg", 1)
         decoded = cv2.imdecode(np.frombuffer(came.payload, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
         assert abs(int(decoded[100, 100, 0]) - 90) < 3
+        with Subscriber(HOST, broker.port) as late:
+            assert late.wait_for(f"{GATE}/front/snapshot").retained
+        before = time.monotonic()
+        only_yard = {"yard": running.remote.config.cameras["yard"]}
+        running.publisher.configure(running.remote.config.model_copy(update={"cameras": only_yard}))
+        subscriber.wait_for(f"{GATE}/front/snapshot", b"", after=before)
+
+
+def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscriber) -> None:
+    settings = config(broker.port, formats={"frigate": {}})
+    events = settings.events.model_copy(update={"snapshot": "plain"})
+    picture = np.full((720, 1280, 3), 90, np.uint8)
+    with remote(settings.model_copy(update={"events": events})) as running:
+        ready(subscriber, broker)
+        for kind, label in ((EventType.GONE, "bicycle"), (EventType.APPEARED, "person"), (EventType.APPEARED, "car")):
+            running.remote.happened(Event("front", kind, time.time(), label, 1))
+        running.remote.offer(result(1), picture)
+        for topic in (f"{GATE}/front/snapshot", "frigate/front/person/snapshot", "frigate/front/car/snapshot"):
+            came = subscriber.wait_for(topic)
+            assert (came.payload[:2], came.content_type) == (b"\xff\xd8", "image/jpeg")
+        running.remote.happened(Event("front", EventType.CAMERA_STATE, time.time()))
+        running.remote.offer(result(2), picture)
+        running.remote.happened(Event("front", EventType.APPEARED, time.time(), "dog", 1))
+        running.remote.offer(result(3), picture)
+        subscriber.wait_for("frigate/front/dog/snapshot")
+        assert len(subscriber.messages(f"{GATE}/front/snapshot")) == 2
 
 
 def test_settings_survive_a_restart_where_that_is_asked_for(

@@ -25,7 +25,6 @@ class Formats:
     def __init__(self, mqtt: Mqtt, topics: DeviceTopics, device: str, say: Callable[[Said], None]) -> None:
         self._formats = tuple(_switched_on(mqtt, topics, device))
         self._say = say
-        self._configured = False
         self._lock = threading.Lock()
         """guards the formats, and the order of what they say"""
 
@@ -43,7 +42,6 @@ class Formats:
         """At the start and at every change. What comes before the models are known is left out."""
         if all(camera.model in info.models for camera in config.cameras.values()):
             self._all_say(lambda one: one.configure(config, info))
-            self._configured = True
 
     def result(self, result: FrameResult) -> None:
         """What was seen in one frame."""
@@ -79,10 +77,15 @@ class Formats:
         judged = (one.request(known, message) for one in self._formats)
         return next((request for request in judged if request is not None), None)
 
-    def is_left(self, message: Received) -> bool:
-        """Whether an earlier run has left it with the broker, and it holds no longer."""
+    def echo(self, message: Received) -> bool:
+        """Whether it is a message of one of them that has come back; what holds no longer is cleared."""
         with self._lock:
-            return message.retained and self._configured and any(one.is_left(message.topic) for one in self._formats)
+            for one in self._formats:
+                if (found := one.echo(message)) is not None:
+                    for said in found:
+                        self._say(said)
+                    return True
+        return False
 
     def _all_say(self, of: Callable[[Format], Iterable[Said]]) -> None:
         with self._lock:

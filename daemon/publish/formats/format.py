@@ -78,9 +78,12 @@ class Format:
         """A command, judged; None where the topic is none of its commands."""
         return None
 
-    def is_left(self, topic: str) -> bool:
-        """Whether what the broker had retained there was left by an earlier run, and holds no longer."""
-        return False
+    def echo(self, message: Received) -> Iterable[Said] | None:
+        """A message of its own that has come back, of this run or one before; None where it is no such.
+
+        What an earlier run has left with the broker, and holds no longer, is cleared.
+        """
+        return None
 
     def close(self) -> Iterable[Said]:
         """What is still to be said at the end."""

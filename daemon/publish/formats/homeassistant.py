@@ -14,6 +14,7 @@ from daemon.config.schema import Config
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Said
 from daemon.publish.formats.labels import looked_for
+from daemon.publish.inbox import Received
 from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
 from daemon.settings import Setting
@@ -68,10 +69,13 @@ class HomeAssistant(Format):
         there = _ON if event.type is EventType.APPEARED else _OFF
         return (Said(self._occupancy(event.camera, event.label), there, camera=event.camera),)
 
-    def is_left(self, topic: str) -> bool:
-        """See Format.is_left."""
-        ours = topic.startswith(f"{self._prefix}/") and topic.endswith("/config") and f"/{self._node}/" in topic
-        return ours and topic not in self._discovery
+    def echo(self, message: Received) -> Iterable[Said] | None:
+        """See Format.echo."""
+        topic = message.topic
+        if not (topic.startswith(f"{self._prefix}/") and f"/{self._node}/" in topic and topic.endswith("/config")):
+            return None
+        left = message.retained and self._discovery and topic not in self._discovery
+        return (Said(topic, b""),) if left else ()
 
     def _absent(self, camera: str, label: str) -> Iterable[Said]:
         yield Said(self._occupancy(camera, label), _OFF, camera=camera)
