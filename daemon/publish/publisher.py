@@ -171,8 +171,8 @@ class Publisher:
 
     def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
-        ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg", retain=True)
-        for message in (ours, *self._formats.pictures(camera, labels, jpeg)):
+        self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
+        for message in self._formats.pictures(camera, labels, jpeg):
             with self._changed:
                 if camera not in self._config.cameras:
                     return  # it has just been removed

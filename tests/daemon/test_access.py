@@ -28,7 +28,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 @pytest.fixture
 def gate(guarded: Mosquitto) -> Iterator[Running]:
     """The device `gate` with the rights of its user."""
-    with remote(config(guarded.port, username="gate", password=PASSWORDS["gate"], stats_every=0.5)) as running:
+    formats = {"frigate": {"prefix": "frigate/gate"}, "deepstream": {}, "homeassistant": {}}
+    login = {"username": "gate", "password": PASSWORDS["gate"]}
+    with remote(config(guarded.port, **login, stats_every=0.5, formats=formats)) as running:
         yield running
 
 
@@ -49,6 +51,14 @@ def test_a_device_may_say_all_that_it_has_to_say(
         gate.remote.offer(result(2), np.zeros((8, 8, 3), np.uint8))
         for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
             dashboard.wait_for(f"{GATE}/{topic}")
+        for topic in ("available", "stats", "front/car", "front/detect/state"):
+            dashboard.wait_for(f"frigate/gate/{topic}")
+        for topic in ("deepstream", "front/image", "front/occupancy/car", "front/count/car"):
+            dashboard.wait_for(f"{GATE}/{topic}")
+        dashboard.wait_for("homeassistant/switch/ospreyd_gate/front_enabled/config")
+        before = time.monotonic()
+        operator.publish("frigate/gate/front/detect/set", "OFF")
+        dashboard.wait_for("frigate/gate/front/detect/state", b"OFF", after=before)
         assert "access control list" not in caplog.text
 
 

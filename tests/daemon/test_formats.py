@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.publish.commands import Known, Refused, Set
 from daemon.publish.formats.counts import Counts
@@ -26,6 +28,7 @@ from daemon.publish.topics import DeviceTopics, level
 from daemon.records import CameraStats, DaemonStats, Event, EventType, FrameResult, Percentiles
 from daemon.settings import Setting
 from engines.records import Detections
+from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, LABELS, config, result
 
 KNOWN = Known(frozenset({"front", "yard"}), frozenset({"default"}))
@@ -312,6 +315,24 @@ def test_frigate_is_told_of_the_switch_and_gets_pictures_of_appearances() -> Non
     assert gate.formats.pictures("front", frozenset(), b"jpeg") == []
     (presence,) = gate.formats.presences
     assert presence.topic.name == "frigate/available"
+
+
+def test_the_example_of_an_event_is_one() -> None:
+    text = (ROOT / "docs" / "mqtt" / "formats.md").read_text(encoding="utf-8")
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    event = next(document for document in shown if "type" in document)
+    frigate_events([{**event, "before": event["after"]}])
+
+
+def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "mqtt" / "formats.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "gate.yaml").write_text(f"device: gate-01\n{block}cameras: {{front: {{source: 0}}}}\n")
+    formats = load(tmp_path / "gate.yaml", {}).mqtt.formats
+    assert formats.frigate is not None
+    assert formats.frigate.prefix == "frigate/gate-01"
+    assert formats.deepstream is not None
+    assert formats.homeassistant is not None
 
 
 # homeassistant

@@ -206,22 +206,24 @@ def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosqu
 
 def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
     picture = np.full((720, 1280, 3), 90, np.uint8)
-    with remote(config(broker.port)) as running:
+    with remote(config(broker.port, formats={"homeassistant": {}})) as running:
         ready(subscriber, broker)
         running.remote.offer(result(1), picture)
         assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
         running.remote.offer(result(2), picture)
         came = subscriber.wait_for(f"{GATE}/front/snapshot")
         assert (came.content_type, came.qos) == ("image/jpeg", 1)
+        assert subscriber.wait_for(f"{GATE}/front/image").payload == came.payload
         decoded = cv2.imdecode(np.frombuffer(came.payload, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
         assert abs(int(decoded[100, 100, 0]) - 90) < 3
         with Subscriber(HOST, broker.port) as late:
-            assert late.wait_for(f"{GATE}/front/snapshot").retained
+            assert late.wait_for(f"{GATE}/front/image").retained
+            assert not late.messages(f"{GATE}/front/snapshot")
         before = time.monotonic()
         only_yard = {"yard": running.remote.config.cameras["yard"]}
         running.publisher.configure(running.remote.config.model_copy(update={"cameras": only_yard}))
-        subscriber.wait_for(f"{GATE}/front/snapshot", b"", after=before)
+        subscriber.wait_for(f"{GATE}/front/image", b"", after=before)
 
 
 def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscriber) -> None:

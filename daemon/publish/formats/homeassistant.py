@@ -15,6 +15,7 @@ from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Said
 from daemon.publish.formats.labels import looked_for
 from daemon.publish.inbox import Received
+from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
 from daemon.settings import Setting
@@ -69,6 +70,10 @@ class HomeAssistant(Format):
         there = _ON if event.type is EventType.APPEARED else _OFF
         return (Said(self._occupancy(event.camera, event.label), there, camera=event.camera),)
 
+    def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> Iterable[Message]:
+        """See Format.pictures. Kept by the broker, since Home Assistant itself forgets it at a restart."""
+        return (Message(self._image(camera), jpeg, "image/jpeg", retain=True),)
+
     def echo(self, message: Received) -> Iterable[Said] | None:
         """See Format.echo."""
         topic = message.topic
@@ -80,6 +85,9 @@ class HomeAssistant(Format):
     def _absent(self, camera: str, label: str) -> Iterable[Said]:
         yield Said(self._occupancy(camera, label), _OFF, camera=camera)
         yield Said(self._count(camera, label), b"0", camera=camera)
+
+    def _image(self, camera: str) -> str:
+        return (self._topics.root / camera / "image").name
 
     def _occupancy(self, camera: str, label: str) -> str:
         return (self._topics.root / camera / "occupancy" / object_id(label)).name
@@ -184,7 +192,7 @@ class HomeAssistant(Format):
             {
                 **always,
                 "name": "Snapshot",
-                "image_topic": topics.snapshot.name,
+                "image_topic": self._image(camera),
                 "content_type": "image/jpeg",
             },
         )
