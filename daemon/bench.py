@@ -181,7 +181,7 @@ class _Pipeline:
     def _deliver(self, results: Sequence[FrameResult], _images: Sequence[NDArray[np.uint8]]) -> None:
         for result in results:
             payloads.detections(_CAMERA, result)
-            self.stats.published(_CAMERA, time.monotonic() - result.captured_mono)
+            self.stats.published([(_CAMERA, time.monotonic() - result.captured_mono)])
             self.results.append(result)
             self._done.append(time.perf_counter())
             self._ready.release()

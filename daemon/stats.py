@@ -52,6 +52,8 @@ class Totals:
     batches: int
     network_full: int
     """attempts to publish while the network had no room"""
+    handed: int
+    """results that the publishing thread is done with, whatever became of them"""
 
 
 class _Latencies:
@@ -83,6 +85,7 @@ class Stats:
         self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
         self._batches = self._batches_reported = 0
         self._network_full = 0
+        self._handed = 0
 
     def connected(self, camera: str) -> None:
         with self._lock:
@@ -109,12 +112,18 @@ class Stats:
                 self._latency[camera, stage].append(seconds)
                 self._histograms[stage].add(seconds)
 
-    def published(self, camera: str, total: float) -> None:
-        """Counts a frame message given to MQTT, `total` seconds after its capture."""
+    def published(self, frames: Iterable[tuple[str, float]]) -> None:
+        """Counts frames of these cameras, whose messages were written so many seconds after the capture."""
         with self._lock:
-            self._published[camera] += 1
-            self._latency[camera, "total"].append(total)
-            self._histograms["total"].add(total)
+            for camera, total in frames:
+                self._published[camera] += 1
+                self._latency[camera, "total"].append(total)
+                self._histograms["total"].add(total)
+
+    def handed(self, results: int) -> None:
+        """Counts results that the publishing thread is done with."""
+        with self._lock:
+            self._handed += results
 
     def acknowledged(self, seconds: float) -> None:
         """Counts an event that the broker has, so long after what it tells was captured."""
@@ -139,6 +148,7 @@ class Stats:
                 latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
                 batches=self._batches,
                 network_full=self._network_full,
+                handed=self._handed,
             )
 
     def forget(self, camera: str) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from paho.mqtt.client import (
     Client,
@@ -28,14 +25,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from daemon.config.mqtt import Mqtt
 from daemon.publish import properties, reasons
 from daemon.publish.inbox import Received, Subscription
-from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.loop import Loop
+from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
 from daemon.publish.tls import TlsContext
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
-_QUEUE = 256  # messages that wait for the socket, or for the broker's acknowledgement
-_WAKES = 64  # bytes read at once of those that wake the loop
+_UNSENT = (
+    64  # messages at QoS 0 that wait for the socket; with more, who hands over and who sends are in each other's way
+)
+_QUEUE = 256  # messages that wait for the broker's acknowledgement
 _LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
 
 
@@ -47,7 +47,7 @@ class Handlers:
     """how, one sentence"""
     denied: Callable[[str], None]
     """what the broker does not let us do, one sentence"""
-    acknowledgements: Acknowledgements | None
+    outcomes: Outcomes | None
     subscription: Subscription | None
 
 
@@ -71,10 +71,12 @@ class Connection:
         self._largest = handlers.subscription.largest if handlers.subscription else 0
         self._tls = tls
         self._mqtt5 = mqtt5
-        self._unsent: deque[MQTTMessageInfo] = deque()
+        self._unsent: deque[tuple[MQTTMessageInfo, Handed | None]] = deque()
+        """messages at QoS 0 that are not known to have been written"""
         self._large: deque[MQTTMessageInfo] = deque()
         self._sending = threading.Lock()
-        """guards _large"""
+        """guards what waits, to which nothing is added after the end"""
+        self._closed = False
         self._accepted_at = 0.0
         self._online: int | None = None
         """the message that says so, while the broker has not acknowledged it"""
@@ -92,8 +94,6 @@ class Connection:
         """why it ended, one sentence"""
         self.abandoned = threading.Event()
         """set by who has no more use for it: it is closed without a DISCONNECT"""
-        self._waking = threading.Lock()
-        """so that nothing is sent to the waker while it is closed: its number may be another's by then"""
         self._paho = self._client(config)
         self._transient = properties.of_many(expires=True) if mqtt5 else None
         self._retained = properties.of_many(expires=False) if mqtt5 else None
@@ -105,36 +105,36 @@ class Connection:
 
     def serve(self) -> None:
         """Opens the connection and works until it ends."""
-        self._woken, self._waker = socket.socketpair()
-        self._waker.setblocking(False)
+        loop = Loop(self._paho)
+        self._paho.on_socket_register_write = lambda _client, _user, _socket: loop.wake()
         if self._tls is not None:
             self._tls.alert = ""
         try:
             self._open()
             if not self.ended:
-                self._serve()
+                self._serve(loop)
         finally:
-            if (sock := self._paho.socket()) is not None:
-                sock.close()
-            with self._waking:
-                self._waker.close()
-            self._woken.close()
+            loop.close()
+            with self._sending:
+                self._closed = True
+                self._tell_written()
+            self._tell_lost()
 
-    def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
+    def publish(self, topic: str, payload: bytes, retain: bool, of: Handed | None) -> bool:
         """See Link.publish."""
         if not self.accepted:
             return False
         if retain:  # paho itself keeps its queue of acknowledged messages within bounds
             return self._paho.publish(topic, payload, 1, True, self._retained).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
-        while self._unsent and self._unsent[0].is_published():
-            self._unsent.popleft()
-        if len(self._unsent) >= _QUEUE:
-            return False
-        message = self._paho.publish(topic, payload, 0, False, self._transient)
-        if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return False
-        self._unsent.append(message)
-        return True
+        with self._sending:
+            if len(self._unsent) >= _UNSENT:
+                self._tell_written()
+            if self._closed or len(self._unsent) >= _UNSENT:
+                return False
+            message = self._paho.publish(topic, payload, 0, False, self._transient)
+            if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._unsent.append((message, of))
+            return message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def send(self, message: Message) -> bool:
         """See Link.send."""
@@ -187,10 +187,12 @@ class Connection:
         finally:
             self.opening = False
 
-    def _serve(self) -> None:
+    def _serve(self, loop: Loop) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while self._loop(1.0 if self.accepted else 0.05):
+        while loop.turn(1.0 if self.accepted else 0.05):
+            with self._sending:
+                self._tell_written()
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
@@ -201,32 +203,18 @@ class Connection:
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
 
-    def _loop(self, timeout: float) -> bool:
-        """Reads and writes once, waiting for either; whether the connection goes on.
+    def _tell_written(self) -> None:
+        """With the lock: while one thread hands over without pause the other does not come to it."""
+        written = []
+        while self._unsent and self._unsent[0][0].is_published():
+            written.append(self._unsent.popleft()[1])
+        if written and (outcomes := self._handlers.outcomes) is not None:
+            outcomes.written([of for of in written if of is not None])
 
-        paho's own loop is woken, by a system call, for each message, and this one for a burst: each call gives the
-        interpreter away, and where cameras decode on every core that is what limits the daemon.
-        """
-        paho = self._paho
-        if (sock := paho.socket()) is None:
-            return False
-        reading: list[Any] = [sock, self._woken]
-        writing = [sock] if paho.want_write() else []
-        pending = hasattr(sock, "pending") and sock.pending() > 0  # as paho itself looks at it
-        readable, writable, _ = select.select(reading, writing, [], 0 if pending else timeout)
-        if self._woken in readable:
-            self._woken.recv(_WAKES)
-        good = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if (sock in readable or pending) and paho.loop_read() != good:
-            return False
-        if (writable or paho.want_write()) and paho.loop_write() != good:
-            return False
-        return paho.loop_misc() == good
-
-    def _wake(self, _client: Client, _user: object, _socket: object) -> None:
-        """There is something to write; until it is written paho does not call this again."""
-        with self._waking, suppress(OSError):  # full: it will wake anyway; closed: it has ended
-            self._waker.send(b"\0")
+    def _tell_lost(self) -> None:
+        lost = [of for _, of in self._unsent if of is not None]
+        if lost and (outcomes := self._handlers.outcomes) is not None:
+            outcomes.lost(lost)
 
     def _client(self, config: Mqtt) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
@@ -240,7 +228,6 @@ class Connection:
         client.ws_set_options(config.path)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_socket_register_write = self._wake
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.max_queued_messages_set(_QUEUE)
@@ -302,16 +289,16 @@ class Connection:
             self._online = None
             if code.is_failure:
                 self._handlers.denied(reasons.forbidden(*self._address, str(code)))
-        if (acknowledgements := self._handlers.acknowledgements) is not None:
-            acknowledgements.told(Delivery(self, mid), str(code) if code.is_failure else "")
+        if (outcomes := self._handlers.outcomes) is not None:
+            outcomes.told(Delivery(self, mid), str(code) if code.is_failure else "")
         if not self._awaits():
             client.on_publish = None
             if self._awaits():  # since just now
                 client.on_publish = self._on_publish
 
     def _awaits(self) -> bool:
-        acknowledgements = self._handlers.acknowledgements
-        return self._online is not None or (acknowledgements is not None and acknowledgements.awaited())
+        outcomes = self._handlers.outcomes
+        return self._online is not None or (outcomes is not None and outcomes.awaited())
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         subscription = self._handlers.subscription

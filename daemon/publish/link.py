@@ -13,7 +13,7 @@ from daemon.config.mqtt import Mqtt
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
-from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
+from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
 from daemon.publish.tls import tls_context
 from daemon.slices import shorten_slice
 
@@ -47,13 +47,13 @@ class Link:
         on_state: Callable[[LinkState], None] | None,
         fail: Callable[[BaseException], None],
         subscription: Subscription | None = None,
-        acknowledgements: Acknowledgements | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._presence = presence
         self._tls = tls_context(config.tls)
-        self._handlers = Handlers(self._connected, self._denied, acknowledgements, subscription)
+        self._handlers = Handlers(self._connected, self._denied, outcomes, subscription)
         self._on_state = on_state
         self._fail = fail
         self._backoff = Backoff()
@@ -72,13 +72,14 @@ class Link:
         """How the connection stands now."""
         return self._state
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, of: Handed | None = None) -> bool:
         """Hands a JSON message to the network: QoS 1 if retained, else QoS 0. Not for several threads at once.
 
-        False, and nothing is kept, where there is no connection or too much is waiting for the broker already.
+        False, and nothing is kept, where there is no connection or too much is waiting for the broker already. What
+        becomes of a message at QoS 0 is told `of` it.
         """
         connection = self._connection
-        return connection is not None and connection.publish(topic, payload, retain)
+        return connection is not None and connection.publish(topic, payload, retain, of)
 
     def send(self, message: Message) -> bool:
         """Hands a message to the network, QoS 1, not retained; from any thread.

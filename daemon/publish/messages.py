@@ -198,7 +198,7 @@ class StatsCamera(TypedDict):
     processed: Count
     """Frames that went through a model."""
     published: Count
-    """Frame messages handed to MQTT."""
+    """Frame messages written to the connection with the broker."""
     dropped: dict[Drop, Count]
     """Frames and messages dropped, by reason."""
     fps: Annotated[float, Field(ge=0)]

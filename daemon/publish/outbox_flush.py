@@ -10,7 +10,7 @@ from daemon.errors import DaemonError
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Acknowledgements, Delivery
+from daemon.publish.outgoing import Delivery, Outcomes
 
 
 def flush(config: Config, seconds: float) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         presence=None,  # no daemon comes or goes
         on_state=link_changed,
         fail=failures.append,
-        acknowledgements=Acknowledgements(acknowledged, lambda: sender.awaiting),
+        outcomes=Outcomes(acknowledged, lambda: sender.awaiting),
     )
     sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)
     before = read_status(path).waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daemon.publish.topics import Topic
@@ -41,11 +41,23 @@ class Delivery:
     """MQTT's packet identifier, unique among what that connection has under way"""
 
 
+Handed = tuple[str, float]
+"""Camera of a frame whose message is handed to the network, and when it was captured, time.monotonic()."""
+
+
+def _nobody(_of: Sequence[Handed]) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
-class Acknowledgements:
-    """Who waits for those of messages from `Link.deliver`."""
+class Outcomes:
+    """Who is told, in the thread `mqtt`, what became of messages."""
 
     told: Callable[[Delivery, str], None]
     """of a message that the broker has, and why it refused it, "" if it did not; of others' messages too"""
     awaited: Callable[[], bool]
-    """whether any is waited for"""
+    """whether any acknowledgement is waited for"""
+    written: Callable[[Sequence[Handed]], None] = _nobody
+    """of frames whose messages have been written to the connection"""
+    lost: Callable[[Sequence[Handed]], None] = _nobody
+    """of frames whose messages had not been when it broke"""

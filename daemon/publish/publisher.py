@@ -1,11 +1,8 @@
-"""The publishing thread: results and states in, MQTT messages out."""
+"""All that is published: results, states and events in, MQTT messages out."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -15,33 +12,25 @@ from daemon.publish import commands, payloads
 from daemon.publish.commands import Known, Request
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said
+from daemon.publish.frame_sender import FrameSender
 from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Acknowledgements, Delivery, Message, Presence
-from daemon.publish.retained import Retained
+from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
 from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
 from daemon.settings import Setting, Value
-from daemon.slices import shorten_slice
 from daemon.stats import Stats
-
-log = logging.getLogger("ospreyd.mqtt")
-
-_INBOX = 256  # results that wait for the thread
-_FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
 
 
 class Publisher:
-    """Owns the thread `publish` and the link to the broker.
+    """Owns the link to the broker and who sends over it: frames and states, events, and the other formats.
 
-    Of live cameras the oldest waiting result makes room for the newest, and what finds no broker is dropped; each
-    drop is counted. Results that are not live are waited for, by the caller while the inbox is full and by the
-    thread while there is no broker. The latest info and camera states are retained by the broker, and sent again
-    after every reconnect. Events wait in the outbox on disk until the broker has acknowledged them. `fail` gets what
-    nobody expected. Raises UsageError where the CA file or the outbox cannot be used.
+    Frames are sent at once or dropped and counted (see FrameSender); the latest info and states are retained by the
+    broker; events wait in the outbox on disk until the broker has acknowledged them. `fail` gets what nobody expected.
+    Raises UsageError where the CA file or the outbox cannot be used.
     """
 
     def __init__(
@@ -52,40 +41,28 @@ class Publisher:
         fail: Callable[[BaseException], None],
         subscription: Subscription | None = None,
     ) -> None:
+        mqtt, self._device = config.mqtt, config.device
         self._config = config
-        self._device = config.device
-        self._info = info
-        self._every = config.mqtt.stats_every
         self._stats = stats
-        self._fail = fail
-        self._topics = DeviceTopics.of(config.mqtt.prefix, config.device)
-        self._detections = self._detection_topics(config)
-        self._formats = Formats(config.mqtt, self._topics, config.device, self._say)
+        self._thinning = Thinning(mqtt.every)
+        self._topics = DeviceTopics.of(mqtt.prefix, config.device)
+        self._formats = Formats(mqtt, self._topics, config.device, self._say)
         self._link = Link(
-            config.mqtt,
+            mqtt,
             client_id=f"ospreyd-{config.device}",
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             fail=fail,
             subscription=self._with_formats(subscription),
-            acknowledgements=Acknowledgements(self._acknowledged, self._awaiting),
+            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost),
         )
         self._presences = [
-            Link(config.mqtt, f"ospreyd-{config.device}-{number}", presence, None, fail)
+            Link(mqtt, f"ospreyd-{config.device}-{number}", presence, None, fail)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
-        self._outbox_path = outbox_path(config.mqtt.outbox, config.device)
-        self._outbox = OutboxSender(self._outbox_path, config.mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
-        self._thinning = Thinning(config.mqtt.every)
-        self._next_stats = time.monotonic() + self._every
-        self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
-        self._changed = threading.Condition()
-        """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
-        self._inbox: deque[FrameResult] = deque()
-        self._retained = Retained()
-        self._hurried = False
-        self._closed = False
-        """no more results are taken"""
+        self._outbox_path = outbox_path(mqtt.outbox, config.device)
+        self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
+        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, fail)
         self.info(info)
 
     @property
@@ -104,7 +81,7 @@ class Publisher:
         self._outbox.start()
         for link in (self._link, *self._presences):
             link.start()
-        self._thread.start()
+        self._frames.start()
 
     def event(self, event: Event) -> None:
         """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
@@ -115,8 +92,7 @@ class Publisher:
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.
 
-        For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped. The thread is woken
-        once for all: each thread that wakes takes the interpreter from those that decode.
+        For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped.
         """
         wanted = []
         for result in results:
@@ -125,44 +101,33 @@ class Publisher:
                 wanted.append(result)
             else:
                 self._stats.thinned(result.camera)
-        with self._changed:
-            for result in wanted:
-                if not result.live:
-                    self._wait_for_room()
-                if not self._closed and (len(self._inbox) < _INBOX or self._make_room()):
-                    self._inbox.append(result)
-                else:
-                    self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
-            self._changed.notify_all()
+        self._frames.results(wanted)
 
     def waiting(self) -> int:
-        """Results that wait for the thread."""
-        return len(self._inbox)
+        """Results that wait to be sent."""
+        return self._frames.waiting()
 
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
         topic = self._topics.camera(status.camera).status.name
-        self._retain(topic, payloads.camera_status(self._device, status), status.camera)
+        self._frames.retain(topic, payloads.camera_status(self._device, status), status.camera)
 
     def info(self, info: DaemonInfo) -> None:
         """Takes what the device now is and runs."""
         self._info = info
-        self._retain(self._topics.info.name, payloads.info(self._device, info))
+        self._frames.retain(self._topics.info.name, payloads.info(self._device, info))
         self._formats.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
         """From now on this is published of; what is retained of other cameras is cleared."""
-        with self._changed:
-            self._config = config
-            self._detections = self._detection_topics(config)
-            self._retained.keep(config.cameras)
-            self._changed.notify_all()
+        self._config = config
+        self._frames.configure(config)
         self._formats.configure(config, self._info)
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
         payload = commands.setting(self._device, camera, which, value, commanded=commanded)
-        self._retain(commands.state_topic(self._topics, camera, which).name, payload, camera)
+        self._frames.retain(commands.state_topic(self._topics, camera, which).name, payload, camera)
         self._formats.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
@@ -173,11 +138,8 @@ class Publisher:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
         self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
         for message in self._formats.pictures(camera, labels, jpeg):
-            with self._changed:
-                if camera not in self._config.cameras:
-                    return  # it has just been removed
-                self._retained.belongs(message.topic, camera)
-            self._link.send(message)
+            if self._frames.belongs(message.topic, camera):
+                self._link.send(message)
 
     def request(self, known: Known, message: Received) -> Request | None:
         """A command in one of the other formats, judged; None where it is none of theirs."""
@@ -185,33 +147,21 @@ class Publisher:
 
     def stats_now(self) -> None:
         """Makes the next report due, where there is a broker."""
-        with self._changed:
-            self._next_stats = time.monotonic()
-            self._changed.notify_all()
+        self._frames.stats_now()
 
     def hurry(self) -> None:
         """For the start of a shutdown, before the stages that give results stop: nothing waits for a broker now."""
-        with self._changed:
-            self._hurried = True
-            self._changed.notify_all()
+        self._frames.hurry()
 
     def stop(self, timeout: float) -> bool:
         """Sends what waits if there is a broker, says `offline` and disconnects; False if that took too long."""
         deadline = time.monotonic() + timeout
-        with self._changed:
-            self._hurried = True
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join(timeout / 2)  # the other half is for the events and the farewell
-        drained = not self._thread.is_alive()
+        drained = self._frames.stop(timeout / 2)  # the other half is for the events and the farewell
         self._formats.close()
         drained &= self._outbox.stop(timeout / 8)
         for link in (*self._presences, self._link):
             drained &= link.stop(max(0.0, deadline - time.monotonic()))
         return drained
-
-    def _detection_topics(self, config: Config) -> dict[str, str]:
-        return {name: self._topics.camera(name).detections.name for name in config.cameras}
 
     def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
         """Hears what the formats want to hear too."""
@@ -228,13 +178,7 @@ class Publisher:
         if said.kind is Kind.EVENT:
             self._outbox.put(said.topic, said.payload, time.monotonic())
         else:
-            self._retain(said.topic, said.payload, said.camera)
-
-    def _retain(self, topic: str, payload: bytes, camera: str | None = None) -> None:
-        with self._changed:
-            if camera is None or camera in self._config.cameras:
-                self._retained.set(topic, payload, camera)
-                self._changed.notify_all()
+            self._frames.retain(said.topic, said.payload, said.camera)
 
     def _acknowledged(self, delivery: Delivery, refusal: str) -> None:
         self._outbox.acknowledged(delivery, refusal)
@@ -242,102 +186,15 @@ class Publisher:
     def _awaiting(self) -> bool:
         return self._outbox.awaiting
 
+    def _written(self, frames: Sequence[Handed]) -> None:
+        now = time.monotonic()
+        self._stats.published([(camera, now - captured) for camera, captured in frames])
+        self._frames.written()
+
+    def _lost(self, frames: Sequence[Handed]) -> None:
+        for camera, _ in frames:
+            self._stats.dropped(camera, Drop.NOT_CONNECTED)
+
     def _link_changed(self, state: LinkState) -> None:
         self._outbox.link_changed(state.connected)
-        with self._changed:
-            if state.connected:
-                self._retained.forgotten()
-            self._changed.notify_all()
-
-    def _wait_for_room(self) -> None:
-        if len(self._inbox) >= _INBOX:
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: len(self._inbox) < _INBOX or self._closed)
-
-    def _make_room(self) -> bool:
-        for index, waiting in enumerate(self._inbox):
-            if waiting.live:
-                del self._inbox[index]
-                self._stats.dropped(waiting.camera, Drop.PUBLISH_QUEUE)
-                return True
-        return False
-
-    def _run(self) -> None:
-        try:
-            shorten_slice()
-            while not self._drained():
-                result = self._take()
-                self._send_retained()
-                if result is not None:
-                    self._send(result)
-                self._send_stats()
-        except Exception as error:
-            log.exception("publishing failed")
-            with self._changed:
-                self._closed = True  # whoever waits for room goes on
-                self._changed.notify_all()
-            self._fail(error)
-
-    def _drained(self) -> bool:
-        with self._changed:
-            return self._closed and not self._inbox and not self._sendable()
-
-    def _sendable(self) -> bool:
-        return bool(self._retained) and self._link.state.connected
-
-    def _take(self) -> FrameResult | None:
-        """The oldest result; None where there is something else to do."""
-        with self._changed:
-            if not self._inbox and not self._sendable() and not self._closed:
-                wait = max(0.0, self._next_stats - time.monotonic()) if self._link.state.connected else None
-                self._changed.wait(wait)
-            if not self._inbox:
-                return None
-            self._changed.notify_all()  # there is room
-            return self._inbox.popleft()
-
-    def _send(self, result: FrameResult) -> None:
-        if (topic := self._detections.get(result.camera)) is None:
-            return  # the camera has just been removed
-        for message in ((topic, payloads.detections(self._device, result)), *self._formats.frames(result)):
-            while not self._link.publish(*message):
-                if not self._wait_to_send(result.live):
-                    why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
-                    self._stats.dropped(result.camera, why)
-                    return
-                self._send_retained()
-        self._stats.published(result.camera, time.monotonic() - result.captured_mono)
-
-    def _wait_to_send(self, live: bool) -> bool:
-        """Waits for the broker or for room in the network's queue; False if the message is to be dropped instead."""
-        with self._changed:
-            connected = self._link.state.connected
-            if not connected and (live or self._hurried):
-                return False
-            if connected:
-                self._stats.network_full()
-            self._changed.wait(_FULL_NETWORK if connected else None)
-            return True
-
-    def _send_retained(self) -> None:
-        while True:
-            with self._changed:
-                if not self._sendable():
-                    return
-                # Taken off the list first: if the link changes meanwhile, it is put back and sent again.
-                topic, payload = self._retained.take()
-            if not self._link.publish(topic, payload, retain=True):
-                with self._changed:
-                    self._retained.put_back(topic)
-                    self._changed.wait(_FULL_NETWORK)
-                return
-
-    def _send_stats(self) -> None:
-        """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""
-        now = time.monotonic()
-        if now >= self._next_stats and self._link.state.connected:
-            report = self._stats.report(tuple(self._config.cameras))
-            self._link.publish(self._topics.stats.name, payloads.stats(self._device, report))
-            for topic, payload in self._formats.stats(report):
-                self._link.publish(topic, payload)
-            self._next_stats = now + self._every
+        self._frames.link_changed(state.connected)

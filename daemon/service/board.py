@@ -55,8 +55,7 @@ class Observed:
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
             processed={name: camera.processed - camera.thinned for name, camera in totals.items()},
-            published=self.totals.network_full
-            + sum(camera.published + camera.dropped.get(Drop.NOT_CONNECTED, 0) for camera in totals.values()),
+            published=self.totals.network_full + self.totals.handed,
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(_is_loading(model.status) for model in self.info.models.values()),
             held=not self.connected and any(camera.enabled and not _is_live(camera) for camera in cameras.values()),

@@ -20,7 +20,7 @@ from daemon.stats import BUCKETS, CameraTotals
 _FRAMES: tuple[tuple[str, Callable[[CameraTotals], int], str], ...] = (
     ("captured", lambda c: c.captured, "Frames captured, after thinning out to `fps`."),
     ("processed", lambda c: c.processed, "Frames that went through their model."),
-    ("published", lambda c: c.published, "Frames whose message was given to MQTT."),
+    ("published", lambda c: c.published, "Frames whose message was written to the broker's connection."),
     ("thinned", lambda c: c.thinned, "Frames that `mqtt.every` left out."),
 )
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
@@ -131,8 +131,8 @@ def _cameras(observed: Observed) -> Iterator[Metric]:
 def _latencies(observed: Observed) -> Iterator[Metric]:
     family = HistogramMetricFamily(
         "ospreyd_latency_seconds",
-        "Time that a frame spent in a stage; total: from capture until its message was given to MQTT; acknowledged: of "
-        "an event, from the capture of its frame until the broker has said that it has it.",
+        "Time that a frame spent in a stage; total: from capture until its message was written to the connection; "
+        "acknowledged: of an event, from the capture of its frame until the broker has said that it has it.",
         labels=("stage",),
     )
     for stage, histogram in observed.totals.latency.items():

@@ -36,7 +36,7 @@ def frame_cost(frames: int = _FRAMES, rounds: int = _ROUNDS) -> float:
             if number % 8 == 0:
                 stats.dropped(camera, Drop.REPLACED)
             stats.processed(camera, queue=0.004, preprocess=0.001, detector=0.02, postprocess=0.0005)
-            stats.published(camera, 0.03)
+            stats.published([(camera, 0.03)])
         best = min(best, (time.perf_counter() - began) / frames * 1e6)
     return best
 

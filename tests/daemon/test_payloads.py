@@ -49,7 +49,7 @@ def busy_stats() -> Stats:
         stats.captured("front")
     stats.batch()
     stats.processed("front", queue=0.001, preprocess=0.002, detector=0.003, postprocess=0.004)
-    stats.published("front", 0.05)
+    stats.published([("front", 0.05)])
     stats.dropped("front", Drop.REPLACED)
     return stats
 

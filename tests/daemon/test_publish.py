@@ -190,6 +190,28 @@ def test_a_broker_that_hangs_costs_the_oldest_frames(broker: Mosquitto, subscrib
         assert sequences(subscriber.messages(FRONT))[-1] == pushed, "the newest frame is among them"
 
 
+def test_what_was_under_way_when_the_connection_broke_was_not_published(
+    broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    stats = Stats()
+    with publisher(config(broker.port), stats) as running:
+        wait_online(subscriber)
+        broker.signal(signal.SIGSTOP)
+        pushed = 0
+        while not stats.totals(()).network_full:
+            pushed += 1
+            running.results([result(pushed, count=300)])
+            assert pushed < 5000
+        broker.kill()
+        wait_for(lambda: counted(stats)[0] + sum(counted(stats)[1].values()) == pushed, "every frame to be counted")
+        published, dropped = counted(stats)
+        assert dropped[Drop.NOT_CONNECTED] >= 64
+        broker.start()
+        wait_for(lambda: running.link.connected, "the connection")
+        running.results([result(pushed + 1)])
+        wait_for(lambda: counted(stats)[0] == published + 1, "a frame on the new connection")
+
+
 def test_a_shutdown_lets_a_file_go_that_waits_for_a_broker() -> None:
     stats = Stats()
     with publisher(config(free_port()), stats) as running:

@@ -207,7 +207,7 @@ def test_what_waits_for_the_broker_is_bounded(tmp_path: Path) -> None:
         while recorded.link.publish("gate/stats", payload):
             taken += 1
             assert taken < 2000
-        assert taken >= 256
+        assert taken >= 64
         while recorded.link.publish("gate/info", b"{}", retain=True):
             taken += 1
             assert taken < 4000

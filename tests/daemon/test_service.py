@@ -203,9 +203,9 @@ class StuckStats(Stats):
         self.goes = threading.Event()
         self.goes.set()
 
-    def published(self, camera: str, total: float) -> None:
+    def handed(self, results: int) -> None:
         self.goes.wait()
-        super().published(camera, total)
+        super().handed(results)
 
 
 @contextmanager

@@ -78,7 +78,8 @@ def count_something(served: Served) -> None:
     stats.processed("front", queue=0.004, detector=0.3)
     stats.processed("front", queue=0.005, detector=9.0)
     stats.batch()
-    stats.published("front", 0.02)
+    stats.published([("front", 0.02)])
+    stats.handed(1)
     stats.network_full()
     stats.thinned("front")
     served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0))
@@ -200,7 +201,7 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
     wait_for(lambda: served.get("/healthz")[0] == 503, "ill health")
     assert "publishing has done nothing" in json.loads(served.get("/healthz")[1])["reason"]
     assert served.samples()["ospreyd_healthy",] == 0
-    served.stats.published("front", 0.1)
+    served.stats.handed(1)
     wait_for(lambda: served.get("/healthz")[0] == 200, "health")
     served.service.stop()
     server.stop()
