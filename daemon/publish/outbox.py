@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
+from daemon.publish.outbox_file import check, free, last_row, own, reserve, size, status_of, transaction
 from daemon.records import OutboxStatus
 
 log = logging.getLogger("ospreyd.outbox")
 
 _BUSY = 5.0  # seconds to wait for another process that reads or writes
-_RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
-_MARGIN = 1 << 16  # bytes of it that are left for the index
+_MARGIN = 1 << 16  # bytes of what the file has in reserve that are left for its indexes
 _SHORT = 4 << 20  # bytes; a disk with less counts as full, since the WAL is on it too
 _CHECKPOINT = 100  # pages; keeps the WAL within what the reserve has made of it
 _SCHEMA = """
@@ -53,11 +51,13 @@ class Outbox:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._settings = settings
-        self._lock = _own(path)
+        self._lock = own(path)
         self._opened = time.monotonic()
         self._clock = 0.0
         self.last = 0
         """row of the newest message that there ever was"""
+        self.found: dict[str, int] = {}
+        """by topic, row of its newest message when the outbox was opened"""
         try:
             self._database = self._open()
         except BaseException:
@@ -72,7 +72,7 @@ class Outbox:
         """
         gone = [(row,) for row in removed]
         try:
-            dropped = self._make_room(sum(len(payload) for _, payload in added))
+            dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
             self._write(added, gone)
             return dropped + self._enforce()
         except sqlite3.OperationalError as error:
@@ -82,11 +82,15 @@ class Outbox:
             self._write(added, ())
             return 0
 
-    def after(self, row: int, count: int) -> list[Waiting]:
-        """The first `count` messages behind `row`, in their order. Raises OSError where the disk fails."""
-        query = "SELECT row, topic, payload FROM messages WHERE row > ? ORDER BY row LIMIT ?"
+    def after(self, row: int, count: int, topic: str | None = None) -> list[Waiting]:
+        """The first `count` messages, of one topic if it is given, behind `row`, in their order.
+
+        Raises OSError where the disk fails.
+        """
+        of_topic, values = ("topic = ? AND", (topic,)) if topic is not None else ("", ())
+        query = f"SELECT row, topic, payload FROM messages WHERE {of_topic} row > ? ORDER BY row LIMIT ?"  # noqa: S608  ours
         try:
-            return [Waiting(*found) for found in self._database.execute(query, (row, count))]
+            return [Waiting(*found) for found in self._database.execute(query, (*values, row, count))]
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be read: {error}") from None
         except sqlite3.DatabaseError as error:
@@ -95,12 +99,12 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         """What it holds now."""
-        return _status(self._database)
+        return status_of(self._database)
 
     def drop_all(self) -> int:
         """Drops every message; how many there were."""
-        with _transaction(self._database) as transaction:
-            return transaction.execute("DELETE FROM messages").rowcount
+        with transaction(self._database) as writing:
+            return writing.execute("DELETE FROM messages").rowcount
 
     def close(self) -> None:
         """Closes it; what waits stays."""
@@ -109,14 +113,14 @@ class Outbox:
 
     def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]]) -> None:
         clock = self._now()
-        with _transaction(self._database) as transaction:
-            transaction.executemany("DELETE FROM messages WHERE row = ?", removed)
-            transaction.executemany(
+        with transaction(self._database) as writing:
+            writing.executemany("DELETE FROM messages WHERE row = ?", removed)
+            writing.executemany(
                 "INSERT INTO messages (topic, payload, clock) VALUES (?, ?, ?)",
                 [(topic, payload, clock) for topic, payload in added],
             )
-            transaction.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
-            last = _last(transaction)
+            writing.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
+            last = last_row(writing)
         self.last = last
 
     def _enforce(self) -> int:
@@ -126,7 +130,7 @@ class Outbox:
         oldest = self._database.execute("SELECT clock FROM messages ORDER BY row LIMIT 1").fetchone()
         if oldest is not None and oldest[0] < too_old:
             dropped += self._drop("clock < ?", too_old)
-        while _size(self._database) > self._settings.max_mb * 1e6:
+        while size(self._database) > self._settings.max_mb * 1e6:
             if not (freed := self._drop_some()):
                 break
             dropped += freed
@@ -136,7 +140,7 @@ class Outbox:
         """On a disk that is all but full the file must not grow; how many messages were dropped for that."""
         disk = os.statvfs(self._path.parent)
         dropped = 0
-        while disk.f_bavail * disk.f_frsize < _SHORT and _free(self._database) < needed + _MARGIN:
+        while disk.f_bavail * disk.f_frsize < _SHORT and free(self._database) < needed + _MARGIN:
             if not (freed := self._drop_some()):
                 break
             dropped += freed
@@ -149,9 +153,9 @@ class Outbox:
         )
 
     def _drop(self, which: str, *values: float) -> int:
-        with _transaction(self._database) as transaction:
-            dropped = transaction.execute(f"DELETE FROM messages WHERE {which}", values).rowcount  # noqa: S608  ours
-            transaction.execute("UPDATE numbers SET value = value + ? WHERE name = 'dropped'", (dropped,))
+        with transaction(self._database) as writing:
+            dropped = writing.execute(f"DELETE FROM messages WHERE {which}", values).rowcount  # noqa: S608  ours
+            writing.execute("UPDATE numbers SET value = value + ? WHERE name = 'dropped'", (dropped,))
         return dropped
 
     def _now(self) -> float:
@@ -173,14 +177,17 @@ class Outbox:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # what was written survives a loss of power
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-            _check(database)
+            check(database)
             database.executescript(_SCHEMA)
+            with suppress(sqlite3.OperationalError):  # no room for it on a full disk: it is slower without
+                database.execute("CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic)")
             self._clock = database.execute("SELECT value FROM numbers WHERE name = 'clock'").fetchone()[0]
             self._opened = time.monotonic()
             if self.last:  # rows go on to rise where a damaged file was replaced
                 database.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (self.last,))
-            self.last = _last(database)
-            _reserve(database)
+            self.last = last_row(database)
+            self.found = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
+            reserve(database)
         except BaseException:
             database.close()
             raise
@@ -223,81 +230,8 @@ def read_status(path: Path) -> OutboxStatus:
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
                 return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is just being made
-            return _status(database)
+            return status_of(database)
         finally:
             database.close()
     except sqlite3.DatabaseError as error:
         raise UsageError(f"the outbox {path} cannot be read: {error}") from None
-
-
-def _own(path: Path) -> IO[bytes]:
-    """The lock file of the outbox, locked until it is closed or the process ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = path.with_name(path.name + ".lock").open("ab")
-    except OSError as error:
-        raise UsageError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise UsageError(
-            f"the outbox {path} is in use by a running ospreyd; stop it first, or set another mqtt.outbox.path"
-        ) from None
-    return lock
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of what is done inside, or nothing."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield database
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # SQLite has often rolled back itself
-            database.execute("ROLLBACK")
-        raise
-
-
-def _check(database: sqlite3.Connection) -> None:
-    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
-
-
-def _last(database: sqlite3.Connection) -> int:
-    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
-    return 0 if found is None else int(found[0])
-
-
-def _reserve(database: sqlite3.Connection) -> None:
-    """Makes the file and its WAL larger than they need to be; on a disk that is full already they stay as they are."""
-    with suppress(sqlite3.OperationalError):
-        if _free(database) < _RESERVE:
-            database.execute("CREATE TABLE reserve (bytes BLOB)")
-            database.execute("INSERT INTO reserve VALUES (zeroblob(?))", (_RESERVE,))
-    with suppress(sqlite3.OperationalError):
-        database.execute("DROP TABLE IF EXISTS reserve")
-        database.execute("PRAGMA wal_checkpoint(RESTART)")
-
-
-def _status(database: sqlite3.Connection) -> OutboxStatus:
-    waiting, oldest = database.execute("SELECT count(*), min(clock) FROM messages").fetchone()
-    numbers = dict(database.execute("SELECT name, value FROM numbers"))
-    hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
-    return OutboxStatus(waiting, int(numbers["dropped"]), _size(database), hours)
-
-
-def _size(database: sqlite3.Connection) -> int:
-    (pages,) = database.execute("PRAGMA page_count").fetchone()
-    return int(pages) * _page(database) - _free(database)
-
-
-def _free(database: sqlite3.Connection) -> int:
-    """Bytes that the file has beyond its content."""
-    return int(database.execute("PRAGMA freelist_count").fetchone()[0]) * _page(database)
-
-
-def _page(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA page_size").fetchone()[0])

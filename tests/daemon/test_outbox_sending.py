@@ -1,0 +1,73 @@
+"""Events with a real broker that was away, refuses some, or does not answer: what goes ahead, and what waits."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_for
+from tests.daemon.publishing import config, publisher
+from tests.daemon.test_outbox import counts, tell, waiting
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Subscriber
+
+USERS = {"watcher": "w", "osprey": "o"}
+YARD = "ospreyd/gate/yard/events"
+
+
+def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
+        Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
+        publisher(config(broker.port, username="osprey", password="o", outbox={"replay_rate": 30})) as running,
+    ):
+        tell(running, range(90))
+        wait_for(lambda: waiting() == 90, "the backlog on disk")
+        wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
+        broker.add_user("osprey", "o")
+        subscriber.wait(lambda messages: len(counts(messages)) >= 3, "the first of the backlog", 40)
+        tell(running, range(90, 92))
+        tell(running, range(5), "yard")
+        subscriber.wait(lambda messages: len(counts(messages, "yard")) == 5, "the other camera's")
+        before = len(counts(subscriber.messages()))
+        subscriber.wait(lambda messages: len(counts(messages)) == 92, "all of the camera", 40)
+        front, yard = subscriber.messages("ospreyd/gate/front/events"), subscriber.messages(YARD)
+        assert before < 90, "the backlog was not over"
+        assert counts(subscriber.messages()) == list(range(92)), "a camera's new events wait for its late ones"
+        assert [m.json()["replayed"] for m in front] == [True] * 90 + [False] * 2
+        assert not any(m.json()["replayed"] for m in yard)
+        assert front[89].at - front[0].at > 1.9, "89 at 30 a second, of which a second may be made up for"
+
+
+def test_a_refused_event_keeps_only_its_own_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("daemon.publish.outbox_order.REFUSED", 0.5)
+    rules = tmp_path / "acl"
+    refusing = "user watcher\ntopic read #\nuser osprey\ntopic write ospreyd/gate/front/#\n"
+    rules.write_text(refusing)
+    rules.chmod(0o600)
+    with (
+        Mosquitto(tmp_path, users=USERS, more=[f"acl_file {rules}"]) as broker,
+        Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
+        publisher(config(broker.port, username="osprey", password="o")) as running,
+    ):
+        wait_for(lambda: running.link.connected, "the connection")
+        for number in range(150):
+            tell(running, range(number, number + 1), "yard")
+            tell(running, range(number, number + 1))
+        subscriber.wait(lambda messages: len(counts(messages)) == 150, "all of the other camera")
+        wait_for(lambda: waiting() == 150, "what is refused, on disk")
+        tried = broker.output().count("Denied PUBLISH")
+        wait_for(lambda: broker.output().count("Denied PUBLISH") >= tried + 3, "three more attempts")
+        assert f"the broker refuses an event on {YARD}: Not authorized" in caplog.text
+        assert caplog.text.count("refuses an event") == 1
+        rules.write_text(refusing + f"topic write {YARD}\n")
+        broker.signal(signal.SIGHUP)
+        subscriber.wait(lambda messages: len(counts(messages, "yard")) == 150, "what was refused", 40)
+        wait_for(lambda: waiting() == 0, "an empty outbox")
+        for topic, camera in (("ospreyd/gate/front/events", "front"), (YARD, "yard")):
+            assert counts(subscriber.messages(), camera) == list(range(150))
+            assert len(subscriber.messages(topic)) == 150, "none was sent again without need"
