@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import wait_for
-from tests.daemon.publishing import config, publisher
+from tests.daemon.publishing import config, in_background, publisher, result
 from tests.daemon.test_outbox import counts, tell, waiting
 from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.proxy import Proxy
 from tests.servers.subscriber import Subscriber
 
 USERS = {"watcher": "w", "osprey": "o"}
@@ -71,3 +74,37 @@ def test_a_refused_event_keeps_only_its_own_topic(
         for topic, camera in (("ospreyd/gate/front/events", "front"), (YARD, "yard")):
             assert counts(subscriber.messages(), camera) == list(range(150))
             assert len(subscriber.messages(topic)) == 150, "none was sent again without need"
+
+
+def test_a_broker_that_never_answers_keeps_nobody_and_a_living_one_gets_all(
+    broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection, and that is all."""
+    monkeypatch.setattr("daemon.publish.client._ANSWER_WITHIN", 2.0)  # so that the test need not wait for ten seconds
+    proxy = Proxy(broker.port, random.Random(0))
+    proxy.silent = True
+    with publisher(config(proxy.port)) as running:
+
+        def work() -> None:
+            for number in range(300):
+                tell(running, range(number, number + 1))
+                running.results([result(number + 1), result(number + 1, camera="yard")])
+
+        worker = in_background(work)
+        worker.join(30)
+        assert not worker.is_alive()
+        wait_for(lambda: waiting() == 300, "three hundred events on disk")
+        assert not running.link.connected
+        began = time.monotonic()
+        running.stop(2)
+        assert time.monotonic() - began < 2 + 1.5
+        assert waiting() == 300
+    with publisher(config(proxy.port)) as running:
+        tell(running, range(300, 400))
+        wait_for(lambda: waiting() == 400, "four hundred events on disk")
+        wait_for(lambda: "did not answer" in running.link.detail, "the end of an attempt", 30)
+        proxy.silent = False
+        subscriber.wait(lambda messages: len(counts(messages)) == 400, "four hundred events", 60)
+        wait_for(lambda: waiting() == 0, "an empty outbox")
+        assert counts(subscriber.messages()) == list(range(400))
+    proxy.close()
