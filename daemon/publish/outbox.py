@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS messages (
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
 """
+_DROPPED = "UPDATE numbers SET value = value + ? WHERE name = 'dropped'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +59,32 @@ class Outbox:
         """row of the newest message that there ever was"""
         self.found: dict[str, int] = {}
         """by topic, row of its newest message when the outbox was opened"""
+        self.waiting = 0
+        """messages that it holds"""
+        self.dropped = 0
+        """messages, ever, for want of room or for their age"""
         try:
             self._database = self._open()
         except BaseException:
             self._lock.close()
             raise
 
-    def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int]) -> int:
+    def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int], lost: int = 0) -> int:
         """Adds messages (topic, payload) and removes rows in one transaction, on disk when it returns.
 
-        Returns how many of the oldest messages were dropped to make room. Raises OSError, and changes nothing, where
-        even that does not help.
+        `lost` messages, which came while nothing could be written, are counted as dropped. Returns how many of the
+        oldest messages were dropped to make room. Raises OSError, and changes nothing, where even that does not help.
         """
         gone = [(row,) for row in removed]
         try:
             dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
-            self._write(added, gone)
+            self._write(added, gone, lost)
             return dropped + self._enforce()
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
-            self._write(added, ())
+            self._write(added, (), lost)
             return 0
 
     def after(self, row: int, count: int, topic: str | None = None) -> list[Waiting]:
@@ -104,24 +109,29 @@ class Outbox:
     def drop_all(self) -> int:
         """Drops every message; how many there were."""
         with transaction(self._database) as writing:
-            return writing.execute("DELETE FROM messages").rowcount
+            dropped = writing.execute("DELETE FROM messages").rowcount
+        self.waiting = 0
+        return dropped
 
     def close(self) -> None:
         """Closes it; what waits stays."""
         self._database.close()
         self._lock.close()
 
-    def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]]) -> None:
+    def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]], lost: int) -> None:
         clock = self._now()
         with transaction(self._database) as writing:
-            writing.executemany("DELETE FROM messages WHERE row = ?", removed)
+            left = self.waiting - max(0, writing.executemany("DELETE FROM messages WHERE row = ?", removed).rowcount)
             writing.executemany(
                 "INSERT INTO messages (topic, payload, clock) VALUES (?, ?, ?)",
                 [(topic, payload, clock) for topic, payload in added],
             )
             writing.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
+            writing.execute(_DROPPED, (lost,))
             last = last_row(writing)
         self.last = last
+        self.waiting = left + len(added)
+        self.dropped += lost
 
     def _enforce(self) -> int:
         """Keeps the limits of size and age; how many messages were dropped."""
@@ -155,7 +165,9 @@ class Outbox:
     def _drop(self, which: str, *values: float) -> int:
         with transaction(self._database) as writing:
             dropped = writing.execute(f"DELETE FROM messages WHERE {which}", values).rowcount  # noqa: S608  ours
-            writing.execute("UPDATE numbers SET value = value + ? WHERE name = 'dropped'", (dropped,))
+            writing.execute(_DROPPED, (dropped,))
+        self.waiting -= dropped
+        self.dropped += dropped
         return dropped
 
     def _now(self) -> float:
@@ -188,6 +200,8 @@ class Outbox:
             self.last = last_row(database)
             self.found = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
             reserve(database)
+            status = status_of(database)
+            self.waiting, self.dropped = status.waiting, status.dropped
         except BaseException:
             database.close()
             raise

@@ -82,7 +82,7 @@ class Order:
         """A new connection: all that waits is late, what was under way too."""
         self._under_way.clear()
         self._topics = {name: _Topic(topic.last, late_until=topic.last) for name, topic in self._topics.items()}
-        self._late_at = now
+        self._late_at = max(self._late_at, now)
 
     def written(self, name: str, row: int) -> None:
         """There is a message more."""

@@ -14,6 +14,7 @@ from daemon.publish.outbox import Outbox, Waiting
 from daemon.publish.outbox_order import REFUSED, Order
 from daemon.publish.outgoing import Delivery
 from daemon.publish.payloads import replayed
+from daemon.records import OutboxCounts
 
 log = logging.getLogger("ospreyd.outbox")
 
@@ -55,6 +56,8 @@ class OutboxSender:
         self._closed = False
         self._lost = 0
         """messages dropped since that was last told"""
+        self._unwritten = 0
+        """messages of these, dropped from the inbox, that the file does not count yet"""
         self._end_by = 0.0
         self._awaiting = False
         """messages are under way, so answers are of interest; written by the thread before it sends"""
@@ -82,6 +85,7 @@ class OutboxSender:
             if len(self._inbox) >= _INBOX:
                 self._inbox.popleft()
                 self._lost += 1
+                self._unwritten += 1
             self._inbox.append((topic, payload, since))
             self._changed.notify()
 
@@ -96,6 +100,14 @@ class OutboxSender:
     def awaiting(self) -> bool:
         """Whether messages are under way, whose acknowledgement is of interest."""
         return self._awaiting
+
+    @property
+    def counts(self) -> OutboxCounts:
+        """What waits, on disk or to be written, and what was dropped; without a look at the disk, for any thread."""
+        with self._changed:
+            return OutboxCounts(
+                waiting=self._outbox.waiting + len(self._inbox), dropped=self._outbox.dropped + self._unwritten
+            )
 
     def link_changed(self, connected: bool) -> None:
         """Takes whether there is a broker."""
@@ -183,16 +195,18 @@ class OutboxSender:
         with self._changed:
             added = list(self._inbox)
             self._inbox.clear()
+            lost, self._unwritten = self._unwritten, 0
         if not added and not self._done:
             return
         try:
-            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done)
+            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done, lost)
         except OSError as error:
             if not self._write_again:
                 log.error("%s; events wait in memory", error)  # noqa: TRY400  the error says it all
             self._write_again = time.monotonic() + _AGAIN
             with self._changed:
                 self._inbox.extendleft(reversed(added))
+                self._unwritten += lost
             return
         if self._write_again:
             log.info("the outbox can be written again")

@@ -292,5 +292,6 @@ class Publisher:
         """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""
         now = time.monotonic()
         if now >= self._next_stats and self._link.state.connected:
-            self._link.publish(self._topics.stats.name, payloads.stats(self._device, self._stats.report(self._cameras)))
+            report = self._stats.report(self._cameras)
+            self._link.publish(self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts))
             self._next_stats = now + self._every

@@ -14,10 +14,16 @@ from tests.daemon.publishing import config, in_background, publisher, result
 from tests.daemon.test_outbox import counts, tell, waiting
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.proxy import Proxy
-from tests.servers.subscriber import Subscriber
+from tests.servers.subscriber import Message, Subscriber
 
 USERS = {"watcher": "w", "osprey": "o"}
 YARD = "ospreyd/gate/yard/events"
+
+
+def outbox_of(messages: list[Message]) -> object:
+    """What the newest report says of the outbox."""
+    reports = [message.json() for message in messages if message.topic == "ospreyd/gate/stats"]
+    return reports[-1]["outbox"] if reports else None
 
 
 def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -> None:
@@ -49,13 +55,13 @@ def test_a_refused_event_keeps_only_its_own_topic(
 ) -> None:
     monkeypatch.setattr("daemon.publish.outbox_order.REFUSED", 0.5)
     rules = tmp_path / "acl"
-    refusing = "user watcher\ntopic read #\nuser osprey\ntopic write ospreyd/gate/front/#\n"
+    refusing = "user watcher\ntopic read #\nuser osprey\ntopic write ospreyd/gate/front/#\ntopic write +/+/stats\n"
     rules.write_text(refusing)
     rules.chmod(0o600)
     with (
         Mosquitto(tmp_path, users=USERS, more=[f"acl_file {rules}"]) as broker,
         Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
-        publisher(config(broker.port, username="osprey", password="o")) as running,
+        publisher(config(broker.port, username="osprey", password="o", stats_every=0.5)) as running,
     ):
         wait_for(lambda: running.link.connected, "the connection")
         for number in range(150):
@@ -63,6 +69,7 @@ def test_a_refused_event_keeps_only_its_own_topic(
             tell(running, range(number, number + 1))
         subscriber.wait(lambda messages: len(counts(messages)) == 150, "all of the other camera")
         wait_for(lambda: waiting() == 150, "what is refused, on disk")
+        subscriber.wait(lambda messages: outbox_of(messages) == {"waiting": 150, "dropped": 0}, "what stats say of it")
         tried = broker.output().count("Denied PUBLISH")
         wait_for(lambda: broker.output().count("Denied PUBLISH") >= tried + 3, "three more attempts")
         assert f"the broker refuses an event on {YARD}: Not authorized" in caplog.text
@@ -70,7 +77,7 @@ def test_a_refused_event_keeps_only_its_own_topic(
         rules.write_text(refusing + f"topic write {YARD}\n")
         broker.signal(signal.SIGHUP)
         subscriber.wait(lambda messages: len(counts(messages, "yard")) == 150, "what was refused", 40)
-        wait_for(lambda: waiting() == 0, "an empty outbox")
+        subscriber.wait(lambda messages: outbox_of(messages) == {"waiting": 0, "dropped": 0}, "an empty outbox")
         for topic, camera in (("ospreyd/gate/front/events", "front"), (YARD, "yard")):
             assert counts(subscriber.messages(), camera) == list(range(150))
             assert len(subscriber.messages(topic)) == 150, "none was sent again without need"
