@@ -14,7 +14,18 @@ from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
-from daemon.publish.outbox_file import check, free, last_row, own, reserve, size, status_of, transaction
+from daemon.publish.outbox_file import (
+    check,
+    checksum,
+    free,
+    last_row,
+    make_tables,
+    own,
+    reserve,
+    size,
+    status_of,
+    transaction,
+)
 from daemon.records import OutboxStatus
 
 log = logging.getLogger("ospreyd.outbox")
@@ -23,12 +34,6 @@ _BUSY = 5.0  # seconds to wait for another process that reads or writes
 _MARGIN = 1 << 16  # bytes of what the file has in reserve that are left for its indexes
 _SHORT = 4 << 20  # bytes; a disk with less counts as full, since the WAL is on it too
 _CHECKPOINT = 100  # pages; keeps the WAL within what the reserve has made of it
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
-INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
-"""
 _DROPPED = "UPDATE numbers SET value = value + ? WHERE name = 'dropped'"
 
 
@@ -46,7 +51,8 @@ class Outbox:
     """One file, owned by one process as long as it is open; for one thread at a time.
 
     Ages are counted by a clock that runs only while the outbox is open and is kept in it, so that a clock that jumps
-    ages nothing. A file that is no database is set aside beside it. Raises UsageError where the file cannot be used.
+    ages nothing. A file that is damaged is set aside beside it, and a new one begins: looked at as a whole when it is
+    opened, and each message when it is read. Raises UsageError where the file cannot be used.
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
@@ -93,9 +99,10 @@ class Outbox:
         Raises OSError where the disk fails.
         """
         of_topic, values = ("topic = ? AND", (topic,)) if topic is not None else ("", ())
-        query = f"SELECT row, topic, payload FROM messages WHERE {of_topic} row > ? ORDER BY row LIMIT ?"  # noqa: S608  ours
+        which = f"WHERE {of_topic} row > ? ORDER BY row LIMIT ?"
+        query = f"SELECT row, topic, payload, clock, checksum FROM messages {which}"  # noqa: S608  ours
         try:
-            return [Waiting(*found) for found in self._database.execute(query, (*values, row, count))]
+            return [_sound(*found) for found in self._database.execute(query, (*values, row, count))]
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be read: {error}") from None
         except sqlite3.DatabaseError as error:
@@ -123,8 +130,8 @@ class Outbox:
         with transaction(self._database) as writing:
             left = self.waiting - max(0, writing.executemany("DELETE FROM messages WHERE row = ?", removed).rowcount)
             writing.executemany(
-                "INSERT INTO messages (topic, payload, clock) VALUES (?, ?, ?)",
-                [(topic, payload, clock) for topic, payload in added],
+                "INSERT INTO messages (topic, payload, clock, checksum) VALUES (?, ?, ?, ?)",
+                [(topic, payload, clock, checksum(topic.encode(), payload, clock)) for topic, payload in added],
             )
             writing.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
             writing.execute(_DROPPED, (lost,))
@@ -184,15 +191,15 @@ class Outbox:
             return self._prepared()
 
     def _prepared(self) -> sqlite3.Connection:
+        if self._path.is_file() and not self._path.stat().st_size:
+            raise sqlite3.DatabaseError("it is empty")
         database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # what was written survives a loss of power
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+            make_tables(database)
             check(database)
-            database.executescript(_SCHEMA)
-            with suppress(sqlite3.OperationalError):  # no room for it on a full disk: it is slower without
-                database.execute("CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic)")
             self._clock = database.execute("SELECT value FROM numbers WHERE name = 'clock'").fetchone()[0]
             self._opened = time.monotonic()
             if self.last:  # rows go on to rise where a damaged file was replaced
@@ -220,6 +227,13 @@ class Outbox:
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).rename(aside.with_name(aside.name + suffix))
         log.error("the outbox %s is damaged (%s): it was set aside as %s, a new one begins", self._path, error, aside)
+
+
+def _sound(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> Waiting:
+    """The message. Raises sqlite3.DatabaseError where it is not what was written."""
+    if expected is not None and checksum(topic.encode(), payload, clock) != expected:
+        raise sqlite3.DatabaseError(f"message {row} is not what was written")
+    return Waiting(row, topic, payload)
 
 
 def outbox_path(settings: Settings, device: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,13 @@ from daemon.errors import UsageError
 from daemon.records import OutboxStatus
 
 _RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL,
+    checksum INTEGER);
+CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
+INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
+"""
 
 
 def own(path: Path) -> IO[bytes]:
@@ -45,11 +53,32 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def make_tables(database: sqlite3.Connection) -> None:
+    """Makes what is not there yet, also in a file of an earlier version."""
+    database.executescript(_SCHEMA)
+    if "checksum" not in [column[1] for column in database.execute("PRAGMA table_info(messages)")]:
+        database.execute("ALTER TABLE messages ADD COLUMN checksum INTEGER")
+    with suppress(sqlite3.OperationalError):  # no room for it on a full disk: it is slower without
+        database.execute("CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic)")
+
+
 def check(database: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError where the file is damaged."""
-    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    """Raises sqlite3.DatabaseError where the file is damaged, or a message is not what was written."""
+    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(found)
+    senseless = "SELECT 1 FROM numbers WHERE typeof(value) != 'real' OR value NOT BETWEEN 0 AND 1e15"
+    if database.execute(senseless).fetchone():
+        raise sqlite3.DatabaseError("its counts make no sense")
+    every = "SELECT row, CAST(topic AS BLOB), CAST(payload AS BLOB), clock, checksum FROM messages"
+    for row, topic, payload, clock, expected in database.execute(every):
+        if expected is not None and checksum(topic, payload, clock) != expected:
+            raise sqlite3.DatabaseError(f"message {row} is not what was written")
+
+
+def checksum(topic: bytes, payload: bytes, clock: float) -> int:
+    """Of a message; what SQLite itself checks is the order of its pages, not their content."""
+    return zlib.crc32(payload, zlib.crc32(topic, zlib.crc32(repr(clock).encode())))
 
 
 def last_row(database: sqlite3.Connection) -> int:
