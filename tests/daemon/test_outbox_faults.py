@@ -12,7 +12,7 @@ from tests.servers.mosquitto import need_mosquitto
 
 def test_every_announced_event_arrives_whatever_fails() -> None:
     need_mosquitto()
-    command = [sys.executable, "-m", "tests.benchmarks.outbox_faults", "--faults=8", "--seconds=24", "--seed=6"]
+    command = [sys.executable, "-m", "tests.benchmarks.outbox_faults", "--faults=10", "--seconds=30", "--seed=6"]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
