@@ -8,7 +8,7 @@ is back: what a broker acknowledges while nobody listens is not the daemon's to 
 
 When the outbox's file is damaged (while the daemon is dead, and what was in the write-ahead log is in the file), the
 daemon has to say so, set it aside and go on. Events that waited in that file may be missing; no others, and not those
-announced afterwards. The clock that jumps is the daemon's time of day alone (libfaketime), by hours and by a month.
+announced afterwards. The clock that jumps is the daemon's time of day alone (libfaketime), by a month and back.
 """
 
 from __future__ import annotations
