@@ -143,12 +143,12 @@ class OutboxSender:
             answers, self._answers = self._answers, deque()
             connected, connections, closed = self._connected, self._connections, self._closed
         self._settle(answers)
+        if connected and connections != self._serving:  # before what is not written yet: that is not late
+            self._serving = connections
+            self._order.begin(time.monotonic())
+            self._send_again = 0.0
         self._write()
         if connected:
-            if connections != self._serving:
-                self._serving = connections
-                self._order.begin(time.monotonic())
-                self._send_again = 0.0
             self._send()
         self._awaiting = self._order.awaiting
         self._tell_of_drops()

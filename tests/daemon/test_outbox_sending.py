@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.outbox import Outbox as Settings
+from daemon.publish.outbox_sender import OutboxSender
+from daemon.publish.outgoing import Delivery
 from tests.conftest import wait_for
 from tests.daemon.publishing import config, in_background, publisher, result
 from tests.daemon.test_outbox import counts, tell, waiting
@@ -48,6 +51,22 @@ def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -
         assert [m.json()["replayed"] for m in front] == [True] * 90 + [False] * 2
         assert not any(m.json()["replayed"] for m in yard)
         assert front[89].at - front[0].at > 1.9, "89 at 30 a second, of which a second may be made up for"
+
+
+def test_what_comes_together_with_the_connection_is_not_late(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+
+    def deliver(_topic: str, payload: bytes) -> Delivery:
+        sent.append(payload)
+        return Delivery("connection", len(sent))
+
+    sender = OutboxSender(tmp_path / "outbox.db", Settings(), deliver, lambda _: None)
+    sender.link_changed(connected=True)
+    sender.put("gate/front/events", b'{"replayed":false}', time.monotonic())
+    sender.start()
+    wait_for(lambda: sent, "the event")
+    sender.stop(0.0)
+    assert sent == [b'{"replayed":false}']
 
 
 def test_a_refused_event_keeps_only_its_own_topic(
