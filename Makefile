@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
-DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
+DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl faketime prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck
 
 # what the tests of the service boot: a small Debian, made once and copied by every run

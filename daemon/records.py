@@ -278,6 +278,16 @@ class DaemonInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxCounts:
+    """How many events an outbox has to do with."""
+
+    waiting: int
+    """that the broker has not acknowledged"""
+    dropped: int
+    """ever, for want of room or for their age"""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxStatus:
     """What an outbox holds."""
 

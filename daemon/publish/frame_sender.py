@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from daemon.config.schema import Config
 from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
+from daemon.publish.formats.format import Transient
 from daemon.publish.link import Link
 from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics
@@ -40,14 +41,16 @@ class FrameSender:
         link: Link,
         formats: Formats,
         stats: Stats,
+        report: Callable[[], Sequence[Transient]],
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`fail` gets what nobody expected."""
+        """`report` gives the messages of every `mqtt.stats_every` seconds; `fail` gets what nobody expected."""
         self._device = config.device
         self._topics = topics
         self._link = link
         self._formats = formats
         self._stats = stats
+        self._report = report
         self._fail = fail
         self._every = config.mqtt.stats_every
         self._next_stats = time.monotonic() + self._every
@@ -235,8 +238,6 @@ class FrameSender:
         """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""
         now = time.monotonic()
         if now >= self._next_stats and self._link.state.connected:
-            report = self._stats.report(tuple(self._detections))
-            self._link.publish(self._topics.stats.name, payloads.stats(self._device, report))
-            for topic, payload in self._formats.stats(report):
+            for topic, payload in self._report():
                 self._link.publish(topic, payload)
             self._next_stats = now + self._every

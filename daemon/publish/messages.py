@@ -208,6 +208,16 @@ class StatsCamera(TypedDict):
 
 
 @_documented
+class StatsOutbox(TypedDict):
+    """How events stand that wait on disk until the broker has acknowledged them."""
+
+    waiting: Count
+    """Events that wait now."""
+    dropped: Count
+    """Events dropped for want of room or for their age, since the outbox was made."""
+
+
+@_documented
 class StatsPayload(TypedDict):
     """How the device is doing; every `mqtt.stats_every` seconds, not retained."""
 
@@ -225,6 +235,8 @@ class StatsPayload(TypedDict):
     """All cameras together, by stage."""
     batch: Annotated[float, Field(ge=0)]
     """Mean number of frames in a batch since the last report; 0 if there was none."""
+    outbox: StatsOutbox
+    """Events that are not published yet."""
 
 
 @_documented

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
+from daemon.publish.outbox_file import (
+    check,
+    checksum,
+    free,
+    last_row,
+    make_tables,
+    own,
+    reserve,
+    size,
+    status_of,
+    transaction,
+)
 from daemon.records import OutboxStatus
 
 log = logging.getLogger("ospreyd.outbox")
 
 _BUSY = 5.0  # seconds to wait for another process that reads or writes
-_RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
-_MARGIN = 1 << 16  # bytes of it that are left for the index
+_MARGIN = 1 << 16  # bytes of what the file has in reserve that are left for its indexes
 _SHORT = 4 << 20  # bytes; a disk with less counts as full, since the WAL is on it too
 _CHECKPOINT = 100  # pages; keeps the WAL within what the reserve has made of it
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
-INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
-"""
+_DROPPED = "UPDATE numbers SET value = value + ? WHERE name = 'dropped'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +51,58 @@ class Outbox:
     """One file, owned by one process as long as it is open; for one thread at a time.
 
     Ages are counted by a clock that runs only while the outbox is open and is kept in it, so that a clock that jumps
-    ages nothing. A file that is no database is set aside beside it. Raises UsageError where the file cannot be used.
+    ages nothing. A file that is damaged is set aside beside it, and a new one begins: looked at as a whole when it is
+    opened, and each message when it is read. Raises UsageError where the file cannot be used.
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._settings = settings
-        self._lock = _own(path)
+        self._lock = own(path)
         self._opened = time.monotonic()
         self._clock = 0.0
         self.last = 0
         """row of the newest message that there ever was"""
+        self.found: dict[str, int] = {}
+        """by topic, row of its newest message when the outbox was opened"""
+        self.waiting = 0
+        """messages that it holds"""
+        self.dropped = 0
+        """messages, ever, for want of room or for their age"""
         try:
             self._database = self._open()
         except BaseException:
             self._lock.close()
             raise
 
-    def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int]) -> int:
+    def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int], lost: int = 0) -> int:
         """Adds messages (topic, payload) and removes rows in one transaction, on disk when it returns.
 
-        Returns how many of the oldest messages were dropped to make room. Raises OSError, and changes nothing, where
-        even that does not help.
+        `lost` messages, which came while nothing could be written, are counted as dropped. Returns how many of the
+        oldest messages were dropped to make room. Raises OSError, and changes nothing, where even that does not help.
         """
         gone = [(row,) for row in removed]
         try:
-            dropped = self._make_room(sum(len(payload) for _, payload in added))
-            self._write(added, gone)
+            dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
+            self._write(added, gone, lost)
             return dropped + self._enforce()
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
-            self._write(added, ())
+            self._write(added, (), lost)
             return 0
 
-    def after(self, row: int, count: int) -> list[Waiting]:
-        """The first `count` messages behind `row`, in their order. Raises OSError where the disk fails."""
-        query = "SELECT row, topic, payload FROM messages WHERE row > ? ORDER BY row LIMIT ?"
+    def after(self, row: int, count: int, topic: str | None = None) -> list[Waiting]:
+        """The first `count` messages, of one topic if it is given, behind `row`, in their order.
+
+        Raises OSError where the disk fails.
+        """
+        of_topic, values = ("topic = ? AND", (topic,)) if topic is not None else ("", ())
+        which = f"WHERE {of_topic} row > ? ORDER BY row LIMIT ?"
+        query = f"SELECT row, topic, payload, clock, checksum FROM messages {which}"  # noqa: S608  ours
         try:
-            return [Waiting(*found) for found in self._database.execute(query, (row, count))]
+            return [_sound(*found) for found in self._database.execute(query, (*values, row, count))]
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be read: {error}") from None
         except sqlite3.DatabaseError as error:
@@ -95,29 +111,34 @@ class Outbox:
 
     def status(self) -> OutboxStatus:
         """What it holds now."""
-        return _status(self._database)
+        return status_of(self._database)
 
     def drop_all(self) -> int:
         """Drops every message; how many there were."""
-        with _transaction(self._database) as transaction:
-            return transaction.execute("DELETE FROM messages").rowcount
+        with transaction(self._database) as writing:
+            dropped = writing.execute("DELETE FROM messages").rowcount
+        self.waiting = 0
+        return dropped
 
     def close(self) -> None:
         """Closes it; what waits stays."""
         self._database.close()
         self._lock.close()
 
-    def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]]) -> None:
+    def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]], lost: int) -> None:
         clock = self._now()
-        with _transaction(self._database) as transaction:
-            transaction.executemany("DELETE FROM messages WHERE row = ?", removed)
-            transaction.executemany(
-                "INSERT INTO messages (topic, payload, clock) VALUES (?, ?, ?)",
-                [(topic, payload, clock) for topic, payload in added],
+        with transaction(self._database) as writing:
+            left = self.waiting - max(0, writing.executemany("DELETE FROM messages WHERE row = ?", removed).rowcount)
+            writing.executemany(
+                "INSERT INTO messages (topic, payload, clock, checksum) VALUES (?, ?, ?, ?)",
+                [(topic, payload, clock, checksum(topic.encode(), payload, clock)) for topic, payload in added],
             )
-            transaction.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
-            last = _last(transaction)
+            writing.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
+            writing.execute(_DROPPED, (lost,))
+            last = last_row(writing)
         self.last = last
+        self.waiting = left + len(added)
+        self.dropped += lost
 
     def _enforce(self) -> int:
         """Keeps the limits of size and age; how many messages were dropped."""
@@ -126,7 +147,7 @@ class Outbox:
         oldest = self._database.execute("SELECT clock FROM messages ORDER BY row LIMIT 1").fetchone()
         if oldest is not None and oldest[0] < too_old:
             dropped += self._drop("clock < ?", too_old)
-        while _size(self._database) > self._settings.max_mb * 1e6:
+        while size(self._database) > self._settings.max_mb * 1e6:
             if not (freed := self._drop_some()):
                 break
             dropped += freed
@@ -136,7 +157,7 @@ class Outbox:
         """On a disk that is all but full the file must not grow; how many messages were dropped for that."""
         disk = os.statvfs(self._path.parent)
         dropped = 0
-        while disk.f_bavail * disk.f_frsize < _SHORT and _free(self._database) < needed + _MARGIN:
+        while disk.f_bavail * disk.f_frsize < _SHORT and free(self._database) < needed + _MARGIN:
             if not (freed := self._drop_some()):
                 break
             dropped += freed
@@ -149,9 +170,11 @@ class Outbox:
         )
 
     def _drop(self, which: str, *values: float) -> int:
-        with _transaction(self._database) as transaction:
-            dropped = transaction.execute(f"DELETE FROM messages WHERE {which}", values).rowcount  # noqa: S608  ours
-            transaction.execute("UPDATE numbers SET value = value + ? WHERE name = 'dropped'", (dropped,))
+        with transaction(self._database) as writing:
+            dropped = writing.execute(f"DELETE FROM messages WHERE {which}", values).rowcount  # noqa: S608  ours
+            writing.execute(_DROPPED, (dropped,))
+        self.waiting -= dropped
+        self.dropped += dropped
         return dropped
 
     def _now(self) -> float:
@@ -168,19 +191,24 @@ class Outbox:
             return self._prepared()
 
     def _prepared(self) -> sqlite3.Connection:
+        if self._path.is_file() and not self._path.stat().st_size:
+            raise sqlite3.DatabaseError("it is empty")
         database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # what was written survives a loss of power
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-            _check(database)
-            database.executescript(_SCHEMA)
+            make_tables(database)
+            check(database)
             self._clock = database.execute("SELECT value FROM numbers WHERE name = 'clock'").fetchone()[0]
             self._opened = time.monotonic()
             if self.last:  # rows go on to rise where a damaged file was replaced
                 database.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (self.last,))
-            self.last = _last(database)
-            _reserve(database)
+            self.last = last_row(database)
+            self.found = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
+            reserve(database)
+            status = status_of(database)
+            self.waiting, self.dropped = status.waiting, status.dropped
         except BaseException:
             database.close()
             raise
@@ -199,6 +227,13 @@ class Outbox:
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).rename(aside.with_name(aside.name + suffix))
         log.error("the outbox %s is damaged (%s): it was set aside as %s, a new one begins", self._path, error, aside)
+
+
+def _sound(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> Waiting:
+    """The message. Raises sqlite3.DatabaseError where it is not what was written."""
+    if expected is not None and checksum(topic.encode(), payload, clock) != expected:
+        raise sqlite3.DatabaseError(f"message {row} is not what was written")
+    return Waiting(row, topic, payload)
 
 
 def outbox_path(settings: Settings, device: str) -> Path:
@@ -223,81 +258,8 @@ def read_status(path: Path) -> OutboxStatus:
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
                 return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is just being made
-            return _status(database)
+            return status_of(database)
         finally:
             database.close()
     except sqlite3.DatabaseError as error:
         raise UsageError(f"the outbox {path} cannot be read: {error}") from None
-
-
-def _own(path: Path) -> IO[bytes]:
-    """The lock file of the outbox, locked until it is closed or the process ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = path.with_name(path.name + ".lock").open("ab")
-    except OSError as error:
-        raise UsageError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise UsageError(
-            f"the outbox {path} is in use by a running ospreyd; stop it first, or set another mqtt.outbox.path"
-        ) from None
-    return lock
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of what is done inside, or nothing."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield database
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # SQLite has often rolled back itself
-            database.execute("ROLLBACK")
-        raise
-
-
-def _check(database: sqlite3.Connection) -> None:
-    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
-
-
-def _last(database: sqlite3.Connection) -> int:
-    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
-    return 0 if found is None else int(found[0])
-
-
-def _reserve(database: sqlite3.Connection) -> None:
-    """Makes the file and its WAL larger than they need to be; on a disk that is full already they stay as they are."""
-    with suppress(sqlite3.OperationalError):
-        if _free(database) < _RESERVE:
-            database.execute("CREATE TABLE reserve (bytes BLOB)")
-            database.execute("INSERT INTO reserve VALUES (zeroblob(?))", (_RESERVE,))
-    with suppress(sqlite3.OperationalError):
-        database.execute("DROP TABLE IF EXISTS reserve")
-        database.execute("PRAGMA wal_checkpoint(RESTART)")
-
-
-def _status(database: sqlite3.Connection) -> OutboxStatus:
-    waiting, oldest = database.execute("SELECT count(*), min(clock) FROM messages").fetchone()
-    numbers = dict(database.execute("SELECT name, value FROM numbers"))
-    hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
-    return OutboxStatus(waiting, int(numbers["dropped"]), _size(database), hours)
-
-
-def _size(database: sqlite3.Connection) -> int:
-    (pages,) = database.execute("PRAGMA page_count").fetchone()
-    return int(pages) * _page(database) - _free(database)
-
-
-def _free(database: sqlite3.Connection) -> int:
-    """Bytes that the file has beyond its content."""
-    return int(database.execute("PRAGMA freelist_count").fetchone()[0]) * _page(database)
-
-
-def _page(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA page_size").fetchone()[0])

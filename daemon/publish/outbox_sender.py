@@ -10,26 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.publish.outbox import Outbox
+from daemon.publish.outbox import Outbox, Waiting
+from daemon.publish.outbox_order import REFUSED, Order
 from daemon.publish.outgoing import Delivery
 from daemon.publish.payloads import replayed
+from daemon.records import OutboxCounts
 
 log = logging.getLogger("ospreyd.outbox")
 
 _INBOX = 10_000  # messages that wait to be written while the disk does not work
-_UNDER_WAY = 100  # messages sent and not acknowledged
 _AGAIN = 1.0  # seconds until a disk that failed is tried again
-_REFUSED = 10.0  # seconds until a message that the broker refused is sent again
 _TELL_EVERY = 60.0  # seconds between two warnings of dropped messages
 _CLOSING = 0.05  # seconds between two looks at the time while stopping
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
 
 
 class OutboxSender:
-    """Owns the thread `outbox` and the file. Messages are sent in their order once they are on disk.
+    """Owns the thread `outbox` and the file. Messages are sent once they are on disk, in order for each topic.
 
-    What waits when a connection begins is marked as late and sent at `replay_rate` at most. Raises UsageError where
-    the file cannot be used.
+    What waits when a connection begins is marked as late and sent at `replay_rate` at most, beside what is new on
+    other topics. Raises UsageError where the file cannot be used.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class OutboxSender:
     ) -> None:
         """`took` gets the seconds from what `put` was told until the broker's acknowledgement."""
         self._outbox = Outbox(path, settings)
-        self._rate = settings.replay_rate
         self._deliver = deliver
         self._fail = fail
         self._took = took
@@ -57,18 +56,18 @@ class OutboxSender:
         self._closed = False
         self._lost = 0
         """messages dropped since that was last told"""
+        self._unwritten = 0
+        """messages of these, dropped from the inbox, that the file does not count yet"""
         self._end_by = 0.0
         self._awaiting = False
         """messages are under way, so answers are of interest; written by the thread before it sends"""
         # of the thread alone
         self._serving = 0
-        self._under_way: dict[Delivery, int] = {}
+        self._order = Order(self._outbox.found, settings.replay_rate)
         self._since: dict[int, float] = {}
         """of rows that this process has written"""
-        self._done: list[int] = []
+        self._done: set[int] = set()
         """rows that the broker has, still on disk"""
-        self._sent = 0
-        self._late_until = 0
         self._send_again = 0.0
         self._write_again = 0.0
         self._told = -_TELL_EVERY
@@ -86,6 +85,7 @@ class OutboxSender:
             if len(self._inbox) >= _INBOX:
                 self._inbox.popleft()
                 self._lost += 1
+                self._unwritten += 1
             self._inbox.append((topic, payload, since))
             self._changed.notify()
 
@@ -100,6 +100,14 @@ class OutboxSender:
     def awaiting(self) -> bool:
         """Whether messages are under way, whose acknowledgement is of interest."""
         return self._awaiting
+
+    @property
+    def counts(self) -> OutboxCounts:
+        """What waits, on disk or to be written, and what was dropped; without a look at the disk, for any thread."""
+        with self._changed:
+            return OutboxCounts(
+                waiting=self._outbox.waiting + len(self._inbox), dropped=self._outbox.dropped + self._unwritten
+            )
 
     def link_changed(self, connected: bool) -> None:
         """Takes whether there is a broker."""
@@ -135,11 +143,14 @@ class OutboxSender:
             answers, self._answers = self._answers, deque()
             connected, connections, closed = self._connected, self._connections, self._closed
         self._settle(answers)
+        if connected and connections != self._serving:  # before what is not written yet: that is not late
+            self._serving = connections
+            self._order.begin(time.monotonic())
+            self._send_again = 0.0
         self._write()
         if connected:
-            if connections != self._serving:
-                self._begin(connections)
             self._send()
+        self._awaiting = self._order.awaiting
         self._tell_of_drops()
         return not (closed and self._is_done(connected))
 
@@ -150,8 +161,8 @@ class OutboxSender:
     def _idle(self) -> float | None:
         """Seconds until there is something to do by itself."""
         due = [self._write_again] if self._inbox else []
-        if self._connected and self._sent < self._outbox.last and len(self._under_way) < _UNDER_WAY:
-            due.append(self._send_again)
+        if self._connected and (sendable := self._order.due()) is not None:
+            due.append(max(sendable, self._send_again))
         now = time.monotonic()
         if self._closed:
             due.append(now + _CLOSING)
@@ -160,23 +171,22 @@ class OutboxSender:
     def _is_done(self, connected: bool) -> bool:
         if time.monotonic() >= self._end_by:
             return True
-        return not self._inbox and not (connected and (self._under_way or self._sent < self._outbox.last))
+        return not self._inbox and not (connected and not self._order.finished)
 
     def _settle(self, answers: deque[tuple[Delivery, str]]) -> None:
         for delivery, refusal in answers:
-            row = self._under_way.pop(delivery, None)
-            if row is None:
+            answer = self._order.answered(delivery, bool(refusal), time.monotonic())
+            if answer is None:
                 continue
+            if answer.changed and refusal:
+                said = "the broker refuses an event on %s: %s; it is tried again every %g s"
+                log.warning(said, answer.topic, refusal, REFUSED)
+            elif answer.changed:
+                log.info("the broker takes events on %s again", answer.topic)
             if not refusal:
-                self._done.append(row)
-                if (since := self._since.pop(row, None)) is not None:
+                self._done.add(answer.row)
+                if (since := self._since.pop(answer.row, None)) is not None:
                     self._took(time.monotonic() - since)
-                continue
-            log.warning("the broker refuses an event: %s; it is sent again in %g s", refusal, _REFUSED)
-            self._under_way.clear()
-            self._sent = min(self._sent, row - 1)
-            self._send_again = time.monotonic() + _REFUSED
-        self._awaiting = bool(self._under_way)
 
     def _write(self) -> None:
         """Writes what waits to be written and takes off what the broker has, in one transaction."""
@@ -185,61 +195,59 @@ class OutboxSender:
         with self._changed:
             added = list(self._inbox)
             self._inbox.clear()
+            lost, self._unwritten = self._unwritten, 0
         if not added and not self._done:
             return
         try:
-            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done)
+            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done, lost)
         except OSError as error:
             if not self._write_again:
                 log.error("%s; events wait in memory", error)  # noqa: TRY400  the error says it all
             self._write_again = time.monotonic() + _AGAIN
             with self._changed:
                 self._inbox.extendleft(reversed(added))
+                self._unwritten += lost
             return
         if self._write_again:
             log.info("the outbox can be written again")
         self._write_again = 0.0
         self._done.clear()
         first = self._outbox.last - len(added) + 1
-        self._since.update({first + index: since for index, (_, _, since) in enumerate(added)})
+        for row, (topic, _, since) in enumerate(added, first):
+            self._order.written(topic, row)
+            self._since[row] = since
         while len(self._since) > _INBOX:  # of a long outage only the newest
             del self._since[next(iter(self._since))]
         with self._changed:
             self._lost += dropped
 
-    def _begin(self, connections: int) -> None:
-        """A new connection: what was under way on the last one is sent again, with all else that waits."""
-        self._serving = connections
-        self._under_way.clear()
-        self._sent = 0
-        self._late_until = self._outbox.last
-        self._send_again = 0.0
-
     def _send(self) -> None:
         now = time.monotonic()
-        room = _UNDER_WAY - len(self._under_way)
-        if self._sent >= self._outbox.last or room <= 0 or now < self._send_again:
-            return
-        late = self._sent < self._late_until
-        try:
-            found = self._outbox.after(self._sent, 1 if late else room)
-        except OSError as error:
-            log.error("%s; it is tried again", error)  # noqa: TRY400  the error says it all
-            self._send_again = now + _AGAIN
-            return
-        if not found:
-            self._sent = self._outbox.last
-        for waiting in found:
-            late = waiting.row <= self._late_until
-            self._awaiting = True
-            delivery = self._deliver(waiting.topic, replayed(waiting.payload) if late else waiting.payload)
-            if delivery is None:
-                self._send_again = now + _FULL_NETWORK
+        while now >= self._send_again and (turn := self._order.next(now)) is not None:
+            try:
+                found = self._outbox.after(turn.after, turn.count, turn.topic)
+            except OSError as error:
+                log.error("%s; it is tried again", error)  # noqa: TRY400  the error says it all
+                self._send_again = now + _AGAIN
                 return
-            self._under_way[delivery] = waiting.row
-            self._sent = waiting.row
-            if late:
-                self._send_again = max(self._send_again, now - _AGAIN) + 1 / self._rate
+            if not found:
+                self._order.passed(turn.topic)  # dropped for want of room, or for their age
+            for waiting in found:
+                if not self._hand_over(waiting, now):
+                    self._send_again = now + _FULL_NETWORK
+                    return
+
+    def _hand_over(self, waiting: Waiting, now: float) -> bool:
+        """To the network; False where that has no room."""
+        topic, row, payload = waiting.topic, waiting.row, waiting.payload
+        if row in self._done:
+            self._order.passed(topic, row)
+            return True
+        self._awaiting = True  # before the broker can answer
+        delivery = self._deliver(topic, replayed(payload) if self._order.is_late(topic, row) else payload)
+        if delivery is not None:
+            self._order.sent(topic, row, delivery, now)
+        return delivery is not None
 
     def _tell_of_drops(self) -> None:
         now = time.monotonic()

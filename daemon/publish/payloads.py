@@ -18,7 +18,7 @@ from daemon.publish.messages import (
     LatencyPercentiles,
     StatsPayload,
 )
-from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, Event, FrameResult, Percentiles
+from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, Event, FrameResult, OutboxCounts, Percentiles
 from engines.records import Detections
 
 
@@ -129,7 +129,7 @@ def info(device: str, record: DaemonInfo) -> bytes:
     return orjson.dumps(payload)
 
 
-def stats(device: str, record: DaemonStats) -> bytes:
+def stats(device: str, record: DaemonStats, outbox: OutboxCounts) -> bytes:
     """The periodic message of counts and latencies, made now. Every reason for a drop is there, with 0 too."""
     payload: StatsPayload = {
         "schema": 1,
@@ -150,6 +150,7 @@ def stats(device: str, record: DaemonStats) -> bytes:
         },
         "latency_ms": _percentiles(record.latency),
         "batch": round(record.batch, 2),
+        "outbox": {"waiting": outbox.waiting, "dropped": outbox.dropped},
     }
     return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)  # the keys of `dropped` are an enumeration
 

@@ -11,7 +11,7 @@ from daemon.errors import UsageError
 from daemon.publish import commands, payloads
 from daemon.publish.commands import Known, Request
 from daemon.publish.formats.fanout import Formats
-from daemon.publish.formats.format import Kind, Said
+from daemon.publish.formats.format import Kind, Said, Transient
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
@@ -62,7 +62,7 @@ class Publisher:
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)
         self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
-        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, fail)
+        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, self._report, fail)
         self.info(info)
 
     @property
@@ -173,6 +173,12 @@ class Publisher:
                 subscription.handle(message)
 
         return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)
+
+    def _report(self) -> list[Transient]:
+        """How the device is doing, since the last of these."""
+        report = self._stats.report(tuple(self._config.cameras))
+        ours = self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts)
+        return [ours, *self._formats.stats(report)]
 
     def _say(self, said: Said) -> None:
         if said.kind is Kind.EVENT:

@@ -166,8 +166,13 @@ def test_beyond_its_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> N
     left = outbox.after(0, 1000)
     assert 0 < dropped < 500
     assert [w.row for w in left] == list(range(dropped + 1, 501))
-    assert (outbox.status().waiting, outbox.status().dropped) == (500 - dropped, dropped)
+    outbox.update([], [left[0].row, left[1].row, 1], lost=7)
+    for counted in (outbox, outbox.status()):
+        assert (counted.waiting, counted.dropped) == (500 - dropped - 2, dropped + 7)
     outbox.close()
+    again = Outbox(tmp_path / "outbox.db", Settings())
+    assert (again.waiting, again.dropped) == (500 - dropped - 2, dropped + 7)
+    again.close()
 
 
 def test_age_is_counted_in_hours_of_running(tmp_path: Path) -> None:

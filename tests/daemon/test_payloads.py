@@ -15,7 +15,7 @@ import pytest
 
 from daemon.publish import payloads
 from daemon.publish.schemas import as_text, schemas, write
-from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus
+from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus, OutboxCounts
 from daemon.stats import Stats
 from engines.records import Detections
 from tests.conftest import ROOT
@@ -163,7 +163,7 @@ def test_every_model_state_is_in_the_schema(status: ModelStatus) -> None:
 
 
 def test_stats() -> None:
-    decoded = check("stats", payloads.stats("gate", busy_stats().report(("front", "yard"))))
+    decoded = check("stats", payloads.stats("gate", busy_stats().report(("front", "yard")), OutboxCounts(3, 1)))
     front = decoded["cameras"]["front"]
     assert (front["connections"], front["captured"], front["processed"], front["published"]) == (2, 4, 1, 1)
     assert front["dropped"] == {
@@ -178,6 +178,7 @@ def test_stats() -> None:
     assert decoded["latency_ms"] == front["latency_ms"]
     assert decoded["cameras"]["yard"]["latency_ms"] == {}
     assert decoded["batch"] == 1.0
+    assert decoded["outbox"] == {"waiting": 3, "dropped": 1}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -89,6 +89,26 @@ def test_the_file_may_be_read_again_while_a_setting_is_applied() -> None:
     assert (made.config.device, made.config.cameras["front"].fps) == ("other", 5.0)
 
 
+def test_a_setting_does_not_bring_back_what_a_reload_removes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read again just when the command has looked which cameras there are."""
+    made, _ = control()
+    only_yard = FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}})
+    with_one = Overrides.with_one
+    reloads: list[threading.Thread] = []
+
+    def reloaded(before: Overrides, camera: str, setting: Setting, value: Value) -> Overrides:
+        reloads.append(threading.Thread(target=made.reread, args=(only_yard,)))
+        reloads[0].start()
+        reloads[0].join(0.5)  # it has to wait; without the lock it would be over by then
+        return with_one(before, camera, setting, value)
+
+    monkeypatch.setattr(Overrides, "with_one", reloaded)
+    made.execute(FASTER)
+    reloads[0].join(20)
+    assert made.config == only_yard
+    assert made.reread(FILE) == FILE, "the setting went with its camera"
+
+
 def test_settings_of_removed_cameras_are_forgotten() -> None:
     made, told = control()
     made.execute(FASTER)

@@ -1,0 +1,121 @@
+"""The SQLite file of the outbox: its lock, its soundness and its sizes."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from daemon.errors import UsageError
+from daemon.records import OutboxStatus
+
+_RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL,
+    checksum INTEGER);
+CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
+INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
+"""
+
+
+def own(path: Path) -> IO[bytes]:
+    """The lock file of the outbox, locked until it is closed or the process ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = path.with_name(path.name + ".lock").open("ab")
+    except OSError as error:
+        raise UsageError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise UsageError(
+            f"the outbox {path} is in use by a running ospreyd; stop it first, or set another mqtt.outbox.path"
+        ) from None
+    return lock
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of what is done inside, or nothing."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite has often rolled back itself
+            database.execute("ROLLBACK")
+        raise
+
+
+def make_tables(database: sqlite3.Connection) -> None:
+    """Makes what is not there yet, also in a file of an earlier version."""
+    database.executescript(_SCHEMA)
+    if "checksum" not in [column[1] for column in database.execute("PRAGMA table_info(messages)")]:
+        database.execute("ALTER TABLE messages ADD COLUMN checksum INTEGER")
+    with suppress(sqlite3.OperationalError):  # no room for it on a full disk: it is slower without
+        database.execute("CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic)")
+
+
+def check(database: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError where the file is damaged, or a message is not what was written."""
+    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    senseless = "SELECT 1 FROM numbers WHERE typeof(value) != 'real' OR value NOT BETWEEN 0 AND 1e15"
+    if database.execute(senseless).fetchone():
+        raise sqlite3.DatabaseError("its counts make no sense")
+    every = "SELECT row, CAST(topic AS BLOB), CAST(payload AS BLOB), clock, checksum FROM messages"
+    for row, topic, payload, clock, expected in database.execute(every):
+        if expected is not None and checksum(topic, payload, clock) != expected:
+            raise sqlite3.DatabaseError(f"message {row} is not what was written")
+
+
+def checksum(topic: bytes, payload: bytes, clock: float) -> int:
+    """Of a message; what SQLite itself checks is the order of its pages, not their content."""
+    return zlib.crc32(payload, zlib.crc32(topic, zlib.crc32(repr(clock).encode())))
+
+
+def last_row(database: sqlite3.Connection) -> int:
+    """Row of the newest message that there ever was."""
+    found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def reserve(database: sqlite3.Connection) -> None:
+    """Makes the file and its WAL larger than they need to be; on a disk that is full already they stay as they are."""
+    with suppress(sqlite3.OperationalError):
+        if free(database) < _RESERVE:
+            database.execute("CREATE TABLE reserve (bytes BLOB)")
+            database.execute("INSERT INTO reserve VALUES (zeroblob(?))", (_RESERVE,))
+    with suppress(sqlite3.OperationalError):
+        database.execute("DROP TABLE IF EXISTS reserve")
+        database.execute("PRAGMA wal_checkpoint(RESTART)")
+
+
+def status_of(database: sqlite3.Connection) -> OutboxStatus:
+    """What it holds now."""
+    waiting, oldest = database.execute("SELECT count(*), min(clock) FROM messages").fetchone()
+    numbers = dict(database.execute("SELECT name, value FROM numbers"))
+    hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
+    return OutboxStatus(waiting, int(numbers["dropped"]), size(database), hours)
+
+
+def size(database: sqlite3.Connection) -> int:
+    """Bytes of its content."""
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    return int(pages) * _page(database) - free(database)
+
+
+def free(database: sqlite3.Connection) -> int:
+    """Bytes that the file has beyond its content."""
+    return int(database.execute("PRAGMA freelist_count").fetchone()[0]) * _page(database)
+
+
+def _page(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA page_size").fetchone()[0])

@@ -1,0 +1,119 @@
+"""An outbox whose file is damaged while nobody uses it: it holds what it held, or a new one begins, and it says so."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.config.outbox import Outbox as Settings
+from daemon.publish.outbox import Outbox, Waiting
+
+MESSAGES = [(f"gate/{n % 3}/events", b'{"id": "%d", "count": %d}' % (n, n * 7)) for n in range(300)]
+HELD = [Waiting(row, *message) for row, message in enumerate(MESSAGES, 1)]
+
+
+@cache
+def sound() -> bytes:
+    """A file that holds the messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "outbox.db"
+        outbox = Outbox(path, Settings())
+        outbox.update(MESSAGES, ())
+        outbox.close()
+        return path.read_bytes()
+
+
+def used() -> int:
+    """Bytes from its beginning up to the end of the messages; what follows is held in reserve."""
+    return sound().rindex(b'{"id": "') + 4096
+
+
+def opened(content: bytes) -> tuple[list[Waiting], list[str]]:
+    """What an outbox of this content holds, and what it says; from then on it works."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]  # as its docs say
+    logger = logging.getLogger("ospreyd.outbox")
+    logger.addHandler(handler)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "outbox.db"
+            path.write_bytes(content)
+            outbox = Outbox(path, Settings())
+            held = [of for topic in sorted(outbox.found) for of in outbox.after(0, 1000, topic)]
+            outbox.update([("new", b"1")], ())
+            assert [of.payload for of in outbox.after(0, 1000, "new")] == [b"1"]
+            assert outbox.waiting == len(held) + 1
+            outbox.close()
+            assert [of.read_bytes() for of in path.parent.glob("*.corrupt-*") if "-wal" not in of.name] == (
+                [content] if said else []
+            )
+            return sorted(held, key=lambda of: of.row), said
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_a_file_that_is_whole() -> None:
+    assert opened(sound()) == (HELD, [])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0, 1), st.binary(min_size=1, max_size=200), st.booleans())
+def test_overwritten_bytes(where: float, garbage: bytes, in_use: bool) -> None:
+    content = bytearray(sound())
+    start = int(where * ((used() if in_use else len(content)) - len(garbage)))
+    content[start : start + len(garbage)] = garbage
+    held, said = opened(bytes(content))
+    if said:
+        assert held == []
+        assert "is damaged" in said[0]
+    else:
+        assert held == HELD
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 1, exclude_max=True))
+def test_a_truncated_file(part: float) -> None:
+    held, said = opened(sound()[: int(part * len(sound()))])
+    assert held == []
+    assert "is damaged" in said[0]
+
+
+def test_one_letter_of_a_message_found_while_it_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", Settings())
+    outbox.update(MESSAGES, ())
+    database = sqlite3.connect(tmp_path / "outbox.db")
+    database.execute("UPDATE messages SET payload = CAST(replace(payload, '2', '3') AS BLOB) WHERE row = 3")
+    database.commit()
+    database.close()
+    assert outbox.after(0, 2) == HELD[:2]
+    assert outbox.after(2, 2) == []
+    assert "message 3 is not what was written" in caplog.text
+    outbox.update([("new", b"1")], ())
+    assert outbox.after(0, 10) == [Waiting(301, "new", b"1")]
+    outbox.close()
+
+
+def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "outbox.db")
+    database.executescript(
+        "CREATE TABLE messages ("
+        "row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL);"
+        "CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);"
+        "INSERT INTO numbers VALUES ('clock', 12.5), ('dropped', 2);"
+    )
+    database.executemany("INSERT INTO messages (topic, payload, clock) VALUES (?, ?, 1.5)", MESSAGES)
+    database.commit()
+    database.close()
+    outbox = Outbox(tmp_path / "outbox.db", Settings())
+    outbox.update([("new", b"1")], ())
+    assert outbox.after(0, 1000) == [*HELD, Waiting(301, "new", b"1")]
+    assert outbox.dropped == 2
+    outbox.close()
