@@ -87,6 +87,15 @@ def test_a_count_rises_at_once_and_falls_to_the_most_of_a_second() -> None:
     assert [(at, changed["car"]) for at, changed in told if changed] == [(0, 2), (1.1, 1), (1.2, 3)]
 
 
+def test_a_second_of_fewer_objects_begins_anew_with_each_frame_that_has_them_all() -> None:
+    counts = Counts(["car"])
+    frames = [(0.0, 2), (0.6, 1), (0.9, 2), (1.0, 0), (1.7, 0), (1.9, 0), (2.1, 0)]
+    assert [(at, told) for at, n in frames if (told := counts.see(at, {"car": n}))] == [
+        (0.0, {"car": 2}),
+        (2.1, {"car": 0}),
+    ]
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 0.7), st.integers(0, 3)), min_size=1, max_size=60))
 def test_a_count_is_never_less_than_seen_nor_more_than_in_the_last_second(frames: list[tuple[float, int]]) -> None:
     counts, now, told = Counts(["car"]), 0.0, 0
@@ -233,6 +242,12 @@ def test_frigate_counts_of_each_class_and_of_all() -> None:
     gate.formats.result(seen(0.1))
     gate.formats.result(seen(1.2))
     assert set(gate.take().values()) == {b"0"}
+    less = config(1, formats={"frigate": {"prefix": "site/frigate"}})
+    only_car = {"front": less.cameras["front"].model_copy(update={"labels": ("car",)})}
+    gate.formats.configure(less.model_copy(update={"cameras": only_car}), INFO)
+    assert {topic for topic, payload in gate.take().items() if not payload} == {
+        topic for topic in begun if "yard" in topic or topic.endswith(("person", "bicycle"))
+    }
 
 
 def test_what_is_there_ends_when_nobody_would_see_it_go() -> None:
@@ -354,7 +369,11 @@ def test_home_assistant_finds_entities_and_no_others_when_a_camera_is_gone() -> 
     less = config(1, formats={"homeassistant": {}})
     less = less.model_copy(update={"cameras": {"front": less.cameras["front"]}})
     gate.formats.configure(less, INFO)
-    assert gate.take() == {topic: b"" for topic in discovery if "/yard_" in topic}
+    assert gate.take() == {topic: b"" for topic in before if "/yard" in topic}
+    only_car = {"front": less.cameras["front"].model_copy(update={"labels": ("car",)})}
+    gate.formats.configure(less.model_copy(update={"cameras": only_car}), INFO)
+    cleared = {topic for topic, payload in gate.take().items() if not payload}
+    assert cleared == {topic for topic in before if "front" in topic and ("person" in topic or "bicycle" in topic)}
 
 
 def test_home_assistant_gets_only_classes_that_are_looked_for() -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from daemon.config.schema import Config
 from daemon.demo.film import Shot, film
 from daemon.records import EventType
+from daemon.settings import Setting
 from tests.conftest import wait_for
-from tests.daemon.publishing import config, in_background, result
+from tests.daemon.publishing import UNREACHABLE, config, in_background, result
 from tests.daemon.running import box, daemon, has, stop
 from tests.daemon.test_formats import frigate_events, happened, seen
 from tests.daemon.test_remote import remote
@@ -63,6 +64,10 @@ def test_what_is_retained_comes_again_and_goes_with_the_camera(broker: Mosquitto
             subscriber.wait_for(topic, b"", after=before)
         subscriber.publish("last", b"")
         subscriber.wait_for("last")
+        running.publisher.setting("yard", Setting.ENABLED, True, commanded=True)  # what comes too late
+        running.publisher.camera_status(UNREACHABLE)
+        subscriber.publish("last", b"2")
+        subscriber.wait_for("last", b"2")
         with Subscriber(HOST, broker.port) as late:
             late.publish("last", b"")
             late.wait_for("last")

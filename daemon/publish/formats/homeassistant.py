@@ -41,9 +41,16 @@ class HomeAssistant(Format):
         """See Format.configure."""
         labels = {name: looked_for(config, name, info) for name in config.cameras}
         if self._discovery and labels == self._labels:
-            return ()
+            return ()  # told often while a model is built, and long where there are many classes
         wanted = self._wanted(labels, info.version)
         gone = [Said(topic, b"") for topic in self._discovery if topic not in wanted]
+        gone += [
+            Said(topic, b"")
+            for name, of in self._labels.items()
+            for label in of
+            if label not in labels.get(name, ())
+            for topic in (self._occupancy(name, label), self._count(name, label))
+        ]
         new = [Said(topic, payload) for topic, payload in wanted.items() if self._discovery.get(topic) != payload]
         self._discovery = wanted
         changed = {name: of for name, of in labels.items() if self._labels.get(name) != of}
