@@ -52,14 +52,14 @@ class Frigate(Format):
         self._config, self._version, self._backend = config, info.version, info.backend
         labels = {name: (*looked_for(config, name, info), _ALL) for name in config.cameras}
         changed = {name for name, of in labels.items() if self._labels.get(name) != of}
-        self._counts = {name: Counts(of) if name in changed else self._counts[name] for name, of in labels.items()}
-        self._labels = labels
         gone = [
             Said(self._count(name, label, 0).topic, b"")
             for name, of in self._labels.items()
             for label in of
             if label not in labels.get(name, ())
         ]
+        self._counts = {name: Counts(of) if name in changed else self._counts[name] for name, of in labels.items()}
+        self._labels = labels
         zeros = [self._count(name, label, 0) for name in changed for label in labels[name]]
         return [*self._end(name for name, _ in self._objects if not self._looks_at(name)), *gone, *zeros]
 
