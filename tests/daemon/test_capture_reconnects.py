@@ -12,6 +12,7 @@ from tests.benchmarks.reconnects import MAY_GROW, Held, hung_up, refused
 @pytest.mark.parametrize("way", [hung_up, refused])
 def test_reconnects_leave_nothing_behind(way: Callable[[int], tuple[Held, Held]]) -> None:
     before, then = way(100)
-    assert then.threads <= before.threads
-    assert then.descriptors <= before.descriptors
+    # a leak would be one for each; what one connection needs comes and goes while it is counted
+    assert then.threads - before.threads < 10
+    assert then.descriptors - before.descriptors < 10
     assert then.memory - before.memory < MAY_GROW
