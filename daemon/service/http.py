@@ -20,7 +20,7 @@ from daemon.service.service import Service
 _log = logging.getLogger("ospreyd")
 _CLIENTS = 4  # at once; who comes beyond that is turned away
 _WITHIN = 5.0  # seconds for one client, however slowly it sends or takes
-_POLL = 0.5  # seconds
+_POLL = 0.5  # seconds after which a wait for clients is broken off
 
 
 class HttpServer:
@@ -33,6 +33,8 @@ class HttpServer:
             "/healthz": lambda: _answer(service.verdict.healthy, service.verdict.reason),
             "/readyz": lambda: _answer(service.ready, "started" if service.ready else "no camera is known to work yet"),
         }
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._server: _Server | None = None
         if config is None:
             return
@@ -52,13 +54,25 @@ class HttpServer:
     def start(self) -> None:
         """Begins to serve."""
         if self._server is not None:
-            threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="metrics", daemon=True).start()
+            self._thread.start()
 
     def stop(self) -> None:
-        """Ends serving after `start`; clients that are being served are left to themselves."""
+        """Asks the thread to end; returns at once. Clients that are being served are left to themselves."""
+        self._stopping.set()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds; the port is free then."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            with self._server as server:
+                # not serve_forever, whose end can only be asked for by waiting for it
+                while not self._stopping.is_set():
+                    server.handle_request()
+                    server.cut_off_late()
 
 
 _Page = tuple[int, str, bytes]
@@ -92,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     """Bounded: in the number of its clients and in the time of each."""
 
+    timeout = _POLL
     daemon_threads = True
     block_on_close = False
 
@@ -120,8 +135,8 @@ class _Server(ThreadingHTTPServer):
             self._clients[request] = time.monotonic()
             return True
 
-    def service_actions(self) -> None:
-        """Several times a second: cuts off who takes too long."""
+    def cut_off_late(self) -> None:
+        """Cuts off who takes too long; to be called several times a second."""
         now = time.monotonic()
         with self._lock:
             late = [client for client, came in self._clients.items() if now - came > _WITHIN]

@@ -31,7 +31,7 @@ from daemon.stats import Stats
 from engines.records import BatchDetections, Detections, Ticket
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
-from tests.daemon.publishing import INFO
+from tests.daemon.publishing import INFO, config
 from tests.daemon.running import box, daemon, stop
 from tests.servers.mosquitto import Mosquitto, free_port
 
@@ -146,6 +146,28 @@ def test_a_reload_before_the_start_is_over_says_nothing_of_it(
             stop(process)
 
 
+def test_a_look_that_hangs_holds_up_no_stop(manager: Manager) -> None:
+    """systemd knows of it at once, and nothing takes it back when the look comes to its end."""
+    looking, goes, failures = threading.Event(), threading.Event(), list[BaseException]()
+
+    def connected() -> bool:
+        looking.set()
+        return goes.wait(60)
+
+    service = Service(Board(config(1), INFO, Stats(), connected), failures.append, Notifier())
+    service.start()
+    assert looking.wait(20)
+    began = time.monotonic()
+    service.stop()
+    assert not service.join(0.1)
+    assert time.monotonic() - began < 5
+    manager.wait_for("STOPPING=1")
+    goes.set()
+    assert service.join(20)
+    assert manager.said() == ["STOPPING=1"]
+    assert failures == []
+
+
 def lines(manager: Manager, after: float = 0.0) -> set[str]:
     """All that was said."""
     return {line for message in manager.said(after) for line in message.splitlines()}
@@ -240,6 +262,7 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
         lane.goes.set()
         stats.goes.set()
         service.stop()
+        assert service.join(10)
         camera.stop()
         handoff.close()
         inference.stop()
