@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -33,6 +34,7 @@ allow_anonymous false
 password_file /etc/mosquitto/passwords
 """
 WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
+STATUS = re.compile(r"1 of 1 cameras streaming, [1-9]\d*\.\d frames/s")
 PLACES = ("etc", "opt", "usr", "var/lib", "var/cache", "home", "root", "run/systemd")
 EVERYDAY = ("var/lib/systemd", "var/lib/mosquitto", "etc/mosquitto", "run/systemd", "var/cache/ldconfig", "etc/.pwd")
 
@@ -149,7 +151,7 @@ def test_starts_and_says_how_it_is(box: Box) -> None:
     box.must("systemctl", "enable", "--now", "ospreyd")
     assert box.show("ActiveState") == "active"
     assert box.must("stat", "--format=%U", f"/proc/{main_pid(box)}") == "ospreyd\n"
-    wait_for(lambda: "1" in box.show("StatusText"), "a status with the cameras that stream")
+    wait_for(lambda: STATUS.fullmatch(box.show("StatusText")), f"a status as documented, not {box.show('StatusText')}")
 
 
 def test_publishes_detections(subscriber: Subscriber) -> None:
