@@ -28,10 +28,13 @@ class HttpServer:
 
     def __init__(self, config: Metrics | None, service: Service, registry: CollectorRegistry) -> None:
         """Listens at once; where that fails one warning says so, and nothing is served, as without `config`."""
+        device = service.device
         pages: dict[str, Callable[[], _Page]] = {
             "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
-            "/healthz": lambda: _answer(service.verdict.healthy, service.verdict.reason),
-            "/readyz": lambda: _answer(service.ready, "started" if service.ready else "no camera is known to work yet"),
+            "/healthz": lambda: _answer(device, service.verdict.healthy, service.verdict.reason),
+            "/readyz": lambda: _answer(
+                device, service.ready, "started" if service.ready else "no camera is known to work yet"
+            ),
         }
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -42,7 +45,7 @@ class HttpServer:
             self._server = _Server(config, pages)
         except OSError as error:
             _log.warning(
-                "no metrics: %s port %d cannot be listened on (%s); set service.metrics to another port, or to null",
+                "no metrics: %s port %d cannot be listened on (%s); set service.metrics.port to another, or service.metrics to null",
                 config.host, config.port, error.strerror or error,
             )  # fmt: skip
 
@@ -59,6 +62,8 @@ class HttpServer:
     def stop(self) -> None:
         """Asks the thread to end; returns at once. Clients that are being served are left to themselves."""
         self._stopping.set()
+        if self._server is not None and self._thread.ident is None:  # the start of something else has failed
+            self._server.server_close()
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds; the port is free then."""
@@ -79,8 +84,9 @@ _Page = tuple[int, str, bytes]
 """status, content type, content"""
 
 
-def _answer(well: bool, reason: str) -> _Page:
-    return 200 if well else 503, "application/json", json.dumps({"ok": well, "reason": reason}).encode() + b"\n"
+def _answer(device: str, well: bool, reason: str) -> _Page:
+    content = json.dumps({"ok": well, "reason": reason, "device": device}).encode()
+    return 200 if well else 503, "application/json", content + b"\n"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -38,6 +38,11 @@ class Service:
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
 
     @property
+    def device(self) -> str:
+        """The device whose daemon this is."""
+        return self._board.look().config.device
+
+    @property
     def verdict(self) -> Verdict:
         """Whether frames moved when that was judged last."""
         return self._verdict

@@ -179,11 +179,18 @@ def test_the_names_and_units_are_those_of_prometheus(served: Served) -> None:
 
 
 def test_health_and_readiness_are_said_with_a_reason(served: Served) -> None:
-    assert served.get("/readyz") == (503, '{"ok": false, "reason": "no camera is known to work yet"}\n')
+    assert served.get("/readyz") == (
+        503,
+        '{"ok": false, "reason": "no camera is known to work yet", "device": "gate"}\n',
+    )
     served.service.start()
     count_something(served)
     wait_for(lambda: served.get("/readyz")[0] == 200, "readiness")
-    assert json.loads(served.get("/healthz")[1]) == {"ok": True, "reason": "cameras stream, and wait for their models"}
+    assert json.loads(served.get("/healthz")[1]) == {
+        "ok": True,
+        "reason": "cameras stream, and wait for their models",
+        "device": "gate",
+    }
     served.service.stop()
     assert served.service.join(20)
 
@@ -221,7 +228,7 @@ def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog
     (said,) = caplog.messages
     assert said == (
         f"no metrics: 127.0.0.1 port {served.port} cannot be listened on (Address already in use); "
-        "set service.metrics to another port, or to null"
+        "set service.metrics.port to another, or service.metrics to null"
     )
 
 
