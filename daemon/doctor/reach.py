@@ -49,7 +49,7 @@ def metrics(config: Config) -> Finding:
     """Whether the port can be listened on, or is served already by the daemon of this very device."""
     wanted = config.service.metrics
     if wanted is None:
-        return Finding("metrics", "switched off: service.metrics is null", {"host": None, "port": None, "problem": None})
+        return Finding("metrics", "switched off: service.metrics is null", {"port": None, "problem": None})
     facts = {"host": wanted.host, "port": wanted.port, "problem": None}
     at = f"{wanted.host} port {wanted.port}"
     try:
@@ -63,7 +63,7 @@ def metrics(config: Config) -> Finding:
             return Finding("metrics", f"{at}: served by the daemon that runs", facts)
         who = f"ospreyd of the device {device} has it" if device else error.strerror or str(error)
         said = f"{at} cannot be listened on: {who}; without it there are no metrics and no health checks"
-        mend = "set service.metrics.port to one that nobody has, or service.metrics to null; who has it: ss -ltnp"
+        mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
         return Finding("metrics", said, {**facts, "problem": said}, (Problem("metrics", said, mend, stops=False),))
     return Finding("metrics", f"{at} is free", facts)
 

@@ -45,7 +45,7 @@ class HttpServer:
             self._server = _Server(config, pages)
         except OSError as error:
             _log.warning(
-                "no metrics: %s port %d cannot be listened on (%s); set service.metrics.port to another, or service.metrics to null",
+                "no metrics: %s port %d cannot be listened on (%s); set another service.metrics.port, or service.metrics: null",
                 config.host, config.port, error.strerror or error,
             )  # fmt: skip
 

@@ -161,7 +161,7 @@ def test_a_port_for_metrics_that_somebody_else_has_is_told(who: str, broker: Mos
         done = doctor(tmp_path, config, "--json")
     said = json.loads(done.stdout)
     problems = [(p["problem"], p["mend"]) for p in said["problems"] if p["what"] == "metrics"]
-    mend = "set service.metrics.port to one that nobody has, or service.metrics to null; who has it: ss -ltnp"
+    mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
     cost = "; without it there are no metrics and no health checks"
     why = {
         "another daemon": f"{HOST} port {port} cannot be listened on: ospreyd of the device b has it",

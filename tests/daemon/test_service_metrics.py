@@ -228,7 +228,7 @@ def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog
     (said,) = caplog.messages
     assert said == (
         f"no metrics: 127.0.0.1 port {served.port} cannot be listened on (Address already in use); "
-        "set service.metrics.port to another, or service.metrics to null"
+        "set another service.metrics.port, or service.metrics: null"
     )
 
 
