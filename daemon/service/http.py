@@ -44,10 +44,12 @@ class HttpServer:
         try:
             self._server = _Server(config, pages)
         except OSError as error:
+            why = error.strerror or error
             _log.warning(
-                "no metrics: %s port %d cannot be listened on (%s); set another service.metrics.port, or service.metrics: null",
-                config.host, config.port, error.strerror or error,
-            )  # fmt: skip
+                "no metrics: %s port %d cannot be listened on (%s); "
+                "set another service.metrics.port, or service.metrics: null",
+                *(config.host, config.port, why),
+            )
 
     @property
     def port(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -109,6 +110,18 @@ def test_a_daemon_whose_frames_move(broker: Mosquitto, manager: Manager, film: P
     assert manager.said()[-1] == "STOPPING=1"
     assert manager.said().count("READY=1") == 1
     assert len([message for message in manager.said() if message.startswith("STATUS=")]) <= 5
+
+
+def test_a_daemon_that_the_watchdog_ends_says_where_its_threads_were(
+    broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
+) -> None:
+    with daemon(tmp_path, document(broker, {"film": {"source": str(film), "loop": True}})) as process:
+        manager.wait_for("READY=1")
+        process.send_signal(signal.SIGABRT)  # as systemd does
+        assert process.wait(20) == -signal.SIGABRT
+    log = (tmp_path / "log").read_text()
+    for place in ("capture/camera.py", "daemon/infer.py", "publish/publisher.py", "daemon/app.py"):
+        assert re.search(rf'File ".*{place}", line \d+ in ', log)
 
 
 def test_nothing_that_is_merely_away_starves_the_watchdog(

@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             good, folder / "fussy", "daemon/cli/check.py", "\ndef load(path):\n    raise ConfigError(['no'])\n"
         ),
         "broken": altered(good, folder / "broken", "daemon/app.py", "\nApp.run = None\n"),
+        "stuck": altered(good, folder / "stuck", "daemon/app.py", "\nApp.run = lambda _: signal.pause()\n"),
     }
 
 
@@ -165,6 +167,9 @@ def test_the_doctor_sees_what_the_service_sees(box: Box) -> None:
     said = json.loads(done.stdout)
     assert said["broker"]["connected"] is True
     assert said["cache"]["folder"] == "/var/cache/ospreyd"
+    assert said["metrics"]["problem"] is None, "the port is the service's own"
+    outbox = json.loads(box.must("ospreyd-service", "outbox", "status", CONFIGURATION, "--json"))
+    assert outbox["path"] == "/var/lib/ospreyd/outbox-box.db"
     journal = box.must("tar", "-xzOf", "/tmp/support.tar.gz", "ospreyd-support/journal.txt")
     assert "camera front: streaming" in journal
     assert PASSWORD not in box.must("zcat", "/tmp/support.tar.gz")
@@ -247,6 +252,26 @@ def test_an_upgrade_that_does_not_work_is_taken_back(
     detects(subscriber)
 
 
+def test_an_upgrade_that_is_interrupted_is_taken_back(
+    box: Box, wheels: dict[str, Path], subscriber: Subscriber
+) -> None:
+    """While the new version starts, as by Ctrl-C or an SSH connection that breaks off."""
+    version = box.must("readlink", "/opt/ospreyd/current")
+    wheel = Path("/wheels") / wheels["stuck"].relative_to(wheels["good"].parent)
+    script = f"echo $$ >/run/installing; exec /source/systemd/install.sh --wheels /dependencies {wheel}"
+    with ThreadPoolExecutor(1) as beside:
+        installing = beside.submit(box.run, "setsid", "sh", "-c", script)
+        wait_for(lambda: box.must("readlink", "/opt/ospreyd/current") != version, "the new version", 90)
+        wait_for(lambda: box.show("ActiveState") == "activating", "its start", 30)
+        box.must("sh", "-c", "kill -HUP -$(cat /run/installing)")
+        assert installing.result(60).returncode != 0
+    box.must("rm", "/run/installing")
+    assert box.must("readlink", "/opt/ospreyd/current") == version
+    assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 1
+    assert box.show("ActiveState") == "active"
+    detects(subscriber)
+
+
 def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], subscriber: Subscriber) -> None:
     pid, configuration = main_pid(box), box.file(CONFIGURATION).read_text()
     status, said = install(box, wheels["newer"], wheels["good"].parent)
@@ -260,12 +285,21 @@ def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], s
 
 def test_another_runs_beside_it(box: Box, subscriber: Subscriber) -> None:
     """An instance, with a configuration, variables and a state of its own; the next test removes it while it runs."""
-    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}")
+    metrics = {"metrics": {"port": free_port()}}
+    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}", service=metrics)
     box.file("/etc/ospreyd/second.env").write_text("NAME=number-two\n")
     box.must("systemctl", "enable", "--now", "ospreyd@second")
     subscriber.wait_for("ospreyd/number-two/front/detections", timeout=30)
     assert box.must("stat", "--format=%U", "/var/lib/ospreyd/second") == "ospreyd\n"
+    assert "/var/lib/ospreyd/second/" in box.must(
+        *("env", "OSPREYD_INSTANCE=second", "ospreyd-service", "outbox", "status", "/etc/ospreyd/second.yaml")
+    )
     detects(subscriber)
+
+
+def test_one_may_be_enabled_that_has_never_run(box: Box) -> None:
+    """The next test removes that too."""
+    box.must("systemctl", "enable", "ospreyd@third")
 
 
 def test_uninstalling_leaves_what_the_user_made_and_purging_nothing(box: Box, before: set[str]) -> None:
