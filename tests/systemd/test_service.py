@@ -35,6 +35,8 @@ allow_anonymous false
 password_file /etc/mosquitto/passwords
 """
 WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
+EXTRA = "eval"
+"""that is small"""
 STATUS = re.compile(r"1 of 1 cameras streaming, [1-9]\d*\.\d frames/s")
 PLACES = ("etc", "opt", "usr", "var/lib", "var/cache", "home", "root", "run/systemd")
 EVERYDAY = ("var/lib/systemd", "var/lib/mosquitto", "etc/mosquitto", "run/systemd", "var/cache/ldconfig", "etc/.pwd")
@@ -66,7 +68,7 @@ def box(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> It
         "/source/systemd": ROOT / "systemd",
         "/source/configs": ROOT / "configs",
         "/wheels": wheels["good"].parent,
-        "/dependencies": dependencies(cache, wheels["good"]),
+        "/dependencies": dependencies(cache, wheels["good"], EXTRA),
     }
     with Box(folder, binds) as running:
         running.file("/etc/mosquitto/conf.d/box.conf").write_text(BROKER)
@@ -96,10 +98,10 @@ def files(box: Box) -> set[str]:
     return {file for file in found if not file.startswith(EVERYDAY)}
 
 
-def install(box: Box, wheel: Path, folder: Path) -> tuple[int, str]:
+def install(box: Box, wheel: Path, folder: Path, *options: str) -> tuple[int, str]:
     """Runs install.sh; its exit status, and all that it said."""
     place = Path("/wheels") / wheel.relative_to(folder)
-    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", str(place))
+    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", *options, str(place))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -134,8 +136,16 @@ def detects(subscriber: Subscriber, camera: str = "front") -> None:
     subscriber.wait_for(f"{TOPICS}/{camera}/detections", after=time.monotonic(), timeout=30)
 
 
-def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path], before: set[str]) -> None:
-    status, said = install(box, wheels["good"], wheels["good"].parent)
+def test_an_extra_that_is_not_there_is_refused(box: Box, wheels: dict[str, Path], before: set[str]) -> None:
+    """pip would only warn, and the GPU not be used."""
+    status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", "gpuu")
+    assert status == 1
+    assert said.endswith("there is no extra gpuu; --extra gpu, rtx or none; nothing was changed\n"), said
+    assert files(box) - before == {"opt/ospreyd", "opt/ospreyd/versions"}
+
+
+def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path]) -> None:
+    status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", EXTRA)
     assert status == 0, said
     assert box.must("stat", "--format=%a %U %G", CONFIGURATION) == "640 root ospreyd\n"
     assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION).endswith("1 cameras\n")
@@ -272,15 +282,24 @@ def test_an_upgrade_that_is_interrupted_is_taken_back(
     detects(subscriber)
 
 
-def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], subscriber: Subscriber) -> None:
+def test_an_upgrade_keeps_the_configuration_and_the_extra(
+    box: Box, wheels: dict[str, Path], subscriber: Subscriber
+) -> None:
+    """The file may be another than the unit says by itself."""
     pid, configuration = main_pid(box), box.file(CONFIGURATION).read_text()
+    elsewhere, edit = "/etc/ospreyd/gate.yaml", box.file("/etc/systemd/system/ospreyd.service.d/test.conf")
+    box.must("mv", CONFIGURATION, elsewhere)
+    edit.write_text(f"{WATCHDOG}Environment=OSPREYD_CONFIG={elsewhere}\n")
+    box.must("systemctl", "daemon-reload")
     status, said = install(box, wheels["newer"], wheels["good"].parent)
     assert status == 0, said
     assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "--version") == "ospreyd 99.0\n"
     assert restarted(box, pid)
-    assert box.file(CONFIGURATION).read_text() == configuration
+    assert box.file(elsewhere).read_text() == configuration
     assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 2, "this version and the one before"
+    box.must("/opt/ospreyd/current/bin/python", "-c", "import pycocotools")
     detects(subscriber)
+    box.must("mv", elsewhere, CONFIGURATION)
 
 
 def test_another_runs_beside_it(box: Box, subscriber: Subscriber) -> None:
