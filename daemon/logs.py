@@ -18,6 +18,7 @@ from daemon.config.schema import without_credentials
 FORMAT_VARIABLE = "OSPREYD_LOG_FORMAT"
 """Of the environment: the format, for the processes that the daemon starts too."""
 _REPEATED_WITHIN = 60.0  # seconds in which the same line is written once
+_DIFFERENT = 300  # lines of one place in the program that are written in that time; a big site starts with fewer
 _COUNTED_WITHIN = 3600.0  # seconds after which a count that nobody asked for is forgotten
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 """of syslog, from the least level on"""
@@ -52,30 +53,49 @@ def say_error(text: str) -> None:
 
 
 class Repetition(logging.Filter):
-    """Lets each line through once in a minute; with the next after that it is told how often it came meanwhile."""
+    """Lets each line through once in a minute; with the next after that it is told how often it came meanwhile.
+
+    A place in the program that writes ever different lines, as of somebody's flood of messages, is bounded likewise.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: dict[tuple[int, str], tuple[float, int]] = {}
         """when each line was let through last, monotonic seconds, and how often it came after that"""
+        self._places: dict[tuple[str, int], tuple[float, int, int]] = {}
+        """of each place: when its minute began, how many lines it wrote in it, how many were left out since"""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is to be written; its message may be one with a count afterwards. Called with a lock held."""
-        now, key = time.monotonic(), (record.levelno, record.getMessage())
-        since, more = self._seen.get(key, (-_REPEATED_WITHIN, 0))
-        if now - since < _REPEATED_WITHIN and record.levelno < logging.CRITICAL:
-            self._seen[key] = since, more + 1
+        if record.levelno >= logging.CRITICAL:
+            return True
+        now, line, place = time.monotonic(), (record.levelno, record.getMessage()), (record.pathname, record.lineno)
+        since, more = self._seen.get(line, (-_REPEATED_WITHIN, 0))
+        if now - since < _REPEATED_WITHIN:
+            self._seen[line] = since, more + 1
             return False
+        began, written, left_out = self._places.get(place, (now, 0, 0))
+        if now - began >= _REPEATED_WITHIN:
+            began, written = now, 0
+        if written == _DIFFERENT:
+            self._places[place] = began, written, left_out + 1
+            return False
+        self._places[place] = began, written + 1, 0
         if more:
-            record.msg, record.args = "%s (%d times more in the last %.0f s)", (key[1], more, now - since)
-        # so that this does not grow; what has come again is remembered longer, for its count to be told
+            record.msg = f"{record.msg} ({more} times more in the last {now - since:.0f} s)"
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} other lines of this kind were left out)"
+        self._forget(now)
+        self._seen[line] = now, 0
+        return True
+
+    def _forget(self, now: float) -> None:
+        """So that this does not grow; what has come again is remembered longer, for its count to be told."""
         self._seen = {
-            k: seen
-            for k, seen in self._seen.items()
+            line: seen
+            for line, seen in self._seen.items()
             if now - seen[0] < (_COUNTED_WITHIN if seen[1] else _REPEATED_WITHIN)
         }
-        self._seen[key] = now, 0
-        return True
 
 
 class _TextLines(logging.Formatter):

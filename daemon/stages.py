@@ -122,10 +122,9 @@ class Stages:
         self._inference.stop()
         clean = self._inference.join(_left(deadline) / 2)
         clean &= self._publisher.stop(_left(deadline) / 2)
-        clean &= self._remote.join(_left(deadline))
-        clean &= self._serving.join(_left(deadline))
-        for camera in cameras:
-            clean &= camera.join(_left(deadline))
+        others = self._remote, self._serving, self.service, self._http
+        for join in (*(other.join for other in others), *(camera.join for camera in cameras)):
+            clean &= join(_left(deadline))
         return clean
 
     def plan(self, config: Config, reread: bool) -> Plan:

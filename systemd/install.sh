@@ -10,8 +10,9 @@ Installs ospreyd from SOURCE, a wheel or a source tree (default: the tree that t
 upgrade: the configuration stays, running services are restarted, and where the new version does not accept the
 configuration or does not start, the old one goes on.
 
-  --extra NAME             also what the extra NAME needs: gpu (TensorRT) or rtx (TensorRT for RTX)
+  --extra NAME             also what the extra NAME needs: gpu (TensorRT), rtx (TensorRT for RTX) or none
   --jetson                 use JetPack's TensorRT, CUDA and OpenCV, and compile PyCUDA (docs/install.md)
+                           An upgrade without these two does as the installation before it.
   --wheels FOLDER          take every package from FOLDER and none from the network
   --python PROGRAM         the Python to run on, 3.10 or later (default: python3)
 
@@ -24,7 +25,7 @@ base=/opt/ospreyd
 system=/usr/local/lib
 config=/etc/ospreyd
 extra="" jetson=no wheels="" python=python3 source=""
-version="" installed=no
+version="" old="" units="" installed=no
 
 say() { echo "install.sh: $*"; }
 fail() { echo "install.sh: $*" >&2; exit 1; }
@@ -53,16 +54,36 @@ check_machine() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments; on Debian or Ubuntu run: apt-get install python3-venv"
 }
 
-discard() { [ "$installed" = yes ] || [ -z "$version" ] || rm -rf "$version"; }
+# What a version was installed with holds for the next too: an upgrade shall not take the GPU away.
+as_before() {
+    old=$(readlink -e "$base/current") || return 0
+    [ -z "$extra" ] && [ "$jetson" = no ] && [ -e "$old/options" ] || return 0
+    read -r extra jetson <"$old/options"
+    say "as before: --extra $extra, Jetson: $jetson"
+}
+
+# However this ends, by a signal too, what runs is what is there.
+undo() {
+    trap "" INT TERM HUP
+    [ "$installed" = no ] && [ -n "$version" ] || return 0
+    [ "$(readlink "$base/current")" != "$version" ] || go_back
+    rm -rf "$version"
+}
+
+go_back() {
+    [ -n "$old" ] || { rm "$base/current"; return 0; }
+    turn_to "$old"
+    # shellcheck disable=SC2086  # several units
+    [ -z "$units" ] || systemctl restart $units || true
+}
 
 # A virtual environment for each version, so that going back is to turn one link.
 make_version() {
     version=$base/versions/$(date -u +%Y%m%dT%H%M%S.%N)
     mkdir -p "$base/versions"
     say "installing $source into $version"
-    systemd-sysusers "$here/sysusers.conf"
-    systemd-tmpfiles --create "$here/tmpfiles.conf"
-    local options=() packages=("$source${extra:+[$extra]}")
+    local options=() packages=("$source")
+    [ "$extra" = none ] || packages=("${source}[$extra]")
     [ "$jetson" = no ] || options+=(--system-site-packages)
     "$python" -m venv "${options[@]}" "$version"
     options=(--quiet --disable-pip-version-check)
@@ -72,12 +93,23 @@ make_version() {
     fi
     "$version/bin/python" -m pip install "${options[@]}" "${packages[@]}" ||
         fail "pip could not install $source (its reason is above); nothing was changed"
+    provides "$extra" || fail "there is no extra $extra; --extra gpu, rtx or none; nothing was changed"
     if [ "$jetson" = yes ]; then # JetPack's has GStreamer with the hardware decoder
         "$version/bin/python" -m pip uninstall --quiet --yes opencv-python
     fi
+    systemd-sysusers "$here/sysusers.conf"
+    systemd-tmpfiles --create "$here/tmpfiles.conf"
     runuser -u ospreyd -- env HOME=/var/lib/ospreyd "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
     mkdir "$version/systemd"
     cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
+    echo "$extra $jetson" >"$version/options"
+}
+
+# pip only warns of an extra that is not there.
+provides() {
+    "$version/bin/python" -c 'import sys
+from importlib.metadata import metadata
+sys.exit(sys.argv[1] not in ("none", *(metadata("ospreyd").get_all("Provides-Extra") or ())))' "$1"
 }
 
 # CUDA's bindings must be those of the installed CUDA, and NumPy one that JetPack's OpenCV was compiled for.
@@ -123,13 +155,14 @@ running() {
 
 # The configuration of a unit as the service itself would read it: with its user, its variables and its credentials.
 accepts() {
-    local name=${1%.service}
+    local name=${1%.service} file
     name=${name#ospreyd@}
-    OSPREYD_INSTANCE=$name OSPREYD_PROGRAM=$version/bin/ospreyd "$here/ospreyd-service" check "$config/$name.yaml"
+    file=$(systemctl show --value --property=Environment "$1" | tr ' ' '\n' | sed -n 's/^OSPREYD_CONFIG=//p')
+    OSPREYD_INSTANCE=$name OSPREYD_PROGRAM=$version/bin/ospreyd "$here/ospreyd-service" check "$file"
 }
 
 upgrade() {
-    local old=$1 units unit folder
+    local unit folder
     units=$(running)
     for unit in $units; do
         accepts "$unit" || fail "the new version does not accept the configuration of $unit; nothing was changed"
@@ -138,25 +171,26 @@ upgrade() {
     for unit in $units; do
         systemctl restart "$unit" && continue
         journalctl --unit "$unit" --no-pager --lines 20 --output cat >&2
-        turn_to "$old"
-        # shellcheck disable=SC2086  # several units
-        systemctl restart $units || true
+        go_back
         fail "the new version does not start (its last lines are above); the old one is back"
     done
+    installed=yes
     for folder in "$base"/versions/*; do # this one and the one before stay
         [ "$folder" = "$version" ] || [ "$folder" = "$old" ] || rm -rf "$folder"
     done
 }
 
-trap discard EXIT
+trap undo EXIT
 check_machine
+as_before
+extra=${extra:-none}
 make_version
 make_configuration
-if old=$(readlink -e "$base/current"); then
-    upgrade "$old"
+if [ -n "$old" ]; then
+    upgrade
     say "upgraded; the version before is in $old"
 else
     turn_to "$version"
+    installed=yes
     say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
 fi
-installed=yes

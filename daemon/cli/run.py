@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from pathlib import Path
 from typing import Annotated
@@ -22,5 +23,6 @@ def run(
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
     os.environ[FORMAT_VARIABLE] = log_format.value
     log_to_stderr(anew=True)
+    faulthandler.enable()  # says where every thread was when the watchdog, or a crash in a library, ends the process
     limit_heaps()
     raise typer.Exit(App(config).run())

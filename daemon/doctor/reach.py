@@ -1,22 +1,29 @@
-"""What the configuration names and the network must give: the broker, with its login, and every camera."""
+"""What the configuration names and the network must give: a port for metrics, the broker, with its login, cameras."""
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from queue import Empty, SimpleQueue
+
+import orjson
 
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.source import open_source, open_within
 from daemon.config.schema import Camera, Config, without_credentials
+from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import UsageError
 from daemon.publish.link import Link, LinkState
 
 _BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
+_METRICS_WITHIN = 2.0  # seconds
+_LARGEST_ANSWER = 4096  # bytes
 _LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
 
 
@@ -36,6 +43,41 @@ def broker(config: Config) -> Finding:
     if isinstance(answer, BaseException):
         raise answer
     return _broker(connected=answer.connected, detail=answer.detail)
+
+
+def metrics(config: Config) -> Finding:
+    """Whether the port can be listened on, or is served already by the daemon of this very device."""
+    wanted = config.service.metrics
+    if wanted is None:
+        return Finding("metrics", "switched off: service.metrics is null", {"port": None, "problem": None})
+    facts = {"host": wanted.host, "port": wanted.port, "problem": None}
+    at = f"{wanted.host} port {wanted.port}"
+    try:
+        family = socket.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((wanted.host, wanted.port))
+    except OSError as error:
+        device = _device_at(wanted)
+        if device == config.device:
+            return Finding("metrics", f"{at}: served by the daemon that runs", facts)
+        who = f"ospreyd of the device {device} has it" if device else error.strerror or str(error)
+        said = f"{at} cannot be listened on: {who}; without it there are no metrics and no health checks"
+        mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
+        return Finding("metrics", said, {**facts, "problem": said}, (Problem("metrics", said, mend, stops=False),))
+    return Finding("metrics", f"{at} is free", facts)
+
+
+def _device_at(wanted: Metrics) -> str | None:
+    """Of the ospreyd that serves there; None: none does."""
+    with closing(HTTPConnection(wanted.host, wanted.port, timeout=_METRICS_WITHIN)) as connection:
+        try:
+            connection.request("GET", "/healthz")
+            said = orjson.loads(connection.getresponse().read(_LARGEST_ANSWER))
+        except (OSError, HTTPException, orjson.JSONDecodeError):
+            return None
+    device = said.get("device") if isinstance(said, dict) else None
+    return device if isinstance(device, str) else None
 
 
 def cameras(config: Config) -> list[Finding]:

@@ -71,7 +71,7 @@ def examine(config: Path | None) -> Report:
     findings = [part() for part in parts]
     findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), *configuration]
     if loaded is not None:
-        findings += [reach.broker(loaded), *reach.cameras(loaded)]
+        findings += [reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
     return Report(tuple(findings))
 
 

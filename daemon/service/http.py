@@ -20,7 +20,7 @@ from daemon.service.service import Service
 _log = logging.getLogger("ospreyd")
 _CLIENTS = 4  # at once; who comes beyond that is turned away
 _WITHIN = 5.0  # seconds for one client, however slowly it sends or takes
-_POLL = 0.5  # seconds
+_POLL = 0.5  # seconds after which a wait for clients is broken off
 
 
 class HttpServer:
@@ -28,21 +28,28 @@ class HttpServer:
 
     def __init__(self, config: Metrics | None, service: Service, registry: CollectorRegistry) -> None:
         """Listens at once; where that fails one warning says so, and nothing is served, as without `config`."""
+        device = service.device
         pages: dict[str, Callable[[], _Page]] = {
             "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
-            "/healthz": lambda: _answer(service.verdict.healthy, service.verdict.reason),
-            "/readyz": lambda: _answer(service.ready, "started" if service.ready else "no camera is known to work yet"),
+            "/healthz": lambda: _answer(device, service.verdict.healthy, service.verdict.reason),
+            "/readyz": lambda: _answer(
+                device, service.ready, "started" if service.ready else "no camera is known to work yet"
+            ),
         }
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._server: _Server | None = None
         if config is None:
             return
         try:
             self._server = _Server(config, pages)
         except OSError as error:
+            why = error.strerror or error
             _log.warning(
-                "no metrics: %s port %d cannot be listened on (%s); set service.metrics to another port, or to null",
-                config.host, config.port, error.strerror or error,
-            )  # fmt: skip
+                "no metrics: %s port %d cannot be listened on (%s); "
+                "set another service.metrics.port, or service.metrics: null",
+                *(config.host, config.port, why),
+            )
 
     @property
     def port(self) -> int | None:
@@ -52,21 +59,36 @@ class HttpServer:
     def start(self) -> None:
         """Begins to serve."""
         if self._server is not None:
-            threading.Thread(target=self._server.serve_forever, args=(_POLL,), name="metrics", daemon=True).start()
+            self._thread.start()
 
     def stop(self) -> None:
-        """Ends serving after `start`; clients that are being served are left to themselves."""
-        if self._server is not None:
-            self._server.shutdown()
+        """Asks the thread to end; returns at once. Clients that are being served are left to themselves."""
+        self._stopping.set()
+        if self._server is not None and self._thread.ident is None:  # the start of something else has failed
             self._server.server_close()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds; the port is free then."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        if self._server is not None:
+            with self._server as server:
+                # not serve_forever, whose end can only be asked for by waiting for it
+                while not self._stopping.is_set():
+                    server.handle_request()
+                    server.cut_off_late()
 
 
 _Page = tuple[int, str, bytes]
 """status, content type, content"""
 
 
-def _answer(well: bool, reason: str) -> _Page:
-    return 200 if well else 503, "application/json", json.dumps({"ok": well, "reason": reason}).encode() + b"\n"
+def _answer(device: str, well: bool, reason: str) -> _Page:
+    content = json.dumps({"ok": well, "reason": reason, "device": device}).encode()
+    return 200 if well else 503, "application/json", content + b"\n"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -92,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     """Bounded: in the number of its clients and in the time of each."""
 
+    timeout = _POLL
     daemon_threads = True
     block_on_close = False
 
@@ -120,8 +143,8 @@ class _Server(ThreadingHTTPServer):
             self._clients[request] = time.monotonic()
             return True
 
-    def service_actions(self) -> None:
-        """Several times a second: cuts off who takes too long."""
+    def cut_off_late(self) -> None:
+        """Cuts off who takes too long; to be called several times a second."""
         now = time.monotonic()
         with self._lock:
             late = [client for client, came in self._clients.items() if now - came > _WITHIN]

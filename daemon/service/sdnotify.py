@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Mapping
 
@@ -22,6 +23,9 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.watchdog = _watchdog(environment) if address else None
         """seconds within which the watchdog must be fed; None: there is none"""
+        self._stopping = False
+        self._sending = threading.Lock()
+        """guards it, and the order of messages"""
 
     def ready(self) -> None:
         """The service has started, or has taken its new configuration."""
@@ -41,17 +45,19 @@ class Notifier:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The service is on its way to its end."""
-        self._send("STOPPING=1")
+        """The service is on its way to its end; nothing is said after that, whatever a thread still finds."""
+        self._send("STOPPING=1", last=True)
 
-    def _send(self, message: str) -> None:
-        if not self._address:
-            return
-        # A manager that is gone is no reason to stop: it will act upon what it misses.
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            # by the kernel: for Python's own timeout poll(2) calls a full queue of datagrams writable, so it would spin
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
-            sender.sendto(message.encode(), self._address)
+    def _send(self, message: str, *, last: bool = False) -> None:
+        with self._sending:
+            if not self._address or self._stopping:
+                return
+            self._stopping = last
+            # A manager that is gone is no reason to stop: it will act upon what it misses.
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                # by the kernel: for Python's own timeout poll(2) calls a full queue of datagrams writable, and spins
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
+                sender.sendto(message.encode(), self._address)
 
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:

@@ -38,6 +38,11 @@ class Service:
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
 
     @property
+    def device(self) -> str:
+        """The device whose daemon this is."""
+        return self._board.look().config.device
+
+    @property
     def verdict(self) -> Verdict:
         """Whether frames moved when that was judged last."""
         return self._verdict
@@ -52,11 +57,15 @@ class Service:
         self._thread.start()
 
     def stop(self) -> None:
-        """Says that the daemon stops, and ends the thread."""
+        """Says that the daemon stops and asks the thread to end; returns at once."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
         self._notifier.stopping()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     @contextmanager
     def reloading(self) -> Iterator[None]:

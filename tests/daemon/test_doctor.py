@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,17 @@ import cv2
 import onnxruntime
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from daemon.config.schema import Config
+from daemon.config.service import Metrics
+from daemon.service.board import Board
+from daemon.service.http import HttpServer
+from daemon.service.service import Service
+from daemon.stats import Stats
 from engines.cache import EngineCache
 from tests.daemon.capturing import pictures, write_video
+from tests.daemon.publishing import INFO
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
 from tests.servers.subscriber import Subscriber
 
@@ -118,6 +129,48 @@ def test_everything_that_is_wrong_is_named_with_what_mends_it(tmp_path: Path) ->
     assert said["cameras"]["gone"]["reason"] == "refused"
     assert said["cameras"]["lost"]["problem"] == "/nowhere/film.mp4 does not exist"
     assert SECRETS["broker"] not in done.stdout + done.stderr
+
+
+@contextmanager
+def served(device: str, port: int) -> Iterator[None]:
+    """As by a daemon of that device."""
+    config = Config.model_validate({"device": device, "mqtt": {"host": HOST}, "cameras": {"c": {"source": "x"}}})
+    service = Service(Board(config, INFO, Stats(), lambda: True), failed)
+    server = HttpServer(Metrics(port=port), service, CollectorRegistry())
+    server.start()
+    yield
+    server.stop()
+    assert server.join(20)
+
+
+def failed(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("who", ["nobody", "this daemon", "another daemon", "a program", "no address"])
+def test_a_port_for_metrics_that_somebody_else_has_is_told(who: str, broker: Mosquitto, tmp_path: Path) -> None:
+    """It stops nothing, as it stops no daemon; the daemon that runs is no surprise."""
+    port = free_port()
+    metrics = {"port": port, **({"host": "192.0.2.1"} if who == "no address" else {})}
+    config = configuration(tmp_path, broker.port, service={"metrics": metrics})
+    with ExitStack() as others:
+        if who.endswith("daemon"):
+            others.enter_context(served("a" if who == "this daemon" else "b", port))
+        elif who == "a program":
+            others.enter_context(socket.create_server((HOST, port)))
+        done = doctor(tmp_path, config, "--json")
+    said = json.loads(done.stdout)
+    problems = [(p["problem"], p["mend"]) for p in said["problems"] if p["what"] == "metrics"]
+    mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
+    cost = "; without it there are no metrics and no health checks"
+    why = {
+        "another daemon": f"{HOST} port {port} cannot be listened on: ospreyd of the device b has it",
+        "a program": f"{HOST} port {port} cannot be listened on: Address already in use",
+        "no address": f"192.0.2.1 port {port} cannot be listened on: Cannot assign requested address",
+    }
+    assert problems == ([(why[who] + cost, mend)] if who in why else [])
+    assert said["metrics"]["port"] == port
+    assert done.returncode == 0
 
 
 def test_a_login_that_the_broker_refuses_is_told(tmp_path: Path) -> None:

@@ -106,6 +106,49 @@ log.warning("another")
     ]
 
 
+def test_a_line_with_a_count_still_says_what_it_is_about() -> None:
+    program = """
+import logging, time
+from daemon import logs
+logs._REPEATED_WITHIN = 0.5
+logs.log_to_stderr()
+log = logging.getLogger("ospreyd")
+for pause in (0, 0.6, 0):
+    log.warning("camera %s: 100 %% away", "front")
+    time.sleep(pause)
+"""
+    first, last = map(json.loads, log_of(program, log_format="json"))
+    assert first["message"] == "camera front: 100 % away"
+    assert last["message"] == "camera front: 100 % away (1 times more in the last 1 s)"
+    assert last["camera"] == "front"
+
+
+def test_a_flood_of_different_lines_is_cut_off_and_counted_and_takes_no_others_along() -> None:
+    program = """
+import logging, time
+from daemon import logs
+logs._REPEATED_WITHIN, logs._DIFFERENT = 2.0, 3
+logs.log_to_stderr()
+log = logging.getLogger("ospreyd")
+def refuse(command):
+    log.warning("%s: refused", command)
+for number in range(2000):
+    refuse(number)
+log.warning("another")
+time.sleep(2.1)
+refuse("a")
+refuse("b")
+"""
+    assert log_of(program, journal=True) == [
+        "<4>0: refused",
+        "<4>1: refused",
+        "<4>2: refused",
+        "<4>another",
+        "<4>a: refused (1997 other lines of this kind were left out)",
+        "<4>b: refused",
+    ]
+
+
 def test_a_mistake_that_ends_a_command_is_an_error_in_the_journal(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("device: a\nmqtt: {}\ncamras: {}\n")
     program = f"from daemon.cli.main import run_cli; run_cli(['run', {str(tmp_path / 'x.yaml')!r}])"

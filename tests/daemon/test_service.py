@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -31,7 +32,7 @@ from daemon.stats import Stats
 from engines.records import BatchDetections, Detections, Ticket
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
-from tests.daemon.publishing import INFO
+from tests.daemon.publishing import INFO, config
 from tests.daemon.running import box, daemon, stop
 from tests.servers.mosquitto import Mosquitto, free_port
 
@@ -111,6 +112,18 @@ def test_a_daemon_whose_frames_move(broker: Mosquitto, manager: Manager, film: P
     assert len([message for message in manager.said() if message.startswith("STATUS=")]) <= 5
 
 
+def test_a_daemon_that_the_watchdog_ends_says_where_its_threads_were(
+    broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
+) -> None:
+    with daemon(tmp_path, document(broker, {"film": {"source": str(film), "loop": True}})) as process:
+        manager.wait_for("READY=1")
+        process.send_signal(signal.SIGABRT)  # as systemd does
+        assert process.wait(20) == -signal.SIGABRT
+    log = (tmp_path / "log").read_text()
+    for place in ("capture/camera.py", "daemon/infer.py", "publish/publisher.py", "daemon/app.py"):
+        assert re.search(rf'File ".*{place}", line \d+ in ', log)
+
+
 def test_nothing_that_is_merely_away_starves_the_watchdog(
     broker: Mosquitto, manager: Manager, film: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +157,28 @@ def test_a_reload_before_the_start_is_over_says_nothing_of_it(
             process.send_signal(signal.SIGHUP)
             wait_for(lambda: {"READY=1", "RELOADING=1"} <= lines(manager, before), "the reload to be told")
             stop(process)
+
+
+def test_a_look_that_hangs_holds_up_no_stop(manager: Manager) -> None:
+    """systemd knows of it at once, and nothing takes it back when the look comes to its end."""
+    looking, goes, failures = threading.Event(), threading.Event(), list[BaseException]()
+
+    def connected() -> bool:
+        looking.set()
+        return goes.wait(60)
+
+    service = Service(Board(config(1), INFO, Stats(), connected), failures.append, Notifier())
+    service.start()
+    assert looking.wait(20)
+    began = time.monotonic()
+    service.stop()
+    assert not service.join(0.1)
+    assert time.monotonic() - began < 5
+    manager.wait_for("STOPPING=1")
+    goes.set()
+    assert service.join(20)
+    assert manager.said() == ["STOPPING=1"]
+    assert failures == []
 
 
 def lines(manager: Manager, after: float = 0.0) -> set[str]:
@@ -240,6 +275,7 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
         lane.goes.set()
         stats.goes.set()
         service.stop()
+        assert service.join(10)
         camera.stop()
         handoff.close()
         inference.stop()

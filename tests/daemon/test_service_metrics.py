@@ -66,6 +66,7 @@ def served() -> Iterator[Served]:
     running.server.start()
     yield running
     running.server.stop()
+    assert running.server.join(20)
     assert not running.failures
 
 
@@ -179,12 +180,20 @@ def test_the_names_and_units_are_those_of_prometheus(served: Served) -> None:
 
 
 def test_health_and_readiness_are_said_with_a_reason(served: Served) -> None:
-    assert served.get("/readyz") == (503, '{"ok": false, "reason": "no camera is known to work yet"}\n')
+    assert served.get("/readyz") == (
+        503,
+        '{"ok": false, "reason": "no camera is known to work yet", "device": "gate"}\n',
+    )
     served.service.start()
     count_something(served)
     wait_for(lambda: served.get("/readyz")[0] == 200, "readiness")
-    assert json.loads(served.get("/healthz")[1]) == {"ok": True, "reason": "cameras stream, and wait for their models"}
+    assert json.loads(served.get("/healthz")[1]) == {
+        "ok": True,
+        "reason": "cameras stream, and wait for their models",
+        "device": "gate",
+    }
     served.service.stop()
+    assert served.service.join(20)
 
 
 def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +214,8 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
     wait_for(lambda: served.get("/healthz")[0] == 200, "health")
     served.service.stop()
     server.stop()
+    assert served.service.join(20)
+    assert server.join(20)
 
 
 def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog: pytest.LogCaptureFixture) -> None:
@@ -213,11 +224,12 @@ def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog
     )
     server.start()
     server.stop()
+    assert server.join(0)
     assert server.port is None
     (said,) = caplog.messages
     assert said == (
         f"no metrics: 127.0.0.1 port {served.port} cannot be listened on (Address already in use); "
-        "set service.metrics to another port, or to null"
+        "set another service.metrics.port, or service.metrics: null"
     )
 
 
@@ -228,6 +240,22 @@ def test_clients_that_say_nothing_are_cut_off_and_lock_nobody_out_for_long(serve
             client.settimeout(20)
             assert client.recv(1) == b""
     assert served.get("/metrics")[0] == 200
+
+
+def test_a_stop_waits_for_no_client_and_frees_the_port(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)):
+        served.server.stop()
+        assert served.server.join(20)
+        socket.create_server(("127.0.0.1", served.port)).close()
+
+
+@pytest.mark.timeout(30)
+def test_a_server_that_never_served_can_be_stopped(served: Served) -> None:
+    """As where the start of the daemon fails half-way."""
+    registry = registry_of(DaemonMetrics(served.board, served.service, {}))
+    server = HttpServer(Metrics(port=free_port()), served.service, registry)
+    server.stop()
+    assert server.join(0)
 
 
 def test_another_path_is_not_found(served: Served) -> None:

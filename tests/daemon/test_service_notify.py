@@ -34,13 +34,24 @@ def test_every_message_reaches_the_socket(manager: socket.socket) -> None:
     notifier.ready()
     notifier.status("2 of 3 cameras streaming")
     notifier.feed()
-    notifier.stopping()
     notifier.reloading()
+    notifier.stopping()
     said = [manager.recv(4096).decode() for _ in range(5)]
-    assert said[:4] == ["READY=1", "STATUS=2 of 3 cameras streaming", "WATCHDOG=1", "STOPPING=1"]
-    kind, stamp = said[4].split("\n")
+    kind, stamp = said.pop(3).split("\n")
+    assert said == ["READY=1", "STATUS=2 of 3 cameras streaming", "WATCHDOG=1", "STOPPING=1"]
     assert kind == "RELOADING=1"
     assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def test_nothing_is_said_after_the_end(manager: socket.socket) -> None:
+    """A READY of a thread that is late would take STOPPING back."""
+    notifier = Notifier({"NOTIFY_SOCKET": address(manager)})
+    notifier.stopping()
+    notifier.ready()
+    assert manager.recv(4096) == b"STOPPING=1"
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
 
 
 def test_without_systemd_nothing_happens(tmp_path: Path) -> None:

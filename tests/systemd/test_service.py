@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +35,9 @@ allow_anonymous false
 password_file /etc/mosquitto/passwords
 """
 WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
+EXTRA = "eval"
+"""that is small"""
+STATUS = re.compile(r"1 of 1 cameras streaming, [1-9]\d*\.\d frames/s")
 PLACES = ("etc", "opt", "usr", "var/lib", "var/cache", "home", "root", "run/systemd")
 EVERYDAY = ("var/lib/systemd", "var/lib/mosquitto", "etc/mosquitto", "run/systemd", "var/cache/ldconfig", "etc/.pwd")
 
@@ -49,6 +54,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             good, folder / "fussy", "daemon/cli/check.py", "\ndef load(path):\n    raise ConfigError(['no'])\n"
         ),
         "broken": altered(good, folder / "broken", "daemon/app.py", "\nApp.run = None\n"),
+        "stuck": altered(good, folder / "stuck", "daemon/app.py", "\nApp.run = lambda _: signal.pause()\n"),
     }
 
 
@@ -62,7 +68,7 @@ def box(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> It
         "/source/systemd": ROOT / "systemd",
         "/source/configs": ROOT / "configs",
         "/wheels": wheels["good"].parent,
-        "/dependencies": dependencies(cache, wheels["good"]),
+        "/dependencies": dependencies(cache, wheels["good"], EXTRA),
     }
     with Box(folder, binds) as running:
         running.file("/etc/mosquitto/conf.d/box.conf").write_text(BROKER)
@@ -92,10 +98,10 @@ def files(box: Box) -> set[str]:
     return {file for file in found if not file.startswith(EVERYDAY)}
 
 
-def install(box: Box, wheel: Path, folder: Path) -> tuple[int, str]:
+def install(box: Box, wheel: Path, folder: Path, *options: str) -> tuple[int, str]:
     """Runs install.sh; its exit status, and all that it said."""
     place = Path("/wheels") / wheel.relative_to(folder)
-    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", str(place))
+    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", *options, str(place))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -130,8 +136,16 @@ def detects(subscriber: Subscriber, camera: str = "front") -> None:
     subscriber.wait_for(f"{TOPICS}/{camera}/detections", after=time.monotonic(), timeout=30)
 
 
-def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path], before: set[str]) -> None:
-    status, said = install(box, wheels["good"], wheels["good"].parent)
+def test_an_extra_that_is_not_there_is_refused(box: Box, wheels: dict[str, Path], before: set[str]) -> None:
+    """pip would only warn, and the GPU not be used."""
+    status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", "gpuu")
+    assert status == 1
+    assert said.endswith("there is no extra gpuu; --extra gpu, rtx or none; nothing was changed\n"), said
+    assert files(box) - before == {"opt/ospreyd", "opt/ospreyd/versions"}
+
+
+def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path]) -> None:
+    status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", EXTRA)
     assert status == 0, said
     assert box.must("stat", "--format=%a %U %G", CONFIGURATION) == "640 root ospreyd\n"
     assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION).endswith("1 cameras\n")
@@ -149,7 +163,7 @@ def test_starts_and_says_how_it_is(box: Box) -> None:
     box.must("systemctl", "enable", "--now", "ospreyd")
     assert box.show("ActiveState") == "active"
     assert box.must("stat", "--format=%U", f"/proc/{main_pid(box)}") == "ospreyd\n"
-    wait_for(lambda: "1" in box.show("StatusText"), "a status with the cameras that stream")
+    wait_for(lambda: STATUS.fullmatch(box.show("StatusText")), f"a status as documented, not {box.show('StatusText')}")
 
 
 def test_publishes_detections(subscriber: Subscriber) -> None:
@@ -163,6 +177,9 @@ def test_the_doctor_sees_what_the_service_sees(box: Box) -> None:
     said = json.loads(done.stdout)
     assert said["broker"]["connected"] is True
     assert said["cache"]["folder"] == "/var/cache/ospreyd"
+    assert said["metrics"]["problem"] is None, "the port is the service's own"
+    outbox = json.loads(box.must("ospreyd-service", "outbox", "status", CONFIGURATION, "--json"))
+    assert outbox["path"] == "/var/lib/ospreyd/outbox-box.db"
     journal = box.must("tar", "-xzOf", "/tmp/support.tar.gz", "ospreyd-support/journal.txt")
     assert "camera front: streaming" in journal
     assert PASSWORD not in box.must("zcat", "/tmp/support.tar.gz")
@@ -245,25 +262,63 @@ def test_an_upgrade_that_does_not_work_is_taken_back(
     detects(subscriber)
 
 
-def test_an_upgrade_keeps_the_configuration(box: Box, wheels: dict[str, Path], subscriber: Subscriber) -> None:
+def test_an_upgrade_that_is_interrupted_is_taken_back(
+    box: Box, wheels: dict[str, Path], subscriber: Subscriber
+) -> None:
+    """While the new version starts, as by Ctrl-C or an SSH connection that breaks off."""
+    version = box.must("readlink", "/opt/ospreyd/current")
+    wheel = Path("/wheels") / wheels["stuck"].relative_to(wheels["good"].parent)
+    script = f"echo $$ >/run/installing; exec /source/systemd/install.sh --wheels /dependencies {wheel}"
+    with ThreadPoolExecutor(1) as beside:
+        installing = beside.submit(box.run, "setsid", "sh", "-c", script)
+        wait_for(lambda: box.must("readlink", "/opt/ospreyd/current") != version, "the new version", 90)
+        wait_for(lambda: box.show("ActiveState") == "activating", "its start", 30)
+        box.must("sh", "-c", "kill -HUP -$(cat /run/installing)")
+        assert installing.result(60).returncode != 0
+    box.must("rm", "/run/installing")
+    assert box.must("readlink", "/opt/ospreyd/current") == version
+    assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 1
+    assert box.show("ActiveState") == "active"
+    detects(subscriber)
+
+
+def test_an_upgrade_keeps_the_configuration_and_the_extra(
+    box: Box, wheels: dict[str, Path], subscriber: Subscriber
+) -> None:
+    """The file may be another than the unit says by itself."""
     pid, configuration = main_pid(box), box.file(CONFIGURATION).read_text()
+    elsewhere, edit = "/etc/ospreyd/gate.yaml", box.file("/etc/systemd/system/ospreyd.service.d/test.conf")
+    box.must("mv", CONFIGURATION, elsewhere)
+    edit.write_text(f"{WATCHDOG}Environment=OSPREYD_CONFIG={elsewhere}\n")
+    box.must("systemctl", "daemon-reload")
     status, said = install(box, wheels["newer"], wheels["good"].parent)
     assert status == 0, said
     assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "--version") == "ospreyd 99.0\n"
     assert restarted(box, pid)
-    assert box.file(CONFIGURATION).read_text() == configuration
+    assert box.file(elsewhere).read_text() == configuration
     assert box.must("ls", "/opt/ospreyd/versions").count("\n") == 2, "this version and the one before"
+    box.must("/opt/ospreyd/current/bin/python", "-c", "import pycocotools")
     detects(subscriber)
+    box.must("mv", elsewhere, CONFIGURATION)
 
 
 def test_another_runs_beside_it(box: Box, subscriber: Subscriber) -> None:
     """An instance, with a configuration, variables and a state of its own; the next test removes it while it runs."""
-    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}")
+    metrics = {"metrics": {"port": free_port()}}
+    configure(box, "front", file="/etc/ospreyd/second.yaml", device="${NAME}", service=metrics)
     box.file("/etc/ospreyd/second.env").write_text("NAME=number-two\n")
     box.must("systemctl", "enable", "--now", "ospreyd@second")
     subscriber.wait_for("ospreyd/number-two/front/detections", timeout=30)
     assert box.must("stat", "--format=%U", "/var/lib/ospreyd/second") == "ospreyd\n"
+    assert "/var/lib/ospreyd/second/" in box.must(
+        *("env", "OSPREYD_INSTANCE=second", "ospreyd-service", "outbox", "status", "/etc/ospreyd/second.yaml")
+    )
     detects(subscriber)
+
+
+def test_one_may_be_enabled_that_has_never_run(box: Box) -> None:
+    """The next test removes that too."""
+    box.must("systemctl", "enable", "ospreyd@third")
 
 
 def test_uninstalling_leaves_what_the_user_made_and_purging_nothing(box: Box, before: set[str]) -> None:
