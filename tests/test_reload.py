@@ -107,7 +107,8 @@ def test_cameras_come_change_and_go_beside_one_that_loses_nothing(
         still_comes(subscriber, "a")
         assert stop(process) < 5
     nothing_was_lost(subscriber, "a")
-    assert [m.json()["state"] for m in subscriber.messages(f"{TOPICS}/a/status")] == ["connecting", "streaming"]
+    states = [m.json()["state"] for m in subscriber.messages(f"{TOPICS}/a/status")]
+    assert states in (["connecting", "streaming"], ["streaming"]), "a state that is over at once need not be told"
 
 
 def streams_again(camera: str, messages: list[Message]) -> bool:
