@@ -6,18 +6,12 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from daemon.publish.outgoing import Handed
+from daemon.publish.sockets import Socket
 
 _WAITING = 256  # messages
 _BURST = 65536  # bytes that are written at once, or one message; the socket's buffer is seldom larger
-
-
-class Writable(Protocol):
-    """A socket that does not block, or what paho puts around it."""
-
-    def send(self, data: bytes, /) -> int: ...
 
 
 class Bursts:
@@ -60,12 +54,12 @@ class Bursts:
         """There is something to write."""
         return bool(self._rest or self._waiting)
 
-    def write(self, socket: Writable) -> bool:
+    def write(self, socket: Socket) -> bool:
         """Writes one burst, or as much of it as there is room for; False if the connection is broken."""
         if not self._rest:
             self._take()
         try:
-            sent = socket.send(self._rest) if self._rest else 0
+            sent = socket.send(self._rest)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:
@@ -98,8 +92,6 @@ class Bursts:
             self._rest = b"".join(packets)
 
     def _advance(self, sent: int) -> None:
-        if not sent:
-            return  # WebSockets take all or nothing: a frame of theirs is one message, and is not sent yet
         self._rest = self._rest[sent:]
         self._sent += sent
         written = []

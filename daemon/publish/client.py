@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections import deque
@@ -23,7 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish import packets, properties, reasons
+from daemon.publish import packets, properties, reasons, sockets
 from daemon.publish.bursts import Bursts
 from daemon.publish.inbox import Received, Subscription
 from daemon.publish.loop import Loop
@@ -63,6 +61,7 @@ class Connection:
     ) -> None:
         self._address = config.address
         self._keepalive = config.keepalive
+        self._websockets = config.transport == "websockets"
         self._client_id = client_id
         self._presence = presence
         self._handlers = handlers
@@ -146,11 +145,11 @@ class Connection:
 
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
+        if not self._bursts.wait_written(max(0.0, deadline - time.monotonic())):
+            return False
         if self._presence is None:
             self._paho.disconnect()
             return True
-        if not self._bursts.wait_written(max(0.0, deadline - time.monotonic())):
-            return False  # paho's packets would go first
         message = self._paho.publish(self._presence.topic.name, self._presence.offline, 1, True)
         if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -166,13 +165,19 @@ class Connection:
         try:
             limits = properties.of_connect(self._largest) if self._mqtt5 else None
             self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
-            _send_at_once(self._paho)
+            self._prepare()
         except WebsocketConnectionError:
             self.ended = reasons.no_websocket(*self._address)
         except OSError as error:
             self.ended = reasons.unreachable(*self._address, error)
         finally:
             self.opening = False
+
+    def _prepare(self) -> None:
+        if (sock := self._paho.socket()) is not None:
+            sockets.send_at_once(sock)
+            if self._websockets:
+                sockets.keep_parts(sock)
 
     def _serve(self, loop: Loop) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
@@ -288,10 +293,3 @@ class Connection:
                 correlation=getattr(carried, "CorrelationData", None),
             )
         )
-
-
-def _send_at_once(client: Client) -> None:
-    """Without it a message waits, up to 40 ms, until the broker has confirmed the TCP segment before."""
-    if (sock := client.socket()) is not None:  # paho's own around TLS or WebSockets does not let us
-        with socket.socket(fileno=os.dup(sock.fileno())) as same:
-            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
