@@ -49,9 +49,12 @@ class Loop:
     def _write(self, bursts: Bursts) -> bool:
         """paho's packets and then a burst; neither begins while a part of the other's is written."""
         client = self._client
-        if not bursts.begun and client.want_write() and client.loop_write() != _GOOD:
-            return False
-        if client.want_write() or not bursts.wants:
+        if client.want_write() and not bursts.begun:
+            if client.loop_write() != _GOOD:
+                return False
+            if client.want_write():
+                return True
+        if not bursts.wants:
             return True
         return (sock := client.socket()) is not None and bursts.write(sock)
 
