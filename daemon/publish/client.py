@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections import deque
@@ -23,7 +21,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish import properties, reasons
+from daemon.publish import packets, properties, reasons, sockets
+from daemon.publish.bursts import Bursts
 from daemon.publish.inbox import Received, Subscription
 from daemon.publish.loop import Loop
 from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
@@ -32,9 +31,6 @@ from daemon.publish.tls import TlsContext
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
-_UNSENT = (
-    64  # messages at QoS 0 that wait for the socket; with more, who hands over and who sends are in each other's way
-)
 _QUEUE = 256  # messages that wait for the broker's acknowledgement
 _LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
 
@@ -47,7 +43,7 @@ class Handlers:
     """how, one sentence"""
     denied: Callable[[str], None]
     """what the broker does not let us do, one sentence"""
-    outcomes: Outcomes | None
+    outcomes: Outcomes
     subscription: Subscription | None
 
 
@@ -65,18 +61,16 @@ class Connection:
     ) -> None:
         self._address = config.address
         self._keepalive = config.keepalive
+        self._websockets = config.transport == "websockets"
         self._client_id = client_id
         self._presence = presence
         self._handlers = handlers
         self._largest = handlers.subscription.largest if handlers.subscription else 0
         self._tls = tls
         self._mqtt5 = mqtt5
-        self._unsent: deque[tuple[MQTTMessageInfo, Handed | None]] = deque()
-        """messages at QoS 0 that are not known to have been written"""
         self._large: deque[MQTTMessageInfo] = deque()
         self._sending = threading.Lock()
-        """guards what waits, to which nothing is added after the end"""
-        self._closed = False
+        """guards _large"""
         self._accepted_at = 0.0
         self._online: int | None = None
         """the message that says so, while the broker has not acknowledged it"""
@@ -95,7 +89,7 @@ class Connection:
         self.abandoned = threading.Event()
         """set by who has no more use for it: it is closed without a DISCONNECT"""
         self._paho = self._client(config)
-        self._transient = properties.of_many(expires=True) if mqtt5 else None
+        self._transient = properties.of_many(expires=True).pack() if mqtt5 else b""
         self._retained = properties.of_many(expires=False) if mqtt5 else None
 
     @property
@@ -106,6 +100,7 @@ class Connection:
     def serve(self) -> None:
         """Opens the connection and works until it ends."""
         loop = Loop(self._paho)
+        self._bursts = Bursts(self._handlers.outcomes.written, loop.wake)
         self._paho.on_socket_register_write = lambda _client, _user, _socket: loop.wake()
         if self._tls is not None:
             self._tls.alert = ""
@@ -115,10 +110,7 @@ class Connection:
                 self._serve(loop)
         finally:
             loop.close()
-            with self._sending:
-                self._closed = True
-                self._tell_written()
-            self._tell_lost()
+            self._handlers.outcomes.lost(self._bursts.close())
 
     def publish(self, topic: str, payload: bytes, retain: bool, of: Handed | None) -> bool:
         """See Link.publish."""
@@ -126,15 +118,7 @@ class Connection:
             return False
         if retain:  # paho itself keeps its queue of acknowledged messages within bounds
             return self._paho.publish(topic, payload, 1, True, self._retained).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
-        with self._sending:
-            if len(self._unsent) >= _UNSENT:
-                self._tell_written()
-            if self._closed or len(self._unsent) >= _UNSENT:
-                return False
-            message = self._paho.publish(topic, payload, 0, False, self._transient)
-            if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._unsent.append((message, of))
-            return message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._bursts.add(packets.publish(topic, payload, self._transient), of)
 
     def send(self, message: Message) -> bool:
         """See Link.send."""
@@ -161,6 +145,8 @@ class Connection:
 
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
+        if not self._bursts.wait_written(max(0.0, deadline - time.monotonic())):
+            return False
         if self._presence is None:
             self._paho.disconnect()
             return True
@@ -179,7 +165,7 @@ class Connection:
         try:
             limits = properties.of_connect(self._largest) if self._mqtt5 else None
             self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
-            _send_at_once(self._paho)
+            self._prepare()
         except WebsocketConnectionError:
             self.ended = reasons.no_websocket(*self._address)
         except OSError as error:
@@ -187,12 +173,16 @@ class Connection:
         finally:
             self.opening = False
 
+    def _prepare(self) -> None:
+        if (sock := self._paho.socket()) is not None:
+            sockets.send_at_once(sock)
+            if self._websockets:
+                sockets.keep_parts(sock)
+
     def _serve(self, loop: Loop) -> None:
         patience = _ANSWER_MQTT5_WITHIN if self._mqtt5 else _ANSWER_WITHIN
         answer_by = time.monotonic() + patience
-        while loop.turn(1.0 if self.accepted else 0.05):
-            with self._sending:
-                self._tell_written()
+        while loop.turn(self._bursts, 1.0 if self.accepted else 0.05):
             if self.ended or self.abandoned.is_set():
                 return
             if not self.accepted and time.monotonic() > answer_by:
@@ -202,19 +192,6 @@ class Connection:
         self.ended = self.ended or reasons.broken(
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
-
-    def _tell_written(self) -> None:
-        """With the lock: while one thread hands over without pause the other does not come to it."""
-        written = []
-        while self._unsent and self._unsent[0][0].is_published():
-            written.append(self._unsent.popleft()[1])
-        if written and (outcomes := self._handlers.outcomes) is not None:
-            outcomes.written([of for of in written if of is not None])
-
-    def _tell_lost(self) -> None:
-        lost = [of for _, of in self._unsent if of is not None]
-        if lost and (outcomes := self._handlers.outcomes) is not None:
-            outcomes.lost(lost)
 
     def _client(self, config: Mqtt) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
@@ -289,16 +266,14 @@ class Connection:
             self._online = None
             if code.is_failure:
                 self._handlers.denied(reasons.forbidden(*self._address, str(code)))
-        if (outcomes := self._handlers.outcomes) is not None:
-            outcomes.told(Delivery(self, mid), str(code) if code.is_failure else "")
+        self._handlers.outcomes.told(Delivery(self, mid), str(code) if code.is_failure else "")
         if not self._awaits():
             client.on_publish = None
             if self._awaits():  # since just now
                 client.on_publish = self._on_publish
 
     def _awaits(self) -> bool:
-        outcomes = self._handlers.outcomes
-        return self._online is not None or (outcomes is not None and outcomes.awaited())
+        return self._online is not None or self._handlers.outcomes.awaited()
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         subscription = self._handlers.subscription
@@ -318,10 +293,3 @@ class Connection:
                 correlation=getattr(carried, "CorrelationData", None),
             )
         )
-
-
-def _send_at_once(client: Client) -> None:
-    """Without it a message waits, up to 40 ms, until the broker has confirmed the TCP segment before."""
-    if (sock := client.socket()) is not None:  # paho's own around TLS or WebSockets does not let us
-        with socket.socket(fileno=os.dup(sock.fileno())) as same:
-            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -55,13 +55,13 @@ class FrameSender:
         self._every = config.mqtt.stats_every
         self._next_stats = time.monotonic() + self._every
         self._detections: dict[str, str] = {}
+        self._room = threading.Event()
+        """something has been written since the thread last waited for that"""
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self._changed = threading.Condition()
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
         self._inbox: deque[FrameResult] = deque()
         self._retained = Retained()
-        self._full = False
-        """the thread waits for room in the network"""
         self._hurried = False
         self._closed = False
         """no more results are taken"""
@@ -121,9 +121,7 @@ class FrameSender:
 
     def written(self) -> None:
         """The network may have room again."""
-        if self._full:
-            with self._changed:
-                self._changed.notify_all()
+        self._room.set()
 
     def stats_now(self) -> None:
         """Makes the next report due, where there is a broker."""
@@ -214,12 +212,13 @@ class FrameSender:
             connected = self._link.state.connected
             if not connected and (live or self._hurried):
                 return False
-            if connected:
-                self._stats.network_full()
-            self._full = connected
-            self._changed.wait(_FULL_NETWORK if connected else None)
-            self._full = False
-            return True
+            if not connected:
+                self._changed.wait()
+                return True
+        self._stats.network_full()
+        self._room.wait(_FULL_NETWORK)
+        self._room.clear()  # before the next attempt: what is written after that one sets it again
+        return True
 
     def _send_retained(self) -> None:
         while True:

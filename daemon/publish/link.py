@@ -53,7 +53,7 @@ class Link:
         self._client_id = client_id
         self._presence = presence
         self._tls = tls_context(config.tls)
-        self._handlers = Handlers(self._connected, self._denied, outcomes, subscription)
+        self._handlers = Handlers(self._connected, self._denied, outcomes or Outcomes(), subscription)
         self._on_state = on_state
         self._fail = fail
         self._backoff = Backoff()
@@ -73,7 +73,7 @@ class Link:
         return self._state
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, of: Handed | None = None) -> bool:
-        """Hands a JSON message to the network: QoS 1 if retained, else QoS 0. Not for several threads at once.
+        """Hands a JSON message to the network: QoS 1 if retained, else QoS 0; for any thread.
 
         False, and nothing is kept, where there is no connection or too much is waiting for the broker already. What
         becomes of a message at QoS 0 is told `of` it.

@@ -45,19 +45,15 @@ Handed = tuple[str, float]
 """Camera of a frame whose message is handed to the network, and when it was captured, time.monotonic()."""
 
 
-def _nobody(_of: Sequence[Handed]) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Who is told, in the thread `mqtt`, what became of messages."""
+    """Who is told, in the thread `mqtt`, what became of messages; by itself nobody."""
 
-    told: Callable[[Delivery, str], None]
+    told: Callable[[Delivery, str], None] = lambda _delivery, _refusal: None
     """of a message that the broker has, and why it refused it, "" if it did not; of others' messages too"""
-    awaited: Callable[[], bool]
+    awaited: Callable[[], bool] = lambda: False
     """whether any acknowledgement is waited for"""
-    written: Callable[[Sequence[Handed]], None] = _nobody
-    """of frames whose messages have been written to the connection"""
-    lost: Callable[[Sequence[Handed]], None] = _nobody
-    """of frames whose messages had not been when it broke"""
+    written: Callable[[Sequence[Handed]], None] = lambda _frames: None
+    """of frames whose messages the socket has"""
+    lost: Callable[[Sequence[Handed]], None] = lambda _frames: None
+    """of frames whose messages it had not when the connection ended"""

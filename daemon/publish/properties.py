@@ -29,16 +29,16 @@ def of_one(message: Message) -> Properties:
     return properties
 
 
-def of_many(*, expires: bool) -> Properties:
+def of_many(*, expires: bool) -> PublishProperties:
     """Of every JSON message."""
-    properties = _PublishProperties()
+    properties = PublishProperties()
     properties.ContentType = "application/json"
     if expires:
         properties.MessageExpiryInterval = _EXPIRES_AFTER
     return properties
 
 
-class _PublishProperties(Properties):
+class PublishProperties(Properties):
     """Packed once: they are the same for every message, and paho spends half of its time on packing them."""
 
     _packed: bytes
