@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# one more than there are cores, since tests wait as much as they work
+WORKERS := $(shell expr $$(nproc) + 1)
 # what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
 DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl faketime prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck
@@ -27,7 +29,7 @@ demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages
-	@$(BIN)/python -m pytest -n auto -m "not systemd" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd" $(ARGS)
 
 test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
 	@OSPREYD_DEBIAN_ROOT=$(DEBIAN_ROOT) $(BIN)/python -m pytest -m systemd tests/systemd $(ARGS)
