@@ -16,12 +16,8 @@ import pytest
 from daemon.publish.bursts import Bursts
 from daemon.publish.outgoing import Handed
 from daemon.publish.packets import publish
-from daemon.records import Drop
-from daemon.stats import Stats
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
-from tests.daemon.publishing import config, publisher, result
-from tests.daemon.test_publish import counted
 from tests.servers import certificates
 from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
@@ -170,23 +166,6 @@ def test_a_message_by_itself_goes_at_once(tmp_path: Path) -> None:
             assert recorded.link.publish("gate/stats", str(number).encode())
             took.append(subscriber.wait_for("gate/stats", str(number).encode()).at - handed)
         assert median(took) < 0.2, "the loop looks by itself every second"
-
-
-def test_every_frame_is_counted_when_the_broker_dies(tmp_path: Path) -> None:
-    """It hangs until nothing more can be written and everything is full, and is killed then."""
-    stats = Stats()
-    with Mosquitto(tmp_path) as broker, publisher(config(broker.port), stats) as running:
-        wait_for(lambda: running.link.connected, "the connection")
-        broker.signal(signal.SIGSTOP)
-        given = 0
-        while not counted(stats)[1].get(Drop.PUBLISH_QUEUE):
-            given += 1
-            running.results([result(given, count=300)])
-        broker.kill()
-        wait_for(lambda: counted(stats)[0] + sum(counted(stats)[1].values()) == given, "every frame to be counted", 20)
-        published, dropped = counted(stats)
-        assert published, "what the socket took before it was full"
-        assert dropped[Drop.NOT_CONNECTED] >= 256, "what waited for the socket, and for the thread"
 
 
 def test_what_is_told_as_written_is_what_the_socket_took() -> None:
