@@ -104,7 +104,7 @@ def state_topic(topics: DeviceTopics, camera: str, setting: Setting) -> Topic:
 def judge(topics: DeviceTopics, known: Known, message: Received) -> Request:
     """Whether the message is a command, which one, and where its answer goes. Raises nothing."""
     name = message.topic.removeprefix(f"{topics.root}/")
-    shown = name[:_LONGEST_SHOWN].encode(errors="replace").decode()
+    shown = shortened(name)
     answer_to, correlation = topics.answer, message.correlation
     try:
         if correlation is not None and len(correlation) > _LONGEST_CORRELATION:
@@ -115,6 +115,11 @@ def judge(topics: DeviceTopics, known: Known, message: Received) -> Request:
         return Request(shown, _command(name, known, message), answer_to, correlation)
     except Refused as refusal:
         return Request(shown, refusal, answer_to, correlation)
+
+
+def shortened(name: str) -> str:
+    """A command's topic as its answer repeats it."""
+    return name[:_LONGEST_SHOWN].encode(errors="replace").decode()
 
 
 def answer(device: str, name: str, *, ok: bool, detail: str) -> bytes:

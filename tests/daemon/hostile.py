@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from daemon.config.schema import Config
 from daemon.control import Control
 from daemon.publish.commands import LARGEST, Known, Name, Refused, Set, answer, judge
+from daemon.publish.formats.fanout import Formats
 from daemon.publish.inbox import Received
 from daemon.publish.topics import DeviceTopics
 from daemon.settings import Setting
@@ -21,13 +22,17 @@ KNOWN = Known(frozenset({"front", "yard"}), frozenset({"default"}))
 CONFIG = Config.model_validate(
     {
         "device": "gate",
-        "mqtt": {"host": "h"},
+        "mqtt": {"host": "h", "formats": {"frigate": {}}},
         "cameras": {name: {"source": f"rtsp://{name}/1"} for name in KNOWN.cameras},
     }
 )
-DOCUMENTED = {f"{ROOT}/{camera}/set/{setting.value}" for camera in KNOWN.cameras for setting in Setting} | {
-    f"{ROOT}/command/{name.value}" for name in Name
-}
+FORMATS = Formats(CONFIG.mqtt, TOPICS, "gate", lambda _: None)
+FRIGATE = {f"frigate/{camera}/detect/set" for camera in KNOWN.cameras}
+DOCUMENTED = (
+    {f"{ROOT}/{camera}/set/{setting.value}" for camera in KNOWN.cameras for setting in Setting}
+    | {f"{ROOT}/command/{name.value}" for name in Name}
+    | FRIGATE
+)
 
 _NAMES = st.sampled_from(["front", "yard", "set", "command", "state", "answer", "fps", "enabled", "confidence"])
 _COMMANDS = st.sampled_from(["snapshot", "reload", "build-engine", "stats", "status", "..", "$SYS"])
@@ -35,6 +40,7 @@ _LEVELS = st.one_of(_NAMES, _COMMANDS, st.text(max_size=20))
 _TOPICS = st.one_of(
     st.builds("{}/{}/set/{}".format, st.just(ROOT), _LEVELS, _LEVELS),
     st.builds("{}/command/{}".format, st.just(ROOT), _LEVELS),
+    st.builds("frigate/{}/{}/set".format, _LEVELS, st.one_of(st.just("detect"), _LEVELS)),
     st.builds("{}/{}".format, st.just(ROOT), st.lists(_LEVELS, max_size=5).map("/".join)),
     st.text(),
 )
@@ -48,7 +54,21 @@ _JSON = st.recursive(
     st.one_of(_LEAVES, _OBJECTS), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)
 )
 _LIKELY = st.sampled_from(
-    [b"true", b"false", b"null", b"0.5", b"5", b'{"camera":"front"}', b'{"model":"default"}', b"", b"NaN", b"1e400"]
+    [
+        b"true",
+        b"false",
+        b"ON",
+        b"OFF",
+        b"on",
+        b"null",
+        b"0.5",
+        b"5",
+        b'{"camera":"front"}',
+        b'{"model":"default"}',
+        b"",
+        b"NaN",
+        b"1e400",
+    ]
 )
 _PAYLOADS = st.one_of(
     st.binary(max_size=1100),
@@ -125,10 +145,11 @@ def obeys_only_commands(message: Received) -> str:
 
     Whatever comes, it is answered where an answer may go; only a documented command does anything, and only that.
     """
-    request = judge(TOPICS, KNOWN, message)
+    request = FORMATS.request(KNOWN, message) or judge(TOPICS, KNOWN, message)
     answered_at = request.answer_to.name
     assert not answered_at.startswith("$")
     assert not answered_at.startswith("site/ospreyd/") or f"{answered_at}/".startswith(f"{ROOT}/answer/")
+    assert len(request.name) <= 200
     orjson.loads(answer("gate", request.name, ok=False, detail=str(request.command)))
     if isinstance(request.command, Refused):
         return "refused"
@@ -144,6 +165,7 @@ def obeys_only_commands(message: Received) -> str:
     if changed:
         assert isinstance(request.command, Set)
         camera, name = request.command.camera, request.command.setting.value
-        expected = CONFIG.cameras[camera].model_copy(update={name: orjson.loads(message.payload)})
+        value = message.payload == b"ON" if message.topic in FRIGATE else orjson.loads(message.payload)
+        expected = CONFIG.cameras[camera].model_copy(update={name: value})
         assert control.config.cameras == {**CONFIG.cameras, camera: expected}
     return type(request.command).__name__

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from daemon.config.schema import Config
-from daemon.publish.commands import Known, Refused, Request, Set
+from daemon.publish.commands import Known, Refused, Request, Set, shortened
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said, Transient
 from daemon.publish.formats.frigate_objects import SeenObject
@@ -135,7 +135,7 @@ class Frigate(Format):
         """See Format.request."""
         match message.topic.removeprefix(f"{self._prefix}/").split("/"):
             case [camera, "detect", "set"] if message.topic.startswith(f"{self._prefix}/"):
-                return Request(message.topic, _switch(camera, known, message), self._answers, None)
+                return Request(shortened(message.topic), _switch(camera, known, message), self._answers, None)
         return None
 
     def close(self) -> Iterable[Said]:
