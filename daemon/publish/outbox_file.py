@@ -15,12 +15,15 @@ from daemon.records import OutboxStatus
 
 _RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS messages (
     row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL,
     checksum INTEGER);
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
+COMMIT;
 """
+"""In one, so that nobody who reads the file meanwhile sees a part of it."""
 
 
 def own(path: Path) -> IO[bytes]:
