@@ -55,7 +55,7 @@ class Drop(str, Enum):
     PUBLISH_QUEUE = "publish-queue"
     """the publisher was behind; the oldest result made room"""
     NOT_CONNECTED = "not-connected"
-    """no broker to send the message to"""
+    """no broker to send the message to, or the connection broke before it was written"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class CameraStats:
     fps: float
     """frames processed per second since the last report"""
     latency: Mapping[str, Percentiles]
-    """by stage: queue, preprocess, detector, postprocess, total (capture to handing the message to MQTT)"""
+    """by stage: queue, preprocess, detector, postprocess, total (capture to the message being written)"""
 
 
 @dataclass(frozen=True, slots=True)
