@@ -79,7 +79,9 @@ def test_the_settings_of_a_camera_reach_its_pictures_and_its_part(
         subscriber.wait(partial(has, 40, "part"), "40 frames of the one", 60)
         stop(process)
     ours, others = detections_of(subscriber, "hidden"), detections_of(subscriber, "part")
-    assert len(ours) / len(others) == pytest.approx(4.0, rel=0.15)
+    assert 2.5 < len(ours) / len(others) < 6, (
+        "how exactly it is 4 is for the tests of sharing; here cores are shared too"
+    )
     assert not any(message["objects"] for message in ours)
     assert {tuple(message["frame"].values()) for message in others} == {(300, 200)}
     steps = {round((b["stream_time"] - a["stream_time"]) % 4.0, 1) for a, b in pairwise(others)}
