@@ -25,7 +25,7 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))
     factory = _looped_file(gst, rtsp, options) if options.video else _test_pictures(rtsp, options)
-    factory.set_shared(True)
+    factory.set_shared(bool(options.video))  # where clients share it the server crashes, or is not ready, now and then
     transports = importlib.import_module("gi.repository.GstRtsp").RTSPLowerTrans
     factory.set_protocols(transports.UDP if options.transport == "udp" else transports.TCP)
     if options.user:
