@@ -158,6 +158,7 @@ class App:
             raise
         self._remote.reread(file)
         self._stages.apply(plan)
+        self._remote.tell()  # afterwards, because what is told of a camera that is not there yet is forgotten
         self._stages.loaded()
         return _sentence(plan.difference, tuple(plan.generations))
 

@@ -51,7 +51,7 @@ class Remote:
         self._publisher = publisher
         self._control.tell()
         self._snapshots.start()
-        self._commands.start(publisher.send, publisher.request)
+        self._commands.start(publisher.send, publisher.request, publisher.reserved)
 
     def stop(self) -> None:
         """Asks the threads to end; returns at once."""
@@ -67,10 +67,12 @@ class Remote:
         return self._control.preview(file)
 
     def reread(self, file: Config) -> Config:
-        """Takes a configuration file that was read again; what to run with. Settings of it are published anew."""
-        config = self._control.reread(file)
+        """Takes a configuration file that was read again; what to run with."""
+        return self._control.reread(file)
+
+    def tell(self) -> None:
+        """Publishes every setting."""
         self._control.tell()
-        return config
 
     def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""

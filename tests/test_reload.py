@@ -86,6 +86,7 @@ def test_cameras_come_change_and_go_beside_one_that_loses_nothing(
         document["cameras"]["c"] = file
         reload(process, tmp_path, document)
         still_comes(subscriber, "c")
+        subscriber.wait_for(f"{TOPICS}/c/state/fps")
         subscriber.wait(lambda m: info_of(m)["cameras"] == ["a", "b", "c"], "the camera in the info")
 
         document["cameras"]["c"] = {**file, "resize": [200, 100], "fps": 8}

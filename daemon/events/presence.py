@@ -29,6 +29,10 @@ class Presence:
         counts = {label: n for label, n in counts.items() if n > 0 and (wanted is None or label in wanted)}
         return self._gone(now, time, counts) + self._appeared(time, counts)
 
+    def end(self, time: float) -> list[Event]:
+        """Nobody looks any more, since `time` (UTC, seconds): what was there is gone."""
+        return [Event(self._camera, EventType.GONE, time, label, 0) for label in self._missed_since]
+
     def _gone(self, now: float, time: float, counts: Mapping[str, int]) -> list[Event]:
         events = []
         for label, since in list(self._missed_since.items()):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from daemon.config.events import Events as Settings
+from daemon.config.schema import Camera
 from daemon.events.presence import Presence
 from daemon.records import CameraState, CameraStatus, Event, EventType, FrameResult, Reason
 
@@ -14,29 +16,34 @@ from daemon.records import CameraState, CameraStatus, Event, EventType, FrameRes
 class EventStage:
     """Thread-safe; every method is short enough for the frame path. `tell` gets each event and must not wait."""
 
-    def __init__(self, settings: Settings, cameras: Iterable[str], tell: Callable[[Event], None]) -> None:
+    def __init__(self, settings: Settings, cameras: Mapping[str, Camera], tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._lock = threading.Lock()
         """guards what follows, and the order of a camera's events"""
         self._settings = settings
-        self._presence = {name: Presence(name, settings) for name in cameras}
+        self._presence: dict[str, Presence] = {}
+        """of cameras that are looked at"""
         self._states: dict[str, tuple[CameraState, Reason | None]] = {}
+        self.set_cameras(settings, cameras)
 
-    def set_cameras(self, settings: Settings, cameras: Iterable[str]) -> None:
-        """From now on these; what was seen by those that stay is remembered, if what is told of it is the same."""
+    def set_cameras(self, settings: Settings, cameras: Mapping[str, Camera]) -> None:
+        """From now on these. What is there at one that is no longer looked at, or is looked at otherwise, is gone."""
         with self._lock:
-            same = settings == self._settings
+            same = settings.model_copy(update={"snapshot": self._settings.snapshot}) == self._settings
             self._settings = settings
-            kept = self._presence if same else {}
-            self._presence = {name: kept.get(name) or Presence(name, settings) for name in cameras}
-            self._states = {name: state for name, state in self._states.items() if name in self._presence}
+            watched = [name for name, camera in cameras.items() if camera.enabled]
+            for name in [name for name in self._presence if not same or name not in watched]:
+                for event in self._presence.pop(name).end(time.time()):
+                    self._tell(event)
+            self._presence = {name: self._presence.get(name) or Presence(name, settings) for name in watched}
+            self._states = {name: state for name, state in self._states.items() if name in cameras}
 
     def result(self, result: FrameResult) -> None:
         """Takes what was seen in one frame; a camera's frames come in their order."""
         counts = Counter(result.labels[index] for index in result.detections.labels.tolist())
         with self._lock:
             if (presence := self._presence.get(result.camera)) is None:
-                return  # the camera has just been removed
+                return  # the camera is no longer looked at
             for event in presence.see(result.captured_mono, result.captured_at, counts):
                 self._tell(event)
 

@@ -44,6 +44,7 @@ class Commands:
         self._inbox = Inbox(_INBOX)
         self._send: Callable[[Message], bool] = lambda _: False
         self._judge_other: Callable[[Known, Received], Request | None] = lambda _known, _message: None
+        self._reserved: tuple[str, ...] = ()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
         self.subscription = Subscription(patterns(topics), self._inbox.put, LARGEST)
@@ -54,13 +55,20 @@ class Commands:
         """Commands that came faster than they could be obeyed."""
         return self._inbox.dropped
 
-    def start(self, send: Callable[[Message], bool], judge_other: Callable[[Known, Received], Request | None]) -> None:
+    def start(
+        self,
+        send: Callable[[Message], bool],
+        judge_other: Callable[[Known, Received], Request | None],
+        reserved: tuple[str, ...],
+    ) -> None:
         """Begins to obey; `send` takes the answers, and is False where it has no room.
 
-        `judge_other` judges commands in other formats than our own; None where a message is none.
+        `judge_other` judges commands in other formats than our own, None where a message is none; no answer goes
+        below the topics that are `reserved` for them.
         """
         self._send = send
         self._judge_other = judge_other
+        self._reserved = reserved
         self._thread.start()
 
     def stop(self) -> None:
@@ -78,7 +86,7 @@ class Commands:
         try:
             while (message := self._inbox.take()) is not None:
                 known = self._known()
-                self._obey(self._judge_other(known, message) or judge(self._topics, known, message))
+                self._obey(self._judge_other(known, message) or judge(self._topics, known, message, self._reserved))
         except BaseException as error:
             self._fail(error)
 

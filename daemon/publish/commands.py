@@ -101,8 +101,11 @@ def state_topic(topics: DeviceTopics, camera: str, setting: Setting) -> Topic:
     return topics.root / camera / "state" / setting.value
 
 
-def judge(topics: DeviceTopics, known: Known, message: Received) -> Request:
-    """Whether the message is a command, which one, and where its answer goes. Raises nothing."""
+def judge(topics: DeviceTopics, known: Known, message: Received, reserved: tuple[str, ...] = ()) -> Request:
+    """Whether the message is a command, which one, and where its answer goes. Raises nothing.
+
+    No answer goes below the topics that are `reserved`, or below those of devices but where it may.
+    """
     name = message.topic.removeprefix(f"{topics.root}/")
     shown = shortened(name)
     answer_to, correlation = topics.answer, message.correlation
@@ -111,7 +114,7 @@ def judge(topics: DeviceTopics, known: Known, message: Received) -> Request:
             correlation = None
             raise Refused(f"its correlation data is longer than {_LONGEST_CORRELATION} bytes")  # noqa: TRY301
         if message.response_topic is not None:
-            answer_to = _response_topic(topics, message.response_topic)
+            answer_to = _response_topic(topics, message.response_topic, reserved)
         return Request(shown, _command(name, known, message), answer_to, correlation)
     except Refused as refusal:
         return Request(shown, refusal, answer_to, correlation)
@@ -141,7 +144,7 @@ def setting(device: str, camera: str, which: Setting, value: Value, *, commanded
     return orjson.dumps(payload)
 
 
-def _response_topic(topics: DeviceTopics, name: str) -> Topic:
+def _response_topic(topics: DeviceTopics, name: str, reserved: tuple[str, ...]) -> Topic:
     """Nobody may have us write what we, or another device, would be believed to say, or would obey."""
     if len(name.encode(errors="replace")) > _LONGEST_TOPIC:
         raise Refused(f"its response topic is longer than {_LONGEST_TOPIC} bytes")
@@ -153,6 +156,8 @@ def _response_topic(topics: DeviceTopics, name: str) -> Topic:
     below_ours = name == ours or name.startswith(f"{ours}/")
     if not below_ours and (name == prefix or name.startswith(f"{prefix}/")):
         raise Refused(f"its response topic is below {prefix}/, where only {ours} and what is below it may be used")
+    if any(name == root or name.startswith(f"{root}/") for root in reserved if not f"{root}/".startswith(f"{prefix}/")):
+        raise Refused("its response topic is one of those of another format")
     return topic
 
 

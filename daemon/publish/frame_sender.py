@@ -197,14 +197,19 @@ class FrameSender:
         if (topic := self._detections.get(result.camera)) is None:
             return  # the camera has just been removed
         messages = [(topic, payloads.detections(self._device, result)), *self._formats.frames(result)]
-        for index, (name, payload) in enumerate(messages, 1):
-            of = (result.camera, result.captured_mono) if index == len(messages) else None
-            while not self._link.publish(name, payload, of=of):
-                if not self._wait_to_send(result.live):
-                    why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
-                    self._stats.dropped(result.camera, why)
-                    return
-                self._send_retained()
+        sent = 0
+        while sent < len(messages):
+            of = (result.camera, result.captured_mono) if sent == len(messages) - 1 else None
+            if self._link.publish(*messages[sent], of=of):
+                sent += 1
+                continue
+            if not self._link.state.connected:
+                sent = 0  # what was under way of this frame is lost
+            if not self._wait_to_send(result.live):
+                why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
+                self._stats.dropped(result.camera, why)
+                return
+            self._send_retained()
 
     def _wait_to_send(self, live: bool) -> bool:
         """Waits for the broker or for room in the network's queue; False if the message is to be dropped instead."""

@@ -141,16 +141,20 @@ class Outbox:
         self.dropped += lost
 
     def _enforce(self) -> int:
-        """Keeps the limits of size and age; how many messages were dropped."""
+        """Keeps the limits of size and age; how many messages were dropped.
+
+        Where the disk fails it is left for another time: what was added just before must not be added again.
+        """
         dropped = 0
-        too_old = self._now() - self._settings.max_age_hours * 3600
-        oldest = self._database.execute("SELECT clock FROM messages ORDER BY row LIMIT 1").fetchone()
-        if oldest is not None and oldest[0] < too_old:
-            dropped += self._drop("clock < ?", too_old)
-        while size(self._database) > self._settings.max_mb * 1e6:
-            if not (freed := self._drop_some()):
-                break
-            dropped += freed
+        with suppress(sqlite3.OperationalError):
+            too_old = self._now() - self._settings.max_age_hours * 3600
+            oldest = self._database.execute("SELECT clock FROM messages ORDER BY row LIMIT 1").fetchone()
+            if oldest is not None and oldest[0] < too_old:
+                dropped += self._drop("clock < ?", too_old)
+            while size(self._database) > self._settings.max_mb * 1e6:
+                if not (freed := self._drop_some()):
+                    break
+                dropped += freed
         return dropped
 
     def _make_room(self, needed: int) -> int:

@@ -57,7 +57,7 @@ class Publisher:
             outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost),
         )
         self._presences = [
-            Link(mqtt, f"ospreyd-{config.device}-{number}", presence, None, fail)
+            Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, fail)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)
@@ -138,12 +138,18 @@ class Publisher:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
         self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
         for message in self._formats.pictures(camera, labels, jpeg):
-            if self._frames.belongs(message.topic, camera):
-                self._link.send(message)
+            self._link.send(message)
+            if not self._frames.belongs(message.topic, camera):  # it has just been removed
+                self._link.publish(message.topic, b"", retain=True)
 
     def request(self, known: Known, message: Received) -> Request | None:
         """A command in one of the other formats, judged; None where it is none of theirs."""
         return self._formats.request(known, message)
+
+    @property
+    def reserved(self) -> tuple[str, ...]:
+        """Topics of the other formats, below which nobody else may have us publish."""
+        return self._formats.roots
 
     def stats_now(self) -> None:
         """Makes the next report due, where there is a broker."""
@@ -183,6 +189,10 @@ class Publisher:
     def _say(self, said: Said) -> None:
         if said.kind is Kind.EVENT:
             self._outbox.put(said.topic, said.payload, time.monotonic())
+        elif said.kind is Kind.CLEARED:
+            self._link.publish(said.topic, b"", retain=True)
+        elif said.kind is Kind.PICTURE and said.camera is not None:
+            self._frames.belongs(said.topic, said.camera)
         else:
             self._frames.retain(said.topic, said.payload, said.camera)
 

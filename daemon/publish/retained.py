@@ -20,14 +20,17 @@ class Retained:
 
     def set(self, topic: str, payload: bytes, camera: str | None = None) -> None:
         """An empty payload tells the broker to forget the topic."""
-        self._payloads[topic] = payload
-        self._unsent[topic] = None
         if camera is not None:
             self.belongs(topic, camera)
+        self._payloads[topic] = payload
+        self._unsent[topic] = None
 
     def belongs(self, topic: str, camera: str) -> None:
         """What others retain there is cleared with the camera."""
         self._cameras[topic] = camera
+        if self._payloads.get(topic) == b"":  # of a camera of that name that was removed
+            del self._payloads[topic]
+            self._unsent.pop(topic, None)
 
     def keep(self, cameras: Iterable[str]) -> None:
         """Clears what belongs to others.
@@ -51,4 +54,5 @@ class Retained:
 
     def put_back(self, topic: str) -> None:
         """It was not sent."""
-        self._unsent[topic] = None
+        if topic in self._payloads:
+            self._unsent[topic] = None

@@ -79,7 +79,19 @@ _PAYLOADS = st.one_of(
 _RESPONSE_TOPICS = st.one_of(
     st.none(),
     st.text(),
-    st.sampled_from(["$SYS/x", "a/#", ROOT, f"{ROOT}/answer", f"{ROOT}/front/status", "site/ospreyd", "x" * 70_000]),
+    st.sampled_from(
+        [
+            "$SYS/x",
+            "a/#",
+            "frigate/events",
+            "frigate",
+            ROOT,
+            f"{ROOT}/answer",
+            f"{ROOT}/front/status",
+            "site/ospreyd",
+            "x" * 70_000,
+        ]
+    ),
     st.builds("{}/{}".format, st.just(ROOT), st.lists(_LEVELS, max_size=4).map("/".join)),
 )
 
@@ -145,9 +157,10 @@ def obeys_only_commands(message: Received) -> str:
 
     Whatever comes, it is answered where an answer may go; only a documented command does anything, and only that.
     """
-    request = FORMATS.request(KNOWN, message) or judge(TOPICS, KNOWN, message)
+    request = FORMATS.request(KNOWN, message) or judge(TOPICS, KNOWN, message, FORMATS.roots)
     answered_at = request.answer_to.name
     assert not answered_at.startswith("$")
+    assert not f"{answered_at}/".startswith("frigate/")
     assert not answered_at.startswith("site/ospreyd/") or f"{answered_at}/".startswith(f"{ROOT}/answer/")
     assert len(request.name) <= 200
     orjson.loads(answer("gate", request.name, ok=False, detail=str(request.command)))

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config.events import Events as Settings
+from daemon.config.schema import Camera
 from daemon.events.presence import Presence
 from daemon.events.stage import EventStage
 from daemon.publish.thinning import Thinning
 from daemon.records import CameraState, Event, EventType
 from tests.daemon.publishing import UNREACHABLE, result
+
+CAMERAS = {name: Camera(source=f"rtsp://{name}/1") for name in ("front", "yard")}
 
 
 def told(settings: Settings, frames: list[tuple[float, int]]) -> list[tuple[float, EventType, int | None]]:
@@ -68,7 +71,7 @@ def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frame
 
 def test_the_stage_tells_states_once_and_classes_by_name() -> None:
     events: list[Event] = []
-    stage = EventStage(Settings(appear_frames=1), ("front", "yard"), events.append)
+    stage = EventStage(Settings(appear_frames=1), CAMERAS, events.append)
     stage.camera_status(UNREACHABLE)
     stage.camera_status(replace(UNREACHABLE, detail="other words"))
     stage.camera_status(replace(UNREACHABLE, state=CameraState.STREAMING, reason=None))
@@ -81,6 +84,26 @@ def test_the_stage_tells_states_once_and_classes_by_name() -> None:
         ("front", EventType.APPEARED, "car", 1, None),
     ]
     assert len({e.id for e in events}) == len(events)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cameras", "gone"),
+    [
+        (Settings(appear_frames=1, snapshot="plain"), CAMERAS, False),
+        (Settings(appear_frames=1, gone_after=9), CAMERAS, True),
+        (Settings(appear_frames=1), {"front": Camera(source="rtsp://front/1", enabled=False)}, True),
+        (Settings(appear_frames=1), {"yard": CAMERAS["yard"]}, True),
+    ],
+)
+def test_what_nobody_would_see_go_is_gone(settings: Settings, cameras: dict[str, Camera], gone: bool) -> None:
+    events: list[Event] = []
+    stage = EventStage(Settings(appear_frames=1), CAMERAS, events.append)
+    stage.result(result(count=1))
+    stage.set_cameras(settings, cameras)
+    assert [e.type for e in events] == [EventType.APPEARED, *[EventType.GONE] * gone]
+    stage.set_cameras(settings, CAMERAS)
+    stage.result(result(count=1))
+    assert [e.type for e in events] == [EventType.APPEARED, *[EventType.GONE, EventType.APPEARED] * gone]
 
 
 def test_thinning() -> None:

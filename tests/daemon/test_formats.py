@@ -22,8 +22,9 @@ from daemon.publish.commands import Known, Refused, Set
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said
-from daemon.publish.formats.homeassistant import object_id
+from daemon.publish.formats.homeassistant import joined, object_id
 from daemon.publish.inbox import Received
+from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics, level
 from daemon.records import CameraStats, DaemonStats, Event, EventType, FrameResult, Percentiles
 from daemon.settings import Setting
@@ -48,7 +49,7 @@ class Told:
 
     def take(self) -> dict[str, bytes]:
         """What is retained that has been said since the last time, by topic."""
-        said = {one.topic: one.payload for one in self.said if one.kind is Kind.RETAINED}
+        said = {one.topic: one.payload for one in self.said if one.kind in (Kind.RETAINED, Kind.CLEARED)}
         self.said = [one for one in self.said if one.kind is Kind.EVENT]
         return said
 
@@ -246,7 +247,10 @@ def test_frigate_counts_of_each_class_and_of_all() -> None:
     only_car = {"front": less.cameras["front"].model_copy(update={"labels": ("car",)})}
     gate.formats.configure(less.model_copy(update={"cameras": only_car}), INFO)
     assert {topic for topic, payload in gate.take().items() if not payload} == {
-        topic for topic in begun if "yard" in topic or topic.endswith(("person", "bicycle"))
+        topic + what
+        for topic in begun
+        if "yard" in topic or topic.endswith(("person", "bicycle"))
+        for what in ("", "/snapshot")
     }
 
 
@@ -257,7 +261,9 @@ def test_what_is_there_ends_when_nobody_would_see_it_go() -> None:
         gate.formats.result(seen(0, ("car", 0.6), camera=camera))
     off = config(1, formats={"frigate": {}})
     cameras = {**off.cameras, "front": off.cameras["front"].model_copy(update={"enabled": False})}
+    gate.take()
     gate.formats.configure(off.model_copy(update={"cameras": cameras}), INFO)
+    assert gate.take() == {f"frigate/front/{of}": b"0" for of in (*LABELS, "all")}
     assert [(e.type, e.after.camera) for e in frigate_events(gate.events())] == [
         ("new", "front"),
         ("new", "yard"),
@@ -435,6 +441,23 @@ def test_identifiers_of_different_classes_are_different(labels: set[str]) -> Non
     ids = [object_id(label) for label in labels]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[a-z0-9_]+", one) for one in ids)
+
+
+@given(st.sets(st.lists(st.text("ab-_1", min_size=1, max_size=4), min_size=1, max_size=3).map(tuple), min_size=2))
+def test_entities_of_different_names_have_different_identifiers(names: set[tuple[str, ...]]) -> None:
+    assert len({joined(*parts) for parts in names}) == len(names)
+
+
+def test_a_picture_is_cleared_with_its_camera_and_not_when_that_has_come_again() -> None:
+    retained = Retained()
+    retained.belongs("image", "front")
+    retained.keep(["yard"])
+    assert retained.take() == ("image", b"")
+    retained.keep(["yard", "front"])
+    retained.belongs("image", "front")
+    retained.put_back("image")
+    retained.forgotten()
+    assert not retained
 
 
 @given(st.text(max_size=20))

@@ -19,7 +19,7 @@ class DeepStream(Format):
     """Schema 4.0. Every object ends with `|#|` and its confidence, also where nothing classifies it further."""
 
     def __init__(self, topic: Topic) -> None:
-        self._topic = topic.name
+        self._topic = self.root = topic.name
 
     def frame(self, result: FrameResult) -> Iterable[Transient]:
         """See Format.frame."""

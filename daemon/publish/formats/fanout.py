@@ -34,6 +34,11 @@ class Formats:
         return tuple(pattern for one in self._formats for pattern in one.patterns)
 
     @property
+    def roots(self) -> tuple[str, ...]:
+        """Topics below which they publish, beside the device's own."""
+        return tuple(one.root for one in self._formats)
+
+    @property
     def presences(self) -> tuple[Presence, ...]:
         """Those that take a connection of their own."""
         return tuple(one.presence for one in self._formats if one.presence is not None)

@@ -24,6 +24,10 @@ class Kind(Enum):
     """it is the latest of its topic, kept by the broker, and sent again after every reconnect"""
     EVENT = "event"
     """through the outbox"""
+    PICTURE = "picture"
+    """without a payload: where pictures are retained, to be cleared with their camera"""
+    CLEARED = "cleared"
+    """without a payload: what an earlier run has left is cleared, which nobody remembers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Said:
     """One message."""
 
     topic: str
-    payload: bytes
+    payload: bytes = b""
     """empty: what was retained is cleared"""
     kind: Kind = Kind.RETAINED
     camera: str | None = None
@@ -41,6 +45,8 @@ class Said:
 class Format:
     """Says nothing of what it does not override. For one thread at a time; each method is short."""
 
+    root: str
+    """all that it publishes elsewhere than below the device's own topics is there or below"""
     presence: Presence | None = None
     """what says that the daemon is there, on a connection of its own, since each has one last will"""
     patterns: tuple[str, ...] = ()

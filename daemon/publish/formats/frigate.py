@@ -34,12 +34,14 @@ class Frigate(Format):
         """`answers`: where commands are answered."""
         self._prefix = prefix
         self._answers = answers
+        self.root = prefix.name
         self.presence = Presence(prefix / "available", b"online", b"offline")
         self.patterns = (f"{prefix}/+/detect/set",)
         self._config: Config | None = None
         self._version = ""
         self._backend = ""
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._watched: set[str] = set()
         self._counts: dict[str, Counts] = {}
         self._objects: dict[tuple[str, str], SeenObject] = {}
         """by camera and class"""
@@ -51,17 +53,24 @@ class Frigate(Format):
         """See Format.configure."""
         self._config, self._version, self._backend = config, info.version, info.backend
         labels = {name: (*looked_for(config, name, info), _ALL) for name in config.cameras}
-        changed = {name for name, of in labels.items() if self._labels.get(name) != of}
+        unwatched = {name for name in self._watched if name in labels and not self._looks_at(name)}
+        anew = {name for name, of in labels.items() if self._labels.get(name) != of} | unwatched
         gone = [
-            Said(self._count(name, label, 0).topic, b"")
+            Said(topic, b"")
             for name, of in self._labels.items()
             for label in of
             if label not in labels.get(name, ())
+            for topic in (self._count(name, label, 0).topic, self._snapshot(name, label))
         ]
-        self._counts = {name: Counts(of) if name in changed else self._counts[name] for name, of in labels.items()}
+        self._counts = {name: Counts(of) if name in anew else self._counts[name] for name, of in labels.items()}
         self._labels = labels
-        zeros = [self._count(name, label, 0) for name in changed for label in labels[name]]
-        return [*self._end(name for name, _ in self._objects if not self._looks_at(name)), *gone, *zeros]
+        self._watched = {name for name in labels if self._looks_at(name)}
+        zeros = [self._count(name, label, 0) for name in anew for label in labels[name]]
+        pictures = [
+            Said(self._snapshot(name, label), kind=Kind.PICTURE, camera=name) for name in anew for label in labels[name]
+        ]
+        ended = self._end(name for name, _ in self._objects if not self._looks_at(name))
+        return [*ended, *gone, *zeros, *pictures]
 
     def event(self, event: Event) -> Iterable[Said]:
         """See Format.event."""
@@ -128,8 +137,7 @@ class Frigate(Format):
     def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> Iterable[Message]:
         """See Format.pictures."""
         for label in sorted(labels):
-            topic = self._prefix / camera / level(label) / "snapshot"
-            yield Message(topic.name, jpeg, "image/jpeg", retain=True)
+            yield Message(self._snapshot(camera, label), jpeg, "image/jpeg", retain=True)
 
     def request(self, known: Known, message: Received) -> Request | None:
         """See Format.request."""
@@ -157,9 +165,14 @@ class Frigate(Format):
     def _count(self, camera: str, label: str, number: int) -> Said:
         return Said((self._prefix / camera / level(label)).name, str(number).encode(), camera=camera)
 
+    def _snapshot(self, camera: str, label: str) -> str:
+        return (self._prefix / camera / level(label) / "snapshot").name
+
     def _camera_stats(self, name: str, camera: CameraStats, elapsed: float) -> dict[str, Any]:
         """Rates since the last message, frames a second."""
         before = self._reported.get(name)
+        if before is not None and before.captured > camera.captured:
+            before = None  # it was removed and has come again
         captured = camera.captured - (before.captured if before else 0)
         processed = camera.processed - (before.processed if before else 0)
         rates = captured / elapsed, processed / elapsed, max(0, captured - processed) / elapsed, processed / elapsed

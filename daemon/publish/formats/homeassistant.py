@@ -12,7 +12,7 @@ import orjson
 
 from daemon.config.schema import Config
 from daemon.publish.formats.counts import Counts
-from daemon.publish.formats.format import Format, Said
+from daemon.publish.formats.format import Format, Kind, Said
 from daemon.publish.formats.labels import looked_for
 from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message
@@ -32,6 +32,8 @@ class HomeAssistant(Format):
         self._topics = topics
         self._device = device
         self._node = f"ospreyd_{device}"
+        self._id = f"ospreyd_{joined(device)}"
+        self.root = prefix.name
         self.patterns = (f"{prefix}/+/{self._node}/+/config",)
         self._discovery: dict[str, bytes] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
@@ -57,6 +59,7 @@ class HomeAssistant(Format):
         self._counts = {name: Counts(of) if name in changed else self._counts[name] for name, of in labels.items()}
         self._labels = labels
         first = [said for name, of in changed.items() for label in of for said in self._absent(name, label)]
+        first += [Said(self._image(name), kind=Kind.PICTURE, camera=name) for name in changed]
         return [*gone, *new, *first]
 
     def result(self, result: FrameResult) -> Iterable[Said]:
@@ -87,7 +90,7 @@ class HomeAssistant(Format):
         if not (topic.startswith(f"{self._prefix}/") and f"/{self._node}/" in topic and topic.endswith("/config")):
             return None
         left = message.retained and self._discovery and topic not in self._discovery
-        return (Said(topic, b""),) if left else ()
+        return (Said(topic, kind=Kind.CLEARED),) if left else ()
 
     def _absent(self, camera: str, label: str) -> Iterable[Said]:
         yield Said(self._occupancy(camera, label), _OFF, camera=camera)
@@ -104,17 +107,17 @@ class HomeAssistant(Format):
 
     def _wanted(self, labels: Mapping[str, Iterable[str]], version: str) -> dict[str, bytes]:
         """The discovery messages of everything, by topic."""
-        box = {"identifiers": [self._node], "name": self._device, "manufacturer": "ospreyd", "sw_version": version}
+        box = {"identifiers": [self._id], "name": self._device, "manufacturer": "ospreyd", "sw_version": version}
         made = [self._entity(box, "binary_sensor", "connected", self._connected())]
         for camera, of in labels.items():
             shown = {
-                "identifiers": [f"{self._node}_{camera}"],
+                "identifiers": [f"{self._id}_{joined(camera)}"],
                 "name": f"{self._device} {camera}",
                 "manufacturer": "ospreyd",
-                "via_device": self._node,
+                "via_device": self._id,
             }
             for component, what, entity in self._of_camera(camera, of):
-                made.append(self._entity(shown, component, f"{camera}_{what}", entity))
+                made.append(self._entity(shown, component, joined(camera, *what), entity))
         return dict(made)
 
     def _entity(
@@ -122,7 +125,7 @@ class HomeAssistant(Format):
     ) -> tuple[str, bytes]:
         payload = {
             **entity,
-            "unique_id": f"{self._node}_{what}",
+            "unique_id": f"{self._id}_{what}",
             "qos": 1,
             "device": device,
             "origin": {"name": "ospreyd"},
@@ -139,8 +142,8 @@ class HomeAssistant(Format):
             "payload_off": "offline",
         }
 
-    def _of_camera(self, camera: str, labels: Iterable[str]) -> Iterable[tuple[str, str, dict[str, Any]]]:
-        """Component, identifier and what it is, of each entity."""
+    def _of_camera(self, camera: str, labels: Iterable[str]) -> Iterable[tuple[str, tuple[str, ...], dict[str, Any]]]:
+        """Component, parts of its identifier and what it is, of each entity."""
         topics, root = self._topics.camera(camera), self._topics.root / camera
         device_there = {"topic": self._topics.status.name}
         camera_there = {
@@ -151,7 +154,7 @@ class HomeAssistant(Format):
         streaming = {"availability": [device_there, camera_there], "availability_mode": "all"}
         yield (
             "binary_sensor",
-            "connectivity",
+            ("connectivity",),
             {
                 **always,
                 "name": "Camera",
@@ -164,7 +167,7 @@ class HomeAssistant(Format):
         )
         yield (
             "switch",
-            "enabled",
+            ("enabled",),
             {
                 **always,
                 "name": "Enabled",
@@ -178,7 +181,7 @@ class HomeAssistant(Format):
         )
         yield (
             "number",
-            "confidence",
+            ("confidence",),
             {
                 **always,
                 "name": "Confidence",
@@ -195,7 +198,7 @@ class HomeAssistant(Format):
         )
         yield (
             "image",
-            "snapshot",
+            ("snapshot",),
             {
                 **always,
                 "name": "Snapshot",
@@ -206,7 +209,7 @@ class HomeAssistant(Format):
         for label in labels:
             yield (
                 "binary_sensor",
-                f"{object_id(label)}_occupancy",
+                (object_id(label), "occupancy"),
                 {
                     **streaming,
                     "name": f"{label} occupancy",
@@ -216,7 +219,7 @@ class HomeAssistant(Format):
             )
             yield (
                 "sensor",
-                f"{object_id(label)}_count",
+                (object_id(label), "count"),
                 {
                     **streaming,
                     "name": f"{label} count",
@@ -225,6 +228,11 @@ class HomeAssistant(Format):
                     "state_topic": self._count(camera, label),
                 },
             )
+
+
+def joined(*parts: str) -> str:
+    """Names of letters, digits, - and _ as one, never the same for other names."""
+    return "_".join(part.replace("-", "-d").replace("_", "-u") for part in parts)
 
 
 def object_id(label: str) -> str:
