@@ -181,6 +181,7 @@ def _sentence(different: Difference, models: tuple[str, ...]) -> str:
         "models built or opened": models,
         "models closed": different.unused,
         "inference changed": ("max_delay_ms, max_age_ms",) if different.inference else (),
+        "events changed": different.events,
     }
     said = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
     return f"configuration loaded; {'; '.join(said) or 'nothing is different'}"

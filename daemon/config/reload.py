@@ -37,11 +37,13 @@ class Difference:
     """models that no camera uses any more"""
     inference: bool
     """the times that frames wait are different"""
+    events: tuple[str, ...]
+    """keys of `events` that are different"""
 
     def __bool__(self) -> bool:
         """Whether anything that can be changed is different."""
         cameras = self.added or self.removed or self.reopened or self.changed
-        return bool(cameras or self.models or self.unused or self.inference)
+        return bool(cameras or self.models or self.unused or self.inference or self.events)
 
 
 def used_models(config: Config) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ def difference(old: Config, new: Config) -> Difference:
         ),
         unused=tuple(name for name in before if name not in used),
         inference=bool(_different(old.inference, new.inference) & _LIVE_INFERENCE),
+        events=tuple(sorted(_different(old.events, new.events))),
     )
 
 

@@ -64,6 +64,7 @@ def test_a_camera_takes_another_model() -> None:
 
 def test_waiting_times_change_as_it_runs() -> None:
     assert changes(A, config({"a": {}, "b": {}}, inference={"max_age_ms": 5.0})) == {"inference": True}
+    assert changes(A, config({"a": {}, "b": {}}, events={"gone_after": 9.0})) == {"events": ("gone_after",)}
 
 
 def test_what_holds_for_as_long_as_the_process_is_named() -> None:
