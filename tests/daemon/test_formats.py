@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -443,6 +443,8 @@ def test_identifiers_of_different_classes_are_different(labels: set[str]) -> Non
     assert all(re.fullmatch(r"[a-z0-9_]+", one) for one in ids)
 
 
+@example({("yard", "hot_dog"), ("yard_hot", "dog")})
+@example({("a-u", "b"), ("a_", "b")})
 @given(st.sets(st.lists(st.text("ab-_1", min_size=1, max_size=4), min_size=1, max_size=3).map(tuple), min_size=2))
 def test_entities_of_different_names_have_different_identifiers(names: set[tuple[str, ...]]) -> None:
     assert len({joined(*parts) for parts in names}) == len(names)
@@ -456,6 +458,7 @@ def test_a_picture_is_cleared_with_its_camera_and_not_when_that_has_come_again()
     retained.keep(["yard", "front"])
     retained.belongs("image", "front")
     retained.put_back("image")
+    assert not retained
     retained.forgotten()
     assert not retained
 
