@@ -11,7 +11,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from daemon.changes import FileChange
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
@@ -19,6 +18,7 @@ from daemon.publish.commands import Refused
 from daemon.remote import Remote
 from daemon.serving import Generation
 from daemon.stages import Stages
+from daemon.system.file_change import FileChange
 from engines.backends import choose
 from engines.errors import EngineError
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
-from daemon.slices import shorten_slice
 from daemon.stats import Stats
+from daemon.system.thread_scheduling import shorten_slice
 from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 

@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import TypeAlias
 
-from daemon.logs import log_to_stderr
 from daemon.records import ModelState, ModelStatus
+from daemon.system.logs import log_to_stderr
 from engines.errors import EngineError
 from engines.recipe import Progress
 

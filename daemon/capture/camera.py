@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.backoff import Backoff
 from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.frozen import FrozenPicture
@@ -23,6 +22,7 @@ from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import Stats
+from daemon.system.backoff import Backoff
 
 _log = logging.getLogger("ospreyd.capture")
 _BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way

@@ -20,7 +20,7 @@ from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.cli.watch import watch
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
-from daemon.logs import log_to_stderr, say_error
+from daemon.system.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
 
 app = typer.Typer(

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from daemon.app import App
-from daemon.heap import limit_heaps
-from daemon.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
+from daemon.system.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
+from daemon.system.malloc import limit_heaps
 
 
 def run(

@@ -23,7 +23,7 @@ from daemon.config.load import load
 from daemon.config.mqtt import Mqtt, Tls
 from daemon.errors import DaemonError, UsageError
 from daemon.publish.link import Link, LinkState
-from daemon.watch import Seen
+from daemon.tools.watch import Seen
 
 _PASSWORD = "OSPREYD_MQTT_PASSWORD"  # noqa: S105 - the variable's name
 _ANSWER_WITHIN = 30.0  # seconds for the first answer of a broker, in either version of MQTT

@@ -16,8 +16,8 @@ from daemon.publish.link import Link
 from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Drop, FrameResult
-from daemon.slices import shorten_slice
 from daemon.stats import Stats
+from daemon.system.thread_scheduling import shorten_slice
 
 log = logging.getLogger("ospreyd.mqtt")
 

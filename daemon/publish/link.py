@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.backoff import Backoff
 from daemon.config.mqtt import Mqtt
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
 from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
 from daemon.publish.tls import tls_context
-from daemon.slices import shorten_slice
+from daemon.system.backoff import Backoff
+from daemon.system.thread_scheduling import shorten_slice
 
 log = logging.getLogger("ospreyd.mqtt")
 

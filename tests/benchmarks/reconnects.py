@@ -19,10 +19,10 @@ from unittest.mock import patch
 
 import cv2
 
-from daemon.backoff import Backoff
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Camera
 from daemon.stats import Stats
+from daemon.system.backoff import Backoff
 from tests.daemon.capturing import pictures
 from tests.servers.mjpeg import MjpegServer
 

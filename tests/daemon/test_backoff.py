@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from daemon.backoff import Backoff
+from daemon.system.backoff import Backoff
 
 
 class Fixed(random.Random):

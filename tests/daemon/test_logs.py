@@ -18,7 +18,7 @@ from tests.servers.subscriber import Subscriber
 SECRET = "hunter2"
 PROGRAM = f"""
 import logging
-from daemon import logs
+from daemon.system import logs
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd.capture")
 log.info("camera %s: streaming", "front")
@@ -87,7 +87,7 @@ def test_a_program_reads_one_object_a_line(journal: bool) -> None:
 def test_a_line_that_repeats_is_written_once_and_then_with_its_count() -> None:
     program = """
 import logging, time
-from daemon import logs
+from daemon.system import logs
 logs._REPEATED_WITHIN = 0.5
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")
@@ -109,7 +109,7 @@ log.warning("another")
 def test_a_line_with_a_count_still_says_what_it_is_about() -> None:
     program = """
 import logging, time
-from daemon import logs
+from daemon.system import logs
 logs._REPEATED_WITHIN = 0.5
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")
@@ -126,7 +126,7 @@ for pause in (0, 0.6, 0):
 def test_a_flood_of_different_lines_is_cut_off_and_counted_and_takes_no_others_along() -> None:
     program = """
 import logging, time
-from daemon import logs
+from daemon.system import logs
 logs._REPEATED_WITHIN, logs._DIFFERENT = 2.0, 3
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")

@@ -13,7 +13,7 @@ import cv2
 import yaml
 
 from daemon.publish.inbox import Received
-from daemon.watch import Seen
+from daemon.tools.watch import Seen
 from tests.conftest import ROOT, wait_for
 from tests.daemon.publishing import UNREACHABLE, config, publisher, result
 from tests.daemon.running import box, daemon, has, stop

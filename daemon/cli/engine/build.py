@@ -20,10 +20,10 @@ from daemon.cli.options import (
     Labels,
 )
 from daemon.cli.output import print_json, progress_bar
-from daemon.collect import collect
 from daemon.config.load import load
 from daemon.config.schema import Camera
 from daemon.errors import UsageError
+from daemon.tools.collect import collect
 from engines.backends import LaneSettings, build_target, choose, collected, prepare
 from engines.calibration import add_pictures
 from engines.precision import Precision

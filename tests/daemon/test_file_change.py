@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.changes import FileChange
+from daemon.system.file_change import FileChange
 
 
 def happens(change: FileChange, looks: int = 4) -> list[bool]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.slices import shorten_slice
+from daemon.system.thread_scheduling import shorten_slice
 
 
 def _slice() -> int:

@@ -1,0 +1,1 @@
+"""Programs beside the daemon that its commands are made of."""
