@@ -116,7 +116,7 @@ class App:
                     self._try_reload()
                 else:
                     return asked
-            if self._change.happened():
+            if self._change.has_settled():
                 _log.info("%s has changed", self._file)
                 self._try_reload()
 
@@ -146,7 +146,7 @@ class App:
             return self._reloaded()
 
     def _reloaded(self) -> str:
-        self._change.read()
+        self._change.mark_known()
         try:
             file = load(self._file)
             plan = self._stages.plan(self._remote.preview(file), reread=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
-from daemon.system.thread_scheduling import shorten_slice
+from daemon.system.thread_scheduling import request_short_slice
 from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 
@@ -128,7 +128,7 @@ class InferenceThread:
 
     def _run(self) -> None:
         try:
-            shorten_slice()
+            request_short_slice()
             while not self._stop.is_set():
                 while not self._asked.empty():
                     self._collect_all()  # opening may take seconds, which no result should wait for

@@ -11,7 +11,7 @@ import typer
 
 from daemon.app import App
 from daemon.system.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
-from daemon.system.malloc import limit_heaps
+from daemon.system.malloc import limit_arenas
 
 
 def run(
@@ -24,5 +24,5 @@ def run(
     os.environ[FORMAT_VARIABLE] = log_format.value
     log_to_stderr(anew=True)
     faulthandler.enable()  # says where every thread was when the watchdog, or a crash in a library, ends the process
-    limit_heaps()
+    limit_arenas()
     raise typer.Exit(App(config).run())

@@ -17,7 +17,7 @@ from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Drop, FrameResult
 from daemon.stats import Stats
-from daemon.system.thread_scheduling import shorten_slice
+from daemon.system.thread_scheduling import request_short_slice
 
 log = logging.getLogger("ospreyd.mqtt")
 
@@ -159,7 +159,7 @@ class FrameSender:
 
     def _run(self) -> None:
         try:
-            shorten_slice()
+            request_short_slice()
             while not self._drained():
                 results = self._take()
                 self._send_retained()

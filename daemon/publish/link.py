@@ -15,7 +15,7 @@ from daemon.publish.inbox import Subscription
 from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
 from daemon.publish.tls import tls_context
 from daemon.system.backoff import Backoff
-from daemon.system.thread_scheduling import shorten_slice
+from daemon.system.thread_scheduling import request_short_slice
 
 log = logging.getLogger("ospreyd.mqtt")
 
@@ -121,7 +121,7 @@ class Link:
 
     def _run(self) -> None:
         try:
-            shorten_slice()
+            request_short_slice()
             mqtt5 = True
             waits_with_5 = 0.0
             """until when the broker is known to give no answer to MQTT 5, time.monotonic()"""

@@ -1,4 +1,4 @@
-"""Notices that a file was changed, also by editors that put a new one in its place."""
+"""Detects changes of a file, also when an editor replaces it by a new one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _Stamp: TypeAlias = "tuple[int, int, int] | None"
 
 
 class FileChange:
-    """Of one file, which is looked at now and then."""
+    """Polls one file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known = self._last = self._stamp()
 
-    def happened(self) -> bool:
-        """Whether the file is another than was known, and the same as at the last look: being written is over."""
+    def has_settled(self) -> bool:
+        """Whether the file differs from the known one and is the same as at the last call: nobody is writing it now."""
         stamp = self._stamp()
         settled, self._last = stamp == self._last, stamp
         if not settled or stamp is None or stamp == self._known:
@@ -24,8 +24,8 @@ class FileChange:
         self._known = stamp
         return True
 
-    def read(self) -> None:
-        """It is about to be read, so that it is known as it is now."""
+    def mark_known(self) -> None:
+        """The caller is about to read the file: its present state is known."""
         self._known = self._last = self._stamp()
 
     def _stamp(self) -> _Stamp:

@@ -1,8 +1,8 @@
-"""Time slices of the threads that have little to do and must do it at once, beside cameras that fill every core.
+"""Scheduling of threads that do little but must run at once, while cameras fill every core.
 
-Linux from 6.12 on lets a thread that wakes up take the core of another at once only if its slice is shorter; otherwise
-it waits until the other's slice is over, which is milliseconds each time. Older kernels prefer who sleeps most anyway,
-and take no notice of this.
+From Linux 6.12 on, a thread that wakes up preempts another only if its time slice is shorter; otherwise it waits until
+the other's slice ends, several milliseconds each time. Older kernels favour the thread that slept most and ignore the
+slice.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import platform
 import struct
 
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-"""number of the system call, which C libraries have no function for"""
+"""System call number, because C libraries have no wrapper for it."""
 _SHORTEST = 100_000
-"""nanoseconds; the kernel takes no less"""
+"""Nanoseconds; the kernel's minimum."""
 
 
-def shorten_slice() -> None:
-    """For the calling thread. Where the kernel does not have it nothing changes, so that is no error."""
+def request_short_slice() -> None:
+    """Shortens the time slice of the calling thread; does nothing where the kernel has no such setting."""
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None:
         return

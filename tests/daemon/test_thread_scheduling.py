@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.system.thread_scheduling import shorten_slice
+from daemon.system.thread_scheduling import request_short_slice
 
 
 def _slice() -> int:
@@ -25,7 +25,7 @@ def test_only_the_calling_thread_gets_a_short_slice() -> None:
     before, seen = _slice(), []
 
     def work() -> None:
-        shorten_slice()
+        request_short_slice()
         seen.append(_slice())
 
     thread = threading.Thread(target=work)
