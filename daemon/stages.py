@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import __version__
+from daemon.analysis.stage import EventStage
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
 from daemon.capture.watch import Watch
 from daemon.config.reload import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.events.stage import EventStage
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, Wanted
 from daemon.models import check_labels

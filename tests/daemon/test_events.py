@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.analysis.presence import Presence
+from daemon.analysis.stage import EventStage
 from daemon.config.events import Events as Settings
 from daemon.config.schema import Camera
-from daemon.events.presence import Presence
-from daemon.events.stage import EventStage
 from daemon.publish.thinning import Thinning
 from daemon.records import CameraState, Event, EventType
 from tests.daemon.publishing import UNREACHABLE, result

@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from daemon.analysis.presence import Presence
 from daemon.config.events import Events as Settings
 from daemon.config.schema import Camera
-from daemon.events.presence import Presence
 from daemon.records import CameraState, CameraStatus, Event, EventType, FrameResult, Reason
 
 
