@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daemon.config.schema import Config
+from daemon.media.snapshots import WANTED_FOR
 from daemon.publish.commands import BuildEngine, Command, Known, PublishStats, Refused, Reload, Set, Snapshot
 from daemon.settings import Overrides, Setting, SettingsFile, Value, setting_of
-from daemon.snapshots import WANTED_FOR
 
 Told = Callable[[str, Setting, Value, bool], None]
 """camera, setting, its value, whether a command has set it"""

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from daemon.config.schema import Config
 from daemon.control import Control, Host
+from daemon.media.snapshots import Snapshots
 from daemon.publish.answering import Commands
 from daemon.publish.inbox import Subscription
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Event, EventType, FrameResult
 from daemon.settings import Setting, SettingsFile, Value, state_folder
-from daemon.snapshots import Snapshots
 
 
 class Remote:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json
 from daemon.config.model import BUILTIN_MODEL
-from daemon.draw import annotate
 from daemon.errors import EXIT_USAGE, UsageError
+from daemon.media.draw import annotate
 from daemon.models import find_model
 from daemon.publish.payloads import objects
 from engines.backends import LaneSettings, choose, open_lane

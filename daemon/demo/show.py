@@ -25,8 +25,8 @@ from rich.table import Table
 from daemon.demo.film import SHOTS, Film, film
 from daemon.demo.score import Score, score, seen_in
 from daemon.demo.subscriber import Received, Subscriber
-from daemon.draw import annotate
 from daemon.errors import DaemonError, UsageError
+from daemon.media.draw import annotate
 from engines.models.street import LABELS
 from engines.records import Detections
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon import snapshots
-from daemon.draw import annotate
-from daemon.snapshots import Snapshots, jpeg
+from daemon.media import snapshots
+from daemon.media.draw import annotate
+from daemon.media.snapshots import Snapshots, jpeg
 from tests.conftest import wait_for
 from tests.daemon.publishing import result
 

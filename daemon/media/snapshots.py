@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.draw import annotate
+from daemon.media.draw import annotate
 from daemon.records import FrameResult
 
 WANTED_FOR = 10.0  # seconds; a picture of long after somebody asked for it would surprise

@@ -1,0 +1,1 @@
+"""Whatever needs pixels after inference: snapshots and drawing."""
