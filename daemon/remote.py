@@ -15,7 +15,8 @@ from daemon.publish.inbox import Subscription
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Event, EventType, FrameResult
-from daemon.settings import Setting, SettingsFile, Value, state_folder
+from daemon.settings import Setting, SettingsFile, Value
+from engines.folders import state_folder
 
 
 class Remote:

@@ -78,14 +78,6 @@ def setting_of(camera: Camera, setting: Setting) -> Value:
     return value
 
 
-def state_folder() -> Path:
-    """Where the daemon keeps what it must not forget: systemd's state directory, or ospreyd in the user's."""
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd lists several with colons
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "ospreyd"
-
-
 class SettingsFile:
     """Overrides of one device on disk."""
 

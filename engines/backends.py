@@ -13,13 +13,14 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.cache import EngineCache, default_folder
+from engines.cache import EngineCache
 from engines.errors import BackendError, GpuMemoryError
+from engines.folders import cache_folder
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.recipe import Progress, Recipe
+from engines.recipe import CALIBRATED, Progress, Recipe
 from engines.records import Lane
 from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
@@ -58,7 +59,7 @@ class LaneSettings:
     threads: int | None = None
     """CPU threads of ONNX Runtime; None: one a core"""
     cache: Path | None = None
-    """folder of built engines; None: cache.default_folder()"""
+    """folder of built engines; None: folders.cache_folder()"""
 
 
 def choose(wanted: str = "auto") -> Backend:
@@ -207,11 +208,11 @@ def built_engines(backend: Backend, model: Model, settings: LaneSettings) -> Eng
 
 
 def _recipe(backend: Backend, model: Model, settings: LaneSettings) -> Recipe:
-    calibration = settings.calibration
-    if calibration is None:
-        found = collected(settings.cache or default_folder(), model)
+    precision, calibration = precision_of(backend, settings), settings.calibration
+    if calibration is None and precision in CALIBRATED:
+        found = collected(settings.cache or cache_folder(), model)
         calibration = found if found.is_dir() else None
-    return Recipe(model, precision_of(backend, settings), settings.max_batch, calibration)
+    return Recipe(model, precision, settings.max_batch, calibration)
 
 
 def _target(backend: Backend) -> Target:

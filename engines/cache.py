@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import CacheError
+from engines.folders import cache_folder
 
 _log = logging.getLogger("ospreyd.engines")
 
@@ -51,20 +52,12 @@ class Entry:
     """UTC, seconds since 1970; last time that it was loaded"""
 
 
-def default_folder() -> Path:
-    """systemd's cache directory where there is one, else the user's."""
-    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]  # systemd lists several with colons
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ospreyd"
-
-
 class EngineCache:
     """A folder of built files. Safe for several threads and processes."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """None: `default_folder()`. Raises CacheError where the folder cannot be made or is not safe."""
-        self.folder = folder or default_folder()
+        """None: `cache_folder()`. Raises CacheError where the folder cannot be made or is not safe, and FolderError."""
+        self.folder = folder or cache_folder()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self.folder.stat()

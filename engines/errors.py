@@ -6,6 +6,7 @@ EngineError
 ├── ImageError          a picture cannot be read or has an unusable shape
 ├── PrecisionError      the precision cannot be had with this model, TensorRT or GPU
 ├── CalibrationError    the calibration pictures are missing, too few or unusable
+├── FolderError         the environment names no folder to keep files in
 ├── CacheError          the folder of engines is unsafe, full or unusable
 ├── EvaluationError     what accuracy is measured on is missing or does not fit the model
 ├── BuildError          TensorRT could not build an engine
@@ -36,6 +37,10 @@ class PrecisionError(EngineError):
 
 class CalibrationError(EngineError):
     """The calibration pictures are missing, too few or unusable."""
+
+
+class FolderError(EngineError):
+    """The environment names no folder to keep files in."""
 
 
 class CacheError(EngineError):

@@ -26,7 +26,7 @@ Progress: TypeAlias = Callable[[str, float], None]
 """told what is being done and how much of all that is to do is done, 0 to 1"""
 
 _REWRITING = sorted(Path(precision.__file__).parent.glob("*.py"))
-_CALIBRATED = frozenset({Precision.INT8, Precision.FP8})
+CALIBRATED = frozenset({Precision.INT8, Precision.FP8})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Recipe:
         """
         progress("reading the model", 0.0)
         detector = canonical_detector(self.model, batched_body(self.model))
-        if self.precision not in _CALIBRATED:
+        if self.precision not in CALIBRATED:
             return at_precision(detector, self.precision)
         files = read_set(self._folder()).pictures
         images = model_images(self.model, map(read_picture, files))
@@ -62,7 +62,7 @@ class Recipe:
 
     def key(self) -> dict[str, Any]:
         """Everything that `detector` depends on, fit for JSON. Raises CalibrationError."""
-        model, calibrated = self.model, self.precision in _CALIBRATED
+        model, calibrated = self.model, self.precision in CALIBRATED
         return {
             "model": model.path.name,
             # as in its file, with its head: opening the batch follows from that and takes a while to check

@@ -12,7 +12,7 @@ import cv2
 from daemon import __version__
 from daemon.doctor.finding import Finding, Problem
 from engines.cache import EngineCache
-from engines.errors import CacheError
+from engines.errors import CacheError, FolderError
 
 _LEAST_MEMORY = 1 << 30
 """bytes that are available; the daemon with a small model and a few cameras takes about half of it"""
@@ -46,8 +46,10 @@ def memory() -> Finding:
     return Finding("memory", line, {"total": total, "available": available}, tuple(problems))
 
 
-def disk(folder: Path) -> Finding:
-    """Room where engines are kept, in bytes."""
+def disk(folder: Path | FolderError) -> Finding:
+    """Free space where engines are kept, in bytes; None where no folder is known, which `cache` reports."""
+    if isinstance(folder, FolderError):
+        return Finding("disk", "unknown, because there is no folder", {"folder": None, "total": None, "free": None})
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     usage = shutil.disk_usage(there)
     problems = []
@@ -72,8 +74,12 @@ def opencv() -> Finding:
     )
 
 
-def cache(folder: Path) -> Finding:
-    """The folder of engines. Of one that is not there yet nothing is said but where it will be: looking makes none."""
+def cache(folder: Path | FolderError) -> Finding:
+    """The folder of engines, or why there is none. One that does not exist yet is not created."""
+    if isinstance(folder, FolderError):
+        problem = Problem("cache", str(folder), "export CACHE_DIRECTORY=FOLDER, and STATE_DIRECTORY=FOLDER for events")
+        nothing = {"folder": None, "engines": 0, "bytes": 0, "problem": str(folder)}
+        return Finding("cache", str(folder), nothing, (problem,))
     facts: dict[str, object] = {"folder": str(folder), "engines": 0, "bytes": 0, "problem": None}
     if folder.exists():
         try:

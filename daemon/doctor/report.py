@@ -13,7 +13,8 @@ from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
-from engines.cache import default_folder
+from engines.errors import FolderError
+from engines.folders import cache_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,8 @@ class Report:
 def examine(config: Path | None) -> Report:
     """Looks at the machine and, where a configuration is given, at all that it names."""
     loaded, configuration = (None, ()) if config is None else _configuration(config)
-    wanted, cache = "auto", default_folder()
-    if loaded is not None:
-        wanted, cache = loaded.inference.backend, loaded.inference.cache or cache
+    wanted = "auto" if loaded is None else loaded.inference.backend
+    cache = _cache(loaded)
     parts: list[Callable[[], Finding]] = [
         machine.system,
         machine.memory,
@@ -73,6 +73,16 @@ def examine(config: Path | None) -> Report:
     if loaded is not None:
         findings += [reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
     return Report(tuple(findings))
+
+
+def _cache(loaded: Config | None) -> Path | FolderError:
+    """The folder of engines, or why there is none."""
+    if loaded is not None and loaded.inference.cache is not None:
+        return loaded.inference.cache
+    try:
+        return cache_folder()
+    except FolderError as error:
+        return error
 
 
 def _configuration(file: Path) -> tuple[Config | None, tuple[Finding, ...]]:

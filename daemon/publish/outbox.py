@@ -27,6 +27,7 @@ from daemon.publish.outbox_file import (
     transaction,
 )
 from daemon.records import OutboxStatus
+from engines.folders import state_folder
 
 log = logging.getLogger("ospreyd.outbox")
 
@@ -241,16 +242,8 @@ def _sound(row: int, topic: str, payload: bytes, clock: float, expected: int | N
 
 
 def outbox_path(settings: Settings, device: str) -> Path:
-    """Where the outbox of a device is. Raises UsageError where there is no home to put it into."""
-    if settings.path is not None:
-        return settings.path
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0]) / f"outbox-{device}.db"
-    try:
-        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    except RuntimeError:
-        raise UsageError("there is no home directory to keep events in; set mqtt.outbox.path") from None
-    return Path(state) / "ospreyd" / f"outbox-{device}.db"
+    """Where the outbox of a device is. Raises FolderError."""
+    return settings.path or state_folder() / f"outbox-{device}.db"
 
 
 def read_status(path: Path) -> OutboxStatus:

@@ -13,7 +13,7 @@ from daemon.control import Control
 from daemon.errors import UsageError
 from daemon.publish.commands import Known, Refused, Reload, Set, Snapshot
 from daemon.publish.inbox import Received
-from daemon.settings import Overrides, Setting, SettingsFile, Value, state_folder
+from daemon.settings import Overrides, Setting, SettingsFile, Value
 from tests.daemon.hostile import MESSAGES, Host, obeys_only_commands
 from tests.daemon.publishing import config
 
@@ -182,22 +182,6 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     told = made.execute(FASTER)
     assert told.startswith("fps of front is 5.0, but will not outlast a restart: ")
     assert made.config.cameras["front"].fps == 5.0
-
-
-@pytest.mark.parametrize(
-    ("environ", "folder"),
-    [
-        ({"STATE_DIRECTORY": "/var/lib/ospreyd:/var/lib/other"}, "/var/lib/ospreyd"),
-        ({"XDG_STATE_HOME": "/x"}, "/x/ospreyd"),
-        ({"HOME": "/home/u"}, "/home/u/.local/state/ospreyd"),
-    ],
-)
-def test_the_state_folder(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], folder: str) -> None:
-    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    assert state_folder() == Path(folder)
 
 
 @given(MESSAGES)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import EngineCache, default_folder
+from engines.cache import EngineCache
 from engines.errors import CacheError
 
 RECIPE = {"part": "detector", "onnx": "abc", "max_batch": 4}
@@ -162,16 +162,6 @@ def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> 
     new, _ = cache.get({"n": 1}, ".plan", lambda: bytes(50_000), limit=1_000)
     assert [entry.path for entry in cache.entries()] == [new]
     assert not old.exists()
-
-
-def test_where_engines_live_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/ospreyd:/var/cache/other")
-    assert default_folder() == Path("/var/cache/ospreyd")
-    monkeypatch.delenv("CACHE_DIRECTORY")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "ospreyd"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache" / "ospreyd"
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
