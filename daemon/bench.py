@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from daemon.batch import Batcher
 from daemon.errors import UsageError
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.infer import InferenceThread, OpenModel
 from daemon.publish import payloads
 from daemon.records import Frame, FrameResult
 from daemon.stats import Stats
@@ -143,9 +143,8 @@ class _Pipeline:
             self.stats,
             self._fail,
         )
-        wanted = {_CAMERA: Wanted(settings.confidence, None)}
         opened = partial(self._handoff.ready, "m", lane.max_batch)
-        self._inference.open(OpenModel("m", labels, lambda: lane, lambda: wanted, lambda _: opened()))
+        self._inference.open(OpenModel("m", labels, lambda: lane, lambda: settings.confidence, lambda _: opened()))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""
@@ -178,7 +177,7 @@ class _Pipeline:
             raise UsageError("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
-    def _deliver(self, results: Sequence[FrameResult], _images: Sequence[NDArray[np.uint8]]) -> None:
+    def _deliver(self, results: Sequence[FrameResult], _frames: Sequence[Frame]) -> None:
         for result in results:
             payloads.detections(_CAMERA, result)
             self.stats.published([(_CAMERA, time.monotonic() - result.captured_mono)])

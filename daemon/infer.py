@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-
-import numpy as np
-from numpy.typing import NDArray
 
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
@@ -26,25 +23,6 @@ _LOOK = 1 / 32  # of the time that the oldest batch has taken
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be published of what a camera's model finds."""
-
-    confidence: float
-    """least score, 0 to 1"""
-    labels: tuple[int, ...] | None
-    """class indices; None: all"""
-
-    def of(self, found: Detections) -> Detections:
-        """The wanted ones."""
-        keep = found.scores >= self.confidence
-        if self.labels is not None:
-            keep &= np.isin(found.labels, self.labels)
-        if keep.all():
-            return found
-        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
-
-
-@dataclass(frozen=True, slots=True)
 class OpenModel:
     """A model that needs nothing more than a lane."""
 
@@ -52,8 +30,8 @@ class OpenModel:
     labels: tuple[str, ...]
     open_lane: Callable[[], Lane]
     """raises EngineError; called in the thread that will own the lane"""
-    wanted: Callable[[], Mapping[str, Wanted]]
-    """of each camera that the model looks at; asked when the lane is open, and again after `refresh`"""
+    floor: Callable[[], float]
+    """least score of the candidates in results, 0 to 1; asked when the lane is open, and again after `refresh`"""
     opened: Callable[[Lane | EngineError], None]
     """told, in the thread, of the lane, or why there is none; then one that the model had goes on"""
 
@@ -70,25 +48,25 @@ class _Submitted:
 class _Running:
     model: OpenModel
     lane: Lane
-    wanted: Mapping[str, Wanted] = field(default_factory=dict)
     pending: deque[_Submitted] = field(default_factory=deque)
     """in the order submitted, which is the order that results leave in"""
 
 
 class InferenceThread:
-    """Takes batches, runs them and hands the results on; releases the frames."""
+    """Takes batches, runs them and hands the results on, together with their frames."""
 
     def __init__(
         self,
         name: str,
         take: Callable[[float, Collection[str]], Batch | None],
-        deliver: Callable[[Sequence[FrameResult], Sequence[NDArray[np.uint8]]], None],
+        deliver: Callable[[Sequence[FrameResult], Sequence[Frame]], None],
         stats: Stats,
         fail: Callable[[BaseException], None],
     ) -> None:
         """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
-        `deliver` gets the results of a batch and their images, which are not to be kept. `fail` gets unforeseen errors.
+        `deliver` takes over the results of a batch, with every candidate above the model's floor, and their frames,
+        which it releases. `fail` gets unforeseen errors.
         """
         self._take = take
         self._deliver = deliver
@@ -109,7 +87,7 @@ class InferenceThread:
         self._asked.put(partial(self._close, name))
 
     def refresh(self, name: str) -> None:
-        """Has the thread ask again what is wanted of a model; returns at once."""
+        """Has the thread ask again for a model's floor; returns at once."""
         self._asked.put(partial(self._refresh, name))
 
     def start(self) -> None:
@@ -183,11 +161,8 @@ class InferenceThread:
             self._models.pop(name).lane.close()
 
     def _refresh(self, name: str) -> None:
-        if name not in self._models:
-            return
-        running = self._models[name]
-        running.wanted = running.model.wanted()
-        running.lane.set_confidence(min((w.confidence for w in running.wanted.values()), default=1.0))
+        if (running := self._models.get(name)) is not None:
+            running.lane.set_confidence(running.model.floor())
 
     def _collect(self, model: _Running) -> None:
         """Waits for the model's oldest batch and hands its results on."""
@@ -195,13 +170,10 @@ class InferenceThread:
         outcome = model.lane.collect(submitted.ticket)
         frames = submitted.batch.frames
         results = [
-            self._result(frame, wanted.of(found), model.model.labels, submitted, outcome)
+            self._result(frame, found, model.model.labels, submitted, outcome)
             for frame, found in zip(frames, outcome.detections, strict=True)
-            if (wanted := model.wanted.get(frame.camera)) is not None  # else the camera has just been removed
         ]
-        self._deliver(results, [frame.image for frame in frames if frame.camera in model.wanted])
-        for frame in frames:
-            frame.release()
+        self._deliver(results, frames)
 
     def _result(
         self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections

@@ -13,7 +13,7 @@ from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.reload import difference
 from daemon.config.schema import Config
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.infer import InferenceThread, OpenModel
 from daemon.models import configured_model, lane_settings, prepare_model, rebuild_model
 from daemon.preparing import Job, Preparing
 from daemon.records import ModelInfo, ModelState, ModelStatus
@@ -68,12 +68,12 @@ class Serving:
         backend: Backend,
         inference: InferenceThread,
         handoff: Handoff,
-        wanted: Callable[[Generation], Mapping[str, Wanted]],
+        floor: Callable[[Generation], float],
         told: Callable[[], None],
         lost: Callable[[str, str], None],
         fail: Callable[[BaseException], None],
     ) -> None:
-        """`wanted`, of the cameras that a model looks at, is asked in the inference thread.
+        """`floor` of a model's candidates, 0 to 1, is asked in the inference thread.
 
         `told` that `infos` has changed, and `lost`, of a model that is not to be had and why, are called in some
         thread with `lock` held.
@@ -81,7 +81,7 @@ class Serving:
         self._backend = backend
         self._inference = inference
         self._handoff = handoff
-        self._wanted = wanted
+        self._floor = floor
         self._told = told
         self._lost = lost
         self.lock = threading.RLock()
@@ -150,7 +150,7 @@ class Serving:
             self._inference.close(name)
 
     def refresh(self) -> None:
-        """What is wanted of the models has changed."""
+        """The floors of the models may have changed."""
         for name in self._running:
             self._inference.refresh(name)
 
@@ -195,7 +195,7 @@ class Serving:
                     name=job.model,
                     labels=generation.model.labels,
                     open_lane=open_it,
-                    wanted=partial(self._wanted, generation),
+                    floor=partial(self._floor, generation),
                     opened=partial(self._opened, generation, job, self._uses[job.model]),
                 )
             )

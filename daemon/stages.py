@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon import __version__
+from daemon.analysis.filter import filters_of, score_floor
 from daemon.analysis.stage import EventStage
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
@@ -19,7 +17,7 @@ from daemon.config.reload import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, Wanted
+from daemon.infer import InferenceThread
 from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Event, Frame, FrameResult, Reason
@@ -72,6 +70,7 @@ class Stages:
         self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
         self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
         self.service = Service(self._board, fail)
+        self._filters = filters_of(config)
         self._events = EventStage(config.events, config.cameras, self._happened)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
@@ -82,7 +81,7 @@ class Stages:
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics))
         self._allocate = frame_allocator(backend)
         self._watch = Watch(fail)
-        self._serving = Serving(backend, self._inference, self._handoff, self._wanted, self._tell, self._give_up, fail)
+        self._serving = Serving(backend, self._inference, self._handoff, self._floor, self._tell, self._give_up, fail)
         self._lock = self._serving.lock
         """guards the configuration, cameras and info too, and the order in which they are published"""
         for generation in generations.values():
@@ -168,6 +167,7 @@ class Stages:
                     self._open(name)
                 elif name in different.changed:
                     self._change(name)
+            self._filters = filters_of(config)
             self._serving.refresh()
             self._events.set_cameras(config.events, config.cameras)
             self._publisher.configure(config)
@@ -234,32 +234,25 @@ class Stages:
         self._close(name)
         self._stats.forget(name)
 
-    def _deliver(self, results: Sequence[FrameResult], images: Sequence[NDArray[np.uint8]]) -> None:
+    def _deliver(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
         """In the inference thread."""
-        for result, image in zip(results, images, strict=True):
-            self._events.result(result)
-            self._remote.offer(result, image)
-        self._publisher.results(results)
+        published = []
+        for result, frame in zip(results, frames, strict=True):
+            if (wanted := self._filters.get(result.camera)) is not None:  # else it has just been removed
+                seen = replace(result, detections=wanted.keep(result.detections, result.labels))
+                self._events.result(seen)
+                self._remote.offer(seen, frame.image)
+                published.append(seen)
+            frame.release()
+        self._publisher.results(published)
 
     def _happened(self, event: Event) -> None:
         self._publisher.event(event)
         self._remote.happened(event)
 
-    def _wanted(self, generation: Generation) -> Mapping[str, Wanted]:
-        """In the inference thread: of the cameras of a model."""
-        config, known = self._config, generation.model.labels
-        confidence = config.models[generation.name].confidence if generation.name in config.models else 1.0
-        return {
-            name: Wanted(
-                confidence if camera.confidence is None else camera.confidence,
-                # a label that only the model's successor has is not found before it is there
-                None
-                if camera.labels is None
-                else tuple(known.index(label) for label in camera.labels if label in known),
-            )
-            for name, camera in config.cameras.items()
-            if camera.model == generation.name
-        }
+    def _floor(self, generation: Generation) -> float:
+        """In the inference thread."""
+        return score_floor(self._config, generation.name)
 
     def _tell(self) -> None:
         with self._lock:

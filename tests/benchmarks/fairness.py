@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from daemon.batch import Batcher
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.infer import InferenceThread, OpenModel
 from daemon.records import CameraStats, Frame
 from daemon.stats import Stats
 from engines.records import BatchDetections, Detections, Ticket
@@ -107,8 +107,7 @@ def measure(
     stats, failures = Stats(), list[BaseException]()
     handoff = Handoff(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
     inference = InferenceThread("cpu:0", handoff.take, lambda _, __: None, stats, failures.append)
-    wanted = {camera: Wanted(0.0, None) for camera in rates}
-    inference.open(OpenModel("m", (), lambda: lane, lambda: wanted, lambda _: handoff.ready("m", lane.max_batch)))
+    inference.open(OpenModel("m", (), lambda: lane, lambda: 0.0, lambda _: handoff.ready("m", lane.max_batch)))
     inference.start()
     stop = threading.Event()
     cameras = [threading.Thread(target=_offer, args=(name, rate, handoff, stop)) for name, rate in rates.items()]

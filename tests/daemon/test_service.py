@@ -22,9 +22,9 @@ from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Config
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel, Wanted
+from daemon.infer import InferenceThread, OpenModel
 from daemon.publish.publisher import Publisher
-from daemon.records import ModelState, ModelStatus
+from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.service.board import Board
 from daemon.service.sdnotify import Notifier
 from daemon.service.service import Service
@@ -259,14 +259,17 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
     board = Board(config, INFO, stats, lambda: publisher.link.connected)
     service = Service(board, fail, Notifier())
     handoff = Handoff(Batcher({"film": "default"}, 0.01, 1.0), stats)
-    inference = InferenceThread("cpu:0", handoff.take, lambda results, _: publisher.results(results), stats, fail)
+
+    def deliver(results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
+        publisher.results(results)
+        for frame in frames:
+            frame.release()
+
+    inference = InferenceThread("cpu:0", handoff.take, deliver, stats, fail)
     camera = CameraThread("film", config.cameras["film"], handoff.put, board.camera_status, stats, fail)
     model = INFO.models["default"]
     board.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
-    wanted = {"film": Wanted(0.5, None)}
-    inference.open(
-        OpenModel("default", model.labels, lambda: lane, lambda: wanted, lambda _: handoff.ready("default", 4))
-    )
+    inference.open(OpenModel("default", model.labels, lambda: lane, lambda: 0.5, lambda _: handoff.ready("default", 4)))
     for part in (publisher, inference, camera, service):
         part.start()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from daemon.batch import Batcher
 from daemon.config.schema import Config
 from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, Wanted
+from daemon.infer import InferenceThread
 from daemon.records import Frame, FrameResult, ModelState
 from daemon.serving import Generation, Serving
 from daemon.stats import Stats
@@ -45,15 +45,15 @@ class Served:
         self.released = threading.Event()
         stats = Stats()
         self.handoff = Handoff(Batcher({"a": "default"}, 0.0, 1e9), stats)
-        self.inference = InferenceThread(
-            "cpu:0", self.handoff.take, lambda results, _: self.results.extend(results), stats, self.failures.append
-        )
+        self.inference = InferenceThread("cpu:0", self.handoff.take, self.deliver, stats, self.failures.append)
         self.serving = Serving(
-            choose(CPU), self.inference, self.handoff, self.wanted, lambda: None, self.give_up, self.failures.append
+            choose(CPU), self.inference, self.handoff, lambda _: 0.5, lambda: None, self.give_up, self.failures.append
         )
 
-    def wanted(self, _: Generation) -> Mapping[str, Wanted]:
-        return {"a": Wanted(0.5, None)}
+    def deliver(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
+        self.results.extend(results)
+        for frame in frames:
+            frame.release()
 
     def give_up(self, model: str, why: str) -> None:
         self.lost[model] = why

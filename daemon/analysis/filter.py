@@ -1,0 +1,56 @@
+"""Which of a model's candidates are published of a camera: by score and class. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config.schema import Config
+from engines.records import Detections
+
+_FLOOR = 0.1  # least score that analysis sees, however high the cameras' `confidence` is
+
+
+class DetectionFilter:
+    """Of one camera. Not thread-safe."""
+
+    def __init__(self, confidence: float, labels: tuple[str, ...] | None) -> None:
+        """`confidence`: least score, 0 to 1; `labels`: class names, None: all."""
+        self._confidence = confidence
+        self._labels = labels
+        self._names: tuple[str, ...] = ()
+        self._class_ids: NDArray[np.int32] = np.empty(0, np.int32)
+        """those of `labels` among `_names`"""
+
+    def keep(self, found: Detections, names: tuple[str, ...]) -> Detections:
+        """The candidates that are published; `names` are the model's classes, which change when it is exchanged."""
+        keep = found.scores >= self._confidence
+        if self._labels is not None:
+            if names is not self._names:
+                self._names = names
+                self._class_ids = np.array([names.index(one) for one in self._labels if one in names], np.int32)
+            keep &= np.isin(found.labels, self._class_ids)
+        if keep.all():
+            return found
+        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+
+
+def filters_of(config: Config) -> Mapping[str, DetectionFilter]:
+    """Of every camera, as configured."""
+    return {
+        name: DetectionFilter(confidence_of(config, name), camera.labels) for name, camera in config.cameras.items()
+    }
+
+
+def confidence_of(config: Config, camera: str) -> float:
+    """Least score that is published of a camera, 0 to 1: its own, or its model's."""
+    settings = config.cameras[camera]
+    return config.models[settings.model].confidence if settings.confidence is None else settings.confidence
+
+
+def score_floor(config: Config, model: str) -> float:
+    """Least score of the candidates that a model is asked for, 0 to 1: no camera's `confidence` is below it."""
+    cameras = (name for name, camera in config.cameras.items() if camera.model == model)
+    return min([_FLOOR, *(confidence_of(config, name) for name in cameras)])

@@ -1,0 +1,59 @@
+"""Analysis sees every candidate above a low floor; published is what a camera's `confidence` and labels leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.analysis.filter import DetectionFilter, score_floor
+from daemon.config.schema import Config
+from engines.records import Detections
+
+NAMES = ("person", "bicycle", "car")
+FOUND = Detections(
+    boxes=np.arange(16, dtype=np.float32).reshape(4, 4),
+    scores=np.array([0.9, 0.5, 0.3, 0.1], np.float32),
+    labels=np.array([2, 0, 2, 1], np.int32),
+)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "labels", "kept"),
+    [
+        (0.0, None, [0, 1, 2, 3]),
+        (0.5, None, [0, 1]),
+        (0.0, ("car",), [0, 2]),
+        (0.4, ("car", "bicycle"), [0]),
+        (0.0, (), []),
+        (0.0, ("a class that only the next model has",), []),
+    ],
+)
+def test_score_and_class_decide(confidence: float, labels: tuple[str, ...] | None, kept: list[int]) -> None:
+    found = DetectionFilter(confidence, labels).keep(FOUND, NAMES)
+    assert found.boxes.tolist() == FOUND.boxes[kept].tolist()
+    assert found.scores.tolist() == FOUND.scores[kept].tolist()
+    assert found.labels.tolist() == FOUND.labels[kept].tolist()
+
+
+def test_an_exchanged_model_may_number_its_classes_otherwise() -> None:
+    keep = DetectionFilter(0.0, ("car",)).keep
+    assert keep(FOUND, NAMES).scores.tolist() == FOUND.scores[[0, 2]].tolist()
+    assert keep(FOUND, ("car", "person", "bicycle")).scores.tolist() == FOUND.scores[[1]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "cameras", "floor"),
+    [(0.5, {}, 0.1), (0.05, {}, 0.05), (0.5, {"confidence": 0.02}, 0.02), (0.01, {"confidence": 0.9}, 0.1)],
+)
+def test_the_floor_is_low_and_below_every_camera(model: float, cameras: dict[str, Any], floor: float) -> None:
+    config = Config.model_validate(
+        {
+            "device": "box",
+            "mqtt": {"host": "localhost"},
+            "models": {"default": {"confidence": model}, "other": {"confidence": 0.001}},
+            "cameras": {"a": {"source": "rtsp://a/1", **cameras}, "b": {"source": "rtsp://b/1", "model": "other"}},
+        }
+    )
+    assert score_floor(config, "default") == floor
