@@ -47,7 +47,7 @@ class App:
         """Raises ConfigError for mistakes in the configuration file."""
         self._file = file
         self._change = FileChange(file)
-        self._remote = Remote(load(file), self, self._fail)
+        self._remote = Remote(load(file), self, self._on_fatal)
         # not an Event: a signal that comes while the main thread is about to wait for one would wait for itself
         self._asked: SimpleQueue[_Request | str | None] = SimpleQueue()
         """what to do; the signal that asks to stop or to reload; or None: something failed"""
@@ -67,7 +67,7 @@ class App:
         backend = choose(config.inference.backend)
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
         generations = {name: Generation.read(name, config) for name in used_models(config)}
-        stages = Stages(config, backend, generations, self._remote, self._fail)
+        stages = Stages(config, backend, generations, self._remote, self._on_fatal)
         self._stages = stages
         try:
             stages.start()
@@ -165,7 +165,7 @@ class App:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._asked.put(signal.Signals(number).name)
 
-    def _fail(self, error: BaseException) -> None:
+    def _on_fatal(self, error: BaseException) -> None:
         """An error that no stage can name: stops everything; systemd starts the process again."""
         if self._failure is None:
             self._failure = error

@@ -141,7 +141,7 @@ class _Pipeline:
             self._handoff.take,
             self._deliver,
             self.stats,
-            self._fail,
+            self._on_fatal,
         )
         opened = partial(self._handoff.ready, "m", lane.max_batch)
         self._inference.open(OpenModel("m", labels, lambda: lane, lambda: settings.confidence, lambda _: opened()))
@@ -185,7 +185,7 @@ class _Pipeline:
             self._done.append(time.perf_counter())
             self._ready.release()
 
-    def _fail(self, error: BaseException) -> None:
+    def _on_fatal(self, error: BaseException) -> None:
         self._failure = error
         self._ready.release()
 

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice
+from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 
@@ -61,22 +62,21 @@ class InferenceThread:
         take: Callable[[float, Collection[str]], Batch | None],
         deliver: Callable[[Sequence[FrameResult], Sequence[Frame]], None],
         stats: Stats,
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
 
         `deliver` takes over the results of a batch, with every candidate above the model's floor, and their frames,
-        which it releases. `fail` gets unforeseen errors.
+        which it releases. `on_fatal` gets the exception that ends the thread.
         """
         self._take = take
         self._deliver = deliver
         self._stats = stats
-        self._fail = fail
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """what the thread is to do between two batches"""
         self._models: dict[str, _Running] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = WorkerThread(name, self._run, on_fatal)
 
     def open(self, model: OpenModel) -> None:
         """Has the thread open a lane, between two batches, and close the one that the model had; returns at once."""
@@ -100,9 +100,7 @@ class InferenceThread:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
         try:
@@ -117,8 +115,6 @@ class InferenceThread:
                 if batch is not None:
                     self._submit(batch)
             self._collect_all()
-        except BaseException as error:
-            self._fail(error)
         finally:
             for model in self._models.values():
                 model.lane.close()

@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from daemon.records import ModelState, ModelStatus
 from daemon.system.logs import log_to_stderr
+from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 from engines.recipe import Progress
 
@@ -49,19 +50,18 @@ class Job:
 class Preparing:
     """Does jobs in a thread named `prepare`; models that need no work are done before the first that needs some.
 
-    `report` is told how far each job is and why one failed, `done` of each that is done, both in the thread; `fail` of
-    unforeseen errors.
+    `report` is told how far each job is and why one failed, `done` of each that is done, both in the thread;
+    `on_fatal` gets the exception that ends the thread.
     """
 
     def __init__(
         self,
         report: Callable[[Job, ModelStatus], None],
         done: Callable[[Job], None],
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._report = report
         self._done = done
-        self._fail = fail
         self._changed = threading.Condition()
         """guards what follows, and the start of a process, so that none starts after stop() or cancel()"""
         self._new: deque[Job] = deque()
@@ -72,7 +72,7 @@ class Preparing:
         """the job that is being done has been cancelled"""
         self._process: SpawnProcess | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
+        self._thread = WorkerThread("prepare", self._run, on_fatal)
 
     def start(self) -> None:
         """Begins with the first job; returns at once."""
@@ -105,19 +105,14 @@ class Preparing:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread, and with it every process, has ended within `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
-        try:
-            while self._wait_for_job():
-                if self._new:
-                    self._look_at(self._begin(self._new))
-                else:
-                    self._do(self._begin(self._needing))
-        except BaseException as error:
-            self._fail(error)
+        while self._wait_for_job():
+            if self._new:
+                self._look_at(self._begin(self._new))
+            else:
+                self._do(self._begin(self._needing))
 
     def _wait_for_job(self) -> bool:
         """False if it is time to stop."""

@@ -22,14 +22,14 @@ from engines.folders import state_folder
 class Remote:
     """Owns the threads `commands` and `snapshots`; `host` does what concerns the daemon as a whole."""
 
-    def __init__(self, file: Config, host: Host, fail: Callable[[BaseException], None]) -> None:
+    def __init__(self, file: Config, host: Host, on_fatal: Callable[[BaseException], None]) -> None:
         """`file` is the configuration as it was read."""
         self._host = host
         self._topics = DeviceTopics.of(file.mqtt.prefix, file.device)
         kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
         self._control = Control(file, kept, self, self._told)
-        self._commands = Commands(file.device, self._topics, self._control.known, self._control.execute, fail)
-        self._snapshots = Snapshots(self._picture, fail)
+        self._commands = Commands(file.device, self._topics, self._control.known, self._control.execute, on_fatal)
+        self._snapshots = Snapshots(self._picture, on_fatal)
         self._publisher: Publisher | None = None
 
     @property

@@ -71,7 +71,7 @@ class Serving:
         floor: Callable[[Generation], float],
         told: Callable[[], None],
         lost: Callable[[str, str], None],
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`floor` of a model's candidates, 0 to 1, is asked in the inference thread.
 
@@ -92,7 +92,7 @@ class Serving:
         self._infos: dict[str, ModelInfo] = {}
         self._uses: dict[str, object] = {}
         """one for as long as some camera needs the model: what was begun before that is over"""
-        self._preparing = Preparing(self._report, self._prepared, fail)
+        self._preparing = Preparing(self._report, self._prepared, on_fatal)
 
     @property
     def infos(self) -> Mapping[str, ModelInfo]:

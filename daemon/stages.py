@@ -53,12 +53,12 @@ class Stages:
         backend: Backend,
         generations: Mapping[str, Generation],
         remote: Remote,
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`generations` of every model that a camera uses. Raises UsageError."""
         check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
         self._config = config
-        self._fail = fail
+        self._on_fatal = on_fatal
         self._remote = remote
         self._stats = Stats()
         self._lost: dict[str, str] = {}
@@ -67,21 +67,23 @@ class Stages:
         self._leaving: list[CameraThread] = []
         """threads of cameras that have been closed, which may hang in a driver"""
         self._info = _info(config, backend)
-        self._publisher = Publisher(config, self._info, self._stats, fail, remote.subscription)
+        self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription)
         self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
-        self.service = Service(self._board, fail)
+        self.service = Service(self._board, on_fatal)
         self._filters = filters_of(config)
         self._events = EventStage(config.events, config.cameras, self._happened)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, fail)
+        self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, on_fatal)
         queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
         metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
-        self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics))
+        self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
         self._allocate = frame_allocator(backend)
-        self._watch = Watch(fail)
-        self._serving = Serving(backend, self._inference, self._handoff, self._floor, self._tell, self._give_up, fail)
+        self._watch = Watch(on_fatal)
+        self._serving = Serving(
+            backend, self._inference, self._handoff, self._floor, self._tell, self._give_up, on_fatal
+        )
         self._lock = self._serving.lock
         """guards the configuration, cameras and info too, and the order in which they are published"""
         for generation in generations.values():
@@ -121,7 +123,7 @@ class Stages:
         self._inference.stop()
         clean = self._inference.join(_left(deadline) / 2)
         clean &= self._publisher.stop(_left(deadline) / 2)
-        others = self._remote, self._serving, self.service, self._http
+        others = self._watch, self._remote, self._serving, self.service, self._http
         for join in (*(other.join for other in others), *(camera.join for camera in cameras)):
             clean &= join(_left(deadline))
         return clean
@@ -209,7 +211,7 @@ class Stages:
         def deliver(frame: Frame) -> None:
             self._handoff.put(frame, lambda: self._cameras.get(name) is thread)
 
-        thread = CameraThread(name, camera, deliver, reported, self._stats, self._fail, self._allocate)
+        thread = CameraThread(name, camera, deliver, reported, self._stats, self._on_fatal, self._allocate)
         self._handoff.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
         self._watch.add(thread)

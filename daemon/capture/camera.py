@@ -23,6 +23,7 @@ from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import Stats
 from daemon.system.backoff import Backoff
+from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd.capture")
 _BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way
@@ -44,12 +45,12 @@ class CameraThread:
         deliver: Callable[[Frame], None],
         report: Callable[[CameraStatus], None],
         stats: Stats,
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
         allocate: Allocate | None = None,
     ) -> None:
         """`deliver` takes each frame: a live one at once, another when there is room or it is time to stop.
 
-        `report` takes each change of state, `fail` the exception that ends the thread. All are called from the
+        `report` takes each change of state, `on_fatal` the exception that ends the thread. All are called from the
         camera's thread, but for a disabled camera, which has none. Frames lie in memory that `allocate` gives.
         """
         self._name = name
@@ -57,7 +58,6 @@ class CameraThread:
         self._deliver = deliver
         self._report = report
         self._stats = stats
-        self._fail = fail
         self._allocate = allocate
         self._thinning = Thinning(config.fps)
         """replaced as a whole, also while the thread uses it"""
@@ -76,7 +76,7 @@ class CameraThread:
         self._clock = math.inf
         """time.monotonic() at which a recording's first frame was due"""
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"capture:{name}", daemon=True)
+        self._thread = WorkerThread(f"capture:{name}", self._run, on_fatal)
 
     def limit(self, fps: float | None) -> None:
         """From now on takes at most so many frames a second; None: all."""
@@ -96,9 +96,7 @@ class CameraThread:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread ended within `timeout` seconds; one that hangs in a driver may not, and is left behind."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def look(self, now: float) -> None:
         """Reports that the camera hangs, if a call should have been over by `now`; to be called from the watch.
@@ -111,12 +109,9 @@ class CameraThread:
             self._change(Happening.HANGS, SourceError(Reason.TIMEOUT, call[1]), call)
 
     def _run(self) -> None:
-        try:
-            self._change(Happening.STARTED)
-            while not self._stopping.is_set() and self._capture():
-                self._stopping.wait(self._backoff.next())
-        except BaseException as error:
-            self._fail(error)
+        self._change(Happening.STARTED)
+        while not self._stopping.is_set() and self._capture():
+            self._stopping.wait(self._backoff.next())
 
     def _capture(self) -> bool:
         """One connection, from opening to its end; whether another is to be tried."""

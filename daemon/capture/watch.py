@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from daemon.capture.camera import CameraThread
+from daemon.system.worker_thread import WorkerThread
 
 _EVERY = 0.25  # seconds between two looks at every camera
 
@@ -14,13 +15,12 @@ _EVERY = 0.25  # seconds between two looks at every camera
 class Watch:
     """Looks at cameras from a thread of its own, because the thread of one that hangs can say nothing."""
 
-    def __init__(self, fail: Callable[[BaseException], None]) -> None:
-        """`fail` takes the exception that ends the watch."""
-        self._fail = fail
+    def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
+        """`on_fatal` takes the exception that ends the watch."""
         self._cameras: tuple[CameraThread, ...] = ()
         """replaced as a whole, so that it can be read while it changes"""
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = WorkerThread("watch", self._run, on_fatal)
 
     def add(self, camera: CameraThread) -> None:
         """From now on this camera is watched too; to be called by one thread only, as `remove` is."""
@@ -35,16 +35,15 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends watching, and waits for that: a look takes no time."""
+        """Asks the thread to end; returns at once."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds; a camera whose state is reported may hold it up."""
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.wait(_EVERY):
-                now = time.monotonic()
-                for camera in self._cameras:
-                    camera.look(now)
-        except BaseException as error:
-            self._fail(error)
+        while not self._stopping.wait(_EVERY):
+            now = time.monotonic()
+            for camera in self._cameras:
+                camera.look(now)

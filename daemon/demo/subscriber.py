@@ -17,6 +17,7 @@ from amqtt.errors import AMQTTError
 from amqtt.mqtt.constants import QOS_1
 
 from daemon.errors import DaemonError
+from daemon.system.worker_thread import WorkerThread
 
 _RATE_OVER = 3.0  # seconds
 
@@ -56,14 +57,16 @@ class Subscriber:
         self._record = record
         self._ready = threading.Event()
         self._stop = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = WorkerThread("subscriber", self._run, self._failed)
 
     def start(self, timeout: float = 10.0) -> None:
         """Returns once the subscription stands. Raises DaemonError where the broker does not take it."""
         self._thread.start()
-        if not self._ready.wait(timeout) or self._failure is not None:
+        if not self._ready.wait(timeout) or isinstance(self._failure, (AMQTTError, OSError)):
             raise DaemonError(f"no broker answers at {self._url}; start one there or leave out --broker")
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Unsubscribes and ends the thread."""
@@ -71,10 +74,10 @@ class Subscriber:
         self._thread.join(5)
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._receive())
-        except (AMQTTError, OSError) as error:
-            self._failure = error
+        asyncio.run(self._receive())
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
         self._ready.set()
 
     async def _receive(self) -> None:

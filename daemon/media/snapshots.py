@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daemon.media.draw import annotate
 from daemon.records import FrameResult
+from daemon.system.worker_thread import WorkerThread
 
 WANTED_FOR = 10.0  # seconds; a picture of long after somebody asked for it would surprise
 _WAITING = 2  # pictures that wait to be drawn; a large one is 25 MB
@@ -41,22 +42,21 @@ class _Taken:
 
 
 class Snapshots:
-    """Owns the thread `snapshots`. `fail` gets what nobody expected.
+    """Owns the thread `snapshots`. `on_fatal` gets what nobody expected.
 
     `deliver` gets the camera, the classes that it was wanted of and the JPEG there.
     """
 
     def __init__(
-        self, deliver: Callable[[str, frozenset[str], bytes], None], fail: Callable[[BaseException], None]
+        self, deliver: Callable[[str, frozenset[str], bytes], None], on_fatal: Callable[[BaseException], None]
     ) -> None:
         self._deliver = deliver
-        self._fail = fail
         self._requesting = threading.Lock()
         self._wanted: dict[str, _Wanted] = {}
         """by camera; its operations are atomic"""
         self._taken: Queue[_Taken] = Queue(_WAITING)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+        self._thread = WorkerThread("snapshots", self._run, on_fatal)
 
     def request(self, camera: str, annotated: bool, label: str | None = None) -> None:
         """Wants the camera's next frame, if it comes in time; asked again before that, it is one picture.
@@ -90,23 +90,18 @@ class Snapshots:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    taken = self._taken.get(timeout=_IDLE)
-                except Empty:
-                    continue
-                picture = taken.image
-                if taken.wanted.annotated:
-                    picture = annotate(picture, taken.result.detections, taken.result.labels)
-                self._deliver(taken.result.camera, taken.wanted.labels, jpeg(picture))
-        except BaseException as error:
-            self._fail(error)
+        while not self._stopping.is_set():
+            try:
+                taken = self._taken.get(timeout=_IDLE)
+            except Empty:
+                continue
+            picture = taken.image
+            if taken.wanted.annotated:
+                picture = annotate(picture, taken.result.detections, taken.result.labels)
+            self._deliver(taken.result.camera, taken.wanted.labels, jpeg(picture))
 
 
 def jpeg(picture: NDArray[np.uint8], largest: int = _LARGEST) -> bytes:

@@ -12,6 +12,7 @@ from daemon.publish.commands import LARGEST, Command, Known, Refused, Request, a
 from daemon.publish.inbox import Inbox, Received, Subscription
 from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics
+from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 
 log = logging.getLogger("ospreyd.commands")
@@ -25,7 +26,8 @@ class Commands:
     """Owns the thread `commands`: one command after the other, in the order of their arrival.
 
     `execute` does what a command asks for and returns one sentence that says so; it raises Refused, or an error of the
-    daemon or the engines whose sentence is the answer, and has changed nothing then. `fail` gets what nobody expected.
+    daemon or the engines whose sentence is the answer, and has changed nothing then. `on_fatal` gets the exception
+    that ends the thread.
     """
 
     def __init__(
@@ -34,19 +36,18 @@ class Commands:
         topics: DeviceTopics,
         known: Callable[[], Known],
         execute: Callable[[Command], str],
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._device = device
         self._topics = topics
         self._known = known
         self._execute = execute
-        self._fail = fail
         self._inbox = Inbox(_INBOX)
         self._send: Callable[[Message], bool] = lambda _: False
         self._judge_other: Callable[[Known, Received], Request | None] = lambda _known, _message: None
         self._reserved: tuple[str, ...] = ()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
+        self._thread = WorkerThread("commands", self._run, on_fatal)
         self.subscription = Subscription(patterns(topics), self._inbox.put, LARGEST)
         """for the link that brings the commands"""
 
@@ -78,17 +79,12 @@ class Commands:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
-        try:
-            while (message := self._inbox.take()) is not None:
-                known = self._known()
-                self._obey(self._judge_other(known, message) or judge(self._topics, known, message, self._reserved))
-        except BaseException as error:
-            self._fail(error)
+        while (message := self._inbox.take()) is not None:
+            known = self._known()
+            self._obey(self._judge_other(known, message) or judge(self._topics, known, message, self._reserved))
 
     def _obey(self, request: Request) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -18,8 +17,7 @@ from daemon.publish.topics import DeviceTopics
 from daemon.records import Drop, FrameResult
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice
-
-log = logging.getLogger("ospreyd.mqtt")
+from daemon.system.worker_thread import WorkerThread
 
 _INBOX = 256  # results that wait for the thread
 _AT_ONCE = 8  # of them that it takes; the more, the less it and those that give wake each other, and the older they get
@@ -42,22 +40,21 @@ class FrameSender:
         formats: Formats,
         stats: Stats,
         report: Callable[[], Sequence[Transient]],
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`report` gives the messages of every `mqtt.stats_every` seconds; `fail` gets what nobody expected."""
+        """`report` gives the messages of every `mqtt.stats_every` seconds; `on_fatal` gets what nobody expected."""
         self._device = config.device
         self._topics = topics
         self._link = link
         self._formats = formats
         self._stats = stats
         self._report = report
-        self._fail = fail
         self._every = config.mqtt.stats_every
         self._next_stats = time.monotonic() + self._every
         self._detections: dict[str, str] = {}
         self._room = threading.Event()
         """something has been written since the thread last waited for that"""
-        self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
+        self._thread = WorkerThread("publish", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
         self._inbox: deque[FrameResult] = deque()
@@ -141,8 +138,7 @@ class FrameSender:
             self._hurried = True
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _wait_for_room(self) -> None:
         if len(self._inbox) >= _INBOX:
@@ -167,12 +163,10 @@ class FrameSender:
                     self._send(result)
                 self._stats.handed(len(results))
                 self._send_stats()
-        except Exception as error:
-            log.exception("publishing failed")
+        finally:
             with self._changed:
                 self._closed = True  # whoever waits for room goes on
                 self._changed.notify_all()
-            self._fail(error)
 
     def _drained(self) -> bool:
         with self._changed:

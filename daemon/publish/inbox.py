@@ -36,13 +36,13 @@ class Subscription:
     patterns: tuple[str, ...]
     """topic filters"""
     handle: Callable[[Received], None]
-    """called in the thread `mqtt`; returns at once and raises nothing"""
+    """called in the link's thread; returns at once and raises nothing"""
     largest: int
     """bytes of a payload that is looked at"""
 
 
 class Inbox:
-    """Waits between the thread `mqtt` and the one that takes; what finds it full is dropped and counted.
+    """Waits between the link's thread and the one that takes; what finds it full is dropped and counted.
 
     The newest is dropped, not the oldest: a flood cannot push out a command that waits already.
     """

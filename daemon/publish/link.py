@@ -16,6 +16,7 @@ from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presenc
 from daemon.publish.tls import tls_context
 from daemon.system.backoff import Backoff
 from daemon.system.thread_scheduling import request_short_slice
+from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.mqtt")
 
@@ -32,10 +33,10 @@ class LinkState:
 
 
 class Link:
-    """Connects in a thread named `mqtt`, and again whenever the connection is gone, until it is stopped.
+    """Connects in a thread named `mqtt:<client_id>`, and again whenever the connection is gone, until it is stopped.
 
     Tries MQTT 5 first and 3.1.1 where the broker will not have it. `on_state` is called from that thread at every
-    change, `fail` with an exception that nobody expected; without `on_state` nothing is logged either, as for a second
+    change, `on_fatal` with the exception that ends it; without `on_state` nothing is logged either, as for a second
     link. Subscribes anew at every connect. Raises UsageError where a file of `mqtt.tls` cannot be used.
     """
 
@@ -45,7 +46,7 @@ class Link:
         client_id: str,
         presence: Presence | None,
         on_state: Callable[[LinkState], None] | None,
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
         subscription: Subscription | None = None,
         outcomes: Outcomes | None = None,
     ) -> None:
@@ -55,13 +56,12 @@ class Link:
         self._tls = tls_context(config.tls)
         self._handlers = Handlers(self._connected, self._denied, outcomes or Outcomes(), subscription)
         self._on_state = on_state
-        self._fail = fail
         self._backoff = Backoff()
         self._told = ""
         self._state = LinkState(connected=False, detail=f"{reasons.at(*config.address)} has not answered yet")
         self._connection: Connection | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread = WorkerThread(f"mqtt:{client_id}", self._run, on_fatal)
 
     def start(self) -> None:
         """Begins to connect; returns at once."""
@@ -92,7 +92,7 @@ class Link:
     def deliver(self, topic: str, payload: bytes) -> Delivery | None:
         """Hands a JSON message to the network at QoS 1; for any thread.
 
-        Who waits for acknowledgements gets what is returned here, from the thread `mqtt`, when the broker has answered.
+        Who waits for acknowledgements gets what is returned here, from the link's thread, when the broker has answered.
         None, and nothing is kept, where there is no connection or too much is waiting already.
         """
         connection = self._connection
@@ -107,44 +107,39 @@ class Link:
         self._stopping.set()
         connection = self._connection
         if connection is None:  # between two attempts
-            self._thread.join(timeout)
-            return not self._thread.is_alive()
+            return self._thread.join(timeout)
         parted = connection.accepted and connection.farewell(deadline)
         clean = parted or not connection.accepted
         if not parted:
             connection.abandoned.set()
         if connection.opening:  # nobody can hurry a TCP or TLS handshake; its thread ends after it
             return clean
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        ended = self._thread.join(max(0.0, deadline - time.monotonic()))
         connection.abandoned.set()
-        return clean and not self._thread.is_alive()
+        return clean and ended
 
     def _run(self) -> None:
-        try:
-            request_short_slice()
-            mqtt5 = True
-            waits_with_5 = 0.0
-            """until when the broker is known to give no answer to MQTT 5, time.monotonic()"""
-            while not self._stopping.is_set():
-                connection = self._attempt(mqtt5)
-                if connection.unanswered:
-                    waits_with_5 = time.monotonic() + _REMEMBER if connection.silent and mqtt5 else 0.0
-                if connection.unanswered and mqtt5:
-                    mqtt5 = False  # the broker may not know this version; ask at once with the older
-                    continue
-                if connection.was_stable:
-                    self._backoff.reset()
-                    self._told = ""
-                if self._stopping.is_set():
-                    break
-                self._tell(LinkState(connected=False, detail=connection.ended))
-                # A refusal was in words that the broker knows; anything else says nothing about its version.
-                mqtt5 = mqtt5 or not (connection.refused or time.monotonic() < waits_with_5)
-                self._stopping.wait(self._backoff.next())
-            self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
-        except Exception as error:
-            log.exception("the MQTT client failed")
-            self._fail(error)
+        request_short_slice()
+        mqtt5 = True
+        waits_with_5 = 0.0
+        """until when the broker is known to give no answer to MQTT 5, time.monotonic()"""
+        while not self._stopping.is_set():
+            connection = self._attempt(mqtt5)
+            if connection.unanswered:
+                waits_with_5 = time.monotonic() + _REMEMBER if connection.silent and mqtt5 else 0.0
+            if connection.unanswered and mqtt5:
+                mqtt5 = False  # the broker may not know this version; ask at once with the older
+                continue
+            if connection.was_stable:
+                self._backoff.reset()
+                self._told = ""
+            if self._stopping.is_set():
+                break
+            self._tell(LinkState(connected=False, detail=connection.ended))
+            # A refusal was in words that the broker knows; anything else says nothing about its version.
+            mqtt5 = mqtt5 or not (connection.refused or time.monotonic() < waits_with_5)
+            self._stopping.wait(self._backoff.next())
+        self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
 
     def _attempt(self, mqtt5: bool) -> Connection:
         """Connects once and serves the connection to its end."""

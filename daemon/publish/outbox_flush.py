@@ -36,7 +36,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         client_id=f"ospreyd-{config.device}",
         presence=None,  # no daemon comes or goes
         on_state=link_changed,
-        fail=failures.append,
+        on_fatal=failures.append,
         outcomes=Outcomes(acknowledged, lambda: sender.awaiting),
     )
     sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)

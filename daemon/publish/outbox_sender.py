@@ -15,6 +15,7 @@ from daemon.publish.outbox_order import REFUSED, Order
 from daemon.publish.outgoing import Delivery
 from daemon.publish.payloads import replayed
 from daemon.records import OutboxCounts
+from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.outbox")
 
@@ -37,15 +38,14 @@ class OutboxSender:
         path: Path,
         settings: Settings,
         deliver: Callable[[str, bytes], Delivery | None],
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
         took: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         """`took` gets the seconds from what `put` was told until the broker's acknowledgement."""
         self._outbox = Outbox(path, settings)
         self._deliver = deliver
-        self._fail = fail
         self._took = took
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread = WorkerThread("outbox", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when there is something to write or an answer, and at the end"""
         self._inbox: deque[tuple[str, bytes, float]] = deque()
@@ -90,7 +90,7 @@ class OutboxSender:
             self._changed.notify()
 
     def acknowledged(self, delivery: Delivery, refusal: str) -> None:
-        """What the broker says to a message; others' messages are ignored. For the thread `mqtt`: returns at once."""
+        """What the broker says to a message; others' messages are ignored. For the link's thread: returns at once."""
         if self._awaiting:
             with self._changed:
                 self._answers.append((delivery, refusal))
@@ -122,16 +122,12 @@ class OutboxSender:
             self._closed = True
             self._end_by = time.monotonic() + timeout
             self._changed.notify()
-        self._thread.join(timeout + 1.0)  # a write to the disk that is under way ends first
-        return not self._thread.is_alive()
+        return self._thread.join(timeout + 1.0)  # a write to the disk that is under way ends first
 
     def _run(self) -> None:
         try:
             while self._turn():
                 pass
-        except Exception as error:
-            log.exception("the outbox failed")
-            self._fail(error)
         finally:
             self._outbox.close()
 

@@ -47,7 +47,7 @@ Handed = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Who is told, in the thread `mqtt`, what became of messages; by itself nobody."""
+    """Who is told, in the link's thread, what became of messages; by itself nobody."""
 
     told: Callable[[Delivery, str], None] = lambda _delivery, _refusal: None
     """of a message that the broker has, and why it refused it, "" if it did not; of others' messages too"""

@@ -29,8 +29,8 @@ class Publisher:
     """Owns the link to the broker and who sends over it: frames and states, events, and the other formats.
 
     Frames are sent at once or dropped and counted (see FrameSender); the latest info and states are retained by the
-    broker; events wait in the outbox on disk until the broker has acknowledged them. `fail` gets what nobody expected.
-    Raises UsageError where the CA file or the outbox cannot be used.
+    broker; events wait in the outbox on disk until the broker has acknowledged them. `on_fatal` gets the exception that
+    ends a thread. Raises UsageError where the CA file or the outbox cannot be used.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Publisher:
         config: Config,
         info: DaemonInfo,
         stats: Stats,
-        fail: Callable[[BaseException], None],
+        on_fatal: Callable[[BaseException], None],
         subscription: Subscription | None = None,
     ) -> None:
         mqtt, self._device = config.mqtt, config.device
@@ -52,17 +52,17 @@ class Publisher:
             client_id=f"ospreyd-{config.device}",
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
-            fail=fail,
+            on_fatal=on_fatal,
             subscription=self._with_formats(subscription),
             outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost),
         )
         self._presences = [
-            Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, fail)
+            Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, on_fatal)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)
-        self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, fail, stats.acknowledged)
-        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, self._report, fail)
+        self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged)
+        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, self._report, on_fatal)
         self.info(info)
 
     @property

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from daemon.config.service import Metrics
 from daemon.service.service import Service
+from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
 _CLIENTS = 4  # at once; who comes beyond that is turned away
@@ -26,8 +27,17 @@ _POLL = 0.5  # seconds after which a wait for clients is broken off
 class HttpServer:
     """Serves /metrics, /healthz and /readyz from threads of its own."""
 
-    def __init__(self, config: Metrics | None, service: Service, registry: CollectorRegistry) -> None:
-        """Listens at once; where that fails one warning says so, and nothing is served, as without `config`."""
+    def __init__(
+        self,
+        config: Metrics | None,
+        service: Service,
+        registry: CollectorRegistry,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """Listens at once; where that fails one warning says so, and nothing is served, as without `config`.
+
+        `on_fatal` takes the exception that ends the thread.
+        """
         device = service.device
         pages: dict[str, Callable[[], _Page]] = {
             "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),
@@ -37,7 +47,7 @@ class HttpServer:
             ),
         }
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread = WorkerThread("metrics", self._run, on_fatal)
         self._server: _Server | None = None
         if config is None:
             return
@@ -64,14 +74,12 @@ class HttpServer:
     def stop(self) -> None:
         """Asks the thread to end; returns at once. Clients that are being served are left to themselves."""
         self._stopping.set()
-        if self._server is not None and self._thread.ident is None:  # the start of something else has failed
+        if self._server is not None and not self._thread.started:  # the start of something else has failed
             self._server.server_close()
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds; the port is free then."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def _run(self) -> None:
         if self._server is not None:

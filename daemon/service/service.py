@@ -12,6 +12,7 @@ from daemon.records import ModelState
 from daemon.service.board import Board, Observed
 from daemon.service.health import Health, Verdict
 from daemon.service.sdnotify import Notifier
+from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
 _WATCHDOG = 30.0  # seconds that frames are given to move where systemd does not say
@@ -23,10 +24,11 @@ _STATUS_EVERY = 5.0  # seconds between two rates in the status; a change of stat
 class Service:
     """Feeds the watchdog while `health` says that frames move, and says READY as soon as that is known."""
 
-    def __init__(self, board: Board, fail: Callable[[BaseException], None], notifier: Notifier | None = None) -> None:
-        """`fail` takes the exception that ends the thread."""
+    def __init__(
+        self, board: Board, on_fatal: Callable[[BaseException], None], notifier: Notifier | None = None
+    ) -> None:
+        """`on_fatal` takes the exception that ends the thread."""
         self._board = board
-        self._fail = fail
         self._notifier = notifier or Notifier()
         watchdog = self._notifier.watchdog or _WATCHDOG
         self._every = min(_EVERY, watchdog / 8)
@@ -35,7 +37,7 @@ class Service:
         self._ready = False
         self._status = _Status()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="service", daemon=True)
+        self._thread = WorkerThread("service", self._run, on_fatal)
 
     @property
     def device(self) -> str:
@@ -63,9 +65,7 @@ class Service:
 
     def join(self, timeout: float) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
@@ -80,11 +80,8 @@ class Service:
                 self._notifier.ready()
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.wait(self._every if self._ready else min(_STARTING, self._every)):
-                self._look(time.monotonic())
-        except BaseException as error:
-            self._fail(error)
+        while not self._stopping.wait(self._every if self._ready else min(_STARTING, self._every)):
+            self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
         observed = self._board.look()

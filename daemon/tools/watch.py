@@ -97,7 +97,7 @@ class Seen:
             return {"devices": devices, "unreadable": self._unreadable}
 
     def _take(self, message: Received) -> None:
-        """In the thread `mqtt`."""
+        """In the link's thread."""
         with self._lock:
             try:
                 self._sort(message.topic.removeprefix(f"{self._prefix}/").split("/"), message.payload)

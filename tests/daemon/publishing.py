@@ -112,7 +112,9 @@ def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
 
     def left() -> list[threading.Thread]:
-        return [t for t in threading.enumerate() if t.name in ("publish", "mqtt", "outbox") and t not in before]
+        return [
+            t for t in threading.enumerate() if t.name.startswith(("publish", "mqtt:", "outbox")) and t not in before
+        ]
 
     yield
     wait_for(lambda: not left(), "the end of the threads publish and mqtt")

@@ -56,6 +56,7 @@ def watched(source: Path, **settings: float) -> Iterator[tuple[Captured, CameraT
     finally:
         camera.stop()
         watch.stop()
+        assert watch.join(10)
     assert captured.failures == []
 
 

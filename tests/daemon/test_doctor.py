@@ -136,7 +136,7 @@ def served(device: str, port: int) -> Iterator[None]:
     """As by a daemon of that device."""
     config = Config.model_validate({"device": device, "mqtt": {"host": HOST}, "cameras": {"c": {"source": "x"}}})
     service = Service(Board(config, INFO, Stats(), lambda: True), failed)
-    server = HttpServer(Metrics(port=port), service, CollectorRegistry())
+    server = HttpServer(Metrics(port=port), service, CollectorRegistry(), failed)
     server.start()
     yield
     server.stop()

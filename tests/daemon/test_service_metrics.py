@@ -40,7 +40,7 @@ class Served:
         self.outbox = OutboxStatus(waiting=7, dropped=2, size=1, oldest=1.5 / 3600)
         metrics = DaemonMetrics(self.board, self.service, {"batch": lambda: 3}, lambda: self.outbox)
         self.port = free_port()
-        self.server = HttpServer(Metrics(port=self.port), self.service, registry_of(metrics))
+        self.server = HttpServer(Metrics(port=self.port), self.service, registry_of(metrics), self.failures.append)
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and content."""
@@ -201,7 +201,7 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
     served.service = Service(served.board, served.failures.append)
     metrics = registry_of(DaemonMetrics(served.board, served.service, {}))
     served.port = free_port()
-    server = HttpServer(Metrics(port=served.port), served.service, metrics)
+    server = HttpServer(Metrics(port=served.port), served.service, metrics, served.failures.append)
     server.start()
     served.service.start()
     served.stats.processed("front")
@@ -219,9 +219,8 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
 
 
 def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    server = HttpServer(
-        Metrics(port=served.port), served.service, registry_of(DaemonMetrics(served.board, served.service, {}))
-    )
+    registry = registry_of(DaemonMetrics(served.board, served.service, {}))
+    server = HttpServer(Metrics(port=served.port), served.service, registry, served.failures.append)
     server.start()
     server.stop()
     assert server.join(0)
@@ -253,7 +252,7 @@ def test_a_stop_waits_for_no_client_and_frees_the_port(served: Served) -> None:
 def test_a_server_that_never_served_can_be_stopped(served: Served) -> None:
     """As where the start of the daemon fails half-way."""
     registry = registry_of(DaemonMetrics(served.board, served.service, {}))
-    server = HttpServer(Metrics(port=free_port()), served.service, registry)
+    server = HttpServer(Metrics(port=free_port()), served.service, registry, served.failures.append)
     server.stop()
     assert server.join(0)
 

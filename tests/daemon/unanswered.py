@@ -40,6 +40,7 @@ def main() -> None:
         wait_for(lambda: any(s.reason is Reason.UNREACHABLE for s in statuses), "the reason")
         camera.stop()
         watch.stop()
+        assert watch.join(10)
         assert statuses[-1].state is CameraState.OFFLINE
         assert failures == []
         _say("stopped")
