@@ -7,6 +7,11 @@ import os
 import sys
 import threading
 
+# Libraries read these when they are loaded; child processes inherit them. ONNX Runtime 1.29 and later sends reports to
+# its maker unless told not to, and TensorRT for RTX computes FP32 with TF32's ten bits whatever its builder is told.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+
 try:
     import cv2  # noqa: F401  first of all, because its missing system libraries are the commonest broken set-up
 except ImportError as error:

@@ -1,7 +1,37 @@
-"""From a model file to detections on arrays; knows nothing of cameras, MQTT or configuration files."""
+"""From a model file to detections on arrays; knows nothing of cameras, MQTT or configuration files.
 
-import os
+    with Detector.load("yolox_nano.onnx", labels="coco") as detector:
+        for found in detector.detect(image):
+            print(found.label, found.score, found.box)
 
-# ONNX Runtime 1.29 and later reports to its maker, under a lasting id of the machine, unless told not to before it is
-# imported: its own disable_telemetry_events() comes after both the id and a first report have been written.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+Importing this package loads no other library; the first use of a name below does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engines.backends import LaneSettings
+    from engines.detector import Detection, Detector
+    from engines.errors import EngineError
+    from engines.postprocess import Thresholds
+    from engines.precision import Precision
+
+__all__ = ["Detection", "Detector", "EngineError", "LaneSettings", "Precision", "Thresholds"]
+
+_HOMES = {
+    "Detection": "engines.detector",
+    "Detector": "engines.detector",
+    "EngineError": "engines.errors",
+    "LaneSettings": "engines.backends",
+    "Precision": "engines.precision",
+    "Thresholds": "engines.postprocess",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

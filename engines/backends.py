@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Backend:
 class LaneSettings:
     """How a model is to be run."""
 
-    thresholds: Thresholds
+    thresholds: Thresholds = field(default_factory=Thresholds)
     max_batch: int = 1
     precision: Precision | None = None
     """None: what the backend does best; FP16 with TensorRT, FP32 on ONNX Runtime"""

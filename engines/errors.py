@@ -10,6 +10,8 @@ EngineError
 ├── CacheError          the folder of engines is unsafe, full or unusable
 ├── EvaluationError     what accuracy is measured on is missing or does not fit the model
 ├── BuildError          TensorRT could not build an engine
+├── NotPreparedError    something has to be built before the model can run
+├── DetectorError       the detector is closed, has no room for a batch, or does not know it
 └── BackendError        no usable backend, or the backend failed while running
     └── GpuMemoryError  the GPU has less free memory than is needed
 """
@@ -53,6 +55,14 @@ class EvaluationError(EngineError):
 
 class BuildError(EngineError):
     """TensorRT could not build an engine; the message holds what it said."""
+
+
+class NotPreparedError(EngineError):
+    """Something has to be built before the model can run; nothing is built without being asked for."""
+
+
+class DetectorError(EngineError):
+    """The detector is closed, has no room for a batch, or does not know it."""
 
 
 class BackendError(EngineError):

@@ -15,9 +15,9 @@ from engines.records import Detections, Letterbox
 class Thresholds:
     """What counts as a detection."""
 
-    confidence: float
+    confidence: float = 0.4
     """least score, 0 to 1"""
-    iou: float
+    iou: float = 0.45
     """boxes of one class that overlap more are one object; unused where the family needs no NMS"""
 
 

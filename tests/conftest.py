@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import engines  # noqa: F401  before a test imports ONNX Runtime, which it keeps from reporting to its maker
-
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -17,6 +17,7 @@ from engines.graphs.heads import FAMILIES
 from engines.models.street import StreetScene
 from engines.pictures import read_picture
 from engines.records import Detections
+from tests.conftest import ROOT
 from tests.reference import A_FEW, disagreements, expected_of
 
 
@@ -48,6 +49,15 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_version() -> None:
     assert ospreyd("--version").stdout == f"ospreyd {__version__}\n"
+
+
+def test_nothing_is_reported_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
+    """It would write an id of the machine and a first report into the home folder, and send it after some seconds."""
+    # no other variables: some, as CI=true, would keep it quiet by themselves
+    quiet = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "daemon", "--version"]
+    subprocess.run(command, env=quiet, cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize("model", A_FEW)

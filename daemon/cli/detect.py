@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,17 +13,17 @@ import typer
 from numpy.typing import NDArray
 
 from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
-from daemon.cli.output import print_json
+from daemon.cli.output import print_json, progress_bar
 from daemon.config.model import BUILTIN_MODEL
 from daemon.errors import EXIT_USAGE, UsageError
 from daemon.media.draw import annotate
 from daemon.models import find_model
-from daemon.publish.payloads import objects
-from engines.backends import LaneSettings, choose, open_lane
+from engines.backends import LaneSettings, choose, prepare
+from engines.detector import Detection, Detector
 from engines.errors import ImageError
 from engines.pictures import read_picture
 from engines.postprocess import Thresholds
-from engines.records import Detections, Lane
+from engines.records import Detections
 
 
 def detect(
@@ -40,10 +41,12 @@ def detect(
 ) -> None:
     """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
     loaded = find_model(model, family, labels)
-    lane = open_lane(choose(backend), loaded, LaneSettings(Thresholds(confidence, iou)))
+    here, settings = choose(backend), LaneSettings(Thresholds(confidence, iou))
+    with progress_bar() as progress:
+        prepare(here, loaded, settings, progress)
     report: list[dict[str, Any]] = []
     failed = False
-    try:
+    with Detector(loaded, here, settings) as detector:
         for path in images:
             try:
                 picture = read_picture(path)
@@ -51,27 +54,33 @@ def detect(
                 failed = True
                 print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is output
                 continue
-            found = _detect(lane, picture)
-            report.append(_entry(path, picture, found, loaded.labels))
+            found = detector.detect(picture)
+            report.append(_entry(path, picture, found))
             if not as_json:
                 typer.echo(_lines(report[-1]))
             if save is not None:
-                _save(save, f"{len(report):03}-{path.stem}.png", annotate(picture, found, loaded.labels))
-    finally:
-        lane.close()
+                _save(save, f"{len(report):03}-{path.stem}.png", annotate(picture, _arrays(found), loaded.labels))
     if as_json:
         print_json(report)
     if failed:
         raise typer.Exit(EXIT_USAGE)
 
 
-def _detect(lane: Lane, picture: NDArray[np.uint8]) -> Detections:
-    return lane.collect(lane.submit([picture])).detections[0]
-
-
-def _entry(path: Path, picture: NDArray[np.uint8], found: Detections, labels: tuple[str, ...]) -> dict[str, Any]:
+def _entry(path: Path, picture: NDArray[np.uint8], found: Sequence[Detection]) -> dict[str, Any]:
     height, width = picture.shape[:2]
-    return {"image": str(path), "width": width, "height": height, "detections": objects(found, labels)}
+    detections = [
+        {"label": d.label, "class_id": d.class_id, "score": round(d.score, 4), "box": [round(v, 2) for v in d.box]}
+        for d in found
+    ]
+    return {"image": str(path), "width": width, "height": height, "detections": detections}
+
+
+def _arrays(found: Sequence[Detection]) -> Detections:
+    return Detections(
+        boxes=np.array([d.box for d in found], np.float32).reshape(-1, 4),
+        scores=np.array([d.score for d in found], np.float32),
+        labels=np.array([d.class_id for d in found], np.int32),
+    )
 
 
 def _save(folder: Path, name: str, picture: NDArray[np.uint8]) -> None:

@@ -25,7 +25,11 @@ _log = logging.getLogger("ospreyd.tensorrt")
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
 """Python modules: TensorRT as on Jetson and data-centre GPUs, and TensorRT for RTX; in the order that 'auto' tries"""
 TF32 = "NVIDIA_TF32_OVERRIDE"
-"""environment variable of NVIDIA's libraries; an engine runs only with the value that it was built with"""
+"""environment variable that NVIDIA's libraries read when they are loaded; "0" keeps FP32 from being computed as TF32.
+
+It is for the whole process, so whoever starts the process sets it: the command `ospreyd` sets "0". An engine runs only
+with the value that it was built with, so the value is part of the engine's key.
+"""
 _INSTALL = {
     "tensorrt": "install it with pip install 'ospreyd[gpu]'; on a Jetson JetPack brings it",
     "tensorrt_rtx": "install it with pip install 'ospreyd[rtx]'",
@@ -53,6 +57,8 @@ class TensorRt:
         """tensorrt or tensorrt_rtx"""
         self.module = module
         self.version = str(module.__version__)
+        self.tf32 = os.environ.get(TF32)
+        """the variable as TensorRT found it when it was loaded; None: not set"""
         self.logger = _logger(module)
         self._tried: dict[str, bool] = {}
 
@@ -145,8 +151,6 @@ class Parsed:
 @functools.cache
 def find(name: str) -> TensorRt:
     """The TensorRT of this name, `FLAVOURS`. Raises BackendError where it is not installed or does not load."""
-    # read when it is loaded; TensorRT for RTX computes FP32 with TF32's ten bits whatever the builder's flag says
-    os.environ.setdefault(TF32, "0")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

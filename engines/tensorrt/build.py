@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from engines.model import Model
 from engines.precision import Precision
 from engines.recipe import Progress, Recipe, digest
 from engines.tensorrt import plans
-from engines.tensorrt.backend import TF32, Gpu, TensorRt
+from engines.tensorrt.backend import Gpu, TensorRt
 from engines.tensorrt.plans import PlanBuilder, Shapes
 
 PLAN = ".plan"
@@ -111,7 +110,7 @@ def _environment(target: Target) -> dict[str, Any]:
     gpu = target.gpu
     return {
         "tensorrt": f"{target.tensorrt.name} {target.tensorrt.version}",
-        "tf32": os.environ.get(TF32),
+        "tf32": target.tensorrt.tf32,
         "gpu": None if gpu is None else [gpu.name, *gpu.compute_capability, gpu.multiprocessors, gpu.memory],
         "system": f"{platform.system()} {platform.machine()}",
         # shapes and builder flags are in these files; an upgrade of ospreyd builds anew what it changes

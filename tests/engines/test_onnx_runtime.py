@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from engines.onnx_runtime import OnnxRuntimeLane
 from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.records import Detections
-from tests.conftest import ROOT
 from tests.reference import MODELS, disagreements, expected_of
 
 ONE_BY_ONE = {"nanodet_m_320", "fastestdet_352", "ssd_mobilenet_v1_300_nms_qdq.derived"}
@@ -182,12 +179,3 @@ def test_a_model_that_mixes_the_pictures_of_its_only_batch_size_is_refused(tmp_p
     assert str(error.value) == (
         f"{tmp_path}/mixes.onnx: is exported for batches of 2 and no others; export it with batch 1"
     )
-
-
-def test_nothing_is_reported_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
-    """It would write an id of the machine and a first report into the home folder, and send it after some seconds."""
-    # no other variables: some, as CI=true, would keep it quiet by themselves
-    quiet = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", "import engines.onnx_runtime"]
-    subprocess.run(command, env=quiet, cwd=ROOT, check=True, timeout=60)
-    assert list(tmp_path.rglob("*")) == []

@@ -1,0 +1,196 @@
+"""The library's front door: one model, loaded once, that finds objects in images."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from engines.backends import Backend, LaneSettings, choose, is_prepared, open_lane, prepare
+from engines.errors import DetectorError, ImageError, NotPreparedError
+from engines.model import AS_THE_FAMILY, Model, read_model
+from engines.records import Detections, InputOverride, Lane, Ticket
+
+Image = NDArray[np.uint8]
+"""[H, W, 3] BGR of any size, as OpenCV reads it"""
+DEFAULTS = LaneSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object in one image."""
+
+    label: str
+    class_id: int
+    """index into Detector.labels"""
+    score: float
+    """0 to 1"""
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels of the image, clipped to it"""
+
+
+class Detector:
+    """Finds objects in images. Use it as a context manager, or call `close`.
+
+    Threads may share it on ONNX Runtime, where calls wait for one another; on a GPU the thread that loads it is the one
+    that uses and closes it.
+    """
+
+    def __init__(self, model: Model, backend: Backend, settings: LaneSettings = DEFAULTS) -> None:
+        """Opens a model that has been read; `load` does both. Raises as `load` does."""
+        if not is_prepared(backend, model, settings):
+            raise NotPreparedError(
+                f"{model.path}: nothing is built for it on {backend.name} {backend.version} yet; call Detector.prepare "
+                "with the same arguments once, or run ospreyd engine build"
+            )
+        self.labels = model.labels
+        """class names, indexed by class id"""
+        self.backend = backend
+        """what the model runs on, and why"""
+        self._session: Lane | None = open_lane(backend, model, settings)
+        self._in_flight: deque[tuple[Ticket, Sequence[Image]]] = deque()
+        self._lock = threading.RLock()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        labels: str | None = None,
+        family: str = "auto",
+        override: InputOverride = AS_THE_FAMILY,
+        backend: str = "auto",
+        settings: LaneSettings = DEFAULTS,
+    ) -> Self:
+        """Reads an ONNX file and makes it ready to run; never builds anything.
+
+        `labels` is 'coco', a text file with one name a line, or None for the model's metadata; `family` is a name in
+        docs/models.md, or 'auto'; `backend` is one of backends.BACKENDS.
+
+        Raises NotPreparedError where `prepare` has to build something first; ModelError and LabelsError for the files;
+        BackendError where the backend does not work here; PrecisionError, CalibrationError and CacheError for settings.
+        """
+        return cls(read_model(Path(path), family, labels, override), choose(backend), settings)
+
+    @staticmethod
+    def prepare(
+        path: str | Path,
+        *,
+        labels: str | None = None,
+        family: str = "auto",
+        override: InputOverride = AS_THE_FAMILY,
+        backend: str = "auto",
+        settings: LaneSettings = DEFAULTS,
+        progress: Callable[[str, float], None] = lambda _what, _fraction: None,
+    ) -> None:
+        """Builds what `load` with the same arguments needs, and keeps it; returns at once where it is there.
+
+        Takes minutes with TensorRT and for INT8 and FP8; nothing with FP32 on ONNX Runtime. `progress` is told what is
+        being done and how much of it all is done, 0 to 1, from any thread.
+
+        Raises as `load` does, but NotPreparedError, and BuildError where TensorRT fails.
+        """
+        prepare(choose(backend), read_model(Path(path), family, labels, override), settings, progress)
+
+    @property
+    def max_batch(self) -> int:
+        """Most images in a batch: settings.max_batch, or 1 where the model mixes the images of a batch."""
+        return self._open.max_batch
+
+    @property
+    def slots(self) -> int:
+        """How many batches may be in flight: submitted and not yet collected."""
+        return self._open.slots
+
+    def set_confidence(self, confidence: float) -> None:
+        """From now on `detect` and `collect` give objects that score at least this, 0 to 1."""
+        self._open.set_confidence(confidence)
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The objects in one image, best first.
+
+        Raises ImageError for what is no image, BackendError where the backend fails, and DetectorError where batches
+        are in flight or the detector is closed.
+        """
+        with self._lock:
+            if self._in_flight:
+                raise DetectorError(f"{len(self._in_flight)} batches are in flight; collect them before detect")
+            return self.collect(self.submit([image]))[0]
+
+    def submit(self, images: Sequence[Image]) -> Ticket:
+        """Starts a batch of 1 to `max_batch` images and returns; they must stay unchanged until it is collected.
+
+        Raises ImageError, BackendError, and DetectorError where the batch has a wrong size, `slots` batches are in
+        flight or the detector is closed.
+        """
+        batch = [_checked(image) for image in images]
+        with self._lock:
+            session = self._open
+            if not 1 <= len(batch) <= session.max_batch:
+                raise DetectorError(f"a batch has 1 to {session.max_batch} images, not {len(batch)}; set max_batch")
+            if len(self._in_flight) == session.slots:
+                raise DetectorError(f"{session.slots} batches are in flight already; collect the oldest first")
+            handle = session.submit(batch)
+            self._in_flight.append((handle, batch))  # holds the images: the backend reads from where they are
+            return handle
+
+    def collect(self, handle: Ticket) -> list[list[Detection]]:
+        """Waits for the oldest batch in flight: the objects of each of its images, best first.
+
+        Raises BackendError where the backend fails, and DetectorError for any other batch or a closed detector.
+        """
+        with self._lock:
+            session = self._open
+            if not self._in_flight or self._in_flight[0][0] != handle:
+                raise DetectorError(f"batch {handle} is not the oldest in flight; collect each once, in order")
+            try:
+                found = session.collect(handle).detections
+            finally:
+                self._in_flight.popleft()
+            return [self._named(detections) for detections in found]
+
+    def close(self) -> None:
+        """Frees everything; batches in flight are lost. Does nothing the second time."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+            self._session = None
+            self._in_flight.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _open(self) -> Lane:
+        if self._session is None:
+            raise DetectorError("the detector is closed; load it again")
+        return self._session
+
+    def _named(self, found: Detections) -> list[Detection]:
+        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+        return [
+            Detection(self.labels[label], label, score, (x1, y1, x2, y2)) for label, score, (x1, y1, x2, y2) in rows
+        ]
+
+
+def _checked(image: object) -> Image:
+    """The image in memory without gaps. Raises ImageError."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"an image is a uint8 array [height, width, 3] in BGR order, this is {what}")
+    if not image.size:
+        raise ImageError("an image has at least one pixel, this has none")
+    contiguous: Image = np.ascontiguousarray(image)
+    return contiguous
