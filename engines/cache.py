@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 import tempfile
 import time
@@ -32,7 +33,12 @@ LIMIT = 4 << 30
 _NOTES = ".json"
 _LOCK = ".lock"
 _BUILDING = "building-"
+TIMINGS = ".timings"
+"""measurements that builds on one machine share; they belong to no single engine"""
 _ABANDONED_AFTER = 3600.0  # seconds
+_TIMINGS_UNUSED_AFTER = 90 * 86400.0  # seconds
+_NAME = re.compile(r"[0-9a-f]{32}")
+"""of the cache's own files, without suffix"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class EngineCache:
 
         Raises CacheError where it cannot be written, and whatever `build` raises.
         """
-        with self._lock(recipe):
+        with self._locked(self.path(recipe, _LOCK)):
             found = self.find(recipe, suffix)
             if found is not None:
                 return found, True
@@ -158,14 +164,19 @@ class EngineCache:
             except FileNotFoundError:  # deleted by another process just now
                 continue
             path = file.with_suffix(notes["suffix"])
+            if not path.exists():
+                continue
             found.append(Entry(path, notes["recipe"], size, notes["seconds"], notes["built"], used))
         return sorted(found, key=lambda entry: -entry.used)
 
     def prune(self, limit: int, keep: Path | None = None) -> list[Entry]:
-        """Deletes what was used least recently until `limit` bytes are left; `keep` stays. Gives what went."""
+        """Deletes the least recently used until `limit` bytes are left, and what belongs to no engine; `keep` stays.
+
+        Returns what was deleted of the engines.
+        """
         for abandoned in self.folder.glob(f"{_BUILDING}*"):  # by a process that was killed while it wrote
             with suppress(FileNotFoundError):
-                if time.time() - abandoned.stat().st_mtime > _ABANDONED_AFTER:
+                if _age(abandoned) > _ABANDONED_AFTER:
                     abandoned.unlink()
         left, gone = 0, []
         for entry in self.entries():
@@ -175,23 +186,49 @@ class EngineCache:
                 gone.append(entry)
                 for file in self._parts(entry.path):
                     file.unlink(missing_ok=True)
+        self._delete_orphans(everything=limit == 0)
         return gone
+
+    def _delete_orphans(self, *, everything: bool) -> None:
+        """Deletes files that belong to no engine, unless a process is building it now."""
+        for name in {file.stem for file in self.folder.iterdir() if _NAME.fullmatch(file.stem)}:
+            path = self.folder / name
+            if self._is_engine(path):
+                continue
+            with suppress(BlockingIOError), self._locked(path.with_suffix(_LOCK), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if self._is_engine(path):  # built meanwhile
+                    continue
+                for file in self._parts(path):
+                    if file.suffix != TIMINGS or everything or _age(file) > _TIMINGS_UNUSED_AFTER:
+                        file.unlink(missing_ok=True)
+                path.with_suffix(_LOCK).unlink()
+
+    def _is_engine(self, path: Path) -> bool:
+        notes = _notes(path)
+        return notes is not None and path.with_suffix(notes["suffix"]).exists()
 
     def _parts(self, path: Path) -> list[Path]:
         return [file for file in self.folder.glob(f"{path.stem}.*") if file.suffix != _LOCK]
 
     @contextmanager
-    def _lock(self, recipe: Mapping[str, Any]) -> Iterator[None]:
-        """One at a time builds from this; the lock goes with the process that holds it."""
-        try:
-            handle = os.open(self.path(recipe, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise CacheError(f"{self.folder}: cannot be written to: {error.strerror}; choose another folder") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def _locked(self, path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """Holds the lock file `path`; the lock ends with the process that holds it. Raises CacheError.
+
+        `how` is as for flock(2); without waiting, BlockingIOError says that another holds it.
+        """
+        while True:
+            try:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                why = f"{self.folder}: cannot be written to: {error.strerror}; choose another folder"
+                raise CacheError(why) from None
+            try:
+                fcntl.flock(handle, how)
+                if _is_at(handle, path):  # else it was deleted while this process waited
+                    yield
+                    return
+            finally:
+                os.close(handle)
 
 
 def _notes(path: Path) -> dict[str, Any] | None:
@@ -201,6 +238,19 @@ def _notes(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return notes if isinstance(notes, dict) and notes.keys() >= {"recipe", "sha256", "suffix", "built"} else None
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is the one that `path` names now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _age(file: Path) -> float:
+    """Seconds since it was written."""
+    return time.time() - file.stat().st_mtime
 
 
 def _digest(data: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from engines.cache import EngineCache
+from engines.cache import TIMINGS, EngineCache
 from engines.errors import ModelError, PrecisionError
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
@@ -26,7 +26,6 @@ LARGEST_FRAME = (4320, 7680)
 """rows and columns; 8K UHD"""
 FRAME_SHAPES: Shapes = {FRAMES: ((1, 1, 1, 3), (1, 1080, 1920, 3), (1, *LARGEST_FRAME, 3))}
 """one frame at a time: cameras differ in size, and a batch of one size takes the GPU longer than its frames alone"""
-_TIMINGS = ".timings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def build_engines(recipe: Recipe, target: Target, cache: EngineCache, progress: 
     """
     began = time.monotonic()
     check_precision(recipe.precision, target)
-    timings = cache.path(_environment(target), _TIMINGS) if target.tensorrt.has_timing_cache else None
+    timings = cache.path(_environment(target), TIMINGS) if target.tensorrt.has_timing_cache else None
     builder = PlanBuilder(target.tensorrt, recipe.precision, cache, timings)
 
     def preprocess() -> bytes:

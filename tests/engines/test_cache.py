@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from engines.cache import EngineCache
-from engines.errors import CacheError
+from engines.errors import BuildError, CacheError
+from tests.conftest import wait_for
 
 RECIPE = {"part": "detector", "onnx": "abc", "max_batch": 4}
 DATA = b"a plan" * 1000
+LOCKS = Path("/proc/locks")
 
 
 def get(cache: EngineCache, recipe: dict[str, object] = RECIPE, data: bytes = DATA) -> tuple[Path, int]:
@@ -154,6 +157,75 @@ def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
     os.utime(old, (hours_ago, hours_ago))
     cache.prune(10**9)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_files_that_belong_to_no_engine_are_deleted(tmp_path: Path) -> None:
+    """As processes that ended while they built, and engines that were deleted, leave them."""
+    cache = EngineCache(tmp_path)
+    kept, _ = get(cache)
+    kept.with_suffix(".kernels").write_bytes(DATA)
+    for name in ("calibration", "cuda"):
+        (tmp_path / name).mkdir()
+    foreign = tmp_path / "notes.txt"
+    foreign.touch()
+    timings = cache.path({"tensorrt": "1"}, ".timings")
+    old_timings = cache.path({"tensorrt": "0"}, ".timings")
+    for file in (timings, old_timings):
+        file.write_bytes(DATA)
+    os.utime(old_timings, (0, 0))
+    for n, suffix in enumerate((".kernels", ".lock", ".plan", ".onnx", ".json")):
+        cache.path({"n": n}, suffix).write_bytes(DATA)
+    without_plan, _ = get(cache, {"n": 10})
+    without_plan.unlink()
+    expected = {kept, *(kept.with_suffix(s) for s in (".json", ".lock", ".kernels")), timings, foreign}
+    cache.prune(10**9)
+    assert {file for file in tmp_path.iterdir() if file.is_file()} == expected
+    cache.prune(0)
+    assert {file for file in tmp_path.iterdir() if file.is_file()} == {foreign}
+    assert (tmp_path / "calibration").exists()
+
+
+def test_pruning_leaves_alone_what_is_being_built(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+
+    def build() -> bytes:
+        kernels = cache.path(RECIPE, ".kernels")
+        kernels.write_bytes(DATA)
+        cache.prune(0)
+        assert kernels.exists()
+        assert cache.path(RECIPE, ".lock").exists()
+        return DATA
+
+    path, _ = cache.get(RECIPE, ".plan", build)
+    assert path.exists()
+
+
+def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Path) -> None:
+    """Else the next builder would make a new lock file, and both would build."""
+    cache, lock = EngineCache(tmp_path), EngineCache(tmp_path).path(RECIPE, ".lock")
+    held: list[bool] = []
+
+    def second() -> bytes:
+        with lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(True)
+        return DATA
+
+    waiting = threading.Thread(target=lambda: cache.get(RECIPE, ".plan", second))
+
+    def first() -> bytes:
+        waiting.start()
+        inode = f":{lock.stat().st_ino} "
+        wait_for(lambda: any("->" in line and inode in line for line in LOCKS.read_text().splitlines()), "the lock")
+        lock.unlink()  # as `prune` does while it holds the lock
+        raise BuildError("not this time")
+
+    with pytest.raises(BuildError):
+        cache.get(RECIPE, ".plan", first)
+    waiting.join()
+    assert held == [True]
 
 
 def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> None:
