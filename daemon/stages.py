@@ -291,7 +291,8 @@ def _info(config: Config, backend: Backend) -> DaemonInfo:
 
 def _without_model(camera: str, model: str, why: str) -> CameraStatus:
     why = f"its model {model} failed: {why}"
-    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, why, time.time())
+    now = time.time()
+    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, why, since=now, changed_at=now)
 
 
 def _left(deadline: float) -> float:

@@ -53,6 +53,5 @@ class EventStage:
         with self._lock:
             if self._states.get(status.camera) != state:
                 self._states[status.camera] = state
-                self._tell(
-                    Event(status.camera, EventType.CAMERA_STATE, status.since, state=status.state, reason=status.reason)
-                )
+                at, kind = status.changed_at, EventType.CAMERA_STATE
+                self._tell(Event(status.camera, kind, at, state=status.state, reason=status.reason))

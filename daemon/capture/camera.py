@@ -221,9 +221,10 @@ class CameraThread:
             if standing == self._standing:
                 return
             last, self._standing = self._status, standing
-            since = last.since if last is not None and last.state is standing.state else time.time()
+            now = time.time()
+            since = last.since if last is not None and last.state is standing.state else now
             detail = str(error) if error and standing.reason else ""
-            self._status = CameraStatus(self._name, standing.state, standing.reason, detail, since)
+            self._status = CameraStatus(self._name, standing.state, standing.reason, detail, since, now)
             self._log(self._status)
             self._report(self._status)
 

@@ -56,6 +56,7 @@ UNREACHABLE = CameraStatus(
     reason=Reason.UNREACHABLE,
     detail="rtsp://camera.local/stream1 cannot be reached: Connection refused",
     since=1769860800.0,
+    changed_at=1769860900.0,
 )
 
 

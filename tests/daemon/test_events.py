@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,9 @@ from daemon.analysis.stage import EventStage
 from daemon.config.events import Events as Settings
 from daemon.config.schema import Camera
 from daemon.publish.thinning import Thinning
-from daemon.records import CameraState, Event, EventType
+from daemon.records import CameraState, Event, EventType, Reason
+from tests.conftest import wait_for
+from tests.daemon.capturing import capturing
 from tests.daemon.publishing import UNREACHABLE, result
 
 CAMERAS = {name: Camera(source=f"rtsp://{name}/1") for name in ("front", "yard")}
@@ -63,10 +67,10 @@ def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frame
     expected = [EventType.APPEARED, EventType.GONE] * len(events)
     assert [kind for _, kind, _ in events] == expected[: len(events)]
     counts = dict(seen)
-    for time, kind, told_count in events:
-        assert counts[time] == told_count
+    for at, kind, told_count in events:
+        assert counts[at] == told_count
         if kind is EventType.GONE:
-            assert not any(n for at, n in seen if time - after <= at <= time)
+            assert not any(n for seen_at, n in seen if at - after <= seen_at <= at)
 
 
 def test_the_stage_tells_states_once_and_classes_by_name() -> None:
@@ -74,16 +78,39 @@ def test_the_stage_tells_states_once_and_classes_by_name() -> None:
     stage = EventStage(Settings(appear_frames=1), CAMERAS, events.append)
     stage.camera_status(UNREACHABLE)
     stage.camera_status(replace(UNREACHABLE, detail="other words"))
-    stage.camera_status(replace(UNREACHABLE, state=CameraState.STREAMING, reason=None))
-    stage.result(result(count=4))
-    assert [(e.camera, e.type, e.label, e.count, e.state) for e in events] == [
-        ("yard", EventType.CAMERA_STATE, None, None, CameraState.OFFLINE),
-        ("yard", EventType.CAMERA_STATE, None, None, CameraState.STREAMING),
-        ("front", EventType.APPEARED, "person", 2, None),
-        ("front", EventType.APPEARED, "bicycle", 1, None),
-        ("front", EventType.APPEARED, "car", 1, None),
+    streaming = replace(UNREACHABLE, state=CameraState.STREAMING, reason=None, changed_at=UNREACHABLE.changed_at + 50)
+    stage.camera_status(streaming)
+    frame = result(count=4)
+    stage.result(frame)
+    changed, at = UNREACHABLE.changed_at, frame.captured_at
+    assert [(e.camera, e.type, e.time, e.label, e.count, e.state) for e in events] == [
+        ("yard", EventType.CAMERA_STATE, changed, None, None, CameraState.OFFLINE),
+        ("yard", EventType.CAMERA_STATE, changed + 50, None, None, CameraState.STREAMING),
+        ("front", EventType.APPEARED, at, "person", 2, None),
+        ("front", EventType.APPEARED, at, "bicycle", 1, None),
+        ("front", EventType.APPEARED, at, "car", 1, None),
     ]
     assert len({e.id for e in events}) == len(events)
+
+
+def test_another_reason_of_the_same_state_is_an_event_of_its_own_time(tmp_path: Path) -> None:
+    """A camera that has been offline for long and is offline for another reason now."""
+    source, events = tmp_path / "film.avi", list[Event]()
+    stage = EventStage(Settings(), CAMERAS, events.append)
+    with capturing(source) as captured:
+        missing = captured.wait_for_state(CameraState.OFFLINE, Reason.NOT_FOUND)
+        wait_for(lambda: time.time() > missing.since, "the clock to go on")
+        source.write_bytes(b"this is no film")
+        wait_for(lambda: captured.statuses[-1].reason is not Reason.NOT_FOUND, "the other reason")
+    damaged = captured.statuses[-1]
+    assert (damaged.state, damaged.since) == (CameraState.OFFLINE, missing.since)
+    for status in captured.statuses:
+        stage.camera_status(status)
+    assert [(e.reason, e.time) for e in events[-2:]] == [
+        (Reason.NOT_FOUND, missing.since),
+        (damaged.reason, damaged.changed_at),
+    ]
+    assert damaged.changed_at > missing.changed_at
 
 
 @pytest.mark.parametrize(

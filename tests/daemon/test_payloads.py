@@ -123,7 +123,7 @@ def test_camera_status() -> None:
 
 @pytest.mark.parametrize("state", CameraState)
 def test_every_camera_state_is_in_the_schema(state: CameraState) -> None:
-    status = CameraStatus(camera="front", state=state, reason=None, detail="", since=1.0)
+    status = CameraStatus(camera="front", state=state, reason=None, detail="", since=1.0, changed_at=1.0)
     assert check("camera-status", payloads.camera_status("gate", status))["reason"] is None
 
 

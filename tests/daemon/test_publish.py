@@ -105,12 +105,12 @@ def test_the_last_will_of_a_killed_daemon(broker: Mosquitto, subscriber: Subscri
 def test_states_come_again_after_a_broker_that_forgot_them(broker: Mosquitto, subscriber: Subscriber) -> None:
     with publisher(config(broker.port)) as running:
         running.camera_status(UNREACHABLE)
-        running.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 2.0))
+        running.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 2.0, 2.0))
         wait_online(subscriber)
         subscriber.wait_for("ospreyd/gate/front/status")
         broker.kill()
         wait_for(lambda: not running.link.connected, "the loss of the broker")
-        running.camera_status(CameraStatus("front", CameraState.STALLED, None, "", 3.0))
+        running.camera_status(CameraStatus("front", CameraState.STALLED, None, "", 3.0, 3.0))
         broker.start()
         wait_for(lambda: running.link.connected, "the new connection")
         with Subscriber(HOST, broker.port) as late:

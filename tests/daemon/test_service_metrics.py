@@ -83,7 +83,7 @@ def count_something(served: Served) -> None:
     stats.handed(1)
     stats.network_full()
     stats.thinned("front")
-    served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0))
+    served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0, 0.0))
     served.board.camera_status(UNREACHABLE)
 
 
