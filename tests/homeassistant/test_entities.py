@@ -116,7 +116,8 @@ def _finds_what_is_there(assistant: Home) -> None:
     assistant.wait_state("yard", "connectivity", "off")
     assistant.wait_state("yard", "person_occupancy", "unavailable")
     assistant.wait_state("front", "car_occupancy", "on")
-    wait_for(lambda: int(assistant.entities("front")["car_count"]["state"]) > 0, "a car", 40)
+    # "unknown" until the first count arrives
+    wait_for(lambda: assistant.entities("front")["car_count"]["state"] not in {"unknown", "0"}, "a car", 40)
     front = assistant.entities("front")
     assert set(front) == {
         "connectivity",
