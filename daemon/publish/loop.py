@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 from contextlib import suppress
-from typing import Any
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 
 from daemon.publish.bursts import Bursts
+from daemon.publish.sockets import Socket
 
 _WAKES = 64  # bytes read at once of those that wake the loop
 _GOOD = MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -30,21 +30,36 @@ class Loop:
         self._waker.setblocking(False)
         self._waking = threading.Lock()
         """so that nothing is sent to the waker while it is closed: its number may be another's by then"""
+        self._selector = selectors.DefaultSelector()  # not select.select, which fails for a descriptor above 1023
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._socket: Socket | None = None
+        """the client's, once it is registered; it has no other later"""
+        self._watched = 0
+        """the events of it that are waited for"""
 
     def turn(self, bursts: Bursts, timeout: float) -> bool:
         """Reads and writes once, waiting `timeout` seconds at most for either; whether the connection goes on."""
         client = self._client
         if (sock := client.socket()) is None:
             return False
-        reading: list[Any] = [sock, self._woken]
-        writing = [sock] if bursts.wants or client.want_write() else []
+        self._watch(sock, writing=bursts.wants or client.want_write())
         pending = hasattr(sock, "pending") and sock.pending() > 0  # as paho itself looks at it
-        readable, _, _ = select.select(reading, writing, [], 0 if pending else timeout)
-        if self._woken in readable:
+        found = {key.fileobj: events for key, events in self._selector.select(0 if pending else timeout)}
+        if self._woken in found:
             self._woken.recv(_WAKES)
-        if (sock in readable or pending) and client.loop_read() != _GOOD:
+        readable = pending or found.get(sock, 0) & selectors.EVENT_READ
+        if readable and client.loop_read() != _GOOD:
             return False
         return self._write(bursts) and client.loop_misc() == _GOOD
+
+    def _watch(self, sock: Socket, *, writing: bool) -> None:
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+        if self._socket is None:
+            self._selector.register(sock, wanted)
+            self._socket = sock
+        elif wanted != self._watched:
+            self._selector.modify(sock, wanted)
+        self._watched = wanted
 
     def _write(self, bursts: Bursts) -> bool:
         """paho's packets and then a burst; neither begins while a part of the other's is written."""
@@ -65,6 +80,7 @@ class Loop:
 
     def close(self) -> None:
         """Closes the client's socket too."""
+        self._selector.close()
         if (sock := self._client.socket()) is not None:
             sock.close()
         with self._waking:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -214,3 +218,33 @@ def test_what_waits_for_the_broker_is_bounded(tmp_path: Path) -> None:
         broker.signal(signal.SIGCONT)
         wait_for(lambda: recorded.link.publish("gate/stats", payload), "room")
         wait_for(lambda: recorded.link.publish("gate/info", b"{}", retain=True), "room")
+
+
+@contextmanager
+def descriptors_above_1023() -> Iterator[None]:
+    """The next file descriptor that is opened has a number that select() does not take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while taken[-1] < 1100:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "websockets"])
+def test_descriptors_above_1023_are_served(tmp_path: Path, transport: str) -> None:
+    more = ["protocol websockets", f"listener {free_port()} {HOST}"] if transport == "websockets" else []
+    with (
+        Mosquitto(tmp_path, more=more) as broker,
+        descriptors_above_1023(),
+        linked(broker.port, "gate/echo", transport=transport) as recorded,
+    ):
+        recorded.wait_connected()
+        wait_for(lambda: recorded.link.publish("gate/echo", b"1"), "room")
+        wait_for(lambda: recorded.received, "the message back")
+        assert recorded.received[0].payload == b"1"

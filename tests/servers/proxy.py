@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-import select
+import selectors
 import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 
 _SLOW = 4096  # bytes a second
 
@@ -44,7 +45,7 @@ class Proxy:
     def _accept(self) -> None:
         while not self._closed:
             with contextlib.suppress(OSError):
-                if select.select([self._listener], [], [], 0.1)[0]:
+                if _readable([self._listener], 0.1):
                     client = self._listener.accept()[0]
                     threading.Thread(target=self._forward, args=(client,), name="proxied", daemon=True).start()
 
@@ -65,7 +66,7 @@ class Proxy:
         if self.silent:
             time.sleep(0.02)
             return True
-        for source in select.select([client, server], [], [], 0.1)[0]:
+        for source in _readable([client, server], 0.1):
             data = bytearray(source.recv(_SLOW // 4 if self.slow else 65536))
             if not data:
                 return False
@@ -75,3 +76,11 @@ class Proxy:
             if self.slow:
                 time.sleep(len(data) / _SLOW)
         return True
+
+
+def _readable(sockets: Sequence[socket.socket], timeout: float) -> list[socket.socket]:
+    """Those of `sockets` that have something to read within `timeout` seconds; also above descriptor 1023."""
+    with selectors.DefaultSelector() as selector:
+        for one in sockets:
+            selector.register(one, selectors.EVENT_READ)
+        return [one for key, _ in selector.select(timeout) for one in sockets if one is key.fileobj]
