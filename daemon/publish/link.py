@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.config.mqtt import Mqtt
+from daemon.errors import UsageError
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
 from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
-from daemon.publish.tls import tls_context
+from daemon.publish.tls import TlsContext, tls_context
 from daemon.system.backoff import Backoff
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
@@ -37,7 +38,8 @@ class Link:
 
     Tries MQTT 5 first and 3.1.1 where the broker will not have it. `on_state` is called from that thread at every
     change, `on_fatal` with the exception that ends it; without `on_state` nothing is logged either, as for a second
-    link. Subscribes anew at every connect. Raises UsageError where a file of `mqtt.tls` cannot be used.
+    link. Subscribes at every connect, and reads the files of `mqtt.tls` at every attempt. Raises UsageError where one
+    of them cannot be used; where that happens later, the state says so and the next attempt reads them again.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Link:
         self._config = config
         self._client_id = client_id
         self._presence = presence
-        self._tls = tls_context(config.tls)
+        tls_context(config.tls)  # for its errors: a file that cannot be used at the start never could
         self._handlers = Handlers(self._connected, self._denied, outcomes or Outcomes(), subscription)
         self._on_state = on_state
         self._backoff = Backoff()
@@ -124,7 +126,13 @@ class Link:
         waits_with_5 = 0.0
         """until when the broker is known to give no answer to MQTT 5, time.monotonic()"""
         while not self._stopping.is_set():
-            connection = self._attempt(mqtt5)
+            try:
+                tls = tls_context(self._config.tls)  # read at each attempt: certificates are renewed on disk
+            except UsageError as error:
+                self._tell(LinkState(connected=False, detail=str(error)))
+                self._stopping.wait(self._backoff.next())
+                continue
+            connection = self._attempt(mqtt5, tls)
             if connection.unanswered:
                 waits_with_5 = time.monotonic() + _REMEMBER if connection.silent and mqtt5 else 0.0
             if connection.unanswered and mqtt5:
@@ -141,9 +149,9 @@ class Link:
             self._stopping.wait(self._backoff.next())
         self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
 
-    def _attempt(self, mqtt5: bool) -> Connection:
+    def _attempt(self, mqtt5: bool, tls: TlsContext | None) -> Connection:
         """Connects once and serves the connection to its end."""
-        connection = Connection(self._config, self._client_id, mqtt5, self._presence, self._tls, self._handlers)
+        connection = Connection(self._config, self._client_id, mqtt5, self._presence, tls, self._handlers)
         self._connection = connection
         try:
             if not self._stopping.is_set():  # asked once more: stop() may have looked before there was a connection

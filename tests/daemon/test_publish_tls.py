@@ -10,6 +10,7 @@ import pytest
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
+from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.servers import certificates
 from tests.servers.mosquitto import HOST, Mosquitto
@@ -113,6 +114,40 @@ def test_a_certificate_that_the_broker_does_not_accept(tmp_path: Path, shown: st
         assert told.endswith("; check mqtt.tls.certificate and key")
         # both authorities have the same name, so the broker tells them apart by the signature only
         assert {"none": "certificate required", "expired": "expired"}.get(shown, "decrypt error") in told
+
+
+def test_a_certificate_renewed_on_disk_is_used_at_the_next_attempt(tmp_path: Path) -> None:
+    folder = certificates.make(tmp_path / "certificates")
+    certificate = certificates.make_client(folder, days=-1)
+    tls = {"ca": folder / "ca.crt", "certificate": certificate, "key": certificate.with_suffix(".key")}
+    with (
+        Mosquitto(tmp_path, tls=folder, more=ASKS_FOR_A_CERTIFICATE) as broker,
+        linked(broker.port, tls=tls) as recorded,
+    ):
+        assert "expired" in recorded.wait_refused()
+        certificates.make_client(folder)
+        recorded.wait_connected()
+
+
+@pytest.mark.parametrize("broken", ["certificate", "key", "ca"])
+def test_a_file_broken_while_connected_is_a_state_until_it_is_mended(tmp_path: Path, broken: str) -> None:
+    folder = certificates.make(tmp_path / "certificates")
+    certificate = certificates.make_client(folder)
+    tls = {"ca": folder / "ca.crt", "certificate": certificate, "key": certificate.with_suffix(".key")}
+    with (
+        Mosquitto(tmp_path, tls=folder, more=ASKS_FOR_A_CERTIFICATE) as broker,
+        linked(broker.port, "gate/echo", tls=tls) as recorded,
+    ):
+        recorded.wait_connected()
+        whole = tls[broken].read_bytes()
+        tls[broken].write_bytes(b"")
+        assert recorded.link.publish("gate/echo", b"1")
+        wait_for(lambda: recorded.received, "a message over the connection that stands")
+        broker.kill()
+        wait_for(lambda: recorded.link.state.detail.startswith(f"mqtt.tls.{broken}: "), "the state")
+        tls[broken].write_bytes(whole)
+        broker.start()
+        recorded.wait_connected()
 
 
 def test_the_protocol_that_is_asked_for_in_the_handshake(tmp_path: Path) -> None:
