@@ -14,7 +14,7 @@ from types import FrameType
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
-from daemon.publish.commands import Refused
+from daemon.publish.commands import INTERNAL_ERROR, Refused
 from daemon.remote import Remote
 from daemon.serving import Generation
 from daemon.stages import Stages
@@ -133,9 +133,13 @@ class App:
         return ""
 
     def _try_reload(self) -> None:
-        """For who is not there to be told of a refusal."""
-        with suppress(UsageError, EngineError):
+        """Reloads without a requester: errors are only logged, and the daemon runs as before."""
+        try:
             _log.info("%s", self._reload())
+        except (UsageError, EngineError):
+            pass  # logged where it was found
+        except Exception:
+            _log.exception("the configuration was not reloaded: %s", INTERNAL_ERROR)
 
     def _reload(self) -> str:
         """Runs with the file as it is now; one sentence that says what is different.
@@ -150,15 +154,17 @@ class App:
         try:
             file = load(self._file)
             plan = self._stages.plan(self._remote.preview(file), reread=True)
+            with self._remote.replacing(file):
+                self._stages.apply(plan)
         except (UsageError, EngineError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
             for problem in problems:
                 _log.error("the new configuration is refused: %s", problem)
             self._stages.refused(problems)
             raise
-        self._remote.reread(file)
-        self._stages.apply(plan)
-        self._remote.tell()  # afterwards, because what is told of a camera that is not there yet is forgotten
+        except Exception:
+            self._stages.refused((f"{INTERNAL_ERROR}; the log says more",))
+            raise
         self._stages.loaded()
         return _sentence(plan.difference, tuple(plan.generations))
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from daemon.config.schema import Config
 from daemon.media.snapshots import WANTED_FOR
 from daemon.publish.commands import BuildEngine, Command, Known, PublishStats, Refused, Reload, Set, Snapshot
 from daemon.settings import Overrides, Setting, SettingsFile, Value, setting_of
+
+_log = logging.getLogger("ospreyd")
 
 Told = Callable[[str, Setting, Value, bool], None]
 """camera, setting, its value, whether a command has set it"""
@@ -51,9 +55,11 @@ class Control:
         self._kept = kept
         self._actions = actions
         self._told = told
-        self._overrides = kept.load().limited_to(file) if kept else Overrides()
+        self._overrides = kept.load() if kept else Overrides()
         self._changing = threading.Lock()
         """guards the file's configuration and the overrides"""
+        self._saving = threading.Lock()
+        """so that the file on disk is never older than the overrides"""
 
     @property
     def config(self) -> Config:
@@ -65,33 +71,44 @@ class Control:
         """What commands may name."""
         return Known(frozenset(self._file.cameras), frozenset(self._file.models))
 
-    def tell(self) -> None:
-        """Publishes every setting."""
-        for camera in self._file.cameras:
-            for setting in Setting:
-                self._tell(camera, setting)
+    def start(self) -> None:
+        """Publishes every setting, and forgets those of cameras that the file does not have, on disk too."""
+        self._forget()
+        self._tell_all()
 
     def preview(self, file: Config) -> Config:
-        """What the daemon would be to run with after `reread`."""
+        """What the daemon would run with after `replacing`."""
         with self._changing:
-            return self._overrides.limited_to(file).over(file)
+            return self._overrides.over(file)
 
-    def reread(self, file: Config) -> Config:
-        """Takes a configuration file that was read again; what it is to run with.
+    @contextmanager
+    def replacing(self, file: Config) -> Iterator[None]:
+        """Takes a configuration file that was read again, which the caller applies inside.
 
-        Settings of cameras that are gone are forgotten; those of the others go on to hold over the file.
+        Settings of removed cameras are forgotten, on disk too, so that a camera that comes back starts from the file;
+        those of the others still hold. If applying fails, what was before holds again.
         """
         with self._changing:
-            self._file = file
-            self._overrides = self._overrides.limited_to(file)
-            return self._overrides.over(file)
+            before, self._file = self._file, file
+        try:
+            yield
+        except BaseException:
+            with self._changing:
+                self._file = before
+            raise
+        else:
+            self._forget()
+        finally:
+            self._tell_all()  # afterwards: a setting of a camera that does not run yet would not be published
 
     def execute(self, command: Command) -> str:
         """Does what a command asks for; one sentence that says so. Raises Refused, DaemonError, EngineError."""
         if isinstance(command, Set):
             return self._set(command)
         if isinstance(command, Snapshot):
-            if not self.config.cameras[command.camera].enabled:
+            if (camera := self.config.cameras.get(command.camera)) is None:
+                raise _removed(command.camera)
+            if not camera.enabled:
                 raise Refused(f"camera {command.camera} is not enabled")
             self._actions.snapshot(command.camera, command.annotated)
             return f"the next picture of {command.camera} is published, if it comes within {WANTED_FOR:g} s"
@@ -109,18 +126,22 @@ class Control:
         camera, setting, value = command.camera, command.setting, command.value
         with self._changing:
             if camera not in self._file.cameras:
-                raise Refused(f"camera {camera} has just been removed")
+                raise _removed(camera)
             before = self._overrides
             was = setting_of(before.over(self._file).cameras[camera], setting)
             self._overrides = before.with_one(camera, setting, value)
-        if was != value:  # without the lock: who applies it may be waiting for it, to read the file again
-            try:
+        applied = False
+        try:
+            if was != value:  # without the lock: who applies it may be waiting for it, to read the file again
                 self._actions.apply()
-            except BaseException:
-                with self._changing:
-                    self._overrides = before.limited_to(self._file)
-                raise
-        self._tell(camera, setting)
+                applied = True
+            self._tell(camera, setting)
+        except BaseException:
+            with self._changing:
+                self._overrides = self._overrides.with_settings_of(camera, before)
+            if applied:
+                self._actions.apply()
+            raise
         said = "nothing" if value is None else str(value).lower()
         return f"{setting.value} of {camera} is {said}{' already' if was == value else ''}{self._keep()}"
 
@@ -129,16 +150,36 @@ class Control:
         if self._kept is None:
             return ""
         try:
-            self._kept.save(self._overrides)
+            with self._saving:
+                self._kept.save(self._overrides)
         except OSError as error:
             return f", but will not outlast a restart: {error}"
         return ""
 
+    def _forget(self) -> None:
+        """Forgets the settings of cameras that the file does not have."""
+        with self._changing:
+            before = self._overrides
+            self._overrides = before.limited_to(self._file)
+        if self._overrides != before and (failed := self._keep()):
+            _log.warning("settings of removed cameras are forgotten%s", failed)
+
+    def _tell_all(self) -> None:
+        for camera in self._file.cameras:
+            for setting in Setting:
+                with suppress(Refused):
+                    self._tell(camera, setting)
+
     def _tell(self, camera: str, setting: Setting) -> None:
+        """Raises Refused where the file does not have the camera any more."""
         with self._changing:
             if camera not in self._file.cameras:
-                return
+                raise _removed(camera)
             value = setting_of(self._overrides.over(self._file).cameras[camera], setting)
             commanded = setting in self._overrides.cameras.get(camera, {})
             # with the lock, so that nothing is told of a camera after its removal, which clears what was
             self._told(camera, setting, value, commanded)
+
+
+def _removed(camera: str) -> Refused:
+    return Refused(f"camera {camera} has just been removed")

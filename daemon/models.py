@@ -61,11 +61,16 @@ def rebuild_model(backend: Backend, config: ModelConfig, settings: LaneSettings,
 
 
 def check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
-    """Raises UsageError for a label that the camera's model does not have."""
+    """Raises UsageError for a label that the camera's model does not have.
+
+    `known`: the labels of each model. A model that has failed is not in it, and its cameras' labels are checked by the
+    reload that tries it again.
+    """
     for name, camera in config.cameras.items():
+        if (labels := known.get(camera.model)) is None:
+            continue
         for label in camera.labels or ():
-            if label not in known[camera.model]:
+            if label not in labels:
                 raise UsageError(
-                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} "
-                    f"(it has: {', '.join(known[camera.model])})"
+                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} (it has: {', '.join(labels)})"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Remote:
     def start(self, publisher: Publisher) -> None:
         """Publishes every setting, and begins to obey."""
         self._publisher = publisher
-        self._control.tell()
+        self._control.start()
         self._snapshots.start()
         self._commands.start(publisher.send, publisher.request, publisher.reserved)
 
@@ -64,16 +65,12 @@ class Remote:
         return self._commands.join(timeout / 2) & self._snapshots.join(timeout / 2)
 
     def preview(self, file: Config) -> Config:
-        """What the daemon would be to run with after `reread`."""
+        """See Control.preview."""
         return self._control.preview(file)
 
-    def reread(self, file: Config) -> Config:
-        """Takes a configuration file that was read again; what to run with."""
-        return self._control.reread(file)
-
-    def tell(self) -> None:
-        """Publishes every setting."""
-        self._control.tell()
+    def replacing(self, file: Config) -> AbstractContextManager[None]:
+        """See Control.replacing."""
+        return self._control.replacing(file)
 
     def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""

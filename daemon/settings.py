@@ -59,6 +59,11 @@ class Overrides:
         """These and one more."""
         return Overrides({**self.cameras, camera: {**self.cameras.get(camera, {}), setting: value}})
 
+    def with_settings_of(self, camera: str, other: Overrides) -> Overrides:
+        """These, with the settings of one camera as `other` has them."""
+        cameras = {name: settings for name, settings in self.cameras.items() if name != camera}
+        return Overrides({**cameras, camera: other.cameras[camera]} if camera in other.cameras else cameras)
+
     def limited_to(self, config: Config) -> Overrides:
         """Those of cameras that `config` has."""
         return Overrides({name: settings for name, settings in self.cameras.items() if name in config.cameras})

@@ -149,7 +149,22 @@ class Stages:
         return Plan(config, different, generations)
 
     def apply(self, plan: Plan) -> None:
-        """Runs with the configuration of a plan that was made of what runs; returns when all of it has begun."""
+        """Runs with the configuration of a plan that was made of what runs; returns when all of it has begun.
+
+        An unexpected error is raised after the previous configuration has been applied again. Where that fails too,
+        nobody knows what runs, and the daemon stops.
+        """
+        before = self._config
+        try:
+            self._apply(plan)
+        except Exception:
+            try:
+                self._apply(self.plan(before, reread=False))
+            except Exception as error:
+                self._on_fatal(error)
+            raise
+
+    def _apply(self, plan: Plan) -> None:
         config, different = plan.config, plan.difference
         with self._lock:
             self._config = config

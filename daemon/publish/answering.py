@@ -8,7 +8,18 @@ import time
 from collections.abc import Callable
 
 from daemon.errors import DaemonError
-from daemon.publish.commands import LARGEST, Command, Known, Refused, Request, answer, judge, patterns
+from daemon.publish.commands import (
+    INTERNAL_ERROR,
+    LARGEST,
+    Command,
+    Known,
+    Refused,
+    Request,
+    answer,
+    judge,
+    patterns,
+    shortened,
+)
 from daemon.publish.inbox import Inbox, Received, Subscription
 from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics
@@ -83,18 +94,24 @@ class Commands:
 
     def _run(self) -> None:
         while (message := self._inbox.take()) is not None:
-            known = self._known()
-            self._obey(self._judge_other(known, message) or judge(self._topics, known, message, self._reserved))
+            self._handle(message)
 
-    def _obey(self, request: Request) -> None:
+    def _handle(self, message: Received) -> None:
+        """Whatever goes wrong with a command from outside ends here, and not the daemon."""
+        request = Request(shortened(message.topic), Refused(INTERNAL_ERROR), self._topics.answer, None)
         try:
+            known = self._known()
+            request = self._judge_other(known, message) or judge(self._topics, known, message, self._reserved)
             if isinstance(request.command, Refused):
-                raise request.command
+                raise request.command  # noqa: TRY301
             detail, ok = self._execute(request.command), True
             log.info("%s: %s", request.name, detail)
         except (Refused, DaemonError, EngineError) as refusal:
             detail, ok = str(refusal), False
             log.warning("%s: refused: %s", _printable(request.name), detail)
+        except Exception:
+            detail, ok = INTERNAL_ERROR, False
+            log.exception("%s: %s", _printable(request.name), detail)
         payload = answer(self._device, request.name, ok=ok, detail=detail)
         self._answer(Message(request.answer_to.name, payload, "application/json", request.correlation))
 

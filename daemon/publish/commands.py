@@ -21,6 +21,10 @@ _LONGEST_CORRELATION = 256  # bytes
 _LONGEST_SHOWN = 200  # characters of a command's topic in its answer
 
 
+INTERNAL_ERROR = "internal error"
+"""the answer to a command that failed in an unexpected way"""
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """A command that is not obeyed; the message is the sentence that answers it."""
 
@@ -127,6 +131,7 @@ def shortened(name: str) -> str:
 
 def answer(device: str, name: str, *, ok: bool, detail: str) -> bytes:
     """The message that answers a command."""
+    detail = detail.encode(errors="replace").decode()  # names of files need not be Unicode
     payload: AnswerPayload = {"schema": 1, "device": device, "command": name, "ok": ok, "detail": detail}
     return orjson.dumps(payload)
 

@@ -22,12 +22,15 @@ TOPICS = "ospreyd/box"
 
 
 @contextmanager
-def daemon(folder: Path, document: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-    """`ospreyd run` on a configuration; its log is folder/log. Killed at the end if it still runs."""
+def daemon(folder: Path, document: dict[str, Any], module: str = "daemon") -> Iterator[subprocess.Popen[str]]:
+    """`ospreyd run` on a configuration; its log is folder/log. Killed at the end if it still runs.
+
+    `module`: another main module in place of the daemon's, which patches it.
+    """
     config = folder / "box.yaml"
     config.write_text(yaml.safe_dump(document))
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "daemon", "run", str(config)], stderr=log, text=True)
+        process = subprocess.Popen([sys.executable, "-m", module, "run", str(config)], stderr=log, text=True)
         try:
             yield process
         finally:

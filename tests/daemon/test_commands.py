@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from daemon.publish.commands import (
     Reload,
     Set,
     Snapshot,
+    answer,
     judge,
     patterns,
 )
@@ -138,6 +142,11 @@ def test_long_correlation_data_is_not_sent_back() -> None:
     request = judge(TOPICS, KNOWN, received("front/set/fps", b"5", response_topic="me", correlation=b"1" * 257))
     assert isinstance(request.command, Refused)
     assert (request.answer_to.name, request.correlation) == (ANSWER, None)
+
+
+def test_an_answer_may_name_a_file_whose_name_is_not_unicode() -> None:
+    named = answer("gate", "command/reload", ok=False, detail=f"{os.fsdecode(bytes([98, 0xFF]))}.yaml: no such file")
+    assert orjson.loads(named)["detail"] == "b?.yaml: no such file"
 
 
 def test_the_filters_match_commands_and_not_what_we_publish() -> None:

@@ -129,6 +129,20 @@ def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscr
         assert len(subscriber.messages(f"{GATE}/front/state/fps")) == 1
 
 
+def test_an_unexpected_error_is_answered_and_later_commands_are_obeyed(
+    broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    with remote(config(broker.port)) as running:
+        ready(subscriber, broker)
+        running.host.error = KeyError("front")
+        answer = ask(subscriber, "front/set/fps", "5")
+        assert (answer["ok"], answer["detail"]) == (False, "internal error")
+        assert running.remote.config == config(broker.port)
+        assert "KeyError: 'front'" in caplog.text
+        running.host.error = None
+        assert ask(subscriber, "front/set/fps", "5")["ok"]
+
+
 def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
     with remote(config(broker.port)):
         ready(subscriber, broker)

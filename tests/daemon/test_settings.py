@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
-import orjson
 import pytest
 from hypothesis import given, settings
 
+from daemon.config.schema import Config
 from daemon.control import Control
 from daemon.errors import UsageError
 from daemon.publish.commands import Known, Refused, Reload, Set, Snapshot
@@ -30,6 +31,12 @@ def control(host: Host | None = None, kept: SettingsFile | None = None) -> tuple
     return Control(FILE, kept, host or Host(), tell), told
 
 
+def replace(made: Control, file: Config) -> None:
+    """As a reload does."""
+    with made.replacing(file):
+        pass
+
+
 def test_a_setting_holds_over_the_file() -> None:
     host = Host()
     made, told = control(host)
@@ -49,7 +56,7 @@ def test_every_setting_is_told() -> None:
     made, told = control()
     made.execute(FASTER)
     told.clear()
-    made.tell()
+    made.start()
     assert told == [
         ("front", "enabled", True, False),
         ("front", "confidence", None, False),
@@ -78,7 +85,7 @@ def test_the_file_may_be_read_again_while_a_setting_is_applied() -> None:
     class Rereading(Host):
         def apply(self) -> None:
             super().apply()
-            thread = threading.Thread(target=made.reread, args=(slower,))
+            thread = threading.Thread(target=replace, args=(made, slower))
             thread.start()
             thread.join(20)
             assert not thread.is_alive()
@@ -97,28 +104,94 @@ def test_a_setting_does_not_bring_back_what_a_reload_removes_meanwhile(monkeypat
     reloads: list[threading.Thread] = []
 
     def reloaded(before: Overrides, camera: str, setting: Setting, value: Value) -> Overrides:
-        reloads.append(threading.Thread(target=made.reread, args=(only_yard,)))
+        reloads.append(threading.Thread(target=replace, args=(made, only_yard)))
         reloads[0].start()
         reloads[0].join(0.5)  # it has to wait; without the lock it would be over by then
         return with_one(before, camera, setting, value)
 
     monkeypatch.setattr(Overrides, "with_one", reloaded)
-    made.execute(FASTER)
+    with suppress(Refused):  # where the reload was over before the command
+        made.execute(FASTER)
     reloads[0].join(20)
     assert made.config == only_yard
-    assert made.reread(FILE) == FILE, "the setting went with its camera"
+    replace(made, FILE)
+    assert made.config == FILE, "the setting went with its camera"
 
 
 def test_settings_of_removed_cameras_are_forgotten() -> None:
     made, told = control()
     made.execute(FASTER)
     only_yard = FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}})
-    assert made.reread(only_yard) == only_yard
+    told.clear()
+    replace(made, only_yard)
+    assert made.config == only_yard
     assert made.known() == Known(frozenset({"yard"}), frozenset({"default"}))
-    with pytest.raises(Refused, match="has just been removed"):
+    assert told == [
+        ("yard", name, value, False) for name, value in (("enabled", True), ("confidence", None), ("fps", None))
+    ]
+    for command in (FASTER, Snapshot("front", annotated=False)):
+        with pytest.raises(Refused, match="camera front has just been removed"):
+            made.execute(command)
+    replace(made, FILE)
+    assert made.config == FILE
+    assert ("front", "fps", None, False) in told
+
+
+def test_settings_of_removed_cameras_are_forgotten_on_disk(tmp_path: Path) -> None:
+    kept = SettingsFile("gate", tmp_path)
+    made, _ = control(kept=kept)
+    made.execute(FASTER)
+    made.execute(Set("yard", Setting.ENABLED, False))
+    replace(made, FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}}))
+    assert kept.load() == Overrides({"yard": {Setting.ENABLED: False}})
+    replace(made, FILE)
+    assert control(kept=kept)[0].config.cameras["front"] == FILE.cameras["front"], "it starts from the file"
+
+
+def test_settings_of_cameras_that_are_not_configured_are_forgotten_at_the_start(tmp_path: Path) -> None:
+    kept = SettingsFile("gate", tmp_path)
+    kept.save(Overrides({"back": {Setting.ENABLED: False}, "front": {Setting.FPS: 2.0}}))
+    made, _ = control(kept=kept)
+    assert made.config.cameras["front"].fps == 2.0
+    assert "back" in kept.load().cameras, "a daemon that refuses to start has changed nothing"
+    made.start()
+    assert kept.load() == Overrides({"front": {Setting.FPS: 2.0}})
+
+
+def test_a_settings_file_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "settings-gate.json").write_bytes(b"{")
+    made, _ = control(kept=SettingsFile("gate", tmp_path))
+    made.start()
+    assert (tmp_path / "settings-gate.json").read_bytes() == b"{"
+
+
+def test_a_reload_that_fails_changes_no_setting(tmp_path: Path) -> None:
+    kept = SettingsFile("gate", tmp_path)
+    made, told = control(kept=kept)
+    made.execute(FASTER)
+    told.clear()
+    with pytest.raises(KeyError), made.replacing(FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}})):
+        raise KeyError("front")
+    assert made.config.cameras["front"].fps == 5.0
+    assert kept.load() == Overrides({"front": {Setting.FPS: 5.0}})
+    assert ("front", "fps", 5.0, True) in told, "what the failed reload has cleared is published again"
+
+
+def test_an_error_after_a_setting_was_applied_takes_it_back() -> None:
+    applied: list[float | None] = []
+
+    class Applying(Host):
+        def apply(self) -> None:
+            applied.append(made.config.cameras["front"].fps)
+
+    def tell(*_: object) -> None:
+        raise KeyError("a format")
+
+    made = Control(FILE, None, Applying(), tell)
+    with pytest.raises(KeyError):
         made.execute(FASTER)
-    assert made.reread(FILE) == FILE
-    assert len(told) == 1
+    assert made.config == FILE
+    assert applied == [5.0, None]
 
 
 def test_other_commands() -> None:
@@ -141,7 +214,7 @@ def test_settings_outlast_a_restart(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     second, told = control(kept=SettingsFile("gate", folder))
     assert (second.config.cameras["front"].fps, second.config.cameras["yard"].enabled) == (5.0, False)
-    second.tell()
+    second.start()
     assert ("front", "fps", 5.0, True) in told
     assert control(kept=SettingsFile("other", folder))[0].config == FILE
 
@@ -166,14 +239,6 @@ def test_a_file_that_is_not_ours(tmp_path: Path, text: bytes, why: str, caplog: 
     assert SettingsFile("gate", tmp_path).load() == Overrides()
     assert why in caplog.text
     assert caplog.text.count("those of the configuration hold") == 1
-
-
-def test_settings_of_cameras_that_are_gone_are_left_out_at_the_start(tmp_path: Path) -> None:
-    document = {"schema": 1, "cameras": {"back": {"fps": 1}, "front": {"fps": 2}}}
-    (tmp_path / "settings-gate.json").write_bytes(orjson.dumps(document))
-    made, _ = control(kept=SettingsFile("gate", tmp_path))
-    assert made.config.cameras["front"].fps == 2.0
-    assert set(made.config.cameras) == {"front", "yard"}
 
 
 def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
