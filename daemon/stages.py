@@ -12,7 +12,7 @@ from daemon.analysis.filter import filters_of, score_floor
 from daemon.analysis.stage import EventStage
 from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
-from daemon.capture.watch import Watch
+from daemon.capture.cameras import Cameras
 from daemon.config.reload import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
@@ -64,8 +64,6 @@ class Stages:
         self._lost: dict[str, str] = {}
         """models that are not to be had, and why"""
         self._cameras: dict[str, CameraThread] = {}
-        self._leaving: list[CameraThread] = []
-        """threads of cameras that have been closed, which may hang in a driver"""
         self._info = _info(config, backend)
         self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription)
         self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
@@ -80,7 +78,7 @@ class Stages:
         metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
         self._allocate = frame_allocator(backend)
-        self._watch = Watch(on_fatal)
+        self._capture = Cameras(on_fatal)
         self._serving = Serving(
             backend, self._inference, self._handoff, self._floor, self._tell, self._give_up, on_fatal
         )
@@ -97,7 +95,7 @@ class Stages:
         with self._lock:
             for name in self._config.cameras:
                 self._open(name)
-        self._watch.start()
+        self._capture.start()
         self._serving.start()
         self.service.start()
         self._http.start()
@@ -113,19 +111,15 @@ class Stages:
         self._http.stop()
         self._remote.stop()
         self._serving.stop()
-        self._watch.stop()
-        with self._lock:
-            cameras = [*self._cameras.values(), *self._leaving]
-            for camera in cameras:
-                camera.stop()
+        self._capture.stop()
         self._handoff.close()
         self._publisher.hurry()
         self._inference.stop()
         clean = self._inference.join(_left(deadline) / 2)
         clean &= self._publisher.stop(_left(deadline) / 2)
-        others = self._watch, self._remote, self._serving, self.service, self._http
-        for join in (*(other.join for other in others), *(camera.join for camera in cameras)):
-            clean &= join(_left(deadline))
+        others = self._remote, self._serving, self.service, self._http, self._capture
+        for other in others:
+            clean &= other.join(_left(deadline))
         return clean
 
     def plan(self, config: Config, reread: bool) -> Plan:
@@ -229,16 +223,13 @@ class Stages:
         thread = CameraThread(name, camera, deliver, reported, self._stats, self._on_fatal, self._allocate)
         self._handoff.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
-        self._watch.add(thread)
-        thread.start()
+        self._capture.open(thread)
 
     def _close(self, name: str) -> None:
         """Its thread ends when it can; one that hangs is left behind. What waits of it is forgotten."""
         if (thread := self._cameras.pop(name, None)) is not None:
-            self._watch.remove(thread)
-            thread.stop()
+            self._capture.close(thread)
             self._handoff.remove_camera(name)
-            self._leaving = [*(one for one in self._leaving if not one.join(0)), thread]
 
     def _change(self, name: str) -> None:
         """What does not concern how the camera is opened."""

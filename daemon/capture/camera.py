@@ -76,18 +76,39 @@ class CameraThread:
         self._clock = math.inf
         """time.monotonic() at which a recording's first frame was due"""
         self._stopping = threading.Event()
+        self._on_end: Callable[[CameraThread], None] = _nobody
         self._thread = WorkerThread(f"capture:{name}", self._run, on_fatal)
+
+    @property
+    def name(self) -> str:
+        """The camera's."""
+        return self._name
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is to be opened at all."""
+        return self._config.enabled
 
     def limit(self, fps: float | None) -> None:
         """From now on takes at most so many frames a second; None: all."""
         self._thinning = Thinning(fps)
 
-    def start(self) -> None:
-        """Starts capturing; a disabled camera only says that it is."""
+    def start(self, on_end: Callable[[CameraThread], None] | None = None) -> None:
+        """Starts capturing; a disabled camera only says that it is. The thread calls `on_end` as its last act."""
         if self._config.enabled:
+            self._on_end = on_end or _nobody
             self._thread.start()
         else:
             self._change(Happening.SWITCHED_OFF)
+
+    def wait_for_predecessor(self) -> None:
+        """Reports that the camera is connecting, and from `check` on what it waits for if it is not started soon."""
+        self._change(Happening.STARTED)
+        self._enter(
+            0.0,
+            "the camera's last connection is not closed yet: a call hangs in the driver, the network or the file "
+            "system; the camera is opened when it has ended",
+        )
 
     def stop(self) -> None:
         """Asks the thread to end and returns at once; even one that hangs delivers and reports nothing afterwards."""
@@ -98,8 +119,8 @@ class CameraThread:
         """Whether the thread ended within `timeout` seconds; one that hangs in a driver may not, and is left behind."""
         return self._thread.join(timeout)
 
-    def look(self, now: float) -> None:
-        """Reports that the camera hangs, if a call should have been over by `now`; to be called from the watch.
+    def check(self, now: float) -> None:
+        """Reports that the camera hangs, if a call should have been over by `now`; to be called from the hang monitor.
 
         The call cannot be interrupted, so the camera is tried again only when it has come back: a camera that hangs
         holds one thread, however long it does.
@@ -109,9 +130,13 @@ class CameraThread:
             self._change(Happening.HANGS, SourceError(Reason.TIMEOUT, call[1]), call)
 
     def _run(self) -> None:
-        self._change(Happening.STARTED)
-        while not self._stopping.is_set() and self._capture():
-            self._stopping.wait(self._backoff.next())
+        self._leave()
+        try:
+            self._change(Happening.STARTED)
+            while not self._stopping.is_set() and self._capture():
+                self._stopping.wait(self._backoff.next())
+        finally:
+            self._on_end(self)
 
     def _capture(self) -> bool:
         """One connection, from opening to its end; whether another is to be tried."""
@@ -232,3 +257,7 @@ class CameraThread:
         level = logging.INFO if status.reason in (None, Reason.ENDED) else logging.WARNING
         explained = f" ({status.reason.value}): {status.detail}" if status.reason else ""
         _log.log(level, "camera %s: %s%s", self._name, status.state.value, explained)
+
+
+def _nobody(_: CameraThread) -> None:
+    """Who waits for the end of a thread that nobody waits for."""

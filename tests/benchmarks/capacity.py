@@ -18,7 +18,7 @@ from collections import Counter
 import cv2
 
 from daemon.capture.camera import CameraThread
-from daemon.capture.watch import Watch
+from daemon.capture.hang_monitor import HangMonitor
 from daemon.config.schema import Camera
 from daemon.records import Frame
 from daemon.stats import Stats
@@ -37,7 +37,7 @@ def measure(source: str, cameras: int, seconds: float, warm_up: float, loop: boo
         frames[frame.camera] += 1
         frame.release()
 
-    watch, threads = Watch(failures.append), []
+    watch, threads = HangMonitor(failures.append), []
     before = held()
     for number in range(cameras):
         config = Camera(source=source, loop=loop)

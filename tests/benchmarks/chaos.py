@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from daemon.capture.camera import CameraThread
-from daemon.capture.watch import Watch
+from daemon.capture.hang_monitor import HangMonitor
 from daemon.config.schema import Camera
 from daemon.records import CameraState, CameraStatus, Frame, Reason
 from daemon.stats import Stats
@@ -197,7 +197,7 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
         Watched(f"{kind}-{number}", Server(kind, random.Random(f"{seed} network {number}"), tormented=number > 0))
         for number, kind in enumerate(kinds)
     ]
-    watch, threads = Watch(failures.append), []
+    watch, threads = HangMonitor(failures.append), []
     for camera in cameras:
         config = Camera(source=camera.server.url, stall_after=STALL_AFTER, open_timeout=OPEN_TIMEOUT)
         reports = camera.deliver, camera.report, Stats(), failures.append

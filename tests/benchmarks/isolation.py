@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from daemon.capture.camera import CameraThread
-from daemon.capture.watch import Watch
+from daemon.capture.hang_monitor import HangMonitor
 from daemon.config.schema import Camera
 from daemon.records import CameraStatus, Frame
 from daemon.stats import Stats
@@ -40,7 +40,7 @@ def measure(source: str | None, video: Path, cameras: int, seconds: float) -> di
         times.append(frame.captured_mono)
         frame.release()
 
-    watch = Watch(failures.append)
+    watch = HangMonitor(failures.append)
     threads = [CameraThread("quiet", Camera(source=str(video), loop=True), deliver, lambda _: None, Stats(), print)]
     for number in range(cameras if source else 0):
         config = Camera(source=str(source), open_timeout=2.0, stall_after=2.0)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from daemon.capture.camera import CameraThread
-from daemon.capture.watch import Watch
+from daemon.capture.hang_monitor import HangMonitor
 from daemon.config.schema import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import ROOT, missing
@@ -43,20 +43,20 @@ def film(tmp_path: Path) -> tuple[bytes, bytes]:
 
 @contextmanager
 def watched(source: Path, **settings: float) -> Iterator[tuple[Captured, CameraThread]]:
-    """The camera `cam` with a watch, stopped but not awaited at the end."""
+    """The camera `cam` with a hang monitor, stopped but not awaited at the end."""
     captured = Captured(keep_images=False, consume=None)
     reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
     camera = CameraThread("cam", Camera.model_validate({"source": str(source), **settings}), *reports)
-    watch = Watch(captured.failures.append)
-    watch.add(camera)
+    monitor = HangMonitor(captured.failures.append)
+    monitor.add(camera)
     camera.start()
-    watch.start()
+    monitor.start()
     try:
         yield captured, camera
     finally:
         camera.stop()
-        watch.stop()
-        assert watch.join(10)
+        monitor.stop()
+        assert monitor.join(10)
     assert captured.failures == []
 
 

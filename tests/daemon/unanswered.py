@@ -7,8 +7,8 @@ import sys
 import time
 
 from daemon.capture.camera import CameraThread
+from daemon.capture.hang_monitor import HangMonitor
 from daemon.capture.probe import probe
-from daemon.capture.watch import Watch
 from daemon.config.schema import Camera
 from daemon.records import CameraState, CameraStatus, Reason
 from daemon.stats import Stats
@@ -33,14 +33,14 @@ def main() -> None:
         failures: list[BaseException] = []
         config = Camera(source=URL, open_timeout=1.0)
         camera = CameraThread("cam", config, lambda _: None, report, Stats(), failures.append)
-        watch = Watch(failures.append)
-        watch.add(camera)
+        monitor = HangMonitor(failures.append)
+        monitor.add(camera)
         camera.start()
-        watch.start()
+        monitor.start()
         wait_for(lambda: any(s.reason is Reason.UNREACHABLE for s in statuses), "the reason")
         camera.stop()
-        watch.stop()
-        assert watch.join(10)
+        monitor.stop()
+        assert monitor.join(10)
         assert statuses[-1].state is CameraState.OFFLINE
         assert failures == []
         _say("stopped")

@@ -9,29 +9,29 @@ from collections.abc import Callable
 from daemon.capture.camera import CameraThread
 from daemon.system.worker_thread import WorkerThread
 
-_EVERY = 0.25  # seconds between two looks at every camera
+_EVERY = 0.25  # seconds between two checks of every camera
 
 
-class Watch:
-    """Looks at cameras from a thread of its own, because the thread of one that hangs can say nothing."""
+class HangMonitor:
+    """Checks cameras from a thread of its own, because the thread of one that hangs can report nothing."""
 
     def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
-        """`on_fatal` takes the exception that ends the watch."""
+        """`on_fatal` takes the exception that ends the monitor."""
         self._cameras: tuple[CameraThread, ...] = ()
         """replaced as a whole, so that it can be read while it changes"""
         self._stopping = threading.Event()
-        self._thread = WorkerThread("watch", self._run, on_fatal)
+        self._thread = WorkerThread("hang-monitor", self._run, on_fatal)
 
     def add(self, camera: CameraThread) -> None:
-        """From now on this camera is watched too; to be called by one thread only, as `remove` is."""
+        """From now on this camera is checked too; to be called by one thread only, as `remove` is."""
         self._cameras += (camera,)
 
     def remove(self, camera: CameraThread) -> None:
-        """No longer watches the camera."""
+        """No longer checks the camera."""
         self._cameras = tuple(other for other in self._cameras if other is not camera)
 
     def start(self) -> None:
-        """Starts watching."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -46,4 +46,4 @@ class Watch:
         while not self._stopping.wait(_EVERY):
             now = time.monotonic()
             for camera in self._cameras:
-                camera.look(now)
+                camera.check(now)
