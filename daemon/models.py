@@ -10,11 +10,11 @@ from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
 from daemon.errors import UsageError
 from engines.backends import Backend, LaneSettings, discard_built, prepare
+from engines.build.specification import Progress
 from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.models import street_onnx
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.recipe import Progress
 from engines.records import InputOverride
 
 

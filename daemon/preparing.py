@@ -22,8 +22,8 @@ from typing import TypeAlias
 from daemon.records import ModelState, ModelStatus
 from daemon.system.logs import log_to_stderr
 from daemon.system.worker_thread import WorkerThread
+from engines.build.specification import Progress
 from engines.errors import EngineError
-from engines.recipe import Progress
 
 _log = logging.getLogger("ospreyd")
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would take the locks of the other threads along

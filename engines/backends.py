@@ -13,14 +13,14 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
+from engines.build.specification import CALIBRATED, Progress, Recipe
 from engines.errors import BackendError, GpuMemoryError
 from engines.folders import cache_folder
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.recipe import CALIBRATED, Progress, Recipe
 from engines.records import Lane
 from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from engines.evaluate.verify import iou
 from engines.records import Detections
-from engines.verify import iou
 
 MODELS = (
     "yolox_nano_416",

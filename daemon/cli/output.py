@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engines import recipe
+from engines.build import specification
 
 
 def print_json(document: Any) -> None:
@@ -31,7 +31,7 @@ def print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[recipe.Progress]:
+def progress_bar() -> Iterator[specification.Progress]:
     """On a terminal a bar on standard error, elsewhere nothing."""
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:

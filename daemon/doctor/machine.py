@@ -11,7 +11,7 @@ import cv2
 
 from daemon import __version__
 from daemon.doctor.finding import Finding, Problem
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import CacheError, FolderError
 
 _LEAST_MEMORY = 1 << 30

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.accuracy import Accuracy, average_precision
+from engines.evaluate.accuracy import Accuracy, average_precision
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import COUNTS_FROM, LABELS, StreetScene

@@ -11,12 +11,12 @@ from typing import Any
 
 import onnx
 
-from engines.cache import TIMINGS, EngineCache
+from engines.build.cache import TIMINGS, EngineCache
+from engines.build.specification import Progress, Recipe, digest
 from engines.errors import ModelError, PrecisionError
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
 from engines.precision import Precision
-from engines.recipe import Progress, Recipe, digest
 from engines.tensorrt import plans
 from engines.tensorrt.backend import Gpu, TensorRt
 from engines.tensorrt.plans import PlanBuilder, Shapes

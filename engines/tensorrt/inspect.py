@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.device import Device
 from engines.tensorrt.loading import LoadedEngine

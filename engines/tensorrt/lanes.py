@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import BackendError
 from engines.graphs.preprocess import IMAGES
 from engines.model import Model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import BackendError, CacheError, GpuMemoryError
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import Engines

@@ -12,7 +12,7 @@ from typing import Any
 
 import pycuda.driver as cuda
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.graphs.preprocess import IMAGES
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.device import Device

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import onnx
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
+from engines.build.specification import Progress
 from engines.errors import BuildError, ModelError
 from engines.precision import Precision
-from engines.recipe import Progress
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.progress import monitor
 

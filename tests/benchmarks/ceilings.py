@@ -13,7 +13,7 @@ import numpy as np
 import pycuda.driver as cuda
 from numpy.typing import NDArray
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.tensorrt.backend import TensorRt

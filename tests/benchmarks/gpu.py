@@ -24,7 +24,7 @@ import typer
 from numpy.typing import NDArray
 
 from engines.backends import LaneSettings, built_engines, choose, open_lane, prepare
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.model import read_model
 from engines.pictures import read_picture
 from engines.postprocess import Thresholds

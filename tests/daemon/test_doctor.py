@@ -25,7 +25,7 @@ from daemon.service.board import Board
 from daemon.service.http import HttpServer
 from daemon.service.service import Service
 from daemon.stats import Stats
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from tests.daemon.capturing import pictures, write_video
 from tests.daemon.publishing import INFO
 from tests.servers.mosquitto import HOST, Mosquitto, free_port

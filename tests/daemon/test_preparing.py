@@ -17,8 +17,8 @@ import pytest
 
 from daemon.preparing import Job, Preparing
 from daemon.records import ModelState, ModelStatus
+from engines.build.specification import Progress
 from engines.errors import BuildError, CalibrationError
-from engines.recipe import Progress
 from tests.conftest import wait_for
 
 

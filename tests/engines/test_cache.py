@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import BuildError, CacheError
 from tests.conftest import wait_for
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from engines.calibration import add_pictures, model_images, read_set
+from engines.build.calibration import add_pictures, model_images, read_set
 from engines.errors import CalibrationError
 from engines.model import read_model
 from engines.models import street_onnx

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 MATERIAL = ROOT.parent / "shared" / "material"
 TENSORRT = """
 import json, os
-from engines.recipe import Recipe
+from engines.build.specification import Recipe
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.precision import Precision

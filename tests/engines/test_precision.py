@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.calibration import model_images
+from engines.build.calibration import model_images
 from engines.errors import PrecisionError
 from engines.graphs.builder import GraphBuilder
 from engines.model import Model, read_model

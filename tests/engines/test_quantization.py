@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from engines.accuracy import COCO_THRESHOLDS, coco_accuracy
-from engines.calibration import model_images
+from engines.build.calibration import model_images
 from engines.errors import CalibrationError, PrecisionError
+from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.graphs.builder import GraphBuilder
 from engines.model import Model, read_model
 from engines.models import street_onnx

@@ -15,12 +15,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines.backends import build_target
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
+from engines.build.specification import Recipe
 from engines.errors import BackendError, BuildError, CalibrationError, ModelError
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.precision import Precision
-from engines.recipe import Recipe
 from engines.tensorrt.backend import TensorRt, find
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.plans import PlanBuilder
@@ -191,11 +191,11 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from engines.backends import build_target
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import PrecisionError
 from engines.model import read_model
 from engines.precision import Precision
-from engines.recipe import Recipe
+from engines.build.specification import Recipe
 from engines.tensorrt.build import build_engines
 
 target, cache = build_target("tensorrt_rtx"), EngineCache(Path(sys.argv[1]))

@@ -13,15 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.errors import EvaluationError, ImageError
-from engines.model import read_model
-from engines.models import street_onnx
-from engines.models.street import StreetScene
-from engines.onnx_runtime import OnnxRuntimeLane
-from engines.postprocess import Thresholds
-from engines.records import Detections
-from engines.verify import (
+from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
+from engines.evaluate.verify import (
     EVERY_CANDIDATE,
     Comparison,
     GraphReference,
@@ -30,6 +24,12 @@ from engines.verify import (
     compare_candidates,
     output_error,
 )
+from engines.model import read_model
+from engines.models import street_onnx
+from engines.models.street import StreetScene
+from engines.onnx_runtime import OnnxRuntimeLane
+from engines.postprocess import Thresholds
+from engines.records import Detections
 from tests.reference import MODELS
 
 

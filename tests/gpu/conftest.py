@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.backends import CPU, Backend, choose
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pycuda.driver as cuda
 from numpy.typing import NDArray
 
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.device import Device

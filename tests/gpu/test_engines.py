@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from engines.backends import Backend, LaneSettings, open_lane
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.errors import ModelError
+from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
 from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.verify import EVERY_CANDIDATE, GraphReference, compare
 from tests.reference import MODELS
 
 THRESHOLDS = Thresholds(0.1, 0.45)

@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.backends import Backend, LaneSettings, frame_allocator, open_lane, prepare
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
+from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
 from engines.model import Model, read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
 from engines.pictures import read_picture
 from engines.precision import Precision
 from engines.records import Detections, Lane, Ticket
-from engines.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
 from tests.conftest import ROOT, wait_for
 
 SIZES = ((1280, 720), (640, 480), (333, 517), (1920, 1080), (417, 255))

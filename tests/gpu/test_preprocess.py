@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto
 
 from engines.backends import Backend
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.graphs.preprocess import FRAMES, IMAGES, InputGeometry, preprocess_model
 from engines.precision import Precision
 from engines.records import Fit

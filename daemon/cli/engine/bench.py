@@ -23,8 +23,8 @@ from daemon.cli.options import (
 from daemon.cli.output import print_columns, print_json, progress_bar
 from engines.backends import CPU, built_engines, choose, precision_of, prepare
 from engines.errors import BackendError
+from engines.evaluate.verify import EVERY_CANDIDATE
 from engines.tensorrt.backend import find
-from engines.verify import EVERY_CANDIDATE
 
 if TYPE_CHECKING:
     from engines.tensorrt.measure import Speed

@@ -25,11 +25,11 @@ from daemon.config.schema import Camera
 from daemon.errors import UsageError
 from daemon.tools.collect import collect
 from engines.backends import LaneSettings, build_target, choose, collected, prepare
-from engines.calibration import add_pictures
+from engines.build.calibration import add_pictures
+from engines.build.specification import Recipe
+from engines.evaluate.verify import EVERY_CANDIDATE
 from engines.precision import Precision
-from engines.recipe import Recipe
 from engines.tensorrt.build import Engines, Target, build_engines, check_precision
-from engines.verify import EVERY_CANDIDATE
 
 _STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
 

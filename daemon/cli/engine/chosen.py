@@ -12,7 +12,7 @@ from daemon.config.schema import DEFAULT_MODEL, Config
 from daemon.errors import UsageError
 from daemon.models import configured_model, find_model, lane_settings
 from engines.backends import LaneSettings
-from engines.cache import EngineCache
+from engines.build.cache import EngineCache
 from engines.model import Model
 from engines.postprocess import Thresholds
 from engines.precision import Precision

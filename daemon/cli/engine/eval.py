@@ -21,8 +21,8 @@ from daemon.cli.options import (
     Labels,
 )
 from daemon.cli.output import print_json, progress_bar
-from engines.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.backends import choose, open_lane, precision_of, prepare
+from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 
 
 def evaluate(

@@ -11,7 +11,7 @@ import typer
 from daemon.cli.options import Cache, Json
 from daemon.cli.output import print_columns, print_json
 from engines.backends import choose
-from engines.cache import EngineCache, Entry
+from engines.build.cache import EngineCache, Entry
 from engines.errors import CacheError
 from engines.tensorrt.backend import TensorRt, find
 

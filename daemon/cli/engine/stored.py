@@ -11,7 +11,7 @@ import typer
 from daemon.cli.options import Cache, Json
 from daemon.cli.output import print_columns, print_json
 from daemon.errors import UsageError
-from engines.cache import LIMIT, EngineCache, Entry
+from engines.build.cache import LIMIT, EngineCache, Entry
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}

@@ -28,12 +28,12 @@ from daemon.cli.options import (
 from daemon.cli.output import print_columns, print_json, progress_bar
 from daemon.errors import EXIT_FAILURE, UsageError
 from engines.backends import CPU, Backend, LaneSettings, choose, open_lane, precision_of, prepare
+from engines.build.specification import Progress
+from engines.evaluate.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
 from engines.model import Model
 from engines.pictures import read_picture
 from engines.precision import Precision
-from engines.recipe import Progress
 from engines.records import Detections
-from engines.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
 
 _OVERLAP = 0.45
 """IoU from which two boxes of one class are one object"""

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnx import TensorProto
 
 from engines import precision
-from engines.calibration import model_images, read_set
+from engines.build.calibration import model_images, read_set
 from engines.errors import CalibrationError
 from engines.graphs.compose import canonical_detector
 from engines.graphs.preprocess import preprocess_model

@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engines.build.specification import Recipe
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
 from engines.postprocess import Thresholds, suppress, to_detections
 from engines.precision import Precision
-from engines.recipe import Recipe
 from engines.records import Detections, Lane, Letterbox
 
 EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0)

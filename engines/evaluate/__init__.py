@@ -1,0 +1,1 @@
+"""How good a model is as it runs: against a reference, and on labelled pictures."""
