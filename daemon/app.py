@@ -13,8 +13,8 @@ from types import FrameType
 
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
+from daemon.control.commands import INTERNAL_ERROR, Refused
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
-from daemon.publish.commands import INTERNAL_ERROR, Refused
 from daemon.remote import Remote
 from daemon.serving import Generation
 from daemon.stages import Stages

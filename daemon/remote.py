@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Config
-from daemon.control import Control, Host
+from daemon.control.handler import Control, Host
+from daemon.control.settings import Setting, SettingsFile, Value
+from daemon.control.worker import Commands
 from daemon.media.snapshots import Snapshots
-from daemon.publish.answering import Commands
 from daemon.publish.inbox import Subscription
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Event, EventType, FrameResult
-from daemon.settings import Setting, SettingsFile, Value
 from engines.folders import state_folder
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from daemon import __version__
-from daemon.publish.command_messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
-from daemon.publish.commands import Name
+from daemon.control.commands import Name
+from daemon.control.messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
+from daemon.control.settings import Setting, value_schema
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
-from daemon.settings import Setting, value_schema
 
 _JSON, _JPEG, _TEXT = "application/json", "image/jpeg", "text/plain"
 _COMPONENTS = "#/components/schemas/"

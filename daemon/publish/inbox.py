@@ -1,17 +1,9 @@
-"""What comes from the broker, and the bounded queue in which it waits for the thread that looks at it."""
+"""What comes from the broker."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-
-log = logging.getLogger("ospreyd.mqtt")
-
-_TELL_EVERY = 10.0  # seconds between two warnings of the same flood
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +31,3 @@ class Subscription:
     """called in the link's thread; returns at once and raises nothing"""
     largest: int
     """bytes of a payload that is looked at"""
-
-
-class Inbox:
-    """Waits between the link's thread and the one that takes; what finds it full is dropped and counted.
-
-    The newest is dropped, not the oldest: a flood cannot push out a command that waits already.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._changed = threading.Condition()
-        self._waiting: deque[Received] = deque()
-        self._closed = False
-        self._dropped = 0
-        self._told = 0.0
-
-    @property
-    def dropped(self) -> int:
-        """Messages that found it full, since the start."""
-        return self._dropped
-
-    def put(self, message: Received) -> None:
-        """Returns at once."""
-        with self._changed:
-            if len(self._waiting) < self._size:
-                self._waiting.append(message)
-                self._changed.notify()
-                return
-            self._dropped += 1
-            now = time.monotonic()
-            tell = now - self._told >= _TELL_EVERY or self._dropped == 1
-            if tell:
-                self._told = now
-        if tell:
-            log.warning("commands come faster than they can be obeyed: %d dropped so far", self._dropped)
-
-    def take(self) -> Received | None:
-        """Waits for the oldest message; None when the inbox is closed, whatever still waits."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return None if self._closed else self._waiting.popleft()
-
-    def close(self) -> None:
-        """Ends the waiting of `take`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from daemon.config.schema import Config
+from daemon.control import commands
+from daemon.control.commands import Known, Request
+from daemon.control.settings import Setting, Value
 from daemon.errors import UsageError
-from daemon.publish import commands, payloads
-from daemon.publish.commands import Known, Request
+from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said, Transient
 from daemon.publish.frame_sender import FrameSender
@@ -21,7 +23,6 @@ from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presenc
 from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
-from daemon.settings import Setting, Value
 from daemon.stats import Stats
 
 

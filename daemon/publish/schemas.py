@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from daemon.publish.command_messages import AnswerPayload, SettingPayload
+from daemon.control.messages import AnswerPayload, SettingPayload
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
 
 _VERSION = 1

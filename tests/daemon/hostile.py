@@ -8,12 +8,12 @@ import orjson
 from hypothesis import strategies as st
 
 from daemon.config.schema import Config
-from daemon.control import Control
-from daemon.publish.commands import LARGEST, Known, Name, Refused, Set, answer, judge
+from daemon.control.commands import LARGEST, Known, Name, Refused, Set, answer, judge
+from daemon.control.handler import Control
+from daemon.control.settings import Setting
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.inbox import Received
 from daemon.publish.topics import DeviceTopics
-from daemon.settings import Setting
 
 ROOT = "site/ospreyd/gate"
 
@@ -127,7 +127,7 @@ class Host:
         """it has been asked"""
 
     def apply(self) -> None:
-        """See daemon.control.Host."""
+        """See daemon.control.handler.Host."""
         self.reached.set()
         self.blocked.wait(60)
         if self.error is not None:
@@ -135,20 +135,20 @@ class Host:
         self.calls.append("apply")
 
     def reload(self) -> str:
-        """See daemon.control.Host."""
+        """See daemon.control.handler.Host."""
         self.calls.append("reload")
         return "read again"
 
     def build_engine(self, model: str) -> None:
-        """See daemon.control.Host."""
+        """See daemon.control.handler.Host."""
         self.calls.append(f"build {model}")
 
     def snapshot(self, camera: str, annotated: bool) -> None:
-        """See daemon.control.Actions."""
+        """See daemon.control.handler.Actions."""
         self.calls.append(f"snapshot {camera} {annotated}")
 
     def publish_stats(self) -> None:
-        """See daemon.control.Actions."""
+        """See daemon.control.handler.Actions."""
         self.calls.append("stats")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from daemon.control.commands import Refused, judge, patterns
 from daemon.publish.asyncapi import asyncapi
-from daemon.publish.commands import Refused, judge, patterns
 from daemon.publish.inbox import Received
 from daemon.publish.schemas import schemas
 from tests.conftest import ROOT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.publish.commands import (
+from daemon.control.commands import (
     LARGEST,
     BuildEngine,
     Command,
@@ -22,8 +22,8 @@ from daemon.publish.commands import (
     judge,
     patterns,
 )
+from daemon.control.settings import Setting
 from daemon.publish.inbox import Received
-from daemon.settings import Setting
 from tests.daemon.hostile import DOCUMENTED, KNOWN, ROOT, TOPICS
 
 ANSWER = f"{ROOT}/answer"

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.config.load import load
 from daemon.config.schema import Config
-from daemon.publish.commands import Known, Refused, Set
+from daemon.control.commands import Known, Refused, Set
+from daemon.control.settings import Setting
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said
@@ -27,7 +28,6 @@ from daemon.publish.inbox import Received
 from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics, level
 from daemon.records import CameraStats, DaemonStats, Event, EventType, FrameResult, Percentiles
-from daemon.settings import Setting
 from engines.records import Detections
 from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, LABELS, config, result

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from daemon.config.schema import Config
+from daemon.control.settings import Setting
 from daemon.demo.film import Shot, film
 from daemon.records import EventType
-from daemon.settings import Setting
 from tests.conftest import wait_for
 from tests.daemon.publishing import UNREACHABLE, config, in_background, result
 from tests.daemon.running import box, daemon, has, stop

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.publish.inbox import Inbox, Received
+from daemon.control.inbox import Inbox
+from daemon.publish.inbox import Received
 from daemon.publish.link import LinkState
 from daemon.publish.outgoing import Message
 from tests.conftest import wait_for

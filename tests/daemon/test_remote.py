@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from daemon.config.schema import Config
+from daemon.control.settings import Overrides, Setting, SettingsFile
 from daemon.errors import UsageError
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType
 from daemon.remote import Remote
-from daemon.settings import Overrides, Setting, SettingsFile
 from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
 from tests.daemon.hostile import Host

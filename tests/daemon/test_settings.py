@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 
 from daemon.config.schema import Config
-from daemon.control import Control
+from daemon.control.commands import Known, Refused, Reload, Set, Snapshot
+from daemon.control.handler import Control
+from daemon.control.settings import Overrides, Setting, SettingsFile, Value
 from daemon.errors import UsageError
-from daemon.publish.commands import Known, Refused, Reload, Set, Snapshot
 from daemon.publish.inbox import Received
-from daemon.settings import Overrides, Setting, SettingsFile, Value
 from tests.daemon.hostile import MESSAGES, Host, obeys_only_commands
 from tests.daemon.publishing import config
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from daemon.config.mqtt import Mqtt
 from daemon.config.schema import Config
-from daemon.publish.commands import Known, Request
+from daemon.control.commands import Known, Request
+from daemon.control.settings import Setting, Value
 from daemon.publish.formats.deepstream import DeepStream
 from daemon.publish.formats.format import Format, Said, Transient
 from daemon.publish.formats.frigate import Frigate
@@ -16,7 +17,6 @@ from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message, Presence
 from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
-from daemon.settings import Setting, Value
 
 
 class Formats:

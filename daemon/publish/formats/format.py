@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemon.config.schema import Config
-from daemon.publish.commands import Known, Request
+from daemon.control.commands import Known, Request
+from daemon.control.settings import Setting, Value
 from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message, Presence
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
-from daemon.settings import Setting, Value
 
 Transient = tuple[str, bytes]
 """Topic and payload of a message at QoS 0 that nobody keeps."""

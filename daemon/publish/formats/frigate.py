@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from daemon.config.schema import Config
-from daemon.publish.commands import Known, Refused, Request, Set, shortened
+from daemon.control.commands import Known, Refused, Request, Set, shortened
+from daemon.control.settings import Setting, Value
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said, Transient
 from daemon.publish.formats.frigate_objects import SeenObject
@@ -20,7 +21,6 @@ from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message, Presence
 from daemon.publish.topics import Topic, level
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
-from daemon.settings import Setting, Value
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own
 _ALL = "all"  # what stands for every class in the topics of counts

@@ -11,6 +11,7 @@ from zlib import crc32
 import orjson
 
 from daemon.config.schema import Config
+from daemon.control.settings import Setting
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said
 from daemon.publish.formats.labels import looked_for
@@ -18,7 +19,6 @@ from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
-from daemon.settings import Setting
 
 _ON, _OFF = b"ON", b"OFF"
 _STREAMING = "value_json.state == 'streaming'"

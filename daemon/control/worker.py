@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from daemon.errors import DaemonError
-from daemon.publish.commands import (
+from daemon.control.commands import (
     INTERNAL_ERROR,
     LARGEST,
     Command,
@@ -20,7 +19,9 @@ from daemon.publish.commands import (
     patterns,
     shortened,
 )
-from daemon.publish.inbox import Inbox, Received, Subscription
+from daemon.control.inbox import Inbox
+from daemon.errors import DaemonError
+from daemon.publish.inbox import Received, Subscription
 from daemon.publish.outgoing import Message
 from daemon.publish.topics import DeviceTopics
 from daemon.system.worker_thread import WorkerThread

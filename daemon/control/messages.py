@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import NotRequired, TypedDict
 
-from daemon.settings import Setting
+from daemon.control.settings import Setting
 
 _sent_to_us = with_config(ConfigDict(use_attribute_docstrings=True, strict=True, extra="forbid"))
 _sent_by_us = with_config(ConfigDict(use_attribute_docstrings=True))

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.publish.command_messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
+from daemon.control.messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
+from daemon.control.settings import Setting, Value, checked
 from daemon.publish.inbox import Received
 from daemon.publish.topics import DeviceTopics, Topic
-from daemon.settings import Setting, Value, checked
 
 LARGEST = 1024  # bytes of a command's payload
 _LONGEST_TOPIC = 256  # bytes of a response topic

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from daemon.config.schema import Config
+from daemon.control.commands import BuildEngine, Command, Known, PublishStats, Refused, Reload, Set, Snapshot
+from daemon.control.settings import Overrides, Setting, SettingsFile, Value, setting_of
 from daemon.media.snapshots import WANTED_FOR
-from daemon.publish.commands import BuildEngine, Command, Known, PublishStats, Refused, Reload, Set, Snapshot
-from daemon.settings import Overrides, Setting, SettingsFile, Value, setting_of
 
 _log = logging.getLogger("ospreyd")
 

@@ -1,0 +1,1 @@
+"""Commands from outside: parsed, executed one after the other, and answered."""
