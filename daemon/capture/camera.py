@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from daemon.capture.buffers import Allocate, Buffers
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.frozen import FrozenPicture
-from daemon.capture.source import Source, open_source, open_within
+from daemon.capture.source import Source, open_source
 from daemon.capture.states import Happening, Standing, after
 from daemon.capture.thinning import Thinning
 from daemon.config.schema import Camera, Pace
@@ -140,10 +140,8 @@ class CameraThread:
 
     def _capture(self) -> bool:
         """One connection, from opening to its end; whether another is to be tried."""
-        limit = open_within(self._config)
-        self._enter(limit, f"opening hangs for longer than {limit:g} s, in the driver, the network or the file system")
         try:
-            source = open_source(self._config)
+            source = open_source(self._config, self._enter)
         except SourceError as error:
             self._leave()
             self._change(Happening.NOT_OPENED, error)

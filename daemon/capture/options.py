@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -23,6 +25,9 @@ _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLe
 _set_log_level(0)  # LOG_LEVEL_SILENT
 
 _CAPTURE_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_LOOK_EVERY = 0.005  # seconds between two looks at whether OpenCV has read the variable
+_POLL = {"x86_64": ("7", "271"), "aarch64": ("73",)}
+"""numbers of the system calls poll and ppoll, by machine"""
 _ACCELERATION = {
     "any": cv2.VIDEO_ACCELERATION_ANY,
     "vaapi": cv2.VIDEO_ACCELERATION_VAAPI,
@@ -31,31 +36,34 @@ _ACCELERATION = {
 
 
 class _RtspTransport:
-    """The one environment variable in which OpenCV looks for RTSP's transport, at each open.
+    """The environment variable in which OpenCV looks for RTSP's transport at each open.
 
-    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So only RTSP sources of one transport are
-    opened at a time, first come, first served: where cameras of both are away, one waits for another's time-out.
+    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So the variable keeps its value from when
+    a source begins to open until OpenCV has read it, which is when the call waits for the network or is over. Where the
+    kernel does not tell that a thread waits, it is when the call is over.
     """
 
     def __init__(self) -> None:
         self._more = os.environ.get(_CAPTURE_OPTIONS, "allowed_media_types;video")  # who knows better sets it
+        # It exists before other threads do: glibc then only exchanges a pointer, and keeps the old value for those who
+        # are reading it.
+        os.environ[_CAPTURE_OPTIONS] = self._more
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
-        self._opening = 0
-        """sources, all of them over `_transport`"""
+        self._reading: set[int] = set()
+        """threads, as the kernel numbers them, that open a source and may not have read the variable yet"""
         self._transport: str | None = None
 
     @contextmanager
     def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
-        """For the RTSP source that is opened inside."""
-        turn = object()
+        """For the RTSP source that is opened inside; waits until no other transport is about to be read."""
+        turn, thread = object(), threading.get_native_id()
         with self._changed:
             self._waiting.append(turn)
-            self._changed.wait_for(
-                lambda: self._waiting[0] is turn and (not self._opening or self._transport == transport)
-            )
+            while self._waiting[0] is not turn or (self._transport != transport and self._is_being_read()):
+                self._changed.wait(_LOOK_EVERY)
             self._waiting.popleft()
-            self._opening += 1
+            self._reading.add(thread)
             if self._transport != transport:
                 self._transport = transport
                 # of an option that is given twice the later one counts
@@ -65,8 +73,24 @@ class _RtspTransport:
             yield
         finally:
             with self._changed:
-                self._opening -= 1
+                self._reading.discard(thread)
                 self._changed.notify_all()
+
+    def _is_being_read(self) -> bool:
+        self._reading = {thread for thread in self._reading if not waits_for_network(thread)}
+        return bool(self._reading)
+
+
+def waits_for_network(thread: int) -> bool:
+    """Whether a thread of this process, as the kernel numbers it, is in poll(), in which FFmpeg waits for the network.
+
+    False also where that is not known.
+    """
+    try:
+        call = Path(f"/proc/self/task/{thread}/syscall").read_text("ascii").split()[0]
+    except OSError:
+        return False
+    return call in _POLL.get(platform.machine(), ())
 
 
 rtsp_transport = _RtspTransport()

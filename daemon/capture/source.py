@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -29,6 +31,14 @@ _FALLBACK_FPS = 25.0
 _MOST_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
 _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
 _CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
+
+
+Begin: TypeAlias = Callable[[float, str], None]
+"""A call begins that may hang: the seconds that it may take, and what it means if it takes longer."""
+
+
+def _untimed(seconds: float, hangs: str) -> None:
+    """For who does not watch the time."""
 
 
 class Source(Protocol):
@@ -58,13 +68,17 @@ class Source(Protocol):
         """Gives everything back; the source is not to be used afterwards."""
 
 
-def open_source(camera: Camera) -> Source:
-    """Opens the camera's source and waits for its first frame. Raises SourceError."""
+def open_source(camera: Camera, begin: Begin = _untimed) -> Source:
+    """Opens the camera's source and waits for its first frame. Raises SourceError.
+
+    `begin` is told of each call that may hang.
+    """
+    _begin_opening(camera, begin)
     if error := problem(camera.source):
         raise error
     if source_kind(camera.source) is SourceKind.PATH and is_folder(camera.source):
         return edited(Pictures(camera), camera)
-    return edited(_Video(camera), camera)
+    return edited(_Video(camera, begin), camera)
 
 
 def open_within(camera: Camera) -> float:
@@ -72,11 +86,17 @@ def open_within(camera: Camera) -> float:
     return camera.open_timeout + min(_PROBE_TIMEOUT, camera.open_timeout)
 
 
+def _begin_opening(camera: Camera, begin: Begin) -> None:
+    limit = open_within(camera)
+    begin(limit, f"opening hangs for longer than {limit:g} s, in the driver, the network or the file system")
+
+
 class _Video:
     """Anything that cv2.VideoCapture reads."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, begin: Begin) -> None:
         self._camera = camera
+        self._begin = begin
         self._kind = source_kind(camera.source)
         self._capture = cv2.VideoCapture()
         self._began = 0.0
@@ -130,9 +150,12 @@ class _Video:
         self._capture.release()
 
     def _open(self) -> None:
-        """Ends with a frame grabbed."""
-        began = time.monotonic()
-        if not (self._open_capture() and self._grab_frame()):
+        """Ends with a frame grabbed. The time that it takes counts from when nobody else is waited for."""
+        with self._turn():
+            _begin_opening(self._camera, self._begin)
+            began = time.monotonic()
+            opened = self._open_capture()
+        if not (opened and self._grab_frame()):
             raise self._why_not_opened(time.monotonic() - began)
         if self._camera.start:
             self._skip_to_start()
@@ -140,6 +163,13 @@ class _Video:
         if self._kind in (SourceKind.RTSP, SourceKind.HTTP):
             self._skip_buffered(time.monotonic() - began)
         self._note_time()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        if self._kind is not SourceKind.RTSP:
+            return nullcontext()
+        limit = self._camera.open_timeout
+        self._begin(limit, f"RTSP cameras with another `transport` have been opening for longer than {limit:g} s")
+        return rtsp_transport.use(self._camera.transport)
 
     def _open_capture(self) -> bool:
         camera, capture = self._camera, self._capture
@@ -150,9 +180,6 @@ class _Video:
         # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
         name = str(Path(camera.source).absolute()) if self._kind is SourceKind.PATH else camera.source
         parameters = [*timeouts(camera), *decoding(camera)]
-        if self._kind is SourceKind.RTSP:
-            with rtsp_transport.use(camera.transport):
-                return capture.open(name, cv2.CAP_FFMPEG, parameters)
         return capture.open(name, cv2.CAP_FFMPEG, parameters)
 
     def _why_not_opened(self, waited: float) -> SourceError:
@@ -185,6 +212,7 @@ class _Video:
         start, first, position = self._camera.start, self._position(), -math.inf
         self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
         while position < first + start - _SAME_TIME:
+            _begin_opening(self._camera, self._begin)  # each frame may take as long, however many there are
             if not self._grab_frame():
                 raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
             position = self._position()

@@ -85,6 +85,18 @@ def test_reading_that_hangs_is_a_stall_and_goes_on_where_it_was(pipe: Path, film
     assert camera.join(5.0)
 
 
+def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes, bytes]) -> None:
+    """A source that cannot seek is read up to `start`; together that takes longer than opening may."""
+    with _writer(pipe) as write, watched(pipe, open_timeout=0.4, start=0.6) as (captured, camera):
+        part = len(film[0]) // 20
+        for begin in range(0, len(film[0]), part):
+            write(film[0][begin : begin + part])
+            time.sleep(0.1)  # a slow disk, not a wait for anything
+        captured.wait_for_state(CameraState.STREAMING)
+    assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
+    assert camera.join(5.0)
+
+
 def test_after_stop_a_camera_that_hung_says_and_delivers_nothing(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with watched(pipe) as (captured, camera):
         captured.wait_for_state(CameraState.CONNECTING)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import platform
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from daemon.capture.camera import CameraThread
+from daemon.capture.cameras import Cameras
+from daemon.capture.options import rtsp_transport, waits_for_network
+from daemon.config.schema import Camera
 from daemon.records import CameraState, Reason
-from tests.daemon.capturing import capturing
+from tests.conftest import wait_for
+from tests.daemon.capturing import Captured, capturing
 from tests.servers.rtsp import RtspServer, need_rtsp
 
 
@@ -44,3 +54,80 @@ def test_a_server_without_udp(servers: dict[str, RtspServer]) -> None:
 def test_a_server_without_tcp(servers: dict[str, RtspServer]) -> None:
     with capturing(servers["udp"].url()) as captured:
         captured.wait_for_state(CameraState.OFFLINE, Reason.NO_VIDEO)
+
+
+@contextmanager
+def opened(*transports: str, port: int, open_timeout: float) -> Iterator[list[Captured]]:
+    """Cameras of these transports at a port of this host, with a hang monitor."""
+    captured = [Captured(keep_images=False, consume=None) for _ in transports]
+    failures: list[BaseException] = []
+    cameras = Cameras(failures.append)
+    cameras.start()
+    for index, (one, transport) in enumerate(zip(captured, transports, strict=True)):
+        settings = {"transport": transport, "open_timeout": open_timeout}
+        config = Camera.model_validate({"source": f"rtsp://127.0.0.1:{port}/x", **settings})
+        reports = one.deliver, one.statuses.append, one.stats, failures.append
+        cameras.open(CameraThread(f"cam{index}", config, *reports))
+    yield captured
+    cameras.stop()
+    assert cameras.join(20.0)
+    assert failures == []
+
+
+def test_cameras_of_both_transports_whose_servers_never_answer_do_not_wait_for_one_another() -> None:
+    """All are being opened before the first of them gives up, and each reports what its own server does."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as accepted:
+        silent.settimeout(20.0)
+        port = silent.getsockname()[1]
+        with opened("tcp", "udp", "tcp", "udp", port=port, open_timeout=3.0) as cameras:
+            for _ in cameras:
+                accepted.enter_context(silent.accept()[0])
+            assert [camera.states() for camera in cameras] == [[(CameraState.CONNECTING, None)]] * len(cameras)
+            for camera in cameras:
+                status = camera.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
+                assert status.detail == f"127.0.0.1:{port} does not answer"
+
+
+def test_a_camera_that_waits_for_the_other_transport_is_not_reported_as_hanging_in_the_driver() -> None:
+    """Where the kernel does not tell when OpenCV has read the transport; here, because nobody reads it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with ExitStack() as held:
+        held.enter_context(rtsp_transport.use("udp"))
+        with opened("udp", "tcp", port=port, open_timeout=0.2) as (same, other):
+            same.wait_for_state(CameraState.OFFLINE, Reason.REFUSED)
+            status = other.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
+            assert "another `transport`" in status.detail
+            held.close()
+            other.wait_for_state(CameraState.OFFLINE, Reason.REFUSED)
+
+
+def _poll(ended: threading.Event) -> None:
+    poll = select.poll()
+    while not ended.is_set():
+        poll.poll(200)
+
+
+def _work(ended: threading.Event) -> None:
+    while not ended.is_set():
+        time.sleep(0.0)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="system calls have other numbers")
+@pytest.mark.parametrize(("run", "waits"), [(_poll, True), (threading.Event.wait, False), (_work, False)])
+def test_a_thread_that_waits_for_the_network_is_told_from_others(
+    run: Callable[[threading.Event], object], waits: bool
+) -> None:
+    ended = threading.Event()
+    thread = threading.Thread(target=run, args=(ended,))
+    thread.start()
+    assert thread.native_id is not None
+    try:
+        if waits:
+            wait_for(lambda: waits_for_network(thread.native_id or 0), "the thread to wait")
+        else:
+            assert not any(waits_for_network(thread.native_id) for _ in range(100))
+    finally:
+        ended.set()
+        thread.join()
+    assert not waits_for_network(thread.native_id)
