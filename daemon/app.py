@@ -99,8 +99,8 @@ class App:
 
     def build_engine(self, model: str) -> None:
         """Of Host."""
-        if not self._stages.rebuild(model):
-            raise Refused(f"model {model} is used by no camera, or runs on ONNX Runtime, where nothing is to be built")
+        if not self._stages.retry(model):
+            raise Refused(f"model {model} is used by no camera, or uses ONNX Runtime FP32, which needs no engine")
 
     def _work(self) -> str | None:
         """Does what is asked until it is to stop: by the signal of that name, or None.

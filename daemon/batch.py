@@ -54,6 +54,8 @@ class Batcher:
         """of the frame that was taken last"""
         self._max_batch: dict[str, int] = {}
         """of each model that is ready"""
+        self._sizes: dict[str, tuple[int, int]] = {}
+        """height and width of each camera's latest frame"""
         self._refused: set[str] = set()
         self._waiting = {model: _Waiting() for model in model_of.values()}
 
@@ -62,10 +64,18 @@ class Batcher:
         self._refused.discard(model)
         self._max_batch[model] = max_batch
 
+    def not_ready(self, model: str) -> None:
+        """From now on `take` gives no batches for this model."""
+        self._max_batch.pop(model, None)
+
+    def frame_sizes(self, model: str) -> set[tuple[int, int]]:
+        """Height and width of the latest frame of each camera of a model."""
+        return {size for camera, size in self._sizes.items() if self._model_of[camera] == model}
+
     def refuse(self, model: str) -> list[Frame]:
         """Takes out what waits for a model that is not to be had; until it is ready `offer` gives its frames back."""
         self._refused.add(model)
-        self._max_batch.pop(model, None)
+        self.not_ready(model)
         return _emptied(self._waiting[model].frames.values()) if model in self._waiting else []
 
     def expect(self, model: str) -> None:
@@ -91,6 +101,7 @@ class Batcher:
         waiting = self._waiting[self._model_of.pop(camera)]
         waiting.last.pop(camera, None)
         del self._priority[camera], self._turns[camera]
+        self._sizes.pop(camera, None)
         return list(waiting.frames.pop(camera, ()))
 
     def knows(self, camera: str) -> bool:
@@ -110,6 +121,8 @@ class Batcher:
     def offer(self, frame: Frame) -> Frame | None:
         """Takes a frame in; gives back the one that it replaces, or itself where its model was refused."""
         model = self._model_of[frame.camera]
+        height, width = frame.image.shape[:2]
+        self._sizes[frame.camera] = height, width
         if model in self._refused:
             return frame
         waiting = self._waiting[model]

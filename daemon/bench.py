@@ -138,13 +138,13 @@ class _Pipeline:
         self._handoff = Handoff(Batcher({_CAMERA: "m"}, 0.01, 1.0), self.stats)
         self._inference = InferenceThread(
             "cpu:0",
-            self._handoff.take,
+            self._handoff,
             self._deliver,
             self.stats,
             self._on_fatal,
         )
-        opened = partial(self._handoff.ready, "m", lane.max_batch)
-        self._inference.open(OpenModel("m", labels, lambda: lane, lambda: settings.confidence, lambda _: opened()))
+        floor = partial(float, settings.confidence)
+        self._inference.use(OpenModel("m", labels, lane, floor, lambda session: session.close()))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""

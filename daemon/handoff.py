@@ -34,6 +34,16 @@ class Handoff:
             self._batcher.ready(model, max_batch)
             self._wake()
 
+    def not_ready(self, model: str) -> None:
+        """From now on `take` gives no batches for this model; its frames wait."""
+        with self._lock:
+            self._batcher.not_ready(model)
+
+    def frame_sizes(self, model: str) -> set[tuple[int, int]]:
+        """Height and width of the latest frame of each camera of a model."""
+        with self._lock:
+            return self._batcher.frame_sizes(model)
+
     def refuse(self, model: str) -> None:
         """For a model that is not to be had: drops what waits for it, and what comes until it is ready after all."""
         with self._lock:

@@ -1,20 +1,21 @@
-"""The one thread that owns the lanes: batches in, results out, as many on their way as the lanes have slots."""
+"""The one thread that uses a GPU: batches in, results out, with several batches of each model in flight."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
+from daemon.handoff import Handoff
+from daemon.inference.in_flight import InFlightLimit
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
-from engines.errors import EngineError
 from engines.records import BatchDetections, Detections, Lane, Ticket
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
@@ -23,53 +24,92 @@ _LOOK_AT_LEAST = 1e-4  # seconds
 _LOOK = 1 / 32  # of the time that the oldest batch has taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OpenModel:
-    """A model that needs nothing more than a lane."""
+    """A model that is ready to run."""
 
     name: str
     labels: tuple[str, ...]
-    open_lane: Callable[[], Lane]
-    """raises EngineError; called in the thread that will own the lane"""
+    session: Lane
+    """the inference thread's own until it is retired"""
     floor: Callable[[], float]
-    """least score of the candidates in results, 0 to 1; asked when the lane is open, and again after `refresh`"""
-    opened: Callable[[Lane | EngineError], None]
-    """told, in the thread, of the lane, or why there is none; then one that the model had goes on"""
+    """least score of the candidates in results, 0 to 1; asked when the model is used, and again after `refresh`"""
+    retire: Callable[[Lane], None]
+    """takes the session back when another one is used, or none, and its last batch is done; called in the thread"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Submitted:
+    model: OpenModel
     batch: Batch
     ticket: Ticket
     at: float
     """time.monotonic()"""
 
 
-@dataclass(slots=True)
 class _Running:
-    model: OpenModel
-    lane: Lane
-    pending: deque[_Submitted] = field(default_factory=deque)
-    """in the order submitted, which is the order that results leave in"""
+    """The batches in flight of one name, across an exchange of the model behind it."""
+
+    def __init__(self) -> None:
+        self.model: OpenModel | None = None
+        """None: takes no more batches"""
+        self.limit = InFlightLimit(0)
+        self.pending: deque[_Submitted] = deque()
+        """in the order submitted, which is the order that results leave in"""
+
+    def use(self, model: OpenModel | None) -> None:
+        """From now on; the session before is retired when its last batch is done."""
+        before, self.model = self.model, model
+        self.limit = InFlightLimit(0 if model is None else model.session.slots)
+        if before is not None:
+            self._retire(before)
+
+    def is_full(self) -> bool:
+        """Whether as much is in flight as may be."""
+        return len(self.pending) >= self.limit.batches
+
+    def finish(self) -> tuple[_Submitted, BatchDetections]:
+        """Waits for the oldest batch."""
+        submitted = self.pending.popleft()
+        outcome = submitted.model.session.collect(submitted.ticket)
+        if submitted.model is self.model:
+            self.limit.finished(submitted.at, time.monotonic())
+        else:
+            self._retire(submitted.model)
+        return submitted, outcome
+
+    def close(self) -> None:
+        """Closes every session; what is in flight is lost."""
+        models = [submitted.model for submitted in self.pending]
+        for model in dict.fromkeys([*models, self.model]):
+            if model is not None:
+                model.session.close()
+
+    def _retire(self, model: OpenModel) -> None:
+        if all(submitted.model is not model for submitted in self.pending):
+            model.retire(model.session)
 
 
 class InferenceThread:
-    """Takes batches, runs them and hands the results on, together with their frames."""
+    """Takes batches, runs them and hands the results on, together with their frames.
+
+    It opens and closes nothing: it takes sessions over, and hands them back.
+    """
 
     def __init__(
         self,
         name: str,
-        take: Callable[[float, Collection[str]], Batch | None],
+        frames: Handoff,
         deliver: Callable[[Sequence[FrameResult], Sequence[Frame]], None],
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`name` of the thread; `take` waits so many seconds for a batch, but none of the models that it is told.
+        """`name` of the thread; it takes batches from `frames`, and says there which models it runs.
 
         `deliver` takes over the results of a batch, with every candidate above the model's floor, and their frames,
         which it releases. `on_fatal` gets the exception that ends the thread.
         """
-        self._take = take
+        self._frames = frames
         self._deliver = deliver
         self._stats = stats
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -78,13 +118,13 @@ class InferenceThread:
         self._stop = threading.Event()
         self._thread = WorkerThread(name, self._run, on_fatal)
 
-    def open(self, model: OpenModel) -> None:
-        """Has the thread open a lane, between two batches, and close the one that the model had; returns at once."""
-        self._asked.put(partial(self._open, model))
+    def use(self, model: OpenModel) -> None:
+        """Has the thread run this model from its next batch on, in place of one of the same name; returns at once."""
+        self._asked.put(partial(self._use, model))
 
-    def close(self, name: str) -> None:
-        """Has the thread close a model's lane, which gets no more batches; returns at once."""
-        self._asked.put(partial(self._close, name))
+    def drop(self, name: str) -> None:
+        """Has the thread run a model no more; returns at once."""
+        self._asked.put(partial(self._drop, name))
 
     def refresh(self, name: str) -> None:
         """Has the thread ask again for a model's floor; returns at once."""
@@ -107,73 +147,67 @@ class InferenceThread:
             request_short_slice()
             while not self._stop.is_set():
                 while not self._asked.empty():
-                    self._collect_all()  # opening may take seconds, which no result should wait for
                     self._asked.get()()
                 since = self._collect_done()
                 wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
-                batch = self._take(wait, self._full())
+                batch = self._frames.take(wait, self._full())
                 if batch is not None:
                     self._submit(batch)
-            self._collect_all()
+            for running in self._models.values():
+                while running.pending:
+                    self._collect(running)
         finally:
-            for model in self._models.values():
-                model.lane.close()
+            while not self._asked.empty():  # a session that comes now is closed too
+                self._asked.get()()
+            for running in self._models.values():
+                running.close()
 
     def _submit(self, batch: Batch) -> None:
-        model = self._models[batch.model]
+        running = self._models[batch.model]
+        model = running.model
+        if model is None:  # the frame queue gives no batches of such a model
+            raise RuntimeError(f"a batch of the model {batch.model}, which is not in use")
         at = time.monotonic()
-        model.pending.append(_Submitted(batch, model.lane.submit([f.image for f in batch.frames]), at))
+        ticket = model.session.submit([f.image for f in batch.frames])
+        running.pending.append(_Submitted(model, batch, ticket, at))
         self._stats.batch()
 
     def _full(self) -> list[str]:
-        """The models whose slots are all taken."""
-        return [name for name, model in self._models.items() if len(model.pending) >= model.lane.slots]
+        """The models that are to get no batch for now."""
+        return [name for name, running in self._models.items() if running.is_full()]
 
     def _collect_done(self) -> float | None:
-        """Hands on what needs no waiting; when the oldest was started of those that are still on their way."""
-        for model in self._models.values():
-            while model.pending and model.lane.is_done(model.pending[0].ticket):
-                self._collect(model)
-        return min((model.pending[0].at for model in self._models.values() if model.pending), default=None)
+        """Hands on what needs no waiting; when the oldest was started of those that are still in flight."""
+        for running in self._models.values():
+            while running.pending and running.pending[0].model.session.is_done(running.pending[0].ticket):
+                self._collect(running)
+        return min((running.pending[0].at for running in self._models.values() if running.pending), default=None)
 
-    def _collect_all(self) -> None:
-        for model in self._models.values():
-            while model.pending:
-                self._collect(model)
+    def _use(self, model: OpenModel) -> None:
+        model.session.set_confidence(model.floor())
+        self._models.setdefault(model.name, _Running()).use(model)
+        self._frames.ready(model.name, model.session.max_batch)
 
-    def _open(self, model: OpenModel) -> None:
-        try:
-            lane = model.open_lane()
-        except EngineError as error:
-            model.opened(error)
-            return
-        self._close(model.name)
-        self._models[model.name] = _Running(model, lane)
-        self._refresh(model.name)
-        model.opened(lane)
-
-    def _close(self, name: str) -> None:
-        if name in self._models:
-            self._models.pop(name).lane.close()
+    def _drop(self, name: str) -> None:
+        self._frames.not_ready(name)
+        if (running := self._models.get(name)) is not None:
+            running.use(None)
 
     def _refresh(self, name: str) -> None:
-        if (running := self._models.get(name)) is not None:
-            running.lane.set_confidence(running.model.floor())
+        if (running := self._models.get(name)) is not None and running.model is not None:
+            running.model.session.set_confidence(running.model.floor())
 
-    def _collect(self, model: _Running) -> None:
+    def _collect(self, running: _Running) -> None:
         """Waits for the model's oldest batch and hands its results on."""
-        submitted = model.pending.popleft()
-        outcome = model.lane.collect(submitted.ticket)
+        submitted, outcome = running.finish()
         frames = submitted.batch.frames
         results = [
-            self._result(frame, found, model.model.labels, submitted, outcome)
+            self._result(frame, found, submitted, outcome)
             for frame, found in zip(frames, outcome.detections, strict=True)
         ]
         self._deliver(results, frames)
 
-    def _result(
-        self, frame: Frame, found: Detections, labels: tuple[str, ...], submitted: _Submitted, outcome: BatchDetections
-    ) -> FrameResult:
+    def _result(self, frame: Frame, found: Detections, submitted: _Submitted, outcome: BatchDetections) -> FrameResult:
         height, width = frame.image.shape[:2]
         latency = Latency(
             queue=submitted.at - frame.captured_mono,
@@ -198,7 +232,7 @@ class InferenceThread:
             stream_time=frame.stream_time,
             live=frame.live,
             model=submitted.batch.model,
-            labels=labels,
+            labels=submitted.model.labels,
             detections=found,
             batch=len(submitted.batch.frames),
             latency=latency,

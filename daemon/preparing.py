@@ -1,4 +1,4 @@
-"""Prepares models beside the running daemon: one at a time, each in a process of its own.
+"""Builds what models need beside the running daemon: one model at a time, each in a process of its own.
 
 Building an engine takes minutes, all of the CPU that it gets and native code that may crash. In its own process it
 takes nothing from the cameras, cannot end the daemon, and can be killed when the daemon stops.
@@ -23,7 +23,7 @@ from daemon.records import ModelState, ModelStatus
 from daemon.system.logs import log_to_stderr
 from daemon.system.worker_thread import WorkerThread
 from engines.build.specification import Progress
-from engines.errors import EngineError
+from engines.errors import BuildError, EngineError
 
 _log = logging.getLogger("ospreyd")
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would take the locks of the other threads along
@@ -32,41 +32,36 @@ _NICENESS = 10  # cameras and models that run go first
 _END_WITHIN = 5.0  # seconds from the last message to the end of the process
 _PATIENCE = 0.5  # seconds; who stops a whole service or terminal kills the work too, and tells the daemon just then
 
-_Told: TypeAlias = "tuple[str, int] | str | None"
+_Told: TypeAlias = "tuple[str, int] | EngineError | None"
 """what is being done and per cent of it, or why it failed, or None: done"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """What a model needs before its lane can be opened."""
+    """What has to be built before a model can be opened."""
 
     model: str
-    is_done: Callable[[], bool]
-    """whether there is nothing to do; raises EngineError"""
-    work: Callable[[Progress], None]
-    """does it in a process of its own, so it must be picklable; raises EngineError"""
+    work: Callable[[Progress], object]
+    """builds it in a process of its own, so it must be picklable; raises EngineError"""
 
 
 class Preparing:
-    """Does jobs in a thread named `prepare`; models that need no work are done before the first that needs some.
-
-    `report` is told how far each job is and why one failed, `done` of each that is done, both in the thread;
-    `on_fatal` gets the exception that ends the thread.
-    """
+    """Does jobs in a thread named `prepare`, one after the other."""
 
     def __init__(
         self,
         report: Callable[[Job, ModelStatus], None],
-        done: Callable[[Job], None],
+        ended: Callable[[Job, EngineError | None], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        """`report` is told how far each job is, `ended` of each that has ended and why where it failed, both in the
+        thread; `on_fatal` gets the exception that ends the thread.
+        """
         self._report = report
-        self._done = done
+        self._ended = ended
         self._changed = threading.Condition()
         """guards what follows, and the start of a process, so that none starts after stop() or cancel()"""
-        self._new: deque[Job] = deque()
-        self._needing: deque[Job] = deque()
-        """jobs that need work"""
+        self._waiting: deque[Job] = deque()
         self._doing: Job | None = None
         self._unwanted = False
         """the job that is being done has been cancelled"""
@@ -81,15 +76,14 @@ class Preparing:
     def add(self, job: Job) -> None:
         """One more job, before or after the start; returns at once."""
         with self._changed:
-            self._new.append(job)
+            self._waiting.append(job)
             self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
         """Forgets a job, and kills its work; returns at once. What it has told just now may still arrive."""
         with self._changed:
-            for jobs in (self._new, self._needing):
-                if job in jobs:
-                    jobs.remove(job)
+            if job in self._waiting:
+                self._waiting.remove(job)
             if self._doing is job:
                 self._unwanted = True
                 if self._process is not None:
@@ -108,60 +102,34 @@ class Preparing:
         return self._thread.join(timeout)
 
     def _run(self) -> None:
-        while self._wait_for_job():
-            if self._new:
-                self._look_at(self._begin(self._new))
-            else:
-                self._do(self._begin(self._needing))
+        while (job := self._next()) is not None:
+            self._do(job)
 
-    def _wait_for_job(self) -> bool:
-        """False if it is time to stop."""
+    def _next(self) -> Job | None:
+        """Waits for a job; None: it is time to stop."""
         with self._changed:
-            self._doing = None
-            self._changed.wait_for(lambda: self._stopping.is_set() or self._new or self._needing)
-            return not self._stopping.is_set()
-
-    def _begin(self, jobs: deque[Job]) -> Job | None:
-        """The next of them; None where it has just been cancelled."""
-        with self._changed:
-            self._unwanted = False
-            self._doing = jobs.popleft() if jobs else None
+            self._doing, self._unwanted = None, False
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._waiting)
+            if self._stopping.is_set():
+                return None
+            self._doing = self._waiting.popleft()
             return self._doing
 
-    def _look_at(self, job: Job | None) -> None:
-        """Says that the job is done, or that it has failed already, or notes that it needs work."""
-        if job is None:
-            return
-        try:
-            if job.is_done():
-                self._done(job)
-                return
-        except EngineError as error:
-            self._report(job, _failed(str(error)))
-            return
-        with self._changed:
-            if not self._unwanted:
-                self._needing.append(job)
-
-    def _do(self, job: Job | None) -> None:
-        if job is None:
-            return
+    def _do(self, job: Job) -> None:
         began = time.monotonic()
         _log.info("model %s: is being built, which may take minutes", job.model)
         self._report(job, ModelStatus(ModelState.BUILDING, 0, "starting"))
         try:
-            why_not = self._work(job)
-        except OSError as error:
-            why_not = f"no process can be started to build it: {error.strerror}"
+            error = self._work(job)
+        except OSError as failed:
+            error = BuildError(f"no process can be started to build it: {failed.strerror}")
         if self._stopping.is_set() or self._unwanted:
             return
-        if why_not is None:
+        if error is None:
             _log.info("model %s: built in %.1f s", job.model, time.monotonic() - began)
-            self._done(job)
-        else:
-            self._report(job, _failed(why_not))
+        self._ended(job, error)
 
-    def _work(self, job: Job) -> str | None:
+    def _work(self, job: Job) -> EngineError | None:
         """Does a job in a new process; why it failed."""
         receiver, sender = _SPAWN.Pipe(duplex=False)
         with receiver:
@@ -190,16 +158,14 @@ class Preparing:
                     self._process = None
 
 
-def _failed(why: str) -> ModelStatus:
-    return ModelStatus(ModelState.FAILED, detail=why)
-
-
-def _why_it_ended(code: int) -> str:
+def _why_it_ended(code: int) -> BuildError:
     """Of a process that did not say that it had done its work."""
     if code == -signal.SIGKILL:
-        return "the process that built it was killed, usually for want of memory; give it more, and start ospreyd again"
+        return BuildError(
+            "the process that built it was killed, probably out of memory; free some and send the command build-engine"
+        )
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"the process that built it {how}; `ospreyd engine build` says more about what it does"
+    return BuildError(f"the process that built it {how}; `ospreyd engine build` says more about what it does")
 
 
 class _Teller:
@@ -226,18 +192,18 @@ class _Teller:
             os._exit(1)
 
 
-def _work_alone(sender: Connection, work: Callable[[Progress], None]) -> None:
+def _work_alone(sender: Connection, work: Callable[[Progress], object]) -> None:
     """The main function of the process that does a job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which then stops this
     os.nice(_NICENESS)
     log_to_stderr()
     teller = _Teller(sender)
-    why_not: str | None = None
+    failed: EngineError | None = None
     try:
         work(teller)
     except EngineError as error:
-        why_not = str(error)
+        failed = error
     except Exception as error:
         _log.exception("building failed")
-        why_not = f"building failed in a way that was not foreseen, the log says where: {type(error).__name__}: {error}"
-    teller.send(why_not)
+        failed = BuildError(f"building failed with an unexpected error, see the log: {type(error).__name__}: {error}")
+    teller.send(failed)

@@ -1,28 +1,34 @@
-"""The models in service: built beside what runs, opened when they are ready, exchanged without a gap."""
+"""The models in service: built and opened beside what runs, and exchanged between two batches."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
+from daemon.config.model import Model as ModelConfig
 from daemon.config.reload import difference
 from daemon.config.schema import Config
+from daemon.errors import UsageError
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel
-from daemon.models import configured_model, lane_settings, prepare_model, rebuild_model
+from daemon.inference.session_loader import SessionLoader
+from daemon.models import check_labels, configured_model, lane_settings, prepare_model, rebuild_model
 from daemon.preparing import Job, Preparing
 from daemon.records import ModelInfo, ModelState, ModelStatus
-from engines.backends import CPU, Backend, LaneSettings, is_prepared, needs_building, open_lane, precision_of
-from engines.errors import EngineError
+from engines.backends import Backend, LaneSettings, find_prepared, needs_building, open_session, precision_of
+from engines.build.specification import Progress
+from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.model import Model
 from engines.records import Lane
 
 _log = logging.getLogger("ospreyd")
+_BUILDS = 2  # of the same revision; what is refused or gone again after that would be so for ever
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +57,10 @@ class Generation:
         """Whether `read` would give the same now; what failed to take its place is not the same."""
         return self.name not in difference(self.config, config).models and self.stamps == file_stamps(self.name, config)
 
+    def has_same_files(self) -> bool:
+        """Whether its files are as they were when it was read."""
+        return self.stamps == file_stamps(self.name, self.config)
+
 
 def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
     """When the files of a model were changed, and their sizes; None of one that is not there."""
@@ -60,8 +70,19 @@ def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]
     return tuple(_stamp(Path(path)) for path in named)
 
 
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """What is being done to run a revision of a model."""
+
+    generation: Generation
+    builds: int = 0
+    """how often it has been built for this"""
+    job: Job | None = None
+    """the latest build"""
+
+
 class Serving:
-    """Owns the thread `prepare`; the lanes are the inference thread's."""
+    """Owns the threads `prepare`, which builds, and `load`, which opens and closes sessions."""
 
     def __init__(
         self,
@@ -75,8 +96,8 @@ class Serving:
     ) -> None:
         """`floor` of a model's candidates, 0 to 1, is asked in the inference thread.
 
-        `told` that `infos` has changed, and `lost`, of a model that is not to be had and why, are called in some
-        thread with `lock` held.
+        `told` that `infos` has changed, and `lost`, of an unavailable model and the reason, are called in some thread
+        with `lock` held.
         """
         self._backend = backend
         self._inference = inference
@@ -87,12 +108,13 @@ class Serving:
         self.lock = threading.RLock()
         """guards what follows, and the order in which it is told"""
         self._running: dict[str, Generation] = {}
-        self._next: dict[str, tuple[Generation, Job]] = {}
-        """what is being built, to be or to become the model of that name"""
+        self._next: dict[str, _Attempt] = {}
+        """what is being built or opened, to be or to become the model of that name"""
+        self._failed: dict[str, Generation] = {}
+        """what could not become the model of that name"""
         self._infos: dict[str, ModelInfo] = {}
-        self._uses: dict[str, object] = {}
-        """one for as long as some camera needs the model: what was begun before that is over"""
-        self._preparing = Preparing(self._report, self._prepared, on_fatal)
+        self._preparing = Preparing(self._report, self._built, on_fatal)
+        self._loader = SessionLoader(on_fatal)
 
     @property
     def infos(self) -> Mapping[str, ModelInfo]:
@@ -102,52 +124,61 @@ class Serving:
     def latest(self, name: str) -> Generation | None:
         """The model as it is being built, or else as it runs; None: neither."""
         with self.lock:
-            return self._next[name][0] if name in self._next else self._running.get(name)
+            return self._next[name].generation if name in self._next else self._running.get(name)
 
     def start(self) -> None:
-        """Begins to build; returns at once."""
+        """Begins to build and to open; returns at once."""
         self._preparing.start()
+        self._loader.start()
 
     def stop(self) -> None:
-        """Ends building; returns at once."""
+        """Ends building and opening; returns at once."""
+        with self.lock:
+            self._next.clear()
         self._preparing.stop()
+        self._loader.stop()
 
     def join(self, timeout: float) -> bool:
-        """Whether the thread, and with it every process, has ended within `timeout` seconds."""
-        return self._preparing.join(timeout)
+        """Whether both threads, and with them every process, have ended within `timeout` seconds."""
+        until = time.monotonic() + timeout
+        built = self._preparing.join(timeout)
+        return self._loader.join(max(0.0, until - time.monotonic())) and built
 
     def serve(self, generation: Generation, rebuild: bool = False) -> None:
         """Makes this the model of its name, as soon as it is built; until then what there was goes on."""
-        name, backend, settings = generation.name, self._backend, generation.settings
-        work = partial(rebuild_model if rebuild else prepare_model, backend, generation.config.models[name], settings)
-        is_done = bool if rebuild else partial(is_prepared, backend, generation.model, settings)
+        name = generation.name
         with self.lock:
             self._cancel(name)
-            job = Job(model=name, is_done=is_done, work=work)
-            self._next[name] = generation, job
-            self._uses.setdefault(name, object())
+            self._failed.pop(name, None)
+            attempt = self._next[name] = _Attempt(generation)
             self._handoff.expect(name)
             self._show(generation, ModelStatus(ModelState.BUILDING, 0, "waiting"))
-            self._preparing.add(job)
+            if rebuild:
+                self._build(attempt, rebuild_model)
+            else:
+                self._loader.put(partial(self._load, attempt))
 
-    def rebuild(self, name: str) -> bool:
-        """Builds the latest model of that name anew; False where its backend needs nothing built."""
+    def retry(self, name: str) -> bool:
+        """Builds the latest model of that name again, also one that failed; False: there is nothing to build."""
         with self.lock:
-            latest = self.latest(name)
-            if latest is None or not needs_building(self._backend, latest.settings):
+            failed, latest = self._failed.get(name), self.latest(name)
+            generation = failed or latest
+            if generation is None:
                 return False
-            self.serve(latest, rebuild=True)
+            builds = needs_building(self._backend, generation.settings)
+            if failed is None and not builds:
+                return False
+            self.serve(generation, rebuild=builds)
             return True
 
     def drop(self, name: str) -> None:
         """No camera needs the model any more."""
         with self.lock:
             self._cancel(name)
-            self._running.pop(name, None)
-            self._infos.pop(name, None)
-            self._uses.pop(name, None)
+            for known in (self._running, self._failed, self._infos):
+                known.pop(name, None)
             self._handoff.refuse(name)
-            self._inference.close(name)
+            self._inference.drop(name)
 
     def refresh(self) -> None:
         """The floors of the models may have changed."""
@@ -155,72 +186,128 @@ class Serving:
             self._inference.refresh(name)
 
     def _cancel(self, name: str) -> None:
-        if name in self._next:
-            self._preparing.cancel(self._next.pop(name)[1])
+        attempt = self._next.pop(name, None)
+        if attempt is not None and attempt.job is not None:
+            self._preparing.cancel(attempt.job)
+
+    def _is_wanted(self, attempt: _Attempt) -> bool:
+        return self._next.get(attempt.generation.name) is attempt
+
+    def _load(self, attempt: _Attempt) -> None:
+        """In the thread `load`: opens what is built, or has it built."""
+        generation = attempt.generation
+        if not self._is_wanted(attempt):
+            return
+        try:
+            prepared = find_prepared(self._backend, generation.model, generation.settings)
+            if prepared is None:
+                raise NotPreparedError("what was built for it is gone again; check the folder of engines")
+            self._tell(attempt, ModelStatus(ModelState.BUILDING, 100, "loading"))
+            session = open_session(prepared, self._handoff.frame_sizes(generation.name))
+        except EngineError as error:
+            self._failing(attempt, error)
+            return
+        with self.lock:
+            if self._is_wanted(attempt):
+                self._use(generation, session)
+                return
+        session.close()
+
+    def _use(self, generation: Generation, session: Lane) -> None:
+        """With the lock."""
+        name = generation.name
+        del self._next[name]
+        self._running[name] = generation
+        floor = partial(self._floor, generation)
+        self._inference.use(OpenModel(name, generation.model.labels, session, floor, self._retire))
+        _log.info(
+            "model %s: ready, %s on %s",
+            name,
+            precision_of(self._backend, generation.settings).value,
+            self._backend.name,
+        )
+        self._show(generation, ModelStatus(ModelState.READY))
+
+    def _retire(self, session: Lane) -> None:
+        """In the inference thread."""
+        if not self._loader.put(session.close):
+            session.close()
+
+    def _failing(self, attempt: _Attempt, error: EngineError) -> None:
+        """What failed may go otherwise: built, read again, or with smaller batches."""
+        generation = attempt.generation
+        settings = generation.settings
+        with self.lock:
+            if not self._is_wanted(attempt):
+                return
+            if isinstance(error, GpuMemoryError) and settings.max_batch > 1:
+                settings = replace(settings, max_batch=settings.max_batch // 2)
+                _log.warning("model %s: %s; trying batches of %d", generation.name, error, settings.max_batch)
+                self.serve(replace(generation, settings=settings))
+            elif isinstance(error, NotPreparedError) and attempt.builds and not generation.has_same_files():
+                self._loader.put(partial(self._read_again, attempt))
+            elif isinstance(error, NotPreparedError) and attempt.builds < _BUILDS:
+                self._build(attempt, prepare_model)
+            else:
+                self._give_up(generation, error)
+
+    def _read_again(self, attempt: _Attempt) -> None:
+        """In the thread `load`: a file that was replaced after it had been read is another model."""
+        before = attempt.generation
+        try:
+            generation = Generation.read(before.name, before.config)
+            check_labels(before.config, {before.name: generation.model.labels})
+        except (EngineError, UsageError) as error:
+            with self.lock:
+                if self._is_wanted(attempt):
+                    self._give_up(before, error)
+            return
+        with self.lock:
+            if self._is_wanted(attempt):
+                self.serve(generation)
+
+    def _build(self, attempt: _Attempt, work: Callable[[Backend, ModelConfig, LaneSettings, Progress], None]) -> None:
+        """With the lock."""
+        generation = attempt.generation
+        config = generation.config.models[generation.name]
+        attempt.builds += 1
+        attempt.job = Job(generation.name, partial(work, self._backend, config, generation.settings))
+        self._preparing.add(attempt.job)
 
     def _report(self, job: Job, status: ModelStatus) -> None:
-        """In the thread `prepare`, or `gpu`."""
-        with self.lock:
-            if (generation := self._of(job)) is None:
-                return
-            if status.state is ModelState.FAILED:
-                _log.error("model %s: %s", job.model, status.detail)
-                del self._next[job.model]
-                if job.model not in self._running:
-                    self._handoff.refuse(job.model)
-                    self._lost(job.model, status.detail)
-            self._show(generation, status)
-
-    def _prepared(self, job: Job) -> None:
         """In the thread `prepare`."""
-        self._report(job, ModelStatus(ModelState.BUILDING, 100, "loading"))
-        with self.lock:
-            if (generation := self._of(job)) is None:
-                return
-        open_it = partial(open_lane, self._backend, generation.model, generation.settings)
-        if self._backend.name == CPU:  # which needs no particular thread, and should not hold up the other models
-            try:
-                lane = open_it()
-            except EngineError as error:
-                self._report(job, ModelStatus(ModelState.FAILED, detail=str(error)))
-                return
-            open_it = partial(_same, lane)
-        with self.lock:
-            if self._of(job) is None:
-                if self._backend.name == CPU:
-                    open_it().close()
-                return
-            self._inference.open(
-                OpenModel(
-                    name=job.model,
-                    labels=generation.model.labels,
-                    open_lane=open_it,
-                    floor=partial(self._floor, generation),
-                    opened=partial(self._opened, generation, job, self._uses[job.model]),
-                )
-            )
+        if (attempt := self._of(job)) is not None:
+            self._tell(attempt, status)
 
-    def _opened(self, generation: Generation, job: Job, use: object, outcome: Lane | EngineError) -> None:
-        """In the inference thread."""
-        if isinstance(outcome, EngineError):
-            self._report(job, ModelStatus(ModelState.FAILED, detail=str(outcome)))
+    def _built(self, job: Job, error: EngineError | None) -> None:
+        """In the thread `prepare`."""
+        if (attempt := self._of(job)) is None:
             return
-        name = generation.name
-        with self.lock:
-            if self._uses.get(name) is not use:
-                return  # dropped meanwhile, and about to be closed, even where it is wanted again
-            self._running[name] = generation
-            self._handoff.ready(name, outcome.max_batch)
-            precision = precision_of(self._backend, generation.settings).value
-            _log.info("model %s: ready, %s on %s", name, precision, self._backend.name)
-            if self._of(job) is not None:
-                del self._next[name]
-            self._show(generation, ModelStatus(ModelState.READY))
+        if error is None:
+            self._loader.put(partial(self._load, attempt))
+        else:
+            self._failing(attempt, error)
 
-    def _of(self, job: Job) -> Generation | None:
+    def _of(self, job: Job) -> _Attempt | None:
         """What the job is done for, unless that is no longer wanted."""
-        generation, current = self._next.get(job.model, (None, None))
-        return generation if current is job else None
+        attempt = self._next.get(job.model)
+        return attempt if attempt is not None and attempt.job is job else None
+
+    def _tell(self, attempt: _Attempt, status: ModelStatus) -> None:
+        with self.lock:
+            if self._is_wanted(attempt):
+                self._show(attempt.generation, status)
+
+    def _give_up(self, generation: Generation, error: Exception) -> None:
+        """With the lock."""
+        name, why = generation.name, str(error)
+        _log.error("model %s: %s", name, why)
+        del self._next[name]
+        self._failed[name] = generation
+        if name not in self._running:
+            self._handoff.refuse(name)
+            self._lost(name, why)
+        self._show(generation, ModelStatus(ModelState.FAILED, detail=why))
 
     def _show(self, generation: Generation, status: ModelStatus) -> None:
         running = self._running.get(generation.name)
@@ -248,10 +335,6 @@ def _of_successor(status: ModelStatus) -> str:
     if status.state is ModelState.FAILED:
         return f"runs as before; what it was to be replaced by failed: {status.detail}"
     return f"runs until it is replaced: {status.detail}, {status.progress} %"
-
-
-def _same(lane: Lane) -> Lane:
-    return lane
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -62,7 +62,7 @@ class Stages:
         self._remote = remote
         self._stats = Stats()
         self._lost: dict[str, str] = {}
-        """models that are not to be had, and why"""
+        """unavailable models and the reason"""
         self._cameras: dict[str, CameraThread] = {}
         self._info = _info(config, backend)
         self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription)
@@ -73,7 +73,7 @@ class Stages:
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits), self._stats)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(thread, self._handoff.take, self._deliver, self._stats, on_fatal)
+        self._inference = InferenceThread(thread, self._handoff, self._deliver, self._stats, on_fatal)
         queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
         metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
@@ -199,9 +199,16 @@ class Stages:
             self._info = replace(self._info, configuration=refused)
             self._tell()
 
-    def rebuild(self, model: str) -> bool:
-        """See Serving.rebuild."""
-        return self._serving.rebuild(model)
+    def retry(self, model: str) -> bool:
+        """Builds a model again, also one that failed, whose cameras are opened again; see Serving.retry."""
+        with self._lock:
+            if not self._serving.retry(model):
+                return False
+            if self._lost.pop(model, None) is not None:
+                for name, camera in self._config.cameras.items():
+                    if camera.model == model:
+                        self._open(name)
+            return True
 
     def _open(self, name: str) -> None:
         """Opens a camera, and closes it first where it is open."""

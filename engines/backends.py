@@ -1,10 +1,9 @@
-"""Which backends there are, what each needs before it can run, and opening a lane on one of them."""
+"""Which backends there are, what each needs before it can run, and opening a session on one of them."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engines import onnx_runtime
 from engines.build.cache import EngineCache
 from engines.build.specification import CALIBRATED, Progress, Recipe
-from engines.errors import BackendError, GpuMemoryError
+from engines.errors import BackendError, NotPreparedError
 from engines.folders import cache_folder
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
@@ -25,8 +25,6 @@ from engines.records import Lane
 from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.loading import PlanRefusedError, has_kernels
-
-_log = logging.getLogger("ospreyd.engines")
 
 CPU = "onnxruntime"
 _ONNX = ".onnx"
@@ -62,6 +60,19 @@ class LaneSettings:
     """folder of built engines; None: folders.cache_folder()"""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model for which nothing is left to build."""
+
+    backend: Backend
+    model: Model
+    settings: LaneSettings
+    engines: Engines | None = None
+    """TensorRT's"""
+    detector: Path | None = None
+    """ONNX file of ONNX Runtime's detector where its precision is not FP32"""
+
+
 def choose(wanted: str = "auto") -> Backend:
     """The backend that `wanted` means here: itself, or for 'auto' the fastest that works.
 
@@ -88,31 +99,35 @@ def choose(wanted: str = "auto") -> Backend:
     return Backend(CPU, ort.__version__, f"no TensorRT works here: {'; '.join(missing)}", None)
 
 
-def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Progress) -> None:
-    """Builds whatever `open_lane` needs and the cache does not hold; may take minutes. Safe in several processes.
+def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Progress) -> Prepared:
+    """Builds whatever `open_session` needs and the cache does not hold; may take minutes. Safe in several processes.
 
-    Raises EngineError.
+    Raises EngineError; NotPreparedError where the backend refuses what it has just built.
     """
-    recipe = _recipe(backend, model, settings)
-    if backend.name != CPU:
-        cache = EngineCache(settings.cache)
-        engines = build_engines(recipe, _target(backend), cache, progress)
-        if not has_kernels(engines, find(backend.name)):
-            progress("compiling kernels", 1.0)
-            _open_tensorrt(backend, recipe, settings).close()
-    elif recipe.precision is not Precision.FP32:
-        _detector(recipe, EngineCache(settings.cache), progress)
+    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    if backend.name == CPU:
+        detector = None if recipe.precision is Precision.FP32 else _detector(recipe, cache, progress)
+        return Prepared(backend, model, settings, detector=detector)
+    engines = build_engines(recipe, _target(backend), cache, progress)
+    prepared = Prepared(backend, model, settings, engines=engines)
+    if not has_kernels(engines, find(backend.name)):
+        progress("compiling kernels", 1.0)
+        open_session(prepared).close()
+    return prepared
 
 
-def is_prepared(backend: Backend, model: Model, settings: LaneSettings) -> bool:
-    """Whether `prepare` would find everything built. Raises EngineError."""
-    recipe = _recipe(backend, model, settings)
-    if backend.name != CPU:
-        engines = find_engines(recipe, _target(backend), EngineCache(settings.cache))
-        return engines is not None and has_kernels(engines, find(backend.name))
-    return recipe.precision is Precision.FP32 or (
-        EngineCache(settings.cache).find(_detector_key(recipe), _ONNX) is not None
-    )
+def find_prepared(backend: Backend, model: Model, settings: LaneSettings) -> Prepared | None:
+    """What `prepare` would give, if there is nothing for it to build. Raises EngineError."""
+    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    if backend.name == CPU:
+        if recipe.precision is Precision.FP32:
+            return Prepared(backend, model, settings)
+        detector = cache.find(_detector_key(recipe), _ONNX)
+        return None if detector is None else Prepared(backend, model, settings, detector=detector)
+    engines = find_engines(recipe, _target(backend), cache)
+    if engines is None or not has_kernels(engines, find(backend.name)):
+        return None
+    return Prepared(backend, model, settings, engines=engines)
 
 
 def needs_building(backend: Backend, settings: LaneSettings) -> bool:
@@ -132,17 +147,34 @@ def discard_built(backend: Backend, model: Model, settings: LaneSettings, why: s
         cache.discard(built, why)
 
 
-def open_lane(backend: Backend, model: Model, settings: LaneSettings) -> Lane:
-    """A lane for `model`; belongs to the calling thread. Prepares first where that has not been done.
+def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = ()) -> Lane:
+    """A session for a model; builds nothing. Any thread may open it, and another one use it.
 
-    Raises EngineError.
+    Kernels for frames of `frame_sizes` (height, width) are loaded before it returns instead of by the first batch.
+    Raises NotPreparedError where what was built is gone or is refused, and deletes it then; GpuMemoryError where
+    smaller batches may fit; EngineError.
     """
-    recipe = _recipe(backend, model, settings)
-    if backend.name != CPU:
-        return _open_tensorrt(backend, recipe, settings)
+    backend, model, settings = prepared.backend, prepared.model, prepared.settings
+    cache = EngineCache(settings.cache)
+    if prepared.engines is not None:
+        from engines.tensorrt.lanes import TensorRtLane  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+
+        engines, tensorrt = prepared.engines, find(backend.name)
+        try:
+            lane = TensorRtLane(model, settings.thresholds, engines, tensorrt, cache, frame_sizes)
+        except PlanRefusedError as error:
+            for plan in (engines.preprocess, engines.detector):
+                cache.discard(plan, str(error))
+            raise NotPreparedError(str(error)) from error
+        if lane.max_batch < settings.max_batch:
+            warn_one_by_one(model)
+        return lane
     detector = None
-    if recipe.precision is not Precision.FP32:
-        detector = onnx.load(_detector(recipe, EngineCache(settings.cache), _silent))
+    if prepared.detector is not None:
+        try:
+            detector = onnx.load(prepared.detector)
+        except FileNotFoundError as error:
+            raise NotPreparedError(f"{prepared.detector}: is gone") from error
     return OnnxRuntimeLane(model, settings.thresholds, settings.max_batch, settings.threads, detector)
 
 
@@ -178,6 +210,15 @@ def frame_allocator(backend: Backend) -> Callable[[tuple[int, ...]], NDArray[np.
     return allocate_frame
 
 
+def slots(backend: Backend) -> int:
+    """How many batches a session on the backend takes before the first is collected."""
+    if backend.name == CPU:
+        return onnx_runtime.SLOTS
+    from engines.tensorrt.lanes import SLOTS  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+
+    return SLOTS
+
+
 def precision_of(backend: Backend, settings: LaneSettings) -> Precision:
     """What a lane with these settings computes with."""
     return settings.precision or (Precision.FP32 if backend.name == CPU else Precision.FP16)
@@ -202,11 +243,6 @@ def collected(cache: Path, model: Model) -> Path:
     return cache / "calibration" / model.path.stem
 
 
-def built_engines(backend: Backend, model: Model, settings: LaneSettings) -> Engines:
-    """The TensorRT engines that a lane with these settings runs. Raises EngineError."""
-    return build_engines(_recipe(backend, model, settings), _target(backend), EngineCache(settings.cache), _silent)
-
-
 def _recipe(backend: Backend, model: Model, settings: LaneSettings) -> Recipe:
     precision, calibration = precision_of(backend, settings), settings.calibration
     if calibration is None and precision in CALIBRATED:
@@ -219,32 +255,6 @@ def _target(backend: Backend) -> Target:
     return Target(find(backend.name), gpu())
 
 
-def _open_tensorrt(backend: Backend, recipe: Recipe, settings: LaneSettings) -> Lane:
-    from engines.tensorrt.lanes import TensorRtLane  # noqa: PLC0415  it needs PyCUDA
-
-    cache, refused = EngineCache(settings.cache), False
-    while True:
-        engines = build_engines(recipe, _target(backend), cache, _silent)
-        try:
-            lane = TensorRtLane(recipe.model, settings.thresholds, engines, find(backend.name), cache)
-        except PlanRefusedError as error:
-            if refused:
-                raise
-            refused = True
-            for plan in (engines.preprocess, engines.detector):
-                cache.discard(plan, str(error))
-        except GpuMemoryError as error:
-            if recipe.max_batch == 1:
-                raise
-            recipe = replace(recipe, max_batch=recipe.max_batch // 2)
-            _log.warning("%s: %s; trying batches of %d", recipe.model.path, error, recipe.max_batch)
-        else:
-            break
-    if lane.max_batch < recipe.max_batch:
-        warn_one_by_one(recipe.model)
-    return lane
-
-
 def _detector_key(recipe: Recipe) -> dict[str, Any]:
     return {"part": "detector", **recipe.key(), "onnxruntime": ort.__version__}
 
@@ -252,7 +262,3 @@ def _detector_key(recipe: Recipe) -> dict[str, Any]:
 def _detector(recipe: Recipe, cache: EngineCache, progress: Progress) -> Path:
     """The detector at its precision, as ONNX Runtime is to run it."""
     return cache.get(_detector_key(recipe), _ONNX, lambda: recipe.detector(progress).SerializeToString())[0]
-
-
-def _silent(_what: str, _fraction: float) -> None:
-    pass

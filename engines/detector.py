@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from engines.backends import Backend, LaneSettings, choose, is_prepared, open_lane, prepare
+from engines.backends import Backend, LaneSettings, choose, find_prepared, open_session, prepare
 from engines.errors import DetectorError, ImageError, NotPreparedError
 from engines.model import AS_THE_FAMILY, Model, read_model
 from engines.records import Detections, InputOverride, Lane, Ticket
@@ -39,13 +39,13 @@ class Detection:
 class Detector:
     """Finds objects in images. Use it as a context manager, or call `close`.
 
-    Threads may share it on ONNX Runtime, where calls wait for one another; on a GPU the thread that loads it is the one
-    that uses and closes it.
+    Threads may share it; their calls wait for one another.
     """
 
     def __init__(self, model: Model, backend: Backend, settings: LaneSettings = DEFAULTS) -> None:
         """Opens a model that has been read; `load` does both. Raises as `load` does."""
-        if not is_prepared(backend, model, settings):
+        prepared = find_prepared(backend, model, settings)
+        if prepared is None:
             raise NotPreparedError(
                 f"{model.path}: nothing is built for it on {backend.name} {backend.version} yet; call Detector.prepare "
                 "with the same arguments once, or run ospreyd engine build"
@@ -54,7 +54,7 @@ class Detector:
         """class names, indexed by class id"""
         self.backend = backend
         """what the model runs on, and why"""
-        self._session: Lane | None = open_lane(backend, model, settings)
+        self._session: Lane | None = open_session(prepared)
         self._in_flight: deque[tuple[Ticket, Sequence[Image]]] = deque()
         self._lock = threading.RLock()
 

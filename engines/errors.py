@@ -58,7 +58,7 @@ class BuildError(EngineError):
 
 
 class NotPreparedError(EngineError):
-    """Something has to be built before the model can run; nothing is built without being asked for."""
+    """Something has to be built before the model can run: it never was, is gone, or was refused by the backend."""
 
 
 class DetectorError(EngineError):

@@ -26,7 +26,8 @@ from engines.postprocess import Thresholds, to_detections
 from engines.records import BatchDetections, Letterbox, Ticket
 
 _log = logging.getLogger("ospreyd.engines")
-_SLOTS = 2
+SLOTS = 2
+"""how many batches may be in flight"""
 _ERROR, _FATAL = 3, 4
 """ONNX Runtime's severities; warnings speak of constants that it folds"""
 _Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
@@ -59,9 +60,9 @@ class OnnxRuntimeLane:
         self._max_batch = max_batch if any_batch else 1
         if self._max_batch < max_batch:
             warn_one_by_one(model)
-        shape = (_SLOTS, self._max_batch, model.height, model.width, 3)
+        shape = (SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
-        self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(_SLOTS)]
+        self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(SLOTS)]
         self._pending: dict[Ticket, _Pending] = {}
         self._submitted = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
@@ -69,7 +70,7 @@ class OnnxRuntimeLane:
     @property
     def slots(self) -> int:
         """How many batches may be submitted and not yet collected."""
-        return _SLOTS
+        return SLOTS
 
     @property
     def max_batch(self) -> int:
@@ -83,11 +84,11 @@ class OnnxRuntimeLane:
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size."""
         began = time.perf_counter()
-        if len(self._pending) == _SLOTS or not 1 <= len(pictures) <= self._max_batch:
+        if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
         ticket = Ticket(self._submitted)
         self._submitted += 1
-        slot = ticket % _SLOTS
+        slot = ticket % SLOTS
         letterboxes = tuple(self._place(picture, slot, index) for index, picture in enumerate(pictures))
         outputs = self._worker.submit(self._run, self._canvas[slot, : len(pictures)])
         self._pending[ticket] = _Pending(letterboxes, outputs, time.perf_counter() - began)

@@ -130,7 +130,7 @@ Ticket = NewType("Ticket", int)
 
 
 class Lane(Protocol):
-    """One model on one backend, double-buffered. Not thread-safe: one thread owns it."""
+    """One model on one backend, with several batches in flight. For one thread at a time, not always the same."""
 
     @property
     def slots(self) -> int:

@@ -91,18 +91,15 @@ class TensorRt:
 
         What get_engine_validity says is not asked: 1.6 calls engines invalid that run.
         """
-        from engines.tensorrt.device import Device  # noqa: PLC0415  it needs PyCUDA
+        from engines.tensorrt.device import use_device  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
         parsed = self.parse(probes.convolution(Precision.FP16))
         plan = parsed.builder.build_serialized_network(parsed.network, parsed.builder.create_builder_config())
-        with Device.held():
-            with self.errors() as said:
-                engine = self.module.Runtime(self.logger).deserialize_cuda_engine(plan)
-            if engine is None:
-                raise BackendError(
-                    f"{self.name} {self.version} does not work with the {device.name}: {'; '.join(said)}"
-                )
-            del engine
+        use_device()
+        with self.errors() as said:
+            engine = self.module.Runtime(self.logger).deserialize_cuda_engine(plan)
+        if engine is None:
+            raise BackendError(f"{self.name} {self.version} does not work with the {device.name}: {'; '.join(said)}")
 
     def parse(self, model: onnx.ModelProto, strongly_typed: bool = True) -> Parsed:
         """A network definition of the model; its errors are in the result."""

@@ -1,8 +1,8 @@
-"""The CUDA driver where PyCUDA does not reach it, or lets go of the interpreter when it should not.
+"""The CUDA driver: cuda-bindings, and direct calls for whatever must keep the GIL.
 
-PyCUDA and cuda-bindings let go of the interpreter around each call. What only puts something on a stream takes a few
-microseconds; getting the interpreter back, where the threads of sixteen cameras want it, took a hundred times as long
-(docs/benchmarks.md). So these calls keep it.
+cuda-bindings releases the GIL around each call. What only puts something on a stream takes a few microseconds; getting
+the GIL back, where the threads of sixteen cameras want it, took a hundred times as long (docs/benchmarks.md). So these
+calls keep it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,25 @@ from numpy.typing import NDArray
 
 from engines.errors import BackendError, GpuMemoryError
 
+_HANDLE, _ADDRESS, _SIZE = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t
 _cuda = ctypes.PyDLL("libcuda.so.1")
-_to_device = _cuda.cuMemcpyHtoDAsync_v2
-_to_device.argtypes = (ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-_to_host = _cuda.cuMemcpyDtoHAsync_v2
-_to_host.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p)
-_launch = _cuda.cuGraphLaunch
-_launch.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+
+
+def _function(name: str, *arguments: Any) -> Callable[..., int]:
+    function = getattr(_cuda, name)
+    function.argtypes = arguments
+    return function  # type: ignore[no-any-return]  # ctypes knows no more
+
+
+_set_current = _function("cuCtxSetCurrent", _HANDLE)
+_to_device = _function("cuMemcpyHtoDAsync_v2", _ADDRESS, _HANDLE, _SIZE, _HANDLE)
+_to_host = _function("cuMemcpyDtoHAsync_v2", _HANDLE, _ADDRESS, _SIZE, _HANDLE)
+_within = _function("cuMemcpyDtoDAsync_v2", _ADDRESS, _ADDRESS, _SIZE, _HANDLE)
+_launch = _function("cuGraphLaunch", _HANDLE, _HANDLE)
+_record = _function("cuEventRecord", _HANDLE, _HANDLE)
+_query = _function("cuEventQuery", _HANDLE)
+_elapsed = _function("cuEventElapsedTime", ctypes.POINTER(ctypes.c_float), _HANDLE, _HANDLE)
+_wait = _function("cuStreamWaitEvent", _HANDLE, _HANDLE, ctypes.c_uint)
 
 
 class CudaError(BackendError):
@@ -30,10 +42,18 @@ class CudaError(BackendError):
 
 
 def call(function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
-    """Calls one of cuda-bindings' functions; its result. Raises CudaError and GpuMemoryError."""
+    """Calls one of cuda-bindings' functions; its result, a tuple where there are several.
+
+    Raises CudaError and GpuMemoryError.
+    """
     error, *values = function(*arguments)
     _check(error, function.__name__)
-    return values[0] if values else None
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def set_current(context: int) -> None:
+    """Makes a context the calling thread's. Raises CudaError."""
+    _check(_set_current(context), "cuCtxSetCurrent")
 
 
 def upload(target: int, source: NDArray[Any], stream: Any) -> None:
@@ -46,13 +66,46 @@ def download(target: NDArray[Any], source: int, stream: Any) -> None:
     _check(_to_host(target.ctypes.data, source, target.nbytes, stream.handle), "cuMemcpyDtoHAsync")
 
 
+def copy(target: int, source: int, size: int, stream: Any) -> None:
+    """Puts on a stream a copy of `size` bytes between two device addresses. Raises CudaError."""
+    _check(_within(target, source, size, stream.handle), "cuMemcpyDtoDAsync")
+
+
 def launch(graph: int, stream: int) -> None:
     """Puts an instantiated graph on a stream, both by their handles. Raises CudaError."""
     _check(_launch(graph, stream), "cuGraphLaunch")
 
 
+def record(event: int, stream: int) -> None:
+    """Puts an event on a stream, both by their handles. Raises CudaError."""
+    _check(_record(event, stream), "cuEventRecord")
+
+
+def has_happened(event: int) -> bool:
+    """Whether the GPU has reached an event. Raises CudaError."""
+    code = _query(event)
+    if code == driver.CUresult.CUDA_ERROR_NOT_READY:
+        return False
+    _check(code, "cuEventQuery")
+    return True
+
+
+def elapsed(first: int, last: int) -> float:
+    """Milliseconds between two events that have happened. Raises CudaError."""
+    milliseconds = ctypes.c_float()
+    _check(_elapsed(ctypes.byref(milliseconds), first, last), "cuEventElapsedTime")
+    return milliseconds.value
+
+
+def wait_for(stream: int, event: int) -> None:
+    """What is put on the stream from now on waits for the event. Raises CudaError."""
+    _check(_wait(stream, event, 0), "cuStreamWaitEvent")
+
+
 def _check(code: int, function: str) -> None:
     if code == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-        raise GpuMemoryError(f"the GPU has too little free memory ({function})")
+        raise GpuMemoryError(
+            f"the GPU has too little free memory ({function}); lower inference.max_batch or run fewer models"
+        )
     if code:
         raise CudaError(f"{function}: {driver.CUresult(code).name}")

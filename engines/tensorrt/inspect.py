@@ -12,7 +12,7 @@ from typing import Any
 
 from engines.build.cache import EngineCache
 from engines.tensorrt.backend import TensorRt
-from engines.tensorrt.device import Device
+from engines.tensorrt.device import Device, use_device
 from engines.tensorrt.loading import LoadedEngine
 
 _ORIGIN = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
@@ -62,7 +62,8 @@ def inspect(plan: Path, tensorrt: TensorRt, cache: EngineCache, profile: bool = 
 
     Raises BackendError; loading.PlanRefusedError where this TensorRT does not load the file.
     """
-    with Device.held() as device, closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
+    device = use_device()
+    with closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
         return _inspect(loaded, tensorrt, device, profile)
 
 

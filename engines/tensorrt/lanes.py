@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import cv2
@@ -20,30 +20,40 @@ from engines.postprocess import Thresholds, to_detections
 from engines.records import BatchDetections, Letterbox, Ticket
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import LARGEST_FRAME, Engines
-from engines.tensorrt.device import Device, stage
+from engines.tensorrt.device import stage, use_device
+from engines.tensorrt.frames import allocate_frame
 from engines.tensorrt.loading import LoadedEngine
 from engines.tensorrt.slots import Slot
 
-_SLOTS = 4
+SLOTS = 4
 """with three an upload that is late leaves the GPU idle, with more nothing is gained (docs/benchmarks.md)"""
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """batches that the detector is compiled and recorded for; each costs a second or two at the first start"""
 
 
 class TensorRtLane:
-    """A model's two engines, double-buffered. Belongs to the thread that makes it."""
+    """A model's two engines, with several batches in flight. For one thread at a time, not always the same."""
 
     def __init__(
-        self, model: Model, thresholds: Thresholds, engines: Engines, tensorrt: TensorRt, cache: EngineCache
+        self,
+        model: Model,
+        thresholds: Thresholds,
+        engines: Engines,
+        tensorrt: TensorRt,
+        cache: EngineCache,
+        frame_sizes: Collection[tuple[int, int]] = (),
     ) -> None:
-        """Raises BackendError; loading.PlanRefusedError where an engine has to be built again."""
+        """`frame_sizes` (height, width) are prepared for, so that no batch waits for kernels of that size.
+
+        Raises BackendError; GpuMemoryError, and loading.PlanRefusedError where an engine has to be built again.
+        """
         self._model = model
         self._thresholds = thresholds
         self._pending: dict[Ticket, tuple[Letterbox, ...]] = {}
         self._submitted = 0
         self._loaded: list[LoadedEngine] = []
         self._slots: list[Slot] = []
-        self._device = Device.acquire()
+        self._device = use_device()
         try:
             with stage("loading the engines"):
                 for plan in (engines.preprocess, engines.detector):
@@ -51,8 +61,8 @@ class TensorRtLane:
                 preprocess, detector = self._loaded
                 self._max_batch = detector.largest(IMAGES)[0]
                 sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
-                self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(_SLOTS))
-                self._warm_up()
+                self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(SLOTS))
+                self._warm_up(frame_sizes)
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold what a slot that is half made has allocated
             self.close()
@@ -61,7 +71,7 @@ class TensorRtLane:
     @property
     def slots(self) -> int:
         """How many batches may be submitted and not yet collected."""
-        return _SLOTS
+        return SLOTS
 
     @property
     def max_batch(self) -> int:
@@ -74,12 +84,13 @@ class TensorRtLane:
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""
-        if len(self._pending) == _SLOTS or not 1 <= len(pictures) <= self._max_batch:
+        if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
+        self._device.use()
         ticket = Ticket(self._submitted)
         self._submitted += 1
         model = self._model
-        self._slots[ticket % _SLOTS].start([_within_largest(picture) for picture in pictures])
+        self._slots[ticket % SLOTS].start([_within_largest(picture) for picture in pictures])
         self._pending[ticket] = tuple(
             Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
         )
@@ -87,12 +98,14 @@ class TensorRtLane:
 
     def is_done(self, ticket: Ticket) -> bool:
         """Whether `collect` would not have to wait. Raises BackendError where the GPU failed."""
-        return self._slots[ticket % _SLOTS].is_done
+        self._device.use()
+        return self._slots[ticket % SLOTS].is_done
 
     def collect(self, ticket: Ticket) -> BatchDetections:
         """Waits for a batch, in the order submitted. Raises BackendError where the GPU failed."""
+        self._device.use()
         letterboxes = self._pending.pop(ticket)
-        slot = self._slots[ticket % _SLOTS]
+        slot = self._slots[ticket % SLOTS]
         times = slot.wait()
         began = time.perf_counter()
         boxes, scores, labels = (output.array for output in slot.outputs)
@@ -106,13 +119,13 @@ class TensorRtLane:
         )
 
     def close(self) -> None:
-        """Frees everything, in the order that TensorRT and PyCUDA need; batches not collected are lost."""
+        """Frees everything, in the order that TensorRT needs; batches not collected are lost."""
         try:
+            self._device.use()
             for slot in self._slots:
                 slot.finish()
         except BackendError:  # the context is lost, and all this with it; freeing it would crash, also at exit
             ctypes.pythonapi.Py_IncRef(ctypes.py_object((self._slots, self._loaded)))
-            self._device.release()
             return
         for slot in self._slots:
             slot.close()
@@ -121,14 +134,14 @@ class TensorRtLane:
             loaded.keep_kernels()
             loaded.close()
         self._loaded.clear()
-        self._device.release()
 
-    def _warm_up(self) -> None:
-        """Runs a picture through every slot, so that no camera waits for the first kernels."""
-        picture = np.zeros((self._model.height, self._model.width, 3), np.uint8)
-        for slot in self._slots:
-            slot.start([picture])
-            slot.wait()
+    def _warm_up(self, frame_sizes: Collection[tuple[int, int]]) -> None:
+        """Runs pictures through every slot, on both of its streams, so that no camera waits for the first kernels."""
+        for height, width in frame_sizes or {(self._model.height, self._model.width)}:
+            pictures = [_within_largest(allocate_frame((height, width, 3)))] * min(2, self._max_batch)
+            for slot in self._slots:
+                slot.start(pictures)
+                slot.wait()
         for loaded in self._loaded:
             loaded.keep_kernels()
 

@@ -28,21 +28,21 @@ def has_kernels(engines: Engines, tensorrt: TensorRt) -> bool:
 
 
 class PlanRefusedError(BackendError):
-    """TensorRT does not load a plan: it is damaged, or of another version or GPU."""
+    """A plan cannot be loaded: it is gone, damaged, or of another version or GPU."""
 
 
 class LoadedEngine:
-    """An engine, and execution contexts on it. Belongs to the thread that owns the device."""
+    """An engine, and execution contexts on it. For one thread at a time, whose device is current."""
 
     def __init__(self, plan: Path, tensorrt: TensorRt, cache: EngineCache) -> None:
-        """Raises PlanRefusedError, and BackendError where the file is gone."""
+        """Raises PlanRefusedError, and GpuMemoryError where that is the reason."""
         self._tensorrt = tensorrt
         self._cache = cache
         self._kernels_file = plan.with_suffix(_KERNELS)
         try:
             data = plan.read_bytes()
         except OSError as error:
-            raise BackendError(f"{plan}: cannot be read: {error.strerror}") from None
+            raise PlanRefusedError(f"{plan}: cannot be read: {error.strerror}") from None
         self._runtime = tensorrt.module.Runtime(tensorrt.logger)
         with tensorrt.errors() as said:
             self.engine = self._runtime.deserialize_cuda_engine(data)

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pycuda.driver as cuda
-
 from engines.build.cache import EngineCache
 from engines.graphs.preprocess import IMAGES
 from engines.tensorrt.backend import TensorRt
-from engines.tensorrt.device import Device
+from engines.tensorrt.device import Device, use_device
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine
 
@@ -41,7 +39,8 @@ def measure(
     plan: Path, tensorrt: TensorRt, cache: EngineCache, batches: Sequence[int], seconds: float = 1.0
 ) -> list[Speed]:
     """Runs the detector for `seconds` for each figure, on memory as it comes. Raises BackendError."""
-    with Device.held() as device, closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
+    device = use_device()
+    with closing(LoadedEngine(plan, tensorrt, cache)) as loaded:
         speeds = [speed for batch in batches for speed in _measure(loaded, device, batch, seconds)]
         loaded.keep_kernels()
         return speeds
@@ -61,7 +60,10 @@ def _measure(loaded: LoadedEngine, device: Device, batch: int, seconds: float) -
         stream.synchronize()
         graph = Graph(stream, enqueue)
         try:
-            return [_speed(batch, launch is not enqueue, launch, stream, seconds) for launch in (enqueue, graph.launch)]
+            return [
+                _speed(batch, launch is not enqueue, launch, device, stream, seconds)
+                for launch in (enqueue, graph.launch)
+            ]
         finally:
             stream.synchronize()
             graph.close()
@@ -70,7 +72,7 @@ def _measure(loaded: LoadedEngine, device: Device, batch: int, seconds: float) -
             buffer.free()
 
 
-def _speed(batch: int, graph: bool, launch: Callable[[], None], stream: Any, seconds: float) -> Speed:
+def _speed(batch: int, graph: bool, launch: Callable[[], None], device: Device, stream: Any, seconds: float) -> Speed:
     latencies, hosts = [], []
     end = time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
@@ -79,7 +81,7 @@ def _speed(batch: int, graph: bool, launch: Callable[[], None], stream: Any, sec
         stream.synchronize()
         latencies.append(time.perf_counter() - began)
     runs = max(1, int(seconds / statistics.median(latencies)))
-    first, last = cuda.Event(), cuda.Event()
+    first, last = device.event(), device.event()
     first.record(stream)
     for _ in range(runs):
         launch()

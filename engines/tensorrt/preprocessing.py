@@ -6,11 +6,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import pycuda.driver as cuda
-
 from engines.errors import BackendError
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.tensorrt.device import ALIGNMENT, Device
+from engines.tensorrt.driver import copy
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine, set_shape
 
@@ -123,7 +122,7 @@ class _Branch:
         if not execution.execute_async_v3(self.stream.handle):
             raise BackendError("TensorRT could not start the preprocess engine; its log says why")
         if self._aside is not None:
-            cuda.memcpy_dtod_async(target, int(self._aside), size, self.stream)
+            copy(target, int(self._aside), size, self.stream)
 
     def forget(self) -> None:
         """Frees the contexts; nothing may be on its way."""

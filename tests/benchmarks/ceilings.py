@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pycuda.driver as cuda
 from numpy.typing import NDArray
 
 from engines.build.cache import EngineCache
@@ -18,7 +17,8 @@ from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import Engines
-from engines.tensorrt.device import Device
+from engines.tensorrt.device import Device, use_device
+from engines.tensorrt.driver import download, upload
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine, set_shape
 
@@ -48,11 +48,11 @@ class Alone:
         stream = self.device.stream()
         memory = [self.device.memory(p.nbytes) for p in pictures]
 
-        def upload() -> None:
+        def upload_all() -> None:
             for target, picture in zip(memory, pictures, strict=True):
-                cuda.memcpy_htod_async(target, picture, stream)
+                upload(int(target), picture, stream)
 
-        rate = _rate(upload, [stream], seconds) * len(pictures)
+        rate = _rate(upload_all, [stream], seconds) * len(pictures)
         for target in memory:
             target.free()
         return rate
@@ -73,10 +73,10 @@ class Alone:
 
         def read_back() -> None:
             for host, memory in copies:
-                cuda.memcpy_dtoh_async(host.array, memory, stream)
+                download(host.array, int(memory), stream)
 
         seconds = {
-            "upload": _each(lambda: cuda.memcpy_htod_async(source, picture, stream), stream, runs),
+            "upload": _each(lambda: upload(int(source), picture, stream), stream, runs),
             "preprocess": _each(partial(context.execute_async_v3, stream.handle), stream, runs),
             "read_back": _each(read_back, stream, runs),
         }
@@ -120,8 +120,8 @@ class Alone:
 @contextmanager
 def alone(engines: Engines, tensorrt: TensorRt, cache: EngineCache) -> Iterator[Alone]:
     """Loads both engines for as long as it is open."""
+    device = use_device()
     with (
-        Device.held() as device,
         closing(LoadedEngine(engines.preprocess, tensorrt, cache)) as preprocess,
         closing(LoadedEngine(engines.detector, tensorrt, cache)) as detector,
     ):
@@ -149,7 +149,8 @@ def _rate(launch: Callable[[], object], streams: Sequence[Any], seconds: float) 
 
 def _each(launch: Callable[[], object], stream: Any, runs: int) -> float:
     """Seconds on the GPU, back to back."""
-    first, last = cuda.Event(), cuda.Event()
+    device = use_device()
+    first, last = device.event(), device.event()
     for _ in range(_WARM_UP):
         launch()
     first.record(stream)

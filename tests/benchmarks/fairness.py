@@ -66,10 +66,9 @@ class Share:
 class SlowLane:
     """A model that takes so many seconds a batch and a picture, and sees nothing."""
 
-    slots = 2
-
-    def __init__(self, max_batch: int, seconds_batch: float, seconds_picture: float) -> None:
+    def __init__(self, max_batch: int, seconds_batch: float, seconds_picture: float, slots: int = 2) -> None:
         self.max_batch = max_batch
+        self.slots = slots
         self._seconds = seconds_batch, seconds_picture
         self._pending: dict[Ticket, tuple[int, float]] = {}
         """how many pictures, and when they will be done, monotonic seconds"""
@@ -106,8 +105,8 @@ def measure(
     """Shares over so many seconds, after the first have passed."""
     stats, failures = Stats(), list[BaseException]()
     handoff = Handoff(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
-    inference = InferenceThread("cpu:0", handoff.take, lambda _, __: None, stats, failures.append)
-    inference.open(OpenModel("m", (), lambda: lane, lambda: 0.0, lambda _: handoff.ready("m", lane.max_batch)))
+    inference = InferenceThread("cpu:0", handoff, lambda _, __: None, stats, failures.append)
+    inference.use(OpenModel("m", (), lane, lambda: 0.0, lambda session: session.close()))
     inference.start()
     stop = threading.Event()
     cameras = [threading.Thread(target=_offer, args=(name, rate, handoff, stop)) for name, rate in rates.items()]

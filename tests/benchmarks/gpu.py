@@ -19,11 +19,10 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-import pycuda.driver as cuda
 import typer
 from numpy.typing import NDArray
 
-from engines.backends import LaneSettings, built_engines, choose, open_lane, prepare
+from engines.backends import LaneSettings, choose, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.model import read_model
 from engines.pictures import read_picture
@@ -31,6 +30,7 @@ from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.records import Lane
 from engines.tensorrt.backend import find
+from engines.tensorrt.device import use_device
 from engines.tensorrt.frames import allocate_frame
 from tests.benchmarks import timeline
 from tests.benchmarks.ceilings import Alone, alone
@@ -55,9 +55,9 @@ def main(
     backend = choose()
     settings = LaneSettings(THRESHOLDS, max_batch=16, precision=Precision.FP16, cache=cache)
     read = read_model(model, labels=labels)
-    prepare(backend, read, settings, lambda *_: None)
+    prepared = prepare(backend, read, settings, lambda *_: None)
     frames = _frames(pictures)
-    lane = open_lane(backend, read, settings)
+    lane = open_session(prepared)
     report: dict[str, Any] = {
         "date": date.today().isoformat(),
         "gpu": backend.gpu,
@@ -66,7 +66,8 @@ def main(
         "model": f"{model.name}, fp16",
         "frames": "1920x1080 BGR in page-locked memory",
     }
-    with alone(built_engines(backend, read, settings), find(backend.name), EngineCache(cache)) as single:
+    assert prepared.engines is not None
+    with alone(prepared.engines, find(backend.name), EngineCache(cache)) as single:
         for batch in (8, 16):
             report[f"throughput_{batch}"] = _throughput(lane, single, frames, batch, rounds)
         report["naive"] = _naive(lane, single, frames, rounds)
@@ -162,7 +163,7 @@ def _soak(lane: Lane, frames: _Pictures, batches: int) -> dict[str, Any]:
     for _ in range(20):
         began, cpu = time.perf_counter(), time.process_time()
         rate = _run(lane, frames, 2, lambda done: done >= batches // 20)
-        free, total = cuda.mem_get_info()
+        free, total = use_device().memory_info()
         took = []
         for frame in frames:
             start = time.perf_counter()

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import pycuda.driver as cuda
 from numpy.typing import NDArray
 
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import IMAGES
 from engines.tensorrt.device import Device
+from engines.tensorrt.driver import download, upload
 from engines.tensorrt.loading import LoadedEngine, set_shape
 
 
@@ -32,11 +32,12 @@ def naive_rate(
     done = 0
     began = time.perf_counter()
     for picture in itertools.cycle(pictures):
-        cuda.memcpy_htod(images, letterboxed(picture, shape[3], shape[2]).astype(detector.dtype(IMAGES)))
+        image = letterboxed(picture, shape[3], shape[2]).astype(detector.dtype(IMAGES))
+        upload(int(images), image, stream)
         context.execute_async_v3(stream.handle)
-        stream.synchronize()
         for host, buffer in zip(hosts, buffers, strict=True):
-            cuda.memcpy_dtoh(host, buffer)
+            download(host, int(buffer), stream)
+        stream.synchronize()
         boxes, scores, labels = (host[0] for host in hosts)
         keep = scores > confidence
         suppressed(boxes[keep], scores[keep], labels[keep])

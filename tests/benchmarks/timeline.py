@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pycuda.driver as cuda
 from numpy.typing import NDArray
 
 from engines.tensorrt.device import Device
@@ -33,7 +32,7 @@ def record(
 ) -> list[Batch]:
     """Runs the pictures as one batch again and again, each slot as soon as it is free; some batches in full flow."""
     running = [Slot(device, preprocess, detector, [len(pictures)]) for _ in range(slots)]
-    stream, epoch = device.stream(), cuda.Event()
+    stream, epoch = device.stream(), device.event()
     batches: list[Batch] = []
     for slot in running:
         slot.start(pictures)

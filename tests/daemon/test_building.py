@@ -137,7 +137,7 @@ def test_a_build_that_is_killed_costs_only_its_own_cameras(
         subscriber.wait(partial(has, count + 20, "now"), "the other camera to go on")
         assert stop(process) < 5
     failed = said_of(subscriber.messages(), "slow")[-1]
-    assert failed["detail"].startswith("the process that built it was killed, usually for want of memory")
+    assert failed["detail"].startswith("the process that built it was killed, probably out of memory")
     state = state_of(subscriber.messages(), "later")
     assert (state["state"], state["detail"]) == ("offline", f"its model slow failed: {failed['detail']}")
     assert state_of(subscriber.messages(), "off")["state"] == "disabled"

@@ -26,7 +26,6 @@ from daemon.service.http import HttpServer
 from daemon.service.service import Service
 from daemon.stats import Stats
 from engines.build.cache import EngineCache
-from tests.conftest import ROOT
 from tests.daemon.capturing import pictures, write_video
 from tests.daemon.publishing import INFO
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
@@ -51,7 +50,7 @@ def doctor(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CACHE_DIRECTORY": str(folder / "cache"), **environment},
+        env={**os.environ, "CACHE_DIRECTORY": str(folder / "cache"), **environment},
     )
     assert "Traceback" not in done.stderr
     return done
@@ -101,7 +100,7 @@ def test_says_the_same_in_lines_for_people(tmp_path: Path) -> None:
     table = done.stdout.partition("\n\n")[0]
     lines = dict(line.split(maxsplit=1) for line in table.splitlines())
     backends = ["tensorrt", "tensorrt_rtx", "onnxruntime"]
-    assert list(lines) == ["system", "packages", "memory", "disk", "opencv", "gpu", *backends, "chosen", "cache"]
+    assert list(lines) == ["system", "memory", "disk", "opencv", "gpu", *backends, "chosen", "cache"]
     assert lines["onnxruntime"] == f"works, version {onnxruntime.__version__}"
     assert lines["cache"] == f"{tmp_path}/cache: 1 engines, 3 MB"
 

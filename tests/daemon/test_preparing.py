@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from daemon.preparing import Job, Preparing
-from daemon.records import ModelState, ModelStatus
+from daemon.records import ModelStatus
 from engines.build.specification import Progress
-from engines.errors import BuildError, CalibrationError
+from engines.errors import BuildError, EngineError, GpuMemoryError
 from tests.conftest import wait_for
 
 
@@ -26,29 +26,30 @@ class Seen:
     """What the daemon is told."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, ModelStatus | None]] = []
-        """in the order told; None: prepared"""
-        self.at: list[float] = []
+        self.said: list[tuple[str, ModelStatus | EngineError | None]] = []
+        """in the order told; None: built"""
         self.failures: list[BaseException] = []
 
-    def report(self, job: Job, status: ModelStatus | None = None) -> None:
+    def report(self, job: Job, status: ModelStatus) -> None:
         self.said.append((job.model, status))
-        self.at.append(time.monotonic())
+
+    def ended(self, job: Job, error: EngineError | None) -> None:
+        self.said.append((job.model, error))
 
     def prepared(self) -> list[str]:
         return [model for model, status in self.said if status is None]
 
     def why(self) -> dict[str, str]:
-        return {m: s.detail for m, s in self.said if s is not None and s.state is ModelState.FAILED}
+        return {model: str(error) for model, error in self.said if isinstance(error, EngineError)}
 
     def progress(self) -> list[tuple[str, int | None]]:
-        return [(s.detail, s.progress) for _, s in self.said if s is not None and s.state is ModelState.BUILDING]
+        return [(s.detail, s.progress) for _, s in self.said if isinstance(s, ModelStatus)]
 
 
 @contextmanager
 def preparing(*jobs: Job) -> Iterator[tuple[Preparing, Seen]]:
     seen = Seen()
-    made = Preparing(seen.report, seen.report, seen.failures.append)
+    made = Preparing(seen.report, seen.ended, seen.failures.append)
     for one in jobs:
         made.add(one)
     made.start()
@@ -62,7 +63,7 @@ def preparing(*jobs: Job) -> Iterator[tuple[Preparing, Seen]]:
 
 
 def job(work: Callable[[Progress], None], model: str = "m") -> Job:
-    return Job(model, bool, work)
+    return Job(model, work)
 
 
 def write_pid(file: Path, progress: Progress) -> None:
@@ -110,11 +111,10 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_models_that_need_no_work_do_not_wait_for_others(tmp_path: Path) -> None:
-    with preparing(job(partial(write_pid, tmp_path / "slow"), "slow"), Job("here", lambda: True, refuse)) as (_, seen):
-        wait_for(lambda: len(seen.prepared()) == 2, "both models")
-        assert seen.prepared() == ["here", "slow"]
-    pid, niceness = (tmp_path / "slow").read_text().split()
+def test_work_has_a_process_of_its_own(tmp_path: Path) -> None:
+    with preparing(job(partial(write_pid, tmp_path / "pid"))) as (_, seen):
+        wait_for(lambda: seen.prepared() == ["m"], "the model")
+    pid, niceness = (tmp_path / "pid").read_text().split()
     assert int(pid) != os.getpid()
     assert int(niceness) > os.nice(0), "cameras go first"
 
@@ -144,11 +144,11 @@ def test_progress_is_told_in_whole_percents_and_not_too_often() -> None:
     ("work", "why"),
     [
         (refuse, "TensorRT says no; say please"),
-        (blunder, "building failed in a way that was not foreseen, the log says where: ZeroDivisionError: of nothing"),
+        (blunder, "building failed with an unexpected error, see the log: ZeroDivisionError: of nothing"),
         (leave, "the process that built it ended with exit code 7; .*"),
         (
             partial(kill_by, signal.SIGKILL),
-            "the process that built it was killed, usually for want of memory; give it more, and start ospreyd again",
+            "the process that built it was killed, probably out of memory; free some and send the command build-engine",
         ),
         (
             partial(kill_by, signal.SIGSEGV),
@@ -166,13 +166,15 @@ def test_work_that_fails_stops_neither_the_next_nor_the_daemon(
     assert re.fullmatch(why, seen.why()["bad"])
 
 
-def test_a_model_that_cannot_be_prepared_needs_no_process() -> None:
-    def no_pictures() -> bool:
-        raise CalibrationError("no pictures; collect some")
+def no_memory(progress: Progress) -> None:
+    raise GpuMemoryError("too little; run fewer models")
 
-    with preparing(Job("m", no_pictures, refuse)) as (_, seen):
+
+def test_the_kind_of_a_failure_is_told() -> None:
+    """For what may succeed with smaller batches."""
+    with preparing(job(no_memory)) as (_, seen):
         wait_for(seen.why, "the reason")
-    assert seen.said == [("m", ModelStatus(ModelState.FAILED, None, "no pictures; collect some"))]
+    assert isinstance(seen.said[-1][1], GpuMemoryError)
 
 
 def test_stopping_kills_the_work_and_says_nothing(tmp_path: Path) -> None:
@@ -219,17 +221,17 @@ def test_a_cancelled_job_is_killed_and_not_told_of_again(tmp_path: Path) -> None
         assert not seen.why()
 
 
-def test_an_error_that_nobody_foresaw_reaches_the_daemon() -> None:
-    seen = Seen()
+def test_an_unexpected_error_reaches_the_daemon() -> None:
+    failures: list[BaseException] = []
 
-    def broken() -> bool:
+    def broken(_job: Job, _error: EngineError | None) -> None:
         raise ZeroDivisionError
 
-    made = Preparing(seen.report, seen.report, seen.failures.append)
-    made.add(Job("m", broken, refuse))
+    made = Preparing(lambda *_: None, broken, failures.append)
+    made.add(job(refuse))
     made.start()
-    wait_for(lambda: seen.failures, "the error")
-    assert isinstance(seen.failures[0], ZeroDivisionError)
+    wait_for(lambda: failures, "the error")
+    assert isinstance(failures[0], ZeroDivisionError)
     assert made.join(5)
 
 

@@ -265,11 +265,11 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
         for frame in frames:
             frame.release()
 
-    inference = InferenceThread("cpu:0", handoff.take, deliver, stats, fail)
+    inference = InferenceThread("cpu:0", handoff, deliver, stats, fail)
     camera = CameraThread("film", config.cameras["film"], handoff.put, board.camera_status, stats, fail)
     model = INFO.models["default"]
     board.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
-    inference.open(OpenModel("default", model.labels, lambda: lane, lambda: 0.5, lambda _: handoff.ready("default", 4)))
+    inference.use(OpenModel("default", model.labels, lane, lambda: 0.5, lambda session: session.close()))
     for part in (publisher, inference, camera, service):
         part.start()
     try:

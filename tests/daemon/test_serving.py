@@ -1,122 +1,52 @@
-"""Models that come, go and come again, faster than the inference thread opens them: real lanes on the CPU."""
+"""Models that come, go, come again, fail and are replaced: real sessions on the CPU."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from daemon.batch import Batcher
-from daemon.config.schema import Config
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread
-from daemon.records import Frame, FrameResult, ModelState
-from daemon.serving import Generation, Serving
-from daemon.stats import Stats
-from engines.backends import CPU, choose
+from daemon.records import ModelState
+from daemon.serving import Generation
+from engines.backends import CPU, choose, needs_building
+from engines.build.specification import digest
 from engines.errors import EngineError
+from engines.models import street_onnx
 from tests.conftest import wait_for
-
-
-def config(**model: Any) -> Config:
-    return Config.model_validate(
-        {
-            "device": "box",
-            "mqtt": {"host": "localhost"},
-            "cameras": {"a": {"source": "rtsp://a/1"}},
-            "models": {"default": model},
-            "inference": {"backend": CPU, "max_batch": 2},
-        }
-    )
-
-
-class Served:
-    """Serving and what it is wired to; the threads start when `start` is called, each by itself."""
-
-    def __init__(self) -> None:
-        self.failures: list[BaseException] = []
-        self.results: list[FrameResult] = []
-        self.lost: dict[str, str] = {}
-        self.released = threading.Event()
-        stats = Stats()
-        self.handoff = Handoff(Batcher({"a": "default"}, 0.0, 1e9), stats)
-        self.inference = InferenceThread("cpu:0", self.handoff.take, self.deliver, stats, self.failures.append)
-        self.serving = Serving(
-            choose(CPU), self.inference, self.handoff, lambda _: 0.5, lambda: None, self.give_up, self.failures.append
-        )
-
-    def deliver(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
-        self.results.extend(results)
-        for frame in frames:
-            frame.release()
-
-    def give_up(self, model: str, why: str) -> None:
-        self.lost[model] = why
-
-    def frame(self) -> None:
-        """Hands one frame on."""
-        image = np.zeros((96, 128, 3), np.uint8)
-        self.handoff.put(Frame("a", 1, image, 0.0, 0.0, None, True, self.released.set))
-
-    @property
-    def state(self) -> ModelState | None:
-        infos = self.serving.infos
-        return infos["default"].status.state if "default" in infos else None
-
-
-@contextmanager
-def served() -> Iterator[Served]:
-    made = Served()
-    try:
-        yield made
-    finally:
-        made.handoff.close()
-        made.serving.stop()
-        made.inference.stop()
-        assert made.serving.join(20.0)
-        assert made.inference.join(20.0)
-    assert made.failures == []
+from tests.daemon.managing import config, frames_coming, managed
 
 
 def test_a_model_is_ready_and_dropped() -> None:
-    with served() as s:
-        s.inference.start()
-        s.serving.start()
-        s.serving.serve(Generation.read("default", config()))
-        wait_for(lambda: s.state is ModelState.READY, "the model")
-        s.frame()
-        wait_for(lambda: s.results, "the result")
-        s.serving.drop("default")
-        assert s.serving.infos == {}
-        assert s.serving.latest("default") is None
-        s.released.clear()
-        s.frame()  # refused at once: nobody would ever take it
-        assert s.released.is_set()
+    with managed(choose(CPU)) as m:
+        m.start()
+        m.manager.serve(Generation.read("default", config()))
+        wait_for(lambda: m.state is ModelState.READY, "the model")
+        m.frame()
+        wait_for(lambda: m.results, "the result")
+        m.manager.drop("default")
+        assert m.manager.infos == {}
+        assert m.manager.latest("default") is None
+        m.released.clear()
+        m.frame()  # refused at once: nobody would ever take it
+        assert m.released.is_set()
 
 
-def test_a_model_that_was_dropped_and_is_wanted_again_before_it_was_opened() -> None:
-    """Of the two lanes that are opened, the first is closed again, and gets no frame."""
-    with served() as s:
-        s.serving.start()
-        s.serving.serve(Generation.read("default", config()))
-        wait_for(lambda: not s.inference._asked.empty(), "the lane to be about to be opened")
-        s.serving.drop("default")
-        held = threading.Event()
-        s.inference._asked.put(s.frame)
-        s.serving._preparing.add = lambda _job: held.set()  # type: ignore[method-assign,assignment]  # which takes its time
-        s.serving.serve(Generation.read("default", config()))
-        assert held.is_set()
-        s.inference.start()
-        wait_for(s.inference._asked.empty, "both to be done")
-        s.inference.refresh("default")
-        wait_for(s.inference._asked.empty, "one more turn")
-        assert s.state is ModelState.BUILDING
-        assert s.failures == []
+def test_a_model_that_is_dropped_and_wanted_again_before_it_runs() -> None:
+    """The session that comes first is handed back, and gets no frame."""
+    with managed(choose(CPU)) as m:
+        m.manager.start()  # and not the inference thread, which finds all of it when it starts
+        for _ in range(2):
+            m.manager.serve(Generation.read("default", config()))
+            wait_for(lambda: m.state is ModelState.READY, "the model")
+            m.manager.drop("default")
+        m.manager.serve(Generation.read("default", config()))
+        wait_for(lambda: m.state is ModelState.READY, "the model")
+        m.inference.start()
+        m.frame()
+        wait_for(lambda: m.results, "the result")
+        assert m.state is ModelState.READY
 
 
 def test_what_a_model_is_of(tmp_path: Path) -> None:
@@ -133,3 +63,60 @@ def test_what_a_model_is_of(tmp_path: Path) -> None:
     assert not generation.is_of(old)
     with pytest.raises(EngineError):
         Generation.read("default", config(file=str(tmp_path / "none.onnx")))
+
+
+def write_model(file: Path, scale: float) -> None:
+    """The street model with one of its weights scaled, as if it had been trained further."""
+    model = onnx.load(street_onnx())
+    weights = next(one for one in model.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and one.dims)
+    scaled = onnx.numpy_helper.to_array(weights) * np.float32(scale)
+    weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
+    onnx.save(model, file)
+
+
+def test_a_model_whose_file_is_replaced_before_it_is_built(tmp_path: Path) -> None:
+    """What runs is what the file holds in the end; the process that builds has read no other."""
+    file = tmp_path / "model.onnx"
+    write_model(file, 1.001)
+    written = config(file=str(file), precision="fp16", inference={"cache": str(tmp_path / "engines")})
+    generation = Generation.read("default", written)
+    write_model(file, 1.002)
+    with managed(choose(CPU)) as m:
+        m.start()
+        m.manager.serve(generation)
+        wait_for(lambda: m.state is ModelState.READY, "the model", 60)
+        latest = m.manager.latest("default")
+        assert latest is not None
+        second = Generation.read("default", written)
+        assert digest(latest.model.proto) == digest(second.model.proto) != digest(generation.model.proto)
+        with frames_coming(m):
+            wait_for(lambda: m.results, "a result")
+
+
+def test_a_model_that_failed_is_built_when_that_is_asked_for(tmp_path: Path) -> None:
+    """After its reason is gone; until then it is told again."""
+    cache = tmp_path / "engines"
+    cache.mkdir()
+    cache.chmod(0o777)
+    generation = Generation.read("default", config(precision="fp16", inference={"cache": str(cache)}))
+    with managed(choose(CPU)) as m:
+        m.start()
+        m.manager.serve(generation)
+        wait_for(lambda: m.state is ModelState.FAILED, "the failure")
+        assert m.lost == {"default": m.said[-1].detail}
+        assert m.manager.retry("default")
+        wait_for(lambda: len([s for s in m.said if s.state is ModelState.FAILED]) == 2, "the second failure", 60)
+        cache.chmod(0o700)
+        assert m.manager.retry("default")
+        wait_for(lambda: m.state is ModelState.READY, "the model", 60)
+        assert not m.manager.retry("other")
+
+
+def test_nothing_is_built_again_where_nothing_was_built() -> None:
+    with managed(choose(CPU)) as m:
+        m.start()
+        generation = Generation.read("default", config())
+        assert not needs_building(choose(CPU), generation.settings)
+        m.manager.serve(generation)
+        wait_for(lambda: m.state is ModelState.READY, "the model")
+        assert not m.manager.retry("default")

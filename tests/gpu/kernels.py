@@ -6,9 +6,9 @@ import threading
 from typing import Any
 
 import numpy as np
-import pycuda.driver as cuda
 from cuda.bindings import driver
 
+from engines.tensorrt.device import use_device
 from engines.tensorrt.driver import call
 
 _PTX = b"""
@@ -33,10 +33,12 @@ wait:
 
 
 class Latch:
-    """Holds streams until it is opened; in the thread that owns the device."""
+    """Holds streams until it is opened."""
 
     def __init__(self) -> None:
-        self._flag = cuda.pagelocked_zeros((1,), np.uint32, mem_flags=cuda.host_alloc_flags.DEVICEMAP)
+        self._pinned = use_device().pinned((1,), np.uint32)
+        self._flag = self._pinned.array
+        self._flag[0] = 0
         self._module = call(driver.cuModuleLoadData, _PTX)
         self._kernel = call(driver.cuModuleGetFunction, self._module, b"latch")
         # a test that is wrong fails; it does not hold the GPU for ever
@@ -57,12 +59,11 @@ class Latch:
         self._timer.cancel()
         self._timer.join()
         call(driver.cuModuleUnload, self._module)
-        self._flag.base.free()
+        self._pinned.free()
 
 
 def break_context() -> None:
     """Makes the primary context of GPU 0 unusable for the rest of the process, as a fault of the GPU does."""
-    call(driver.cuInit, 0)
-    call(driver.cuCtxSetCurrent, call(driver.cuDevicePrimaryCtxRetain, call(driver.cuDeviceGet, 0)))
+    use_device()
     kernel = call(driver.cuModuleGetFunction, call(driver.cuModuleLoadData, _PTX), b"trap")
     call(driver.cuLaunchKernel, kernel, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0)

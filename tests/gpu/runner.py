@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pycuda.driver as cuda
 from numpy.typing import NDArray
 
 from engines.build.cache import EngineCache
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.tensorrt.backend import TensorRt
-from engines.tensorrt.device import Device
+from engines.tensorrt.device import use_device
+from engines.tensorrt.driver import download, upload
 from engines.tensorrt.loading import LoadedEngine
 
 
@@ -20,7 +20,7 @@ class PreprocessRunner:
     """The preprocess engine alone."""
 
     def __init__(self, plan: Path, tensorrt: TensorRt, cache: EngineCache) -> None:
-        self._device = Device.acquire()
+        self._device = use_device()
         self._engine = LoadedEngine(plan, tensorrt, cache)
         self._context = self._engine.context()
         self._stream = self._device.stream()
@@ -30,12 +30,12 @@ class PreprocessRunner:
         assert self._context.set_input_shape(FRAMES, frames.shape)
         out = np.empty(tuple(self._context.get_tensor_shape(IMAGES)), self._engine.dtype(IMAGES))
         source, target = self._device.memory(frames.nbytes), self._device.memory(out.nbytes)
-        cuda.memcpy_htod(source, frames)
+        upload(int(source), frames, self._stream)
         self._context.set_tensor_address(FRAMES, int(source))
         self._context.set_tensor_address(IMAGES, int(target))
         assert self._context.execute_async_v3(self._stream.handle)
+        download(out, int(target), self._stream)
         self._stream.synchronize()
-        cuda.memcpy_dtoh(out, target)
         source.free()
         target.free()
         return out
@@ -43,4 +43,3 @@ class PreprocessRunner:
     def close(self) -> None:
         self._context = None
         self._engine.close()
-        self._device.release()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,8 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.backends import Backend, LaneSettings, frame_allocator, open_lane, prepare
+from engines.backends import Backend, LaneSettings, Prepared, find_prepared, frame_allocator, open_session, prepare
 from engines.build.cache import EngineCache
+from engines.errors import GpuMemoryError, NotPreparedError
 from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
 from engines.model import Model, read_model
 from engines.models import street_onnx
@@ -36,22 +39,31 @@ def model() -> Model:
 
 
 @pytest.fixture
-def settings(backend: Backend, cache: EngineCache, model: Model) -> LaneSettings:
+def prepared(backend: Backend, cache: EngineCache, model: Model) -> Prepared:
     """Built, so that what a test does is what a second start does."""
     settings = LaneSettings(EVERY_CANDIDATE, max_batch=MAX_BATCH, cache=cache.folder)
-    prepare(backend, model, settings, lambda *_: None)
-    return settings
+    return prepare(backend, model, settings, silent)
+
+
+def silent(_what: str, _fraction: float) -> None:
+    pass
 
 
 @pytest.fixture
-def lane(backend: Backend, model: Model, settings: LaneSettings) -> Iterator[Lane]:
-    lane = open_lane(backend, model, settings)
+def lane(prepared: Prepared) -> Iterator[Lane]:
+    lane = open_session(prepared)
     yield lane
     lane.close()
 
 
 def street(seed: int, size: tuple[int, int] = (640, 480)) -> NDArray[np.uint8]:
     return StreetScene(*size, seed=seed).render(5.0)[0]
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Does it in a thread of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
 
 
 def one(lane: Lane, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Detections, ...]:
@@ -66,7 +78,7 @@ def same(found: Detections, wanted: Detections) -> bool:
 
 def test_batches_do_not_wait_for_each_other_nor_mix(lane: Any) -> None:
     """While the GPU is held before one batch, the next goes through; each gives what its pictures show."""
-    from tests.gpu.kernels import Latch  # noqa: PLC0415  it needs PyCUDA
+    from tests.gpu.kernels import Latch  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
     first, second = [street(1), street(2)], [street(3), street(4)]
     wanted = [one(lane, first), one(lane, second)]
@@ -156,9 +168,8 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
     """Each size is a graph of its own, recorded with one execution context after another size."""
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     precision = Precision.FP32  # so that nothing but a mistake changes what is seen
-    lane = open_lane(
-        backend, model, LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
-    )
+    settings = LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
+    lane = open_session(prepare(backend, model, settings, silent))
     pictures = [read_picture(path) for path in sorted((material / "images").iterdir())[:4]]
     reference = GraphReference(model)
     wanted = [reference(picture) for picture in pictures]
@@ -171,11 +182,9 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
 
 def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, material: Path) -> None:
     """Their batches are on the GPU together, and give what each gives alone."""
-    other = open_lane(
-        backend,
-        read_model(material / "models" / "yolox_nano_416.onnx", labels="coco"),
-        LaneSettings(EVERY_CANDIDATE, max_batch=2, cache=cache.folder),
-    )
+    second = read_model(material / "models" / "yolox_nano_416.onnx", labels="coco")
+    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, cache=cache.folder)
+    other = open_session(prepare(backend, second, settings, silent))
     pictures = [street(20), street(21)]
     wanted = {id(each): one(each, pictures) for each in (lane, other)}
     for _ in range(20):
@@ -187,66 +196,72 @@ def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, ma
 
 
 @pytest.mark.alone
-def test_what_is_opened_and_closed_again_leaves_nothing(backend: Backend, model: Model, settings: LaneSettings) -> None:
-    """Also with batches on their way; device memory is as it was."""
-    import pycuda.driver as cuda  # noqa: PLC0415
+def test_what_is_opened_and_closed_again_leaves_nothing(prepared: Prepared) -> None:
+    """Also with batches in flight, and closed in another thread; device memory is as it was."""
+    from engines.tensorrt.device import use_device  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
-    from engines.tensorrt.device import Device  # noqa: PLC0415
-
-    device = Device.acquire()
+    device = use_device()
     used = []
     for _ in range(6):
-        lane = open_lane(backend, model, settings)
+        lane = open_session(prepared)
         for _ in range(lane.slots):
             lane.submit([street(30, (1920, 1080))])
-        lane.close()
-        used.append(cuda.mem_get_info()[1] - cuda.mem_get_info()[0])
-    device.release()
+        in_thread(lane.close)
+        free, total = device.memory_info()
+        used.append(total - free)
     assert used[-1] - used[1] < 1e6
 
 
 @pytest.mark.alone
-def test_too_little_memory_lowers_the_batch(
-    backend: Backend, model: Model, cache: EngineCache, caplog: pytest.LogCaptureFixture
-) -> None:
-    import pycuda.driver as cuda  # noqa: PLC0415
-
-    from engines.tensorrt.device import Device  # noqa: PLC0415
+def test_too_little_memory_is_told(backend: Backend, model: Model, cache: EngineCache) -> None:
+    """What was allocated until then is free again, so that a session with smaller batches opens."""
+    from engines.tensorrt.device import use_device  # noqa: PLC0415
 
     settings = LaneSettings(EVERY_CANDIDATE, max_batch=64, cache=cache.folder)
-    prepare(backend, model, settings, lambda *_: None)
-    device = Device.acquire()
-    before = cuda.mem_get_info()[0]
-    open_lane(backend, model, settings).close()
-    lane = open_lane(backend, model, settings)
-    needed = before - cuda.mem_get_info()[0]
+    prepared = prepare(backend, model, settings, silent)
+    smaller = prepare(backend, model, replace(settings, max_batch=8), silent)
+    device = use_device()
+    open_session(prepared).close()
+    before = device.memory_info()[0]
+    lane = open_session(prepared)
+    needed = before - device.memory_info()[0]
     lane.close()
-    hog = cuda.mem_alloc(cuda.mem_get_info()[0] - int(0.6 * needed))
+    hog = device.memory(device.memory_info()[0] - int(0.6 * needed))
     try:
-        lane = open_lane(backend, model, settings)
-        assert 1 <= lane.max_batch < 64
+        with pytest.raises(GpuMemoryError):
+            open_session(prepared)
+        lane = open_session(smaller)
         assert len(one(lane, [street(1)])[0])
         lane.close()
-        assert f"trying batches of {lane.max_batch}" in caplog.text
     finally:
         hog.free()
-        device.release()
 
 
-def test_a_process_that_loses_its_context_says_so_and_ends(settings: LaneSettings) -> None:
+def test_a_refused_plan_is_deleted_and_not_built(backend: Backend, model: Model, tmp_path: Path) -> None:
+    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, cache=tmp_path / "engines")
+    prepared = prepare(backend, model, settings, silent)
+    assert prepared.engines is not None
+    prepared.engines.detector.write_bytes(b"damaged after it was found")
+    with pytest.raises(NotPreparedError):
+        open_session(prepared)
+    assert not prepared.engines.detector.exists()
+    assert find_prepared(backend, model, settings) is None
+
+
+def test_a_process_that_loses_its_context_says_so_and_ends(prepared: Prepared) -> None:
     """Nothing hangs, nothing aborts, and the message names the stage."""
     program = f"""
 import logging, sys
 from pathlib import Path
-from engines.backends import LaneSettings, choose, open_lane
+from engines.backends import LaneSettings, choose, find_prepared, open_session
 from engines.errors import BackendError
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.postprocess import Thresholds
 from tests.gpu.kernels import break_context
 import numpy as np
-settings = LaneSettings(Thresholds(0.3, 0.45), {MAX_BATCH}, cache=Path({str(settings.cache)!r}))
-lane = open_lane(choose(), read_model(street_onnx()), settings)
+settings = LaneSettings(Thresholds(0.3, 0.45), {MAX_BATCH}, cache=Path({str(prepared.settings.cache)!r}))
+lane = open_session(find_prepared(choose(), read_model(street_onnx()), settings))
 picture = np.zeros((480, 640, 3), np.uint8)
 lane.collect(lane.submit([picture]))
 break_context()

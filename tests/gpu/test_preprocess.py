@@ -42,7 +42,7 @@ def geometry(request: pytest.FixtureRequest) -> InputGeometry:
 def runner(
     request: pytest.FixtureRequest, geometry: InputGeometry, backend: Backend, cache: EngineCache
 ) -> Iterator[PreprocessRunner]:
-    from tests.gpu.runner import PreprocessRunner  # noqa: PLC0415  it needs PyCUDA
+    from tests.gpu.runner import PreprocessRunner  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
     trt = find(backend.name)
     builder = PlanBuilder(trt, Precision.FP16, cache, None)

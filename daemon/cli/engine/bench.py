@@ -21,7 +21,7 @@ from daemon.cli.options import (
     Labels,
 )
 from daemon.cli.output import print_columns, print_json, progress_bar
-from engines.backends import CPU, built_engines, choose, precision_of, prepare
+from engines.backends import CPU, choose, precision_of, prepare
 from engines.errors import BackendError
 from engines.evaluate.verify import EVERY_CANDIDATE
 from engines.tensorrt.backend import find
@@ -49,15 +49,14 @@ def bench(
         max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
     here, settings = choose(what.backend), what.settings(EVERY_CANDIDATE)
-    if here.name == CPU:
-        raise BackendError(f"{here.reason}; ospreyd bench measures ONNX Runtime")
     with progress_bar() as progress:
-        prepare(here, what.model, settings, progress)
-    from engines.tensorrt.measure import measure  # noqa: PLC0415  it needs PyCUDA
+        prepared = None if here.name == CPU else prepare(here, what.model, settings, progress)
+    if prepared is None or prepared.engines is None:
+        raise BackendError(f"{here.reason}; ospreyd bench measures ONNX Runtime")
+    from engines.tensorrt.measure import measure  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
-    engines = built_engines(here, what.model, settings)
     sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= what.max_batch]
-    speeds = measure(engines.detector, find(here.name), what.cache, sizes, seconds)
+    speeds = measure(prepared.engines.detector, find(here.name), what.cache, sizes, seconds)
     report = {
         "model": what.model.path.name,
         "backend": f"{here.name} {here.version}",

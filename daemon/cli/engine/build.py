@@ -108,7 +108,7 @@ def _part(what: Chosen, plan: Path, target: Target) -> dict[str, Any]:
     entry = next(entry for entry in what.cache.entries() if entry.path == plan)
     memory = None
     if target.gpu is not None:
-        from engines.tensorrt.inspect import inspect  # noqa: PLC0415  it needs PyCUDA
+        from engines.tensorrt.inspect import inspect  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
         memory = inspect(plan, target.tensorrt, what.cache).device_memory
     return {

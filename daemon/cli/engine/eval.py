@@ -21,7 +21,7 @@ from daemon.cli.options import (
     Labels,
 )
 from daemon.cli.output import print_json, progress_bar
-from engines.backends import choose, open_lane, precision_of, prepare
+from engines.backends import choose, open_session, precision_of, prepare
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 
 
@@ -46,8 +46,7 @@ def evaluate(
     )  # fmt: skip
     here, settings = choose(what.backend), what.settings(COCO_THRESHOLDS)
     with progress_bar() as progress:
-        prepare(here, what.model, settings, progress)
-        lane = open_lane(here, what.model, settings)
+        lane = open_session(prepare(here, what.model, settings, progress))
         try:
             accuracy = coco_accuracy(lane, what.model.labels, annotations, images, lambda f: progress("evaluating", f))
         finally:

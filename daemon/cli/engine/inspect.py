@@ -36,7 +36,7 @@ def inspect(
     path = engines.find(entry.recipe, entry.path.suffix)
     if path is None:
         raise CacheError(f"{plan}: was damaged; build it again with ospreyd engine build")
-    from engines.tensorrt.inspect import inspect as look  # noqa: PLC0415  it needs PyCUDA
+    from engines.tensorrt.inspect import inspect as look  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
     found = look(path, trt, engines, profile)
     if as_json:

@@ -27,7 +27,7 @@ from daemon.cli.options import (
 )
 from daemon.cli.output import print_columns, print_json, progress_bar
 from daemon.errors import EXIT_FAILURE, UsageError
-from engines.backends import CPU, Backend, LaneSettings, choose, open_lane, precision_of, prepare
+from engines.backends import CPU, Backend, LaneSettings, Prepared, choose, open_session, precision_of, prepare
 from engines.build.specification import Progress
 from engines.evaluate.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
 from engines.model import Model
@@ -89,9 +89,9 @@ def _files(given: Sequence[Path]) -> list[Path]:
 
 def _compare(what: Chosen, here: Backend, files: Sequence[Path], progress: Progress) -> list[_Row]:
     settings = what.settings(EVERY_CANDIDATE)
-    prepare(here, what.model, settings, progress)
+    prepared = prepare(here, what.model, settings, progress)
     rows: list[_Row] = []
-    lane = open_lane(here, what.model, settings)
+    lane = open_session(prepared)
     try:
         with _reference(here, what.model) as reference:
             seen = compare(reference, lane, map(read_picture, files), _OVERLAP if what.model.family.nms else None)
@@ -109,7 +109,8 @@ def _reference(here: Backend, model: Model) -> Iterator[Callable[[NDArray[np.uin
     if here.name != CPU:
         yield GraphReference(model)
         return
-    lane = open_lane(here, model, LaneSettings(EVERY_CANDIDATE, precision=Precision.FP32))
+    settings = LaneSettings(EVERY_CANDIDATE, precision=Precision.FP32)
+    lane = open_session(Prepared(here, model, settings))
     try:
         yield lambda picture: lane.collect(lane.submit([picture])).detections[0]
     finally:

@@ -1,0 +1,1 @@
+"""From frames to detections: batches, the thread that runs them, and the models that it runs."""

@@ -1,0 +1,33 @@
+"""How many batches of a model may be in flight: bounded by time, so that a slow device is no queue of old frames."""
+
+from __future__ import annotations
+
+from collections import deque
+
+_WORK = 0.04  # seconds of work that may be in flight
+_LEAST = 2  # batches: one that computes, and one that is there when it ends
+_REMEMBERED = 9  # batches; their median is not moved by one that had to wait for something else
+
+
+class InFlightLimit:
+    """For one session. Not thread-safe; time is passed in, monotonic seconds."""
+
+    def __init__(self, slots: int) -> None:
+        """`slots` of the session; no limit is higher."""
+        self._slots = slots
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._free_since = 0.0
+
+    def finished(self, submitted: float, now: float) -> None:
+        """A batch is done; it took the device from `submitted`, or from the end of the batch before it."""
+        self._seconds.append(now - max(submitted, self._free_since))
+        self._free_since = now
+
+    @property
+    def batches(self) -> int:
+        """As many as the device computes in 40 ms, but two at least; two until the first is done."""
+        least = min(_LEAST, self._slots)
+        if not self._seconds:
+            return least
+        seconds = sorted(self._seconds)[len(self._seconds) // 2]
+        return max(least, min(self._slots, int(_WORK / max(seconds, 1e-6))))
