@@ -11,6 +11,7 @@ from daemon import __version__
 from daemon.analysis.filter import filters_of, score_floor
 from daemon.analysis.stage import EventStage
 from daemon.batch import Batcher
+from daemon.capture.buffers import FrameMemory
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
 from daemon.config.reload import Difference, difference, used_models
@@ -28,10 +29,11 @@ from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.serving import Generation, Serving
 from daemon.stats import Stats
-from engines.backends import CPU, Backend, frame_allocator
+from engines.backends import CPU, Backend, frame_allocator, slots
 
 _log = logging.getLogger("ospreyd")
 _STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
+_BESIDE = 2  # frames of a camera beside those in flight: one that is being filled, one that waits for its batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Stages:
         queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
         metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
-        self._allocate = frame_allocator(backend)
+        self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
         self._capture = Cameras(on_fatal)
         self._serving = Serving(
             backend, self._inference, self._handoff, self._floor, self._tell, self._give_up, on_fatal
@@ -227,7 +229,7 @@ class Stages:
         def deliver(frame: Frame) -> None:
             self._handoff.put(frame, lambda: self._cameras.get(name) is thread)
 
-        thread = CameraThread(name, camera, deliver, reported, self._stats, self._on_fatal, self._allocate)
+        thread = CameraThread(name, camera, deliver, reported, self._stats, self._on_fatal, self._memory)
         self._handoff.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
         self._capture.open(thread)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,16 @@ from daemon.capture.source import Source
 
 Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """gives memory for a picture of a shape"""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMemory:
+    """What the frames of a camera lie in."""
+
+    frames: int = 4
+    """that it may have in the pipeline at once; more where no frame is dropped"""
+    allocate: Allocate | None = None
+    """None: any memory is as good"""
 
 
 class Buffer:

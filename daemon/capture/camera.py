@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.buffers import Allocate, Buffers
+from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.diagnosis import SourceError
 from daemon.capture.frozen import FrozenPicture
 from daemon.capture.source import Source, open_source
@@ -26,7 +26,7 @@ from daemon.system.backoff import Backoff
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd.capture")
-_BUFFERS = 4  # one being filled, one waiting for its batch, one in each of two batches on their way
+_MEMORY = FrameMemory()
 _RECORDED_BYTES = 256 << 20  # for more buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
 _LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
@@ -46,24 +46,24 @@ class CameraThread:
         report: Callable[[CameraStatus], None],
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
-        allocate: Allocate | None = None,
+        memory: FrameMemory = _MEMORY,
     ) -> None:
         """`deliver` takes each frame: a live one at once, another when there is room or it is time to stop.
 
         `report` takes each change of state, `on_fatal` the exception that ends the thread. All are called from the
-        camera's thread, but for a disabled camera, which has none. Frames lie in memory that `allocate` gives.
+        camera's thread, but for a disabled camera, which has none. Frames lie in `memory`.
         """
         self._name = name
         self._config = config
         self._deliver = deliver
         self._report = report
         self._stats = stats
-        self._allocate = allocate
+        self._allocate = memory.allocate
         self._thinning = Thinning(config.fps)
         """replaced as a whole, also while the thread uses it"""
         self._recorded = source_kind(config.source) is SourceKind.PATH
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
-        self._buffers = Buffers(_BUFFERS, 0 if self._live else _RECORDED_BYTES)
+        self._buffers = Buffers(memory.frames, 0 if self._live else _RECORDED_BYTES)
         self._backoff = Backoff()
         self._frozen = None if config.frozen_after is None else FrozenPicture(config.frozen_after)
         self._status: CameraStatus | None = None

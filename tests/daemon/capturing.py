@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.buffers import Allocate
+from daemon.capture.buffers import Allocate, FrameMemory
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Camera
 from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
@@ -73,7 +73,7 @@ def capturing(
     captured = Captured(keep_images, consume)
     config = Camera(source=str(source), **settings)
     reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
-    thread = CameraThread("cam", config, *reports, allocate)
+    thread = CameraThread("cam", config, *reports, FrameMemory(allocate=allocate))
     thread.start()
     try:
         yield captured
