@@ -1,0 +1,243 @@
+"""What happens before one camera: detections in, events of objects, zones and lines out. Pure: time comes with frames.
+
+Nothing is told of an object before it is certain; what it did until then is told at once. Everything that is told of it
+ends with `object-left`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daemon.analysis.admission import Beginning
+from daemon.analysis.areas import Areas, Happened, Totals
+from daemon.analysis.association import Floats, Ints
+from daemon.analysis.crowding import Occupancy
+from daemon.analysis.geometry import View
+from daemon.analysis.object_events import LeftReason, ObjectEvent
+from daemon.analysis.objects import TrackedObject
+from daemon.analysis.telling import Moment, Teller
+from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
+from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
+
+LONGEST_GAP = 10.0
+"""seconds without a frame after which nobody has looked"""
+_NEVER = Stationary(after=1e12)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSettings:
+    """What is looked for at a camera."""
+
+    tracking: Tracking
+    confidence: float
+    """least score of a detection that may begin an object"""
+    wanted: tuple[str, ...] | None
+    """classes that are followed; None: all"""
+    filters: Mapping[str, ObjectFilter]
+    """by class name"""
+    zones: Mapping[str, Zone]
+    lines: Mapping[str, Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one frame has shown."""
+
+    events: list[ObjectEvent]
+    objects: list[TrackedObject | None]
+    """of each detection, in their order; None: it is none that was told of"""
+
+
+class Scene:
+    """Of one camera, one model and one shape of frames."""
+
+    def __init__(
+        self,
+        settings: SceneSettings,
+        labels: Sequence[str],
+        view: View,
+        identify: Callable[[float], tuple[str, int]],
+        totals: Totals | None = None,
+    ) -> None:
+        """`identify` makes an identifier and a number, never the same ones, for what was first seen at a time (UTC)."""
+        self._settings = settings
+        self._labels = labels
+        self._view = view
+        self._identify = identify
+        self._beginning = Beginning(labels, settings.confidence, settings.wanted, settings.filters)
+        self._tracker = Tracker(_tracker_settings(settings, labels))
+        self._areas = Areas(settings.zones, settings.lines, labels, view, {} if totals is None else totals)
+        self._teller = Teller(self._areas, labels, view)
+        self._objects: dict[int, TrackedObject] = {}
+        self._now: float | None = None
+        self._away = False
+        """nobody has looked since the last frame"""
+        self.refused = 0
+        """detections that would have begun an object if there were not too many"""
+
+    def see(self, boxes: Floats, scores: Floats, labels: Ints, now: float, utc: float, sequence: int) -> Seen:
+        """Takes a frame's detections: boxes [n, 4] in pixels, scores and class indices [n].
+
+        `now` is the time by which seconds are counted: a frame that is not newer than the last is not looked at, and
+        one that is older ends everything: a file has begun again.
+        """
+        events: list[ObjectEvent] = []
+        if self._now is not None and now <= self._now:
+            if now == self._now:
+                return Seen(events, [None] * len(boxes))
+            events += self.end(LeftReason.UNSEEN, utc)
+            self._now = None
+        if self._now is not None and (self._away or now - self._now > LONGEST_GAP):
+            events += self.look_away(utc)
+            self._tracker.skip(now - self._now)
+        self._now, self._away = now, False
+        looked = np.flatnonzero(scores >= self._settings.tracking.low_score)
+        boxes_seen, scores_seen, labels_seen = boxes[looked].astype(np.float64), scores[looked], labels[looked]
+        strong = self._beginning.strong(boxes_seen, scores_seen, labels_seen, self._view)
+        sightings = self._tracker.see(boxes_seen, scores_seen, labels_seen, strong, now)
+        self.refused += sightings.refused
+        moment = Moment(now, utc)
+        events += self._leave(sightings.left, LeftReason.UNSEEN, moment)
+        for key in sightings.forgotten:
+            self._objects.pop(key, None)
+        objects: list[TrackedObject | None] = [None] * len(boxes)
+        events += self._sight(sightings, boxes_seen, scores_seen, labels_seen, moment, sequence)
+        for index, key in zip(looked.tolist(), sightings.keys.tolist(), strict=True):
+            if key and (known := self._objects[key]).told:
+                objects[index] = known
+        events += self._teller.crowding(moment)
+        return Seen(events, objects)
+
+    def look_away(self, utc: float) -> list[ObjectEvent]:
+        """No frames come any more: who moves is gone, who stands is waited for."""
+        if self._now is None or self._away:
+            return []
+        self._away = True
+        return self._leave(self._tracker.look_away(), LeftReason.CAMERA_LOST, Moment(self._now, utc))
+
+    def end(self, reason: LeftReason, utc: float) -> list[ObjectEvent]:
+        """Everything that is there has left."""
+        now = 0.0 if self._now is None else self._now
+        self._tracker = Tracker(self._tracker.settings)
+        return self._leave(list(self._objects), reason, Moment(now, utc))
+
+    def reconfigure(self, settings: SceneSettings, utc: float) -> list[ObjectEvent]:
+        """Other zones, lines, filters or labels from now on; `tracking` is the same.
+
+        Objects stay, but those of a class that is no longer looked for. Zones that are no longer the same are left,
+        and entered anew by the next sightings.
+        """
+        before, now = self._areas, self._now or 0.0
+        zones = _same(before.zones, settings.zones)
+        lines = _same(before.lines, settings.lines)
+        moment, wanted = Moment(now, utc), settings.wanted
+        unwanted = [
+            key for key, each in self._objects.items() if wanted is not None and self._labels[each.label] not in wanted
+        ]
+        events = self._leave(unwanted, LeftReason.RECONFIGURED, moment)
+        for each in self._objects.values():
+            others = [index for index in each.stays.current() if index not in zones]
+            events += self._teller.stays(each, each.stays.leave(others, each.last_mono), moment)
+        self._settings = settings
+        self._beginning = Beginning(self._labels, settings.confidence, settings.wanted, settings.filters)
+        self._areas = Areas(settings.zones, settings.lines, self._labels, self._view, before.totals)
+        for each in self._objects.values():
+            each.stays = each.stays.moved(list(settings.zones.values()), zones)
+            each.sides = each.sides.moved(len(settings.lines), lines)
+        for old, new in zones.items():
+            self._areas.counts[self._areas.zone_names[new]] = before.counts[before.zone_names[old]]
+            if before.zone_names[old] in before.crowding:
+                self._areas.crowding[self._areas.zone_names[new]] = before.crowding[before.zone_names[old]]
+        self._teller = Teller(self._areas, self._labels, self._view)
+        return events
+
+    def occupancy(self) -> dict[str, Occupancy]:
+        """Of each zone, objects that were told of, also those that are not seen just now."""
+        result = {name: Occupancy() for name in self._areas.zones}
+        for each in self._objects.values():
+            if each.told:
+                for index in each.stays.current():
+                    zone, label = result[self._areas.zone_names[index]], self._labels[each.label]
+                    for counts in (zone.counts, zone.stationary if each.stationary else zone.active):
+                        counts[label] = counts.get(label, 0) + 1
+        return result
+
+    def objects(self) -> list[TrackedObject]:
+        """Those that were told of and have not left."""
+        return [each for each in self._objects.values() if each.told]
+
+    def _leave(self, keys: Iterable[int], reason: LeftReason, moment: Moment) -> list[ObjectEvent]:
+        events = []
+        for key in keys:
+            if (each := self._objects.pop(key, None)) is not None and each.told:
+                events += self._teller.left(each, reason, moment)
+        return events
+
+    def _sight(
+        self, sightings: Sightings, boxes: Floats, scores: Floats, labels: Ints, moment: Moment, sequence: int
+    ) -> list[ObjectEvent]:
+        """Takes what was seen of each object."""
+        found = np.flatnonzero(sightings.keys)
+        objects, unseen = [], []
+        seen = zip(
+            sightings.keys[found].tolist(),
+            map(tuple, boxes[found].tolist()),
+            scores[found].tolist(),
+            labels[found].tolist(),
+            strict=True,
+        )
+        for key, box, score, label in seen:
+            if (each := self._objects.get(key)) is None:
+                each = TrackedObject(key, self._identify(moment.utc), label, *self._areas.outside())
+                self._objects[key] = each
+                each.last_mono = moment.now
+            unseen.append(moment.now - each.last_mono)
+            each.see(box, score, label, moment.now, moment.utc, sequence)
+            objects.append(each)
+        happened = self._areas.see(objects, boxes[found], scores[found], unseen, moment.now)
+        events: list[ObjectEvent] = []
+        for each, what, established in zip(objects, happened, sightings.established[found].tolist(), strict=True):
+            if each.told:
+                if what.stays or what.crossings:
+                    events += self._teller.happened(each, what, moment)
+            else:
+                events += self._untold(each, what, established, moment)
+        self._miss({each.key for each in objects})
+        for key, stands, since in sightings.turned:
+            events += self._teller.turned(self._objects[key], stands, since, moment)
+        return events
+
+    def _untold(self, each: TrackedObject, what: Happened, established: bool, moment: Moment) -> list[ObjectEvent]:
+        """Takes a sighting of an object that may now be certain."""
+        each.crossed += what.crossings
+        label = each.label
+        if each.vote() != label:
+            self._tracker.relabel(each.key, each.label)
+        wanted = self._beginning.wanted[each.label]
+        if not established or not wanted or not each.is_above(self._beginning.thresholds[each.label]):
+            return []
+        return self._teller.appeared(each, moment)
+
+    def _miss(self, seen: set[int]) -> None:
+        for key, each in self._objects.items():
+            if not each.told and key not in seen:
+                each.miss()
+
+
+def _same(before: Mapping[str, object], after: Mapping[str, object]) -> dict[int, int]:
+    """What has become of the indices of those that are the same in both."""
+    places = {name: index for index, name in enumerate(after)}
+    return {index: places[name] for index, name in enumerate(before) if after.get(name) == before[name]}
+
+
+def _tracker_settings(settings: SceneSettings, labels: Sequence[str]) -> TrackerSettings:
+    tracking = settings.tracking
+    stationary = []
+    for label in labels:
+        own = settings.filters[label].stationary if label in settings.filters else None
+        each = own or tracking.stationary or _NEVER
+        stationary.append((each.after, each.lost_after))
+    return TrackerSettings(tracking.confirm_frames, tracking.lost_after, tracking.max_objects, tuple(stationary))

@@ -1,0 +1,180 @@
+"""Objects keep their identity: through gaps, drops, other labels and other objects, and no longer than that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daemon.analysis.association import assign, doubles
+from daemon.analysis.object_events import LeftReason, ObjectEventType
+from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, show, walk
+
+STILL: Shown = (500.0, 400.0, "car", 0.9)
+
+
+def standing(start: float, stop: float, *more: Shown, fps: float = 10.0) -> list[tuple[float, list[Shown]]]:
+    """Frames of a car that stands, and of what else is shown."""
+    return [(start + i / fps, [STILL, *more]) for i in range(round((stop - start) * fps))]
+
+
+def nothing(start: float, stop: float, fps: float = 10.0) -> list[tuple[float, list[Shown]]]:
+    """Frames that show nothing."""
+    return [(start + i / fps, []) for i in range(round((stop - start) * fps))]
+
+
+def test_who_walks_through_is_told_of_once_and_leaves_once() -> None:
+    events = film(scene(settings()), [*walk((100, 400), (900, 400), 0, 8), *nothing(8.1, 12)])
+    assert kinds(events) == ["appeared", "left"]
+    appeared, left = events
+    assert appeared.object is not None
+    assert appeared.time == pytest.approx(START + 0.2)  # the third sighting
+    assert left.object is not None
+    assert left.reason is LeftReason.UNSEEN
+    assert left.object.last_seen == pytest.approx(START + 8.0)
+    assert left.object.first_seen == pytest.approx(START)
+    assert left.seconds == pytest.approx(8.0)
+    assert left.object.heading == pytest.approx(90.0, abs=1)
+    assert left.time > START + 10.0  # two seconds of frames without it
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_it_takes_so_many_frames_in_a_row(frames: int) -> None:
+    where = scene(settings(confirm_frames=frames))
+    shown: list[Shown] = [(100.0, 400.0, "person", 0.9)]
+    told = [bool(show(where, i / 10, shown).events) for i in range(frames)]
+    assert told == [False] * (frames - 1) + [True]
+
+
+def test_what_is_missed_before_it_is_certain_was_nothing() -> None:
+    shown: list[Shown] = [(100.0, 400.0, "person", 0.9)]
+    frames = [(i / 10, shown if i % 3 else []) for i in range(60)]
+    assert film(scene(settings()), frames) == []
+
+
+def test_weak_detections_keep_objects_and_begin_none() -> None:
+    way = walk((100, 400), (900, 400), 0, 8)
+    weak = [(at, [(x, y, label, 0.2) for x, y, label, _ in shown]) for at, shown in way]
+    assert film(scene(settings()), weak) == []
+    both = [*way[:10], *weak[10:70], *way[70:]]
+    assert kinds(film(scene(settings()), both)) == ["appeared"]
+    assert kinds(film(scene(settings(low_score=0.3)), both)) == ["appeared", "left", "appeared"]
+
+
+@pytest.mark.parametrize("fps", [2, 5, 30])
+def test_a_gap_between_frames_ends_nothing(fps: float) -> None:
+    frames = [*walk((100, 400), (200, 400), 0, 4, fps), *walk((330, 400), (430, 400), 9, 13, fps)]
+    events = film(scene(settings()), frames)
+    assert kinds(events) == ["appeared"]
+
+
+def test_a_gap_that_is_too_long_ends_what_moves_and_not_what_stands() -> None:
+    where = scene(settings(stationary={"after": 2, "lost_after": 5}))
+    events = film(where, [(at, [*shown, STILL]) for at, shown in walk((100, 400), (200, 400), 0, 4)])
+    assert kinds(events) == ["appeared", "appeared", "stationary"]
+    events = film(where, standing(100, 101))
+    assert kinds(events) == ["left"]
+    assert (events[0].label, events[0].reason) == ("person", LeftReason.CAMERA_LOST)
+
+
+def test_who_is_gone_when_the_camera_comes_back_has_left() -> None:
+    where = scene(settings(stationary={"after": 2, "lost_after": 5}))
+    film(where, standing(0, 4))
+    assert where.look_away(START + 5) == []
+    events = film(where, nothing(1000, 1010))
+    assert kinds(events) == ["left"]
+    assert events[0].time == pytest.approx(START + 1005.1, abs=0.2)
+    assert events[0].object is not None
+    assert events[0].object.last_seen == pytest.approx(START + 3.9)
+
+
+@pytest.mark.parametrize(("hidden", "told"), [(50.0, []), (70.0, ["left", "appeared"])])
+def test_what_stands_is_remembered_for_longer(hidden: float, told: list[str]) -> None:
+    where = scene(settings())
+    assert kinds(film(where, standing(0, 15))) == ["appeared", "stationary"]
+    events = film(where, [*nothing(15, 15 + hidden), *standing(15 + hidden, 17 + hidden)])
+    assert kinds(events) == told
+
+
+def test_who_passes_what_stands_does_not_become_it() -> None:
+    where = scene(settings())
+    before = film(where, standing(0, 12))
+    passing = [(at, [(x, y, "car", score), STILL][: 1 if abs(x - 500) < 40 else 2])
+               for at, shown in walk((100, 410), (900, 410), 12, 16) for x, y, _, score in shown]  # fmt: skip
+    events = film(where, [*passing, *standing(16.1, 20)])
+    assert kinds(events) == ["appeared", "left"]
+    assert before[0].object is not None
+    assert [each.id for each in where.objects()] == [before[0].object.id]
+
+
+def test_standing_and_moving_are_told_with_the_time_of_the_state_before() -> None:
+    where = scene(settings())
+    events = film(where, [*standing(0, 20), *[(20 + i / 10, [(500.0 + 10 * i, 400.0, "car", 0.9)]) for i in range(20)]])
+    assert kinds(events) == ["appeared", "stationary", "moving"]
+    stands, moves = events[1:]
+    assert stands.time == pytest.approx(START + 10, abs=0.11)
+    assert stands.seconds == pytest.approx(10, abs=0.11)
+    assert moves.seconds == pytest.approx(10, abs=1)
+    assert kinds(film(scene(settings(stationary=None)), standing(0, 90))) == ["appeared"]
+
+
+def test_an_own_rule_for_a_class() -> None:
+    filters = {"car": {"stationary": {"after": 1, "lost_after": 600}}}
+    where = scene(settings(filters=filters))
+    assert kinds(film(where, [*standing(0, 3), *nothing(3, 300), *standing(300, 301)])) == ["appeared", "stationary"]
+
+
+def test_a_car_that_flickers_to_a_truck_stays_one_car() -> None:
+    random = np.random.default_rng(1)
+    frames = [
+        (i / 10, [(100.0 + 8 * i, 400.0, str(random.choice(["car", "truck"], p=[0.7, 0.3])), 0.9)]) for i in range(100)
+    ]
+    doubled = [(at, [*shown, (shown[0][0] + 1, 401.0, "truck", 0.6)]) for at, shown in frames]
+    for shown in (frames, doubled):
+        events = film(scene(settings(confirm_frames=5)), shown)
+        assert [(event.type, event.label) for event in events] == [(ObjectEventType.APPEARED, "car")]
+
+
+def test_no_more_objects_than_may_be() -> None:
+    where = scene(settings(max_objects=3))
+    crowd: list[Shown] = [(100.0 * i, 400.0, "person", 0.9) for i in range(1, 8)]
+    events = film(where, [(i / 10, crowd) for i in range(5)])
+    assert kinds(events) == ["appeared"] * 3
+    assert where.refused == 4 * 5
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        ({"person": {"min_score": 0.95}}, 0),
+        ({"person": {"threshold": 0.95}}, 0),
+        ({"person": {"min_height": 0.25}}, 0),
+        ({"person": {"min_height": 0.15, "max_area": 0.01, "min_ratio": 0.3, "max_ratio": 0.5}}, 1),
+        ({"person": {"max_ratio": 0.3}}, 0),
+        ({"car": {"max_ratio": 0.3}}, 1),
+    ],
+)
+def test_filters_decide_what_is_told_of(filters: dict[str, dict[str, float]], told: int) -> None:
+    assert len(film(scene(settings(filters=filters)), walk((100, 400), (300, 400), 0, 3))) == told
+    assert film(scene(settings(wanted=("car",))), walk((100, 400), (300, 400), 0, 3)) == []
+
+
+def test_a_film_that_begins_again_ends_everything() -> None:
+    where = scene(settings())
+    film(where, walk((100, 400), (300, 400), 0, 3))
+    assert show(where, 3.0, []).events == []  # the same frame again is not looked at
+    assert kinds(film(where, walk((100, 400), (300, 400), 0, 3))) == ["left", "appeared"]
+
+
+def test_the_best_assignment_is_found_where_objects_compete() -> None:
+    similar = np.array([[0.9, 0.8, 0.0, 0.0], [0.85, 0.1, 0.0, 0.0], [0.0, 0.0, 0.4, 0.0]])
+    rows, columns = assign(similar, 0.3)
+    assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 1), (1, 0), (2, 2)]
+    rows, columns = assign(similar, 0.5)
+    assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 1), (1, 0)]
+
+
+def test_a_box_on_one_that_is_itself_a_double_is_none() -> None:
+    boxes = np.array([[0.0, 0, 100, 100], [5, 0, 105, 100], [15, 0, 115, 100]])
+    labels = np.array([0, 1, 2])
+    assert doubles(boxes, np.array([0.9, 0.8, 0.7]), labels, 0.8).tolist() == [False, True, False]
+    assert not doubles(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, np.int64), 0.8).any()
