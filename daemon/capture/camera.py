@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.capture.buffers import Buffers, FrameMemory
-from daemon.capture.diagnosis import SourceError
 from daemon.capture.frozen import FrozenPicture
-from daemon.capture.source import Source, open_source
-from daemon.capture.states import Happening, Standing, after
-from daemon.capture.thinning import Thinning
+from daemon.capture.rate_limit import Thinning
+from daemon.capture.sources.diagnosis import SourceError
+from daemon.capture.sources.opencv import Source, open_source
+from daemon.capture.state_machine import Happening, Standing, after
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraStatus, Drop, Frame, Reason

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from daemon.capture.diagnosis import SourceError
-from daemon.capture.source import Image, Source, open_source
+from daemon.capture.sources.diagnosis import SourceError
+from daemon.capture.sources.opencv import Image, Source, open_source
 from daemon.config.schema import Camera, without_credentials
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason

@@ -15,7 +15,7 @@ import pytest
 
 from daemon.capture.buffers import Buffer, Buffers
 from daemon.capture.camera import CameraThread
-from daemon.capture.diagnosis import problem
+from daemon.capture.sources.diagnosis import problem
 from daemon.config.schema import Camera
 from daemon.records import CameraState, Drop, Frame, Reason
 from daemon.stats import Stats

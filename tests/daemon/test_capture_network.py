@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from daemon.capture.probe import probe
+from daemon.capture.sources.network_probe import probe
 from daemon.records import CameraState, Reason
 from tests.daemon.capturing import capturing, pictures, write_video
 from tests.servers.mjpeg import MjpegServer

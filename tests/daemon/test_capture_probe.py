@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon.capture.probe import probe
+from daemon.capture.sources.network_probe import probe
 from daemon.records import Reason
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from daemon.capture.states import Happening, Standing, after
+from daemon.capture.state_machine import Happening, Standing, after
 from daemon.records import CameraState, Reason
 
 CONNECTING, STREAMING = Standing(CameraState.CONNECTING), Standing(CameraState.STREAMING)

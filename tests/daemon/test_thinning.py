@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.thinning import Thinning
+from daemon.capture.rate_limit import Thinning
 from daemon.records import CameraState, Reason
 from tests.daemon.capturing import capturing, pictures, read_video, write_video
 

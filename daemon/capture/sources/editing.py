@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.stream import Stream
+from daemon.capture.sources.stream import Stream
 from daemon.config.schema import Camera
 
 if TYPE_CHECKING:
-    from daemon.capture.source import Source
+    from daemon.capture.sources.opencv import Source
 
 Image = NDArray[np.uint8]
 """[H, W, 3] BGR"""

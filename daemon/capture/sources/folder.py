@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.diagnosis import SourceError, pictures_in
-from daemon.capture.stream import Stream
+from daemon.capture.sources.diagnosis import SourceError, pictures_in
+from daemon.capture.sources.stream import Stream
 from daemon.config.schema import Camera
 from daemon.records import Reason
 from engines.errors import ImageError

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.diagnosis import SourceError, device_path, is_folder, problem
-from daemon.capture.folder import Pictures
-from daemon.capture.options import acceleration_name, decoding, device, rtsp_transport, timeouts
-from daemon.capture.picture import edited
-from daemon.capture.probe import probe
-from daemon.capture.stream import Stream, codec_name
+from daemon.capture.sources.diagnosis import SourceError, device_path, is_folder, problem
+from daemon.capture.sources.editing import edited
+from daemon.capture.sources.folder import Pictures
+from daemon.capture.sources.network_probe import probe
+from daemon.capture.sources.opencv_options import acceleration_name, decoding, device, rtsp_transport, timeouts
+from daemon.capture.sources.stream import Stream, codec_name
 from daemon.config.schema import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
