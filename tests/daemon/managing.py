@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.batch import Batcher
 from daemon.config.schema import Config
@@ -20,9 +21,11 @@ from daemon.serving import Serving
 from daemon.stats import Stats
 from engines.backends import CPU, Backend
 
+_IMAGE = np.zeros((96, 128, 3), np.uint8)
+
 
 def config(max_batch: int = 2, inference: dict[str, Any] | None = None, **model: Any) -> Config:
-    """Of one camera, `a`, and its model."""
+    """Of a model."""
     return Config.model_validate(
         {
             "device": "box",
@@ -37,15 +40,17 @@ def config(max_batch: int = 2, inference: dict[str, Any] | None = None, **model:
 class Managed:
     """Its threads start when `start` of each is called."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, cameras: Sequence[str]) -> None:
         self.failures: list[BaseException] = []
         self.results: list[FrameResult] = []
+        self.times: list[float] = []
+        """time.monotonic() of each result"""
         self.said: list[ModelStatus] = []
         """of the model, in the order told"""
         self.lost: dict[str, str] = {}
         self.released = threading.Event()
         stats = Stats()
-        self.frames = Handoff(Batcher({"a": "default"}, 0.0, 1e9), stats)
+        self.frames = Handoff(Batcher(dict.fromkeys(cameras, "default"), 0.0, 1e9), stats)
         self.inference = InferenceThread("inference", self.frames, self._deliver, stats, self.failures.append)
         self.manager = Serving(
             backend,
@@ -61,10 +66,15 @@ class Managed:
         self.inference.start()
         self.manager.start()
 
-    def frame(self, sequence: int = 1) -> None:
+    def frame(self, sequence: int = 1, camera: str = "a", image: NDArray[np.uint8] = _IMAGE) -> None:
         """Hands one frame on."""
-        image = np.zeros((96, 128, 3), np.uint8)
-        self.frames.put(Frame("a", sequence, image, 0.0, time.monotonic(), None, True, self.released.set))
+        self.frames.put(Frame(camera, sequence, image, 0.0, time.monotonic(), None, True, self.released.set))
+
+    def longest_gap(self, camera: str, since: float) -> float:
+        """Seconds between two results of a camera, from a time on until now."""
+        times = [at for at, result in zip(self.times, self.results, strict=False) if result.camera == camera]
+        steps = [since, *(at for at in times if at > since), time.monotonic()]
+        return max(later - earlier for earlier, later in pairwise(steps))
 
     @property
     def state(self) -> ModelState | None:
@@ -76,15 +86,16 @@ class Managed:
             self.said.append(self.manager.infos["default"].status)
 
     def _deliver(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
+        self.times.extend([time.monotonic()] * len(results))
         self.results.extend(results)
         for frame in frames:
             frame.release()
 
 
 @contextmanager
-def managed(backend: Backend) -> Iterator[Managed]:
+def managed(backend: Backend, cameras: Sequence[str] = ("a",)) -> Iterator[Managed]:
     """All of it; at the end it stops, and nothing may have failed."""
-    made = Managed(backend)
+    made = Managed(backend, cameras)
     try:
         yield made
     finally:
@@ -97,16 +108,19 @@ def managed(backend: Backend) -> Iterator[Managed]:
 
 
 @contextmanager
-def frames_coming(to: Managed) -> Iterator[None]:
-    """A hundred frames a second as long as it is open."""
+def frames_coming(
+    to: Managed, camera: str = "a", per_second: float = 100.0, image: NDArray[np.uint8] = _IMAGE
+) -> Iterator[None]:
+    """Frames of a camera as long as it is open."""
     stop = threading.Event()
 
     def offer() -> None:
-        sequence = 0
-        while not stop.wait(0.01):
-            to.frame(sequence := sequence + 1)
+        for sequence in count(1):
+            if stop.wait(1 / per_second):
+                return
+            to.frame(sequence, camera, image)
 
-    thread = threading.Thread(target=partial(offer))
+    thread = threading.Thread(target=offer)
     thread.start()
     try:
         yield

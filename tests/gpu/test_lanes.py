@@ -195,6 +195,18 @@ def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, ma
     other.close()
 
 
+def test_threads_take_turns(prepared: Prepared, lane: Lane) -> None:
+    """One opens a session, another uses it, a third closes it; and it sees what one sees that stays in its thread."""
+    pictures = [street(31), street(32, (1280, 720))]
+    wanted = one(lane, pictures)
+    opened: list[Lane] = []
+    found: list[Detections] = []
+    in_thread(lambda: opened.append(open_session(prepared, {(720, 1280)})))
+    in_thread(lambda: found.extend(one(opened[0], pictures)))
+    in_thread(opened[0].close)
+    assert all(same(f, w) for f, w in zip(found, wanted, strict=True))
+
+
 @pytest.mark.alone
 def test_what_is_opened_and_closed_again_leaves_nothing(prepared: Prepared) -> None:
     """Also with batches in flight, and closed in another thread; device memory is as it was."""
