@@ -11,14 +11,14 @@ from daemon.config.schema import Config, Inference
 from daemon.errors import UsageError
 from engines.backends import Backend, LaneSettings, discard_built, prepare
 from engines.build.specification import Progress
-from engines.model import AS_THE_FAMILY, Model, read_model
+from engines.model import NO_OVERRIDE, Model, read_model
 from engines.models import street_onnx
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.records import InputOverride
 
 
-def find_model(file: str, family: str, labels: str | None, override: InputOverride = AS_THE_FAMILY) -> Model:
+def find_model(file: str, family: str, labels: str | None, override: InputOverride = NO_OVERRIDE) -> Model:
     """Reads the model that `file` names: a path, or 'street' for the one that ships with ospreyd.
 
     The rest as in engines.model.read_model.

@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from engines.backends import Backend, LaneSettings, choose, find_prepared, open_session, prepare
 from engines.errors import DetectorError, ImageError, NotPreparedError
-from engines.model import AS_THE_FAMILY, Model, read_model
+from engines.model import NO_OVERRIDE, Model, read_model
 from engines.records import Detections, InputOverride, Lane, Ticket
 
 Image = NDArray[np.uint8]
@@ -65,7 +65,7 @@ class Detector:
         *,
         labels: str | None = None,
         family: str = "auto",
-        override: InputOverride = AS_THE_FAMILY,
+        override: InputOverride = NO_OVERRIDE,
         backend: str = "auto",
         settings: LaneSettings = DEFAULTS,
     ) -> Self:
@@ -85,7 +85,7 @@ class Detector:
         *,
         labels: str | None = None,
         family: str = "auto",
-        override: InputOverride = AS_THE_FAMILY,
+        override: InputOverride = NO_OVERRIDE,
         backend: str = "auto",
         settings: LaneSettings = DEFAULTS,
         progress: Callable[[str, float], None] = lambda _what, _fraction: None,

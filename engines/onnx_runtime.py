@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from engines.errors import BackendError, ModelError
-from engines.graphs.compose import canonical_detector, dynamic_batch, fixed_batch, takes_frames, with_batch
+from engines.graphs.compose import canonical_detector, dynamic_batch, fixed_batch, with_batch, with_frame_input
 from engines.graphs.heads.base import CANONICAL
-from engines.graphs.outputs import COUNTING
+from engines.graphs.outputs import DATA_DEPENDENT
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
@@ -146,7 +146,7 @@ def open_detector(
     """The canonical detector ready to run, and whether it takes any batch size. Raises ModelError."""
     detector = canonical_detector(model, batched_body(model)) if detector is None else quantizing_in_float32(detector)
     any_batch = not detector.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
-    return _session(takes_frames(model, detector), threads, str(model.path)), any_batch
+    return _session(with_frame_input(model, detector), threads, str(model.path)), any_batch
 
 
 def batched_body(model: Model) -> onnx.ModelProto:
@@ -178,7 +178,7 @@ def _runs_batches(model: Model) -> bool:
         together = session.run(None, {model.input_name: pictures})
     except Exception:  # ONNX Runtime's errors share no public base class
         return False
-    counts = not model.raw.operators.isdisjoint(COUNTING)
+    counts = not model.raw.operators.isdisjoint(DATA_DEPENDENT)
     return counts or all(
         b.shape == (len(pictures) * a.shape[0], *a.shape[1:]) for a, b in zip(alone, together, strict=True) if a.shape
     )
@@ -186,7 +186,7 @@ def _runs_batches(model: Model) -> bool:
 
 def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
     """Whether `dynamic` gives for a batch what the model gives for each picture of it alone."""
-    if not model.raw.operators.isdisjoint(COUNTING):
+    if not model.raw.operators.isdisjoint(DATA_DEPENDENT):
         return False  # there is nothing to see in noise, so that equal outputs would prove nothing
     size = fixed_batch(model.proto, model.input_name) or 1
     as_exported = _session(model.proto, None, str(model.path))

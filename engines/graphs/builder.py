@@ -1,4 +1,4 @@
-"""Adds nodes to an ONNX graph: one call a node, names made up, nothing hidden."""
+"""Adds nodes to an ONNX graph, one call per node, with generated names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 
 class GraphBuilder:
-    """Appends to `graph`; every name it makes begins with `prefix`, which must not occur in the graph yet."""
+    """Appends to `graph`; every generated name begins with `prefix`, which the graph must not use yet."""
 
     def __init__(self, graph: onnx.GraphProto, opset: int, prefix: str) -> None:
         self._graph = graph
@@ -24,13 +24,13 @@ class GraphBuilder:
         return name
 
     def add(self, op: str, *inputs: str, output: str | None = None, **attributes: int | str | list[int]) -> str:
-        """A node with one output, whose name is returned."""
+        """Adds a node with one output; returns the output's name."""
         return self.add_many(op, *inputs, outputs=(output or self._name(op),), **attributes)[0]
 
     def add_many(
         self, op: str, *inputs: str, outputs: tuple[str, ...] | int, **attributes: int | str | list[int]
     ) -> tuple[str, ...]:
-        """A node with several outputs: their names, or how many."""
+        """Adds a node with several outputs, given by name or number; returns their names."""
         names = tuple(self._name(op) for _ in range(outputs)) if isinstance(outputs, int) else outputs
         node = helper.make_node(op, inputs, names, name=self._name("node"))
         node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
@@ -42,27 +42,27 @@ class GraphBuilder:
         return self.add("Slice", data, self.const([start]), self.const([end]), self.const([axis]))
 
     def at(self, data: str, index: int, axis: int) -> str:
-        """data[index] along `axis`, which goes away."""
+        """data[index] along `axis`, which is removed."""
         return self.add("Gather", data, self.const(index), axis=axis)
 
     def reshape(self, data: str, *shape: int) -> str:
-        """The same entries in another shape; 0 is a dimension as it is, -1 the one that is left over."""
+        """`data` in another shape; 0 keeps a dimension, -1 infers one."""
         return self.add("Reshape", data, self.const(shape))
 
     def reduce_max(self, data: str, axis: int) -> str:
-        """The maximum along `axis`, which goes away."""
+        """The maximum along `axis`, which is removed."""
         if self._opset >= 18:
             return self.add("ReduceMax", data, self.const([axis]), keepdims=0)
         return self.add("ReduceMax", data, axes=[axis], keepdims=0)
 
     def unsqueeze(self, data: str, axis: int) -> str:
-        """A dimension of one at `axis`."""
+        """`data` with a dimension of size 1 inserted at `axis`."""
         if self._opset >= 13:
             return self.add("Unsqueeze", data, self.const([axis]))
         return self.add("Unsqueeze", data, axes=[axis])
 
     def cast(self, data: str, to: int, output: str | None = None) -> str:
-        """The tensor in another element type."""
+        """`data` in another element type."""
         return self.add("Cast", data, output=output, to=to)
 
     def _name(self, what: str) -> str:

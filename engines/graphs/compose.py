@@ -1,4 +1,4 @@
-"""From a model as exported to a canonical detector: any batch size, canonical outputs."""
+"""Composes a canonical detector from an exported model: any batch size, canonical outputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from engines.graphs.heads.base import canonical_outputs
 from engines.graphs.preprocess import FRAMES, IMAGES, normalise
 from engines.model import Model
 
-_MODEL = "model/"  # prefix of everything that came from the file, so that no name of ours meets one of its own
+_MODEL = "model/"  # prefix of all names from the file, so that they cannot clash with ours
 _BATCH = "batch"
 
 
 def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
-    """`body` (the model as in its file, or with dynamic batch) with its head behind it.
+    """`body` (the model as in its file, or with dynamic batch) with its head appended.
 
-    Input `images` as the preprocess graph writes it: layout and type are the model's own; outputs as in
-    heads.base.CANONICAL. Nodes from the file are named below `model/`, those of the head below `head/`.
+    The input `images` has the model's layout and type, as the preprocess graph writes it; the outputs are
+    heads.base.CANONICAL. Names from the file get the prefix `model/`, those of the head `head/`.
     """
     body = onnx.compose.add_prefix(body, _MODEL)
     own_input = next(value for value in body.graph.input if value.name == _MODEL + model.input_name)
@@ -31,7 +31,7 @@ def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
     head = onnx.GraphProto()
     head_builder = GraphBuilder(head, model.opset, "head")
     outputs = tuple(_as_float(head_builder, value) for value in body.graph.output)
-    candidates = model.match.build(head_builder, outputs, model.wanted)
+    candidates = model.match.build(head_builder, outputs, model.head)
     _rename(body.graph, own_input.name, IMAGES)
     graph = helper.make_graph(
         [*body.graph.node, *head.node],
@@ -43,8 +43,8 @@ def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
     return _checked(graph, body)
 
 
-def takes_frames(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
-    """A canonical detector with `normalise` before it: input `frames` uint8 [B, height, width, 3], letterboxed BGR."""
+def with_frame_input(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
+    """A canonical detector with `normalise` prepended: input `frames` uint8 [B, height, width, 3], letterboxed BGR."""
     images = detector.graph.input[0].type.tensor_type
     batch = images.shape.dim[0].dim_value or _BATCH
     front = onnx.GraphProto()
@@ -61,13 +61,13 @@ def takes_frames(model: Model, detector: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def fixed_batch(proto: onnx.ModelProto, input_name: str) -> int | None:
-    """The batch size that the model's input is fixed to, None where it is open."""
+    """The fixed batch size of the model's input, None if it is dynamic."""
     value = next(value for value in proto.graph.input if value.name == input_name)
     return value.type.tensor_type.shape.dim[0].dim_value or None
 
 
 def with_batch(proto: onnx.ModelProto, input_name: str, batch: int) -> onnx.ModelProto:
-    """The model with the batch dimension of its input fixed."""
+    """The model with a fixed batch dimension in its input."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(proto)
     value = next(value for value in fixed.graph.input if value.name == input_name)
@@ -76,11 +76,11 @@ def with_batch(proto: onnx.ModelProto, input_name: str, batch: int) -> onnx.Mode
 
 
 def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto:
-    """The model with its batch dimension left open.
+    """The model with a dynamic batch dimension.
 
-    A model exported for one batch size says so in its input, its outputs and the constant shapes of its Reshape nodes,
-    sometimes in these only. A zero there means "as in the data", which is that size again. Whether the result still
-    computes the same is for the caller to check: a model may mix pictures in other ways.
+    An export for one batch size has that size in its input, its outputs and the constant shapes of its Reshape nodes,
+    or only in the latter. A zero in such a shape copies the dimension of the data. The caller must check that the
+    result still computes the same: a model may mix the images of a batch in other ways.
     """
     size = fixed_batch(proto, input_name) or 1
     dynamic = onnx.ModelProto()
@@ -102,7 +102,7 @@ def dynamic_batch(proto: onnx.ModelProto, input_name: str) -> onnx.ModelProto:
             if len(shape) > 1 and shape[0] == size:
                 opened = shape.copy()
                 opened[0] = 0
-                # a new constant: the old one may serve a node whose data has no batch
+                # a new constant: other nodes, whose data has no batch, may use the old one
                 name = f"{node.output[0]}/shape_of_any_batch"
                 graph.initializer.append(numpy_helper.from_array(opened, name))
                 node.input[1] = name
@@ -118,7 +118,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Lets all that reads `old` read `new`: an Identity between them would not do, TensorRT takes none of uint8."""
+    """Renames an input in all nodes that read it; TensorRT has no Identity for uint8 that could do it."""
     for node in graph.node:
         for place, name in enumerate(node.input):
             if name == old:

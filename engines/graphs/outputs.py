@@ -1,4 +1,4 @@
-"""What a model's outputs are: shapes, also those that the file leaves open, and the operators that lead to them."""
+"""Describes a model's outputs: their shapes, also where the file leaves them open, and the operators before them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from engines.graphs.file import PictureInput, shape_of
 from engines.graphs.heads.base import LAYERS, RawOutput
+from engines.graphs.onnx_file import ImageInput, shape_of
 
 _FIRST_IS_DATA = frozenset(
     {"Expand", "Gather", "GatherElements", "GatherND", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile"}
     | {"TopK", "Transpose", "Unsqueeze"}
 )
-"""operators whose other inputs are shapes, places or limits, and lead elsewhere"""
-COUNTING = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Unique"})
-"""operators that give as many entries as there is something to see in the picture"""
+"""operators of which only the first input is data; the others are shapes, indices or limits"""
+DATA_DEPENDENT = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Unique"})
+"""operators whose output size depends on the image"""
 _INTEGERS = frozenset({TensorProto.INT32, TensorProto.INT64})
 
 
-def raw_outputs(proto: onnx.ModelProto, picture: PictureInput) -> tuple[RawOutput, ...]:
-    """The outputs of a model whose only input is `picture`."""
+def raw_outputs(proto: onnx.ModelProto, image: ImageInput) -> tuple[RawOutput, ...]:
+    """The outputs of a model whose only input is `image`."""
     declared = tuple(shape_of(output) for output in proto.graph.output)
     shapes = declared
-    # an open batch is as it should be; no dimensions at all means that they are not told
+    # a dynamic batch is wanted; no dimensions at all means that the file does not state them
     if any(not shape or None in shape[1:] for shape in declared):
-        counts = not COUNTING.isdisjoint(node.op_type for node in proto.graph.node)
-        pairs = zip(declared, _found(proto, picture), strict=True)
-        shapes = tuple(_filled_in(told, found, counts) for told, found in pairs)
+        counts = not DATA_DEPENDENT.isdisjoint(node.op_type for node in proto.graph.node)
+        pairs = zip(declared, _found(proto, image), strict=True)
+        shapes = tuple(_filled_in(stated, found, counts) for stated, found in pairs)
     return tuple(
         RawOutput(
             name=output.name,
@@ -41,22 +41,22 @@ def raw_outputs(proto: onnx.ModelProto, picture: PictureInput) -> tuple[RawOutpu
     )
 
 
-def _found(proto: onnx.ModelProto, picture: PictureInput) -> list[tuple[int, ...] | None]:
-    """The shapes that outputs have for one picture; None where it cannot be run here, which opening a lane will say."""
-    shape = [size or 1 for size in shape_of(picture.value)]
-    grey = np.full(shape, 114, helper.tensor_dtype_to_np_dtype(picture.dtype))
+def _found(proto: onnx.ModelProto, image: ImageInput) -> list[tuple[int, ...] | None]:
+    """The shapes of the outputs for one image; None if the model does not run, which opening a session reports."""
+    shape = [size or 1 for size in shape_of(image.value)]
+    grey = np.full(shape, 114, helper.tensor_dtype_to_np_dtype(image.dtype))
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # fatal: whatever goes wrong here is told when the model is put to work
+    options.log_severity_level = 4  # fatal: opening a session reports what goes wrong here
     try:
         session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        outputs: list[NDArray[np.float32]] = session.run(None, {picture.name: grey})
+        outputs: list[NDArray[np.float32]] = session.run(None, {image.name: grey})
     except Exception:  # ONNX Runtime's errors share no public base class
         return [None] * len(proto.graph.output)
     return [output.shape for output in outputs]
 
 
 def _filled_in(declared: tuple[int | None, ...], found: tuple[int, ...] | None, counts: bool) -> tuple[int | None, ...]:
-    """The declared shape with what is open in it as found, where that is the same for every picture."""
+    """The declared shape with its open dimensions as found, where they are the same for every image."""
     if found is None or (declared and len(declared) != len(found)):
         return declared
     filled = list(declared or (None,) * len(found))

@@ -1,7 +1,7 @@
 """uint8 BGR frames to a model's input, as ONNX: letterbox (resize and pad), then colour order, scale and layout.
 
 The preprocess graph does both. The CPU backend letterboxes with OpenCV instead, which is several times faster than
-ONNX Runtime's Resize and agrees with the graph within half a grey level, and runs `normalise` as part of the
+ONNX Runtime's Resize and agrees with the graph within half a pixel value, and runs `normalise` as part of the
 detector (docs/decisions/0002).
 """
 
@@ -19,26 +19,26 @@ from engines.records import Fit, InputOverride
 FRAMES = "frames"
 """name of the uint8 input [B, H, W, 3]"""
 IMAGES = "images"
-"""name of what the preprocess graph writes and the canonical detector reads"""
+"""name of the preprocess graph's output and the canonical detector's input"""
 _OPSET = 17
 
 
 @dataclass(frozen=True, slots=True)
 class InputGeometry:
-    """What a model wants to be fed: value = (pixel - mean) / std."""
+    """How an image is made into a model's input: value = (pixel - mean) / std."""
 
     fit: Fit
     pad: int
-    """grey level of the padding, 0 to 255"""
+    """pixel value of the padding, 0 to 255"""
     rgb: bool
     """False: BGR"""
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """three grey levels, in the model's colour order"""
+    """three pixel values, in the model's colour order"""
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    """three grey levels, in the model's colour order"""
+    """three pixel values, in the model's colour order"""
 
     def overridden(self, by: InputOverride) -> InputGeometry:
-        """The same with what `by` says in its place."""
+        """A copy with the values that `by` sets."""
         mean, std = self.mean, self.std
         if (by.scale, by.mean, by.std) != (None, None, None):
             scale = by.scale or 1.0
@@ -68,7 +68,7 @@ def normalise(
     if any(geometry.mean):
         steps.append(("Sub", np.reshape(geometry.mean, shape)))
     if geometry.std != (1.0, 1.0, 1.0):
-        # a product by the reciprocal: division is several times slower on a CPU
+        # multiply by the reciprocal: division is several times slower on a CPU
         steps.append(("Mul", np.reshape(1.0 / np.asarray(geometry.std), shape)))
     if steps:
         value = graph.cast(value, TensorProto.FLOAT)
@@ -118,7 +118,7 @@ def preprocess_model(
     builder = GraphBuilder(graph, _OPSET, "preprocess")
     pixels = letterbox(builder, FRAMES, geometry, width, height)
     if dtype == TensorProto.UINT8:
-        pixels = builder.add("Round", pixels)  # a cast cuts off
+        pixels = builder.add("Round", pixels)  # a cast truncates
     normalise(builder, pixels, geometry, dtype, IMAGES, planar)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
     onnx.checker.check_model(model)
@@ -130,13 +130,13 @@ def _resize(graph: GraphBuilder, pixels: str, sizes: str) -> str:
 
 
 def _rounded_ratio(graph: GraphBuilder, a: str, factor: int, b: str) -> str:
-    """max(1, round(a * factor / b)), halves to even, in integers; as records.Letterbox does it."""
+    """max(1, round(a * factor / b)), halves to even, in integers, as in records.Letterbox."""
     one, two = graph.const([1]), graph.const([2])
     doubled = graph.add("Add", graph.add("Mul", a, graph.const([2 * factor])), b)
     divisor = graph.add("Mul", b, two)
     ratio = graph.add("Div", doubled, divisor)
     rest = graph.add("Sub", doubled, graph.add("Mul", ratio, divisor))
-    # without comparisons, which not every TensorRT takes where sizes are computed
+    # without comparisons, which not every TensorRT supports in shape computations
     is_half = graph.add("Sub", one, graph.add("Min", rest, one))
     is_odd = graph.add("Sub", ratio, graph.add("Mul", graph.add("Div", ratio, two), two))
     return graph.add("Max", graph.add("Sub", ratio, graph.add("Mul", is_half, is_odd)), one)

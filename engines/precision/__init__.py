@@ -1,4 +1,4 @@
-"""FP32, FP16, INT8 and FP8: a canonical detector rewritten so that it carries its types itself (docs/precision.md)."""
+"""FP32, FP16, INT8 and FP8: rewrites a canonical detector so that its graph states its types (docs/precision.md)."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.errors import PrecisionError
-from engines.precision.fragile import float32_nodes, quantizable_layers
-from engines.precision.half import in_float16, in_float32
-from engines.precision.quantize import FP8, INT8, OPSET, EightBits, quantized
+from engines.precision.graph_index import GraphIndex
+from engines.precision.quantize import FP8, INT8, OPSET, QuantizedType, quantized
 from engines.precision.ranges import Magnitudes, magnitudes
-from engines.precision.wiring import Wiring
+from engines.precision.retype import in_float16, in_float32
+from engines.precision.sensitive import float32_nodes, quantizable_layers
 
 
 class Precision(str, Enum):
-    """What a detector computes with."""
+    """The number format that a detector computes in."""
 
     FP32 = "fp32"
     FP16 = "fp16"
-    """and FP32 where rounding would show in boxes and scores"""
+    """with FP32 where rounding would change boxes and scores visibly"""
     INT8 = "int8"
-    """most convolutions and matrix products in calibrated 8-bit integers, the rest as FP16 has it"""
+    """most convolutions and matrix products in calibrated 8-bit integers, the rest as in FP16"""
     FP8 = "fp8"
-    """most convolutions and matrix products in calibrated 8-bit floats (E4M3), the rest as FP16 has it"""
+    """most convolutions and matrix products in calibrated 8-bit floats (E4M3), the rest as in FP16"""
 
 
 _EIGHT_BITS = {Precision.INT8: INT8, Precision.FP8: FP8}
@@ -47,40 +47,42 @@ def at_precision(
     """A canonical detector at a precision; its outputs keep their types.
 
     A float input becomes float32 at FP32 and float16 otherwise. INT8 and FP8 are calibrated on `images`, each [1, ...]
-    as the detector takes it; `progress` is told how many of them have been seen. Raises PrecisionError, and
+    as the detector takes it; `progress` gets the number of images processed. Raises PrecisionError, and
     CalibrationError where there are no images.
     """
     if precision is Precision.FP32:
-        return in_float32(Wiring.of(detector)) if _holds_float16(detector) else detector
+        return in_float32(GraphIndex.of(detector)) if _holds_float16(detector) else detector
     if precision is Precision.FP16:
-        wiring = Wiring.of(detector, OPSET if _is_quantized(detector) else 0)
-        _refuse_asymmetric(wiring)
+        graph = GraphIndex.of(detector, OPSET if _is_quantized(detector) else 0)
+        _refuse_asymmetric(graph)
     else:
-        wiring = Wiring.of(_quantized(detector, precision, images, progress))
-    return in_float16(wiring, float32_nodes(wiring))
+        graph = GraphIndex.of(_quantized(detector, precision, images, progress))
+    return in_float16(graph, float32_nodes(graph))
 
 
 def _quantized(
     detector: onnx.ModelProto, precision: Precision, images: Iterable[NDArray[Any]], progress: Callable[[int], None]
 ) -> onnx.ModelProto:
     if _is_quantized(detector):
-        _refuse_asymmetric(Wiring.of(detector, OPSET))
+        _refuse_asymmetric(GraphIndex.of(detector, OPSET))
         raise PrecisionError(
             f"the model is quantized already, so it cannot be made {precision.value}; set the precision to fp16, which "
             "keeps its 8-bit layers, or export it unquantized"
         )
-    wiring = Wiring.of(at_precision(detector, Precision.FP32), OPSET)
-    layers = quantizable_layers(wiring)
+    graph = GraphIndex.of(at_precision(detector, Precision.FP32), OPSET)
+    layers = quantizable_layers(graph)
     if not layers:
-        raise PrecisionError(f"the model has no layer that {precision.value} would make faster; use fp16")
-    data = {layer: wiring.nodes[layer].input[0] for layer in layers}
+        raise PrecisionError(
+            f"the model has no layer that {precision.value} would make faster; set the precision to fp16"
+        )
+    data = {layer: graph.nodes[layer].input[0] for layer in layers}
     kind = _EIGHT_BITS[precision]
-    found = magnitudes(wiring.model, frozenset(data.values()), images, progress)
-    return quantized(wiring, {layer: _range(found[name], kind) for layer, name in data.items()}, kind)
+    found = magnitudes(graph.model, frozenset(data.values()), images, progress)
+    return quantized(graph, {layer: _range(found[name], kind) for layer, name in data.items()}, kind)
 
 
-def _range(found: Magnitudes, kind: EightBits) -> float:
-    """The largest magnitude to tell apart; floats lose nothing near zero to a few large values, integers do."""
+def _range(found: Magnitudes, kind: QuantizedType) -> float:
+    """The clipping limit: for floats the largest magnitude, since large values cost them no resolution near zero."""
     return found.best_limit(int(kind.largest)) if kind.is_integer else found.largest
 
 
@@ -88,14 +90,14 @@ def _is_quantized(detector: onnx.ModelProto) -> bool:
     return any(node.op_type in _QUANTIZERS | _INTEGER_OPERATORS for node in detector.graph.node)
 
 
-def _refuse_asymmetric(wiring: Wiring) -> None:
-    """Raises PrecisionError for 8-bit layers that no TensorRT has."""
-    for node in wiring.nodes:
+def _refuse_asymmetric(graph: GraphIndex) -> None:
+    """Raises PrecisionError for 8-bit layers that no TensorRT supports."""
+    for node in graph.nodes:
         if node.op_type in _INTEGER_OPERATORS:
             what = f"with the integer operator {node.op_type}"
-        elif node.op_type == "QuantizeLinear" and wiring.types[node.output[0]] not in _SYMMETRIC:
+        elif node.op_type == "QuantizeLinear" and graph.types[node.output[0]] not in _SYMMETRIC:
             what = "with unsigned integers"
-        elif node.op_type in _QUANTIZERS and _has_zero_point(node, wiring):
+        elif node.op_type in _QUANTIZERS and _has_zero_point(node, graph):
             what = "with zero points other than 0"
         else:
             continue
@@ -105,8 +107,8 @@ def _refuse_asymmetric(wiring: Wiring) -> None:
         )
 
 
-def _has_zero_point(node: onnx.NodeProto, wiring: Wiring) -> bool:
-    zero = wiring.constants.get(node.input[2]) if len(node.input) > 2 else None
+def _has_zero_point(node: onnx.NodeProto, graph: GraphIndex) -> bool:
+    zero = graph.constants.get(node.input[2]) if len(node.input) > 2 else None
     return zero is not None and bool(numpy_helper.to_array(zero).astype(float).any())
 
 

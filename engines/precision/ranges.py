@@ -1,4 +1,4 @@
-"""How large activations become on calibration images: a histogram a tensor, one image in memory at a time."""
+"""Ranges of activations on calibration images: one histogram per tensor, one image in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from engines.errors import CalibrationError
 
 _BINS = 4096
 _SAMPLE = 1 << 16
-"""values of one tensor of one image that are counted, about"""
+"""about how many values of one tensor of one image are counted"""
 _PARTS = np.linspace(1 / 16, 1, 121)
-"""of the largest magnitude; where cutting off is tried"""
+"""candidate clipping limits, as fractions of the largest magnitude"""
 _ERROR = 3
-"""of ONNX Runtime's severities"""
+"""log severity of ONNX Runtime"""
 
 
 class Magnitudes:
-    """A histogram of the magnitudes of values; its range doubles when something larger comes."""
+    """A histogram of magnitudes; its range doubles when a larger value arrives."""
 
     def __init__(self) -> None:
         self._counts: NDArray[np.int64] = np.zeros(_BINS, np.int64)
@@ -36,7 +36,7 @@ class Magnitudes:
         return self._largest
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Counts values in; of very many, evenly spread ones."""
+        """Adds values to the histogram, or an evenly spread sample of them."""
         self._largest = max(self._largest, float(values.max(initial=0)), -float(values.min(initial=0)))
         self._limit = self._limit or self._largest or 1.0
         while self._largest > self._limit:
@@ -47,9 +47,9 @@ class Magnitudes:
         self._counts += np.bincount(np.minimum(sizes, _BINS - 1).astype(np.int32), minlength=_BINS)
 
     def best_limit(self, levels: int) -> float:
-        """The magnitude at which to cut off so that rounding to `levels` steps up to it loses least.
+        """The clipping limit with the smallest squared error when values are rounded to `levels` steps.
 
-        That is the limit with the smallest squared error over all values, those cut off included.
+        The error includes that of clipped values.
         """
         used = int(np.flatnonzero(self._counts)[-1]) + 1
         middles = (np.arange(_BINS) + 0.5) * self._end(1)
@@ -59,7 +59,7 @@ class Magnitudes:
         return limits[int(np.argmin(errors))]
 
     def _end(self, bins: int) -> float:
-        """Where so many bins end."""
+        """The upper edge of the first `bins` bins."""
         return bins * self._limit / _BINS
 
 
@@ -71,9 +71,9 @@ def magnitudes(
 ) -> dict[str, Magnitudes]:
     """The magnitudes of the float32 tensors `names` over all images, each [1, ...] as the model takes it.
 
-    `progress` is told how many images have been seen. Raises CalibrationError where there are none.
+    `progress` gets the number of images processed. Raises CalibrationError where there are none.
     """
-    outputs = list(names)  # what ONNX Runtime of Python 3.10 takes
+    outputs = list(names)  # the ONNX Runtime for Python 3.10 takes lists only
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     del observed.graph.output[:]
@@ -86,7 +86,7 @@ def magnitudes(
     found = {name: Magnitudes() for name in names}
     done = 0
     for done, image in enumerate(images, 1):
-        fed = image.astype(dtype)  # has to live on: an output that is the input may be the same memory
+        fed = image.astype(dtype)  # kept alive: an output that equals the input may share its memory
         for name, values in zip(outputs, session.run(outputs, {images_input.name: fed}), strict=True):
             found[name].add(values)
         progress(done)

@@ -140,16 +140,20 @@ def test_a_grid_is_not_taken_for_decoded_boxes(tmp_path: Path, raw: str, decoded
         read_model(file, decoded)
 
 
+def families_named(error: ModelError) -> list[str]:
+    """The families that an error offers, in its order."""
+    offered = str(error).partition(" one of: ")[2]
+    return [name for name, family in FAMILIES.items() if f"{name}: {family.layout}" in offered]
+
+
 def test_family_is_ambiguous(tmp_path: Path) -> None:
     """A row for each cell, and something is computed with it: a YOLOX that is decoded, or not, or a YOLOv6."""
     file = make_model(tmp_path / "m.onnx", YOLOX, operator="Mul")
     with pytest.raises(ModelError) as error:
         read_model(file)
-    assert str(error.value) == (
-        f"{file}: fits several families with input 64x64 and outputs out [1, 84, 7]; set family to one of: "
-        "yolox: one output [batch, cells, 5 + classes], relative to the grid or decoded with Exp; "
-        "yolov5: one output [batch, 3 x cells, 5 + classes], decoded (YOLOv5, YOLOv7; YOLOv6 with one row a cell)"
-    )
+    assert f"{file}: " in str(error.value)
+    assert "input 64x64 and outputs out [1, 84, 7]" in str(error.value)
+    assert families_named(error.value) == ["yolox", "yolov5"]
     assert [read_model(file, family).family.name for family in ("yolox", "yolov5")] == ["yolox", "yolov5"]
 
 
@@ -157,16 +161,18 @@ def test_four_levels_are_ambiguous(tmp_path: Path) -> None:
     """NanoDet and PicoDet differ in the backbone, not in the outputs."""
     shapes = {f"{kind}{n}": (1, n, c) for n in (64, 16, 4, 1) for kind, c in (("c", 2), ("b", 32))}
     file = Making({name: np.ones(shape, np.float32) for name, shape in shapes.items()}).save(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"fits several families with .*; set family to one of: nanodet: .*; picodet:"):
+    with pytest.raises(ModelError) as error:
         read_model(file)
+    assert families_named(error.value) == ["nanodet", "picodet"]
     assert read_model(file, "picodet").labels == ("cat", "dog")
 
 
 def test_names_do_not_outweigh_the_operators(tmp_path: Path) -> None:
     """Three names would fit a decoded row of 4 + 3, but a convolution is behind it: a YOLOX with a name too many?"""
     making = Making({"out": np.ones(YOLOX, np.float32)}, metadata={"names": "['a', 'b', 'c']"}, aside=["Conv"])
-    with pytest.raises(ModelError, match=r"fits several families .*; set family to one of: yolox: .*; yolov8: "):
+    with pytest.raises(ModelError) as error:
         read_model(making.save(tmp_path / "m.onnx"))
+    assert families_named(error.value) == ["yolox", "yolov8"]
 
 
 def test_family_in_the_metadata(tmp_path: Path) -> None:
@@ -178,13 +184,9 @@ def test_family_unknown(tmp_path: Path) -> None:
     file = make_model(tmp_path / "m.onnx", [1, 83, 7])
     with pytest.raises(ModelError) as error:
         read_model(file)
-    told = str(error.value)
-    assert told.startswith(f"{file}: fits no family known with input 64x64 and outputs out [1, 83, 7]; set family to ")
-    assert [part.split(": ")[0] for part in told.partition("one of: ")[2].split("; ") if ": " in part][:2] == [
-        "yolox",
-        "yolov5",
-    ]
-    assert all(f"{family.name}: {family.layout}" in told for family in FAMILIES.values())
+    assert str(error.value).startswith(f"{file}: ")
+    assert "input 64x64 and outputs out [1, 83, 7]" in str(error.value)
+    assert families_named(error.value) == list(FAMILIES)
 
 
 def test_size_left_open(tmp_path: Path) -> None:
@@ -195,57 +197,44 @@ def test_size_left_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "dtype", "message"),
+    ("size", "dtype", "named"),
     [
-        ((1, 64), TensorProto.FLOAT, "a detector with one picture input is needed, this model has: images"),
-        (
-            (1, 64, 64, 1),
-            TensorProto.FLOAT,
-            "the input images is not a picture [batch, 3, height, width] or [batch, height, width, 3]",
-        ),
-        (
-            (1, 3, 64, 64),
-            TensorProto.INT64,
-            "the input images is of type int64; export it with float, float16 or uint8",
-        ),
+        ((1, 64), TensorProto.FLOAT, "images"),
+        ((1, 64, 64, 1), TensorProto.FLOAT, "[batch, 3, height, width]"),
+        ((1, 3, 64, 64), TensorProto.INT64, "int64"),
     ],
 )
-def test_input_is_no_picture(tmp_path: Path, size: Shape, dtype: int, message: str) -> None:
+def test_input_is_no_image(tmp_path: Path, size: Shape, dtype: int, named: str) -> None:
     file = Making({"out": np.ones(YOLOX, np.float32)}, size=size, dtype=dtype).save(tmp_path / "m.onnx")
     with pytest.raises(ModelError) as error:
         read_model(file)
-    assert str(error.value) == f"{file}: {message}"
+    assert str(error.value).startswith(f"{file}: ")
+    assert named in str(error.value)
 
 
-def test_input_that_nobody_knows(tmp_path: Path) -> None:
+def test_unknown_input(tmp_path: Path) -> None:
     proto = Making({"out": np.ones(YOLOX, np.float32)}).proto()
     proto.graph.input.append(helper.make_tensor_value_info("prompt", TensorProto.INT64, [1, 77]))
     file = tmp_path / "m.onnx"
     file.write_bytes(proto.SerializeToString())
-    with pytest.raises(ModelError) as error:
+    with pytest.raises(ModelError, match=r"m\.onnx: .* prompt "):
         read_model(file)
-    assert str(error.value) == (
-        f"{file}: besides pictures it takes prompt, which ospreyd knows nothing of; export it without"
-    )
 
 
 def test_model_for_another_task(tmp_path: Path) -> None:
     file = make_model(tmp_path / "m.onnx", YOLOV8, metadata={**TWO_NAMES, "task": "pose"})
-    with pytest.raises(ModelError) as error:
+    with pytest.raises(ModelError, match=r"m\.onnx: .* 'pose'"):
         read_model(file)
-    assert str(error.value) == (
-        f"{file}: is a model for the task 'pose' by its metadata; export one that detects boxes"
-    )
 
 
-def test_weights_in_a_file_beside(tmp_path: Path) -> None:
+def test_external_weights(tmp_path: Path) -> None:
     """They are read with the model; without them it says so."""
     file = tmp_path / "m.onnx"
     proto = Making({"out": np.ones(YOLOX, np.float32)}).proto()
     onnx.save(proto, file, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
     assert read_model(file).family.name == "yolox"
     (tmp_path / "m.onnx.data").unlink()
-    with pytest.raises(ModelError, match=r"m\.onnx: the file with its weights is missing or damaged: .*m\.onnx\.data"):
+    with pytest.raises(ModelError, match=r"m\.onnx: .*m\.onnx\.data"):
         read_model(file)
 
 

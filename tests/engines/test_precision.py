@@ -210,8 +210,8 @@ REFUSED = {
         with_foreign_operator(),
         Precision.FP16,
         (
-            "what the model's operator Gelu (node activation) gives is of unknown type; export the model with ONNX's "
-            "own operators, or set the precision to fp32"
+            "the output of the model's operator Gelu (node activation) has an unknown type; export the model with "
+            "ONNX's own operators, or set the precision to fp32"
         ),
     ),
 }

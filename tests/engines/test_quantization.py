@@ -116,9 +116,8 @@ class TestEightBits:
         ids=["depthwise", "products of data"],
     )
     def test_nothing_to_quantize(self, build: Callable[[GraphBuilder, str], str]) -> None:
-        with pytest.raises(PrecisionError) as raised:
+        with pytest.raises(PrecisionError, match=r"int8 .* fp16$"):
             at_precision(detector(build), Precision.INT8)
-        assert str(raised.value) == "the model has no layer that int8 would make faster; use fp16"
 
     def test_eight_bits_without_pictures(self, street: Model) -> None:
         with pytest.raises(CalibrationError) as raised:

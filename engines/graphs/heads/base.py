@@ -1,4 +1,4 @@
-"""What every family provides, and the steps that heads share; the last is always the K best candidates."""
+"""What every family provides, and the steps that heads share; every head ends with the top K candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engines.graphs.preprocess import InputGeometry
 
 CANONICAL = ("boxes", "scores", "labels")
 """outputs of every canonical detector: boxes float32 [B, K, 4] xyxy in model-input pixels, scores float32 [B, K],
-labels int32 [B, K]; K best first; a score below 0 is no candidate, only the place of one"""
+labels int32 [B, K]; candidates in descending order of score; entries with a score below 0 are padding"""
 
 Strides: TypeAlias = tuple[int, ...]
 THREE_LEVELS: Strides = (8, 16, 32)
@@ -24,7 +24,7 @@ FOUR_LEVELS: Strides = (8, 16, 32, 64)
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
-"""of the pictures of ImageNet, grey levels of red, green, blue"""
+"""of ImageNet, pixel values of red, green, blue"""
 
 LAYERS = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
@@ -36,18 +36,18 @@ _COCO_CLASSES = 80
 
 @dataclass(frozen=True, slots=True)
 class RawOutput:
-    """One output of a model as exported."""
+    """One output of an exported model."""
 
     name: str
     shape: tuple[int | None, ...]
     """None where a dimension is not fixed"""
     is_integer: bool
     tail: frozenset[str]
-    """types of the operators between the last convolutions or matrix products and this output"""
+    """types of the operators between the last layers with weights and this output"""
 
     @property
     def rank(self) -> int:
-        """How many dimensions it has."""
+        """The number of dimensions."""
         return len(self.shape)
 
     @property
@@ -58,120 +58,124 @@ class RawOutput:
 
 @dataclass(frozen=True, slots=True)
 class RawModel:
-    """What is known of a model before its head is built."""
+    """What is known about a model before its head is built."""
 
     outputs: tuple[RawOutput, ...]
     operators: frozenset[str]
-    """operator types that occur anywhere in it"""
+    """types of all its operators"""
     width: int
-    """of the model's input, pixels"""
+    """of the input, pixels"""
     height: int
-    """of the model's input, pixels"""
+    """of the input, pixels"""
     planar: bool
-    """whether the picture goes in as [B, 3, H, W] and not as [B, H, W, 3]"""
+    """whether the input is [B, 3, H, W], not [B, H, W, 3]"""
     integer_input: bool
-    """whether the picture goes in as uint8"""
-    sized: bool
-    """whether it also takes the size of the picture"""
-    named: int | None
-    """how many class names there are for it, None where there are none"""
+    """whether the input is uint8"""
+    takes_image_size: bool
+    """whether it has another input for the size of the image"""
+    name_count: int | None
+    """number of class names given, None if there are none"""
 
     def cells(self, strides: Strides = THREE_LEVELS) -> int:
-        """Cells of all levels of a grid detector."""
+        """The number of cells on all levels of a grid detector."""
         return sum(math.ceil(self.width / stride) * math.ceil(self.height / stride) for stride in strides)
 
-    def likely(self, classes: int) -> bool:
-        """Whether this is the number of classes to expect: that of the names, or COCO's where there are none."""
-        return classes == (_COCO_CLASSES if self.named is None else self.named)
+    def expects(self, classes: int) -> bool:
+        """Whether a model has this many classes: as many as names are given, or 80 as in COCO."""
+        return classes == (_COCO_CLASSES if self.name_count is None else self.name_count)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a head has to give."""
+class HeadSpec:
+    """What a head must output."""
 
-    candidates: int
-    """how many leave the graph for each picture, at most"""
-    labels: int
-    """how many classes have a name"""
-    label_of: tuple[int, ...] | None = None
-    """label of each class of the model, -1 where it has none; None: the same numbers"""
+    max_candidates: int
+    """for each image"""
+    label_count: int
+    """number of classes with a name"""
+    label_by_class: tuple[int, ...] | None = None
+    """label index of each class of the model, -1 for none; None: label indices equal class ids"""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A model understood as one of a family."""
+    """How a model fits a family."""
 
     classes: int | None
-    """None where the outputs do not show it"""
-    build: Callable[[GraphBuilder, tuple[str, ...], Wanted], int]
-    """appends the head to the outputs, given as float32 tensors in the order of the file; gives K"""
+    """number of classes, None if the outputs do not show it"""
+    build: Callable[[GraphBuilder, tuple[str, ...], HeadSpec], int]
+    """appends the head to the outputs, given as float32 tensors in the order of the file; returns K"""
     first_category: int | None = None
-    """where classes are COCO's category ids, which have gaps: the id of class 0"""
+    """the category id of class 0 if classes are COCO's category ids, which have gaps"""
     geometry: InputGeometry | None = None
     """None: the family's"""
     sure: bool = True
-    """False where only the number of names speaks for it, and the operators do not"""
+    """False if only the number of class names suggests this family, not the operators"""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A way of laying out a detector's outputs."""
+    """A layout of a detector's outputs."""
 
     name: str
     layout: str
-    """one line for people"""
+    """one line, shown in error messages"""
     geometry: InputGeometry
     """unless the user says otherwise"""
     nms: bool
-    """whether candidates overlap, so that NMS has to follow"""
+    """whether the candidates need NMS"""
     match: Callable[[RawModel], Match | None]
-    """None where the outputs cannot be of this family"""
+    """None if the outputs do not fit this family"""
 
     @property
-    def candidates(self) -> int:
-        """How many leave the graph for each picture, at most."""
+    def max_candidates(self) -> int:
+        """The largest number of candidates for each image."""
         return 1000 if self.nms else 300
 
 
-def best(graph: GraphBuilder, scores: str, candidates: int) -> str:
-    """Writes `scores` [B, K], the K best of scores [B, N], best first; gives their indices [B, K]."""
+def top_k(graph: GraphBuilder, scores: str, candidates: int) -> str:
+    """Writes the output `scores` [B, K] from scores [B, N], in descending order; returns the indices [B, K]."""
     _, indices = graph.add_many("TopK", scores, graph.const([candidates]), outputs=(CANONICAL[1], "head/best"))
     return indices
 
 
-def pick(graph: GraphBuilder, data: str, indices: str, width: int, axis: int = 1, output: str | None = None) -> str:
-    """The entries of data [B, N, width] (axis 1) or [B, width, N] (axis 2) that indices [B, K] name."""
+def gather_rows(
+    graph: GraphBuilder, data: str, indices: str, width: int, axis: int = 1, output: str | None = None
+) -> str:
+    """Gathers the rows with indices [B, K] from data [B, N, width] (axis 1) or [B, width, N] (axis 2)."""
     shape = (1, 1, width) if axis == 1 else (1, width, 1)
     ones = graph.const(np.ones(shape), np.int64)
     wide = graph.add("Mul", graph.unsqueeze(indices, 2 if axis == 1 else 1), ones)
     return graph.add("GatherElements", data, wide, axis=axis, output=output)
 
 
-def listed(graph: GraphBuilder, boxes: str, scores: str, labels: str, count: int | None, wanted: Wanted) -> int:
+def from_object_list(
+    graph: GraphBuilder, boxes: str, scores: str, labels: str, count: int | None, spec: HeadSpec
+) -> int:
     """Writes all outputs from a list of objects: boxes [B, N, 4] xyxy in input pixels, scores and labels [B, N].
 
-    `count` is N, None where it varies. Classes without a name are dropped. Gives K.
+    `count` is N, None if it varies. Classes without a name are dropped. Returns K.
     """
-    scores, labels = _named(graph, scores, labels, wanted)
-    candidates = min(wanted.candidates, count or wanted.candidates)
-    if count is None:  # TopK needs as many as it gives
+    scores, labels = _drop_nameless(graph, scores, labels, spec)
+    candidates = min(spec.max_candidates, count or spec.max_candidates)
+    if count is None:  # TopK needs at least K entries
         nothing = graph.const(-1.0, np.float32)
         boxes = graph.add("Pad", boxes, graph.const([0, 0, 0, 0, candidates, 0]))
         scores = graph.add("Pad", scores, graph.const([0, 0, 0, candidates]), nothing)
         labels = graph.add("Pad", labels, graph.const([0, 0, 0, candidates]))
-    indices = best(graph, scores, candidates)
-    pick(graph, boxes, indices, 4, output=CANONICAL[0])
+    indices = top_k(graph, scores, candidates)
+    gather_rows(graph, boxes, indices, 4, output=CANONICAL[0])
     graph.cast(graph.add("GatherElements", labels, indices, axis=1), TensorProto.INT32, output=CANONICAL[2])
     return candidates
 
 
 def input_pixels(graph: GraphBuilder, raw: RawModel) -> str:
-    """[1, 1, 4]: what boxes of 0 to 1 are multiplied by."""
+    """The factor [1, 1, 4] from normalised boxes (0 to 1) to input pixels."""
     return graph.const(np.reshape([raw.width, raw.height] * 2, (1, 1, 4)), np.float32)
 
 
 def canonical_outputs(batch: int | str, candidates: int) -> list[onnx.ValueInfoProto]:
-    """The graph's outputs once a head has been appended."""
+    """The graph's outputs after a head has been appended."""
     make = onnx.helper.make_tensor_value_info
     return [
         make(CANONICAL[0], TensorProto.FLOAT, [batch, candidates, 4]),
@@ -180,15 +184,15 @@ def canonical_outputs(batch: int | str, candidates: int) -> list[onnx.ValueInfoP
     ]
 
 
-def _named(graph: GraphBuilder, scores: str, labels: str, wanted: Wanted) -> tuple[str, str]:
-    """Scores and labels [B, N], the scores -1 where a class has no name."""
+def _drop_nameless(graph: GraphBuilder, scores: str, labels: str, spec: HeadSpec) -> tuple[str, str]:
+    """Scores and label indices [B, N]; the score is -1 if the class has no name."""
     nothing = graph.const(-1.0, np.float32)
-    known = wanted.labels if wanted.label_of is None else len(wanted.label_of)
+    known = spec.label_count if spec.label_by_class is None else len(spec.label_by_class)
     within = graph.add("Clip", labels, graph.const(0.0, np.float32), graph.const(known - 1.0, np.float32))
     scores = graph.add("Where", graph.add("Equal", labels, within), scores, nothing)
-    if wanted.label_of is None:
+    if spec.label_by_class is None:
         return scores, within
-    table = graph.const(wanted.label_of, np.float32)
+    table = graph.const(spec.label_by_class, np.float32)
     mapped = graph.add("Gather", table, graph.cast(within, TensorProto.INT32), axis=0)
     nameless = graph.add("Less", mapped, graph.const(0.0, np.float32))
     return graph.add("Where", nameless, nothing, scores), mapped

@@ -1,6 +1,6 @@
-"""RT-DETR, D-FINE and DEIM in their deploy form: labels and scores [B, N], boxes [B, N, 4] xyxy in picture pixels.
+"""RT-DETR, D-FINE and DEIM in their deploy form: labels and scores [B, N], boxes [B, N, 4] xyxy in image pixels.
 
-They are told the size of the picture (orig_target_sizes); here that is always the size of the model's input.
+Their input orig_target_sizes is always fed the size of the model's input.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, Match, RawModel, Wanted, listed
+from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, from_object_list
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
 def _match(raw: RawModel) -> Match | None:
-    if len(raw.outputs) != 3 or not raw.sized:
+    if len(raw.outputs) != 3 or not raw.takes_image_size:
         return None
     boxes = [output for output in raw.outputs if output.rank == 3 and output.last == 4]
     lists = [output for output in raw.outputs if output.rank == 2]
@@ -29,10 +29,10 @@ def _match(raw: RawModel) -> Match | None:
 
 
 def _build(
-    roles: tuple[int, ...], count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    roles: tuple[int, ...], count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
     boxes, scores, labels = (tensors[role] for role in roles)
-    return listed(graph, boxes, scores, labels, count, wanted)
+    return from_object_list(graph, boxes, scores, labels, count, spec)
 
 
 FAMILY = Family(

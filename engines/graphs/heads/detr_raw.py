@@ -1,6 +1,6 @@
-"""DETR-like models without their post-processing: logits [B, Q, C] and boxes [B, Q, 4], centre and size from 0 to 1.
+"""DETR-like models without post-processing: logits [B, Q, C] and boxes [B, Q, 4], normalised centre and size.
 
-Every class has a sigmoid of its own, so a query may be two objects: the best of all Q x C pairs are taken.
+Each class has its own sigmoid, so a query may yield two objects: the top K of all Q x C pairs are taken.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from engines.graphs.heads.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Family,
+    HeadSpec,
     Match,
     RawModel,
     RawOutput,
-    Wanted,
-    best,
+    gather_rows,
     input_pixels,
-    pick,
+    top_k,
 )
-from engines.graphs.heads.dense import GRIDS, centred, only_dense
+from engines.graphs.heads.dense import GRIDS, single_dense_output, xyxy_from_cxcywh
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 _MOST_QUERIES = 1000
 _COCO_CATEGORIES = 91
-"""of models that count COCO's category ids, which go up to 90, from 0"""
+"""classes of models that use COCO's category ids, 0 to 90"""
 _RF_DETR = InputGeometry(Fit.STRETCH, pad=0, rgb=True, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    """Where things are in the outputs."""
+    """The roles of the outputs."""
 
     logits: int
     """index"""
@@ -44,7 +44,7 @@ class _Outputs:
     """index"""
     queries: int
     sigmoided: bool
-    """whether the logits are scores already"""
+    """whether the logits are already scores"""
 
 
 def _match(raw: RawModel) -> Match | None:
@@ -81,13 +81,13 @@ def _roles(raw: RawModel) -> tuple[RawOutput, RawOutput] | None:
 
 
 def _are_queries(raw: RawModel, count: int) -> bool:
-    """Whether these are queries, and not the cells of a grid."""
+    """Whether this is a number of queries, not of grid cells."""
     return count <= _MOST_QUERIES and count not in {raw.cells(strides) for strides in GRIDS}
 
 
 def _match_joined(raw: RawModel) -> Match | None:
     """RT-DETR as Ultralytics exports it: boxes and sigmoided scores in one output [B, Q, 4 + C]."""
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None or "GridSample" not in raw.operators or output.last is None or output.last <= 4:
         return None
     queries = output.shape[1]
@@ -96,38 +96,38 @@ def _match_joined(raw: RawModel) -> Match | None:
     return Match(output.last - 4, functools.partial(_build_joined, raw, raw.outputs.index(output), queries))
 
 
-def _build(raw: RawModel, outputs: _Outputs, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+def _build(raw: RawModel, outputs: _Outputs, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
     logits, boxes = tensors[outputs.logits], tensors[outputs.boxes]
-    if wanted.label_of is not None:
-        classes = [wanted.label_of.index(label) for label in range(wanted.labels)]
+    if spec.label_by_class is not None:
+        classes = [spec.label_by_class.index(label) for label in range(spec.label_count)]
         logits = graph.add("Gather", logits, graph.const(classes), axis=2)
     scores = logits if outputs.sigmoided else graph.add("Sigmoid", logits)
-    return _best_pairs(graph, scores, graph.add("Mul", boxes, input_pixels(graph, raw)), outputs.queries, wanted)
+    return _top_k_pairs(graph, scores, graph.add("Mul", boxes, input_pixels(graph, raw)), outputs.queries, spec)
 
 
 def _build_joined(
-    raw: RawModel, index: int, queries: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    raw: RawModel, index: int, queries: int, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
     rows = tensors[index]
     boxes = graph.add("Mul", graph.slice(rows, 0, 4, 2), input_pixels(graph, raw))
-    return _best_pairs(graph, graph.slice(rows, 4, 4 + wanted.labels, 2), boxes, queries, wanted)
+    return _top_k_pairs(graph, graph.slice(rows, 4, 4 + spec.label_count, 2), boxes, queries, spec)
 
 
-def _best_pairs(graph: GraphBuilder, scores: str, boxes: str, queries: int, wanted: Wanted) -> int:
+def _top_k_pairs(graph: GraphBuilder, scores: str, boxes: str, queries: int, spec: HeadSpec) -> int:
     """Writes all outputs from scores [B, Q, C] and boxes [B, Q, 4], centre and size in input pixels."""
-    candidates = min(wanted.candidates, queries * wanted.labels)
-    pairs = best(graph, graph.reshape(scores, 0, -1), candidates)
-    classes = graph.const([wanted.labels])
+    candidates = min(spec.max_candidates, queries * spec.label_count)
+    pairs = top_k(graph, graph.reshape(scores, 0, -1), candidates)
+    classes = graph.const([spec.label_count])
     query = graph.add("Div", pairs, classes)
     label = graph.add("Sub", pairs, graph.add("Mul", query, classes))
     graph.cast(label, TensorProto.INT32, output=CANONICAL[2])
-    centred(graph, pick(graph, boxes, query, 4))
+    xyxy_from_cxcywh(graph, gather_rows(graph, boxes, query, 4))
     return candidates
 
 
 FAMILY = Family(
     name="detr-raw",
-    layout="outputs logits [batch, queries, classes] and boxes [batch, queries, 4], centre and size from 0 to 1",
+    layout="outputs logits [batch, queries, classes] and boxes [batch, queries, 4], normalised centre and size",
     geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=False,
     match=_match,

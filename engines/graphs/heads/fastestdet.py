@@ -1,7 +1,7 @@
 """FastestDet: one map [B, 5 + C, h, w]: objectness, offset and size of a box, class scores.
 
-Offsets go through tanh and count cells, sizes through a sigmoid and count pictures; objectness and class scores come
-as probabilities and are weighed against each other: score = objectness^0.6 * class^0.4.
+Offsets pass tanh and are in cells, sizes pass a sigmoid and are fractions of the input; objectness and class scores are
+probabilities: score = objectness^0.6 * class^0.4.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import functools
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, Match, RawModel, Wanted, best, pick
-from engines.graphs.heads.dense import cell_grid, class_of, corners
+from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, gather_rows, top_k
+from engines.graphs.heads.dense import cell_grid, write_labels, xyxy_from_center_and_size
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -28,24 +28,24 @@ def _match(raw: RawModel) -> Match | None:
     return Match(columns - 5, functools.partial(_build, raw))
 
 
-def _build(raw: RawModel, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
-    cells, columns = raw.cells((_STRIDE,)), 5 + wanted.labels
-    candidates = min(wanted.candidates, cells)
+def _build(raw: RawModel, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
+    cells, columns = raw.cells((_STRIDE,)), 5 + spec.label_count
+    candidates = min(spec.max_candidates, cells)
     flat = graph.reshape(tensors[0], 0, columns, cells)
     rows = graph.add("Transpose", flat, perm=[0, 2, 1])
     objectness = graph.add("Pow", graph.at(rows, 0, 2), graph.const(0.6, np.float32))
     of_class = graph.add("Pow", graph.reduce_max(graph.slice(rows, 5, columns, 2), 2), graph.const(0.4, np.float32))
-    indices = best(graph, graph.add("Mul", objectness, of_class), candidates)
-    chosen = pick(graph, rows, indices, columns)
+    indices = top_k(graph, graph.add("Mul", objectness, of_class), candidates)
+    chosen = gather_rows(graph, rows, indices, columns)
     grid = graph.const(cell_grid(raw, (_STRIDE,))[:, :2], np.float32)
     cell = graph.add("Gather", grid, indices, axis=0)
     shifted = graph.add("Add", cell, graph.add("Tanh", graph.slice(chosen, 1, 3, 2)))
     size = graph.add("Sigmoid", graph.slice(chosen, 3, 5, 2))
-    # the picture is as wide as its cells, which for an input that is no multiple of the stride is more than the input
+    # cells may extend beyond an input whose size is no multiple of the stride, so their pitch is below the stride
     pitch = graph.const([[[raw.width / -(-raw.width // _STRIDE), raw.height / -(-raw.height // _STRIDE)]]], np.float32)
     full = graph.const([[[raw.width, raw.height]]], np.float32)
-    corners(graph, graph.add("Mul", shifted, pitch), graph.add("Mul", size, full))
-    class_of(graph, graph.slice(chosen, 5, columns, 2))
+    xyxy_from_center_and_size(graph, graph.add("Mul", shifted, pitch), graph.add("Mul", size, full))
+    write_labels(graph, graph.slice(chosen, 5, columns, 2))
     return candidates
 
 

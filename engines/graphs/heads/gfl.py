@@ -1,7 +1,7 @@
-"""Heads after Li et al., Generalized Focal Loss (arXiv 2006.04388): sides of a box as distributions over distances.
+"""Heads after Li et al., Generalized Focal Loss (arXiv 2006.04388): box sides as distributions over distances.
 
-For every cell there are sigmoided class scores and 4 x (R + 1) logits: left, top, right, bottom, each a distribution
-over 0 to R strides whose mean is the distance from the cell's point to that side.
+Each cell has sigmoided class scores and 4 x (R + 1) logits: left, top, right, bottom, each a distribution over 0 to R
+strides whose mean is the distance from the cell's anchor point to that side.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import CANONICAL, FOUR_LEVELS, RawModel, RawOutput, Strides, Wanted, best, pick
-from engines.graphs.heads.dense import cell_grid, class_of
+from engines.graphs.heads.base import CANONICAL, FOUR_LEVELS, HeadSpec, RawModel, RawOutput, Strides, gather_rows, top_k
+from engines.graphs.heads.dense import cell_grid, write_labels
 
 SIDES = tuple(4 * (reach + 1) for reach in (7, 10, 16))
-"""how many logits of sides models have for a cell; 7, 10 and 16 are the R that they are trained with"""
+"""numbers of side logits per cell, for the values of R that models are trained with: 7, 10 and 16"""
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The outputs of a model with two for each level, finest first."""
+    """The outputs of a model with two per level, finest level first."""
 
     scores: tuple[int, ...]
     """indices of the class scores [cells, C] or [B, cells, C]"""
@@ -29,23 +29,23 @@ class Levels:
     strides: Strides
     classes: int
     width: int
-    """of the logits of the sides"""
+    """number of side logits per cell"""
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
-    """What the sides are measured from."""
+class AnchorPoints:
+    """The points that sides are measured from."""
 
     raw: RawModel
     strides: Strides
     offset: float
-    """where in its cell the point lies, in cells, right and down"""
+    """from the corner of the cell to its point, in cells, right and down"""
     width: int
-    """how many logits of sides there are for a cell"""
+    """number of side logits per cell"""
 
 
 def levels_of(raw: RawModel) -> Levels | None:
-    """The outputs by level and role, by shapes and by where the sigmoid is: exporters muddle names and order."""
+    """The outputs by level and role, found by shape and sigmoid since exporters vary names and order."""
     strides = FOUR_LEVELS[: len(raw.outputs) // 2]
     if len(raw.outputs) not in {6, 8}:
         return None
@@ -68,9 +68,9 @@ def levels_of(raw: RawModel) -> Levels | None:
 
 
 def build_levels(
-    raw: RawModel, levels: Levels, offset: float, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    raw: RawModel, levels: Levels, offset: float, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
-    """Appends the head; `offset` as in Points."""
+    """Appends the head; `offset` as in AnchorPoints."""
 
     def joined(indices: tuple[int, ...], width: int) -> str:
         parts = (
@@ -80,16 +80,16 @@ def build_levels(
         return graph.add("Concat", *parts, axis=1)
 
     scores, sides = joined(levels.scores, levels.classes), joined(levels.sides, levels.width)
-    return build(graph, scores, sides, Points(raw, levels.strides, offset, levels.width), wanted)
+    return build(graph, scores, sides, AnchorPoints(raw, levels.strides, offset, levels.width), spec)
 
 
-def build(graph: GraphBuilder, scores: str, sides: str, points: Points, wanted: Wanted) -> int:
+def build(graph: GraphBuilder, scores: str, sides: str, points: AnchorPoints, spec: HeadSpec) -> int:
     """Appends the head to scores [B, N, C] and logits of sides [B, N, 4 x (R + 1)] of all levels."""
-    candidates = min(wanted.candidates, points.raw.cells(points.strides))
-    indices = best(graph, graph.reduce_max(scores, 2), candidates)
-    class_of(graph, pick(graph, scores, indices, wanted.labels))
+    candidates = min(spec.max_candidates, points.raw.cells(points.strides))
+    indices = top_k(graph, graph.reduce_max(scores, 2), candidates)
+    write_labels(graph, gather_rows(graph, scores, indices, spec.label_count))
     bins = points.width // 4
-    chosen = graph.reshape(pick(graph, sides, indices, points.width), 0, candidates, 4, bins)
+    chosen = graph.reshape(gather_rows(graph, sides, indices, points.width), 0, candidates, 4, bins)
     means = graph.add("MatMul", graph.add("Softmax", chosen, axis=3), graph.const(np.arange(bins)[:, None], np.float32))
     grid = graph.const(cell_grid(points.raw, points.strides, points.offset), np.float32)
     cells = graph.add("Gather", grid, indices, axis=0)
@@ -102,12 +102,12 @@ def build(graph: GraphBuilder, scores: str, sides: str, points: Points, wanted: 
 
 
 def _class_scores(level: list[RawOutput]) -> RawOutput | None:
-    """Which of the two outputs of a level has the class scores."""
+    """The output of a level that has the class scores, None if undecided."""
     if len(level) != 2:
         return None
-    signs = (
+    clues = (
         [output for output in level if "Sigmoid" in output.tail],
         [output for output in level if output.last not in SIDES],
         [output for output in level if "cls" in output.name or "score" in output.name],
     )
-    return next((found[0] for found in signs if len(found) == 1), None)
+    return next((found[0] for found in clues if len(found) == 1), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import IMAGENET_MEAN, IMAGENET_STD, Family, Match, RawModel, Wanted, listed
+from engines.graphs.heads.base import IMAGENET_MEAN, IMAGENET_STD, Family, HeadSpec, Match, RawModel, from_object_list
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -21,13 +21,13 @@ def _match(raw: RawModel) -> Match | None:
 
 
 def _build(
-    place: int, lone: bool, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    place: int, unbatched: bool, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
-    """`lone` outputs have no batch dimension."""
+    """`unbatched` outputs have no batch dimension."""
     dets, labels = tensors[place], tensors[1 - place]
-    if lone:
+    if unbatched:
         dets, labels = graph.unsqueeze(dets, 0), graph.unsqueeze(labels, 0)
-    return listed(graph, graph.slice(dets, 0, 4, 2), graph.at(dets, 4, 2), labels, count, wanted)
+    return from_object_list(graph, graph.slice(dets, 0, 4, 2), graph.at(dets, 4, 2), labels, count, spec)
 
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""NanoDet and NanoDet-Plus: class scores and logits of sides for every cell, two outputs a level or all in one."""
+"""NanoDet and NanoDet-Plus: class scores and side logits per cell, in two outputs per level or all in one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from engines.graphs.heads.base import (
     IMAGENET_STD,
     THREE_LEVELS,
     Family,
+    HeadSpec,
     Match,
     RawModel,
     Strides,
-    Wanted,
 )
-from engines.graphs.heads.dense import is_decoded, only_dense
-from engines.graphs.heads.gfl import SIDES, Points, build, build_levels, levels_of
+from engines.graphs.heads.dense import is_decoded, single_dense_output
+from engines.graphs.heads.gfl import SIDES, AnchorPoints, build, build_levels, levels_of
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
 def _offset(strides: Strides) -> float:
-    """A cell's point is its centre, in NanoDet-Plus (four levels) its corner."""
+    """The anchor point of a cell is its centre, in NanoDet-Plus (four levels) its corner."""
     return 0.0 if strides == FOUR_LEVELS else 0.5
 
 
@@ -33,28 +33,28 @@ def _match(raw: RawModel) -> Match | None:
         if not raw.operators.isdisjoint({"HardSigmoid", "HardSwish"}) and levels.strides == FOUR_LEVELS:
             return None  # a PicoDet
         return Match(levels.classes, functools.partial(build_levels, raw, levels, _offset(levels.strides)))
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None or output.last is None or is_decoded(output):
         return None
     strides = next((s for s in (THREE_LEVELS, FOUR_LEVELS) if output.shape[1] == raw.cells(s)), None)
     classes = _classes(raw, output.last)
     if strides is None or classes < 1:
         return None
-    points = Points(raw, strides, _offset(strides), output.last - classes)
+    points = AnchorPoints(raw, strides, _offset(strides), output.last - classes)
     return Match(classes, functools.partial(_build, raw.outputs.index(output), classes, points))
 
 
 def _classes(raw: RawModel, columns: int) -> int:
-    """How many of the columns are classes; the rest are sides, as many as fit the names, or as NanoDet-m has."""
-    return columns - next((sides for sides in SIDES if raw.likely(columns - sides)), SIDES[0])
+    """How many of the columns are classes; the rest are sides, as the class names suggest, else as in NanoDet-m."""
+    return columns - next((sides for sides in SIDES if raw.expects(columns - sides)), SIDES[0])
 
 
 def _build(
-    index: int, classes: int, points: Points, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    index: int, classes: int, points: AnchorPoints, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
     rows = tensors[index]
     scores = graph.slice(rows, 0, classes, 2)
-    return build(graph, scores, graph.slice(rows, classes, classes + points.width, 2), points, wanted)
+    return build(graph, scores, graph.slice(rows, classes, classes + points.width, 2), points, spec)
 
 
 FAMILY = Family(

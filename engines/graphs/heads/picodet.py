@@ -1,4 +1,4 @@
-"""PicoDet without its post-processing: for each of four levels class scores and logits of sides."""
+"""PicoDet without post-processing: class scores and side logits for each of four levels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """SSD of the TensorFlow Object Detection API: boxes [B, N, 4] yxyx from 0 to 1, classes, scores, count.
 
-NMS is inside. Classes are COCO's category ids less one, as TensorFlow Lite counts them; `detection_classes` of the
-other exports of the API counts from 1.
+The model contains NMS. Classes are COCO's category ids minus one, as in TensorFlow Lite; `detection_classes` of other
+exports of the API starts at 1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, Match, RawModel, Wanted, input_pixels, listed
+from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, from_object_list, input_pixels
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -62,7 +62,7 @@ def _by_name(raw: RawModel) -> _Outputs | None:
 
 
 def _by_order(raw: RawModel) -> _Outputs | None:
-    """Of four outputs with other names, behind an input that is not planar."""
+    """Four outputs with other names, of a model whose input is not planar."""
     if raw.planar or len(raw.outputs) != 4:
         return None
     for order in _ORDERS:
@@ -73,10 +73,10 @@ def _by_order(raw: RawModel) -> _Outputs | None:
 
 
 def _build(
-    raw: RawModel, outputs: _Outputs, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted
+    raw: RawModel, outputs: _Outputs, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec
 ) -> int:
-    corners = graph.add("Gather", tensors[outputs.boxes], graph.const([1, 0, 3, 2]), axis=2)
-    boxes = graph.add("Mul", corners, input_pixels(graph, raw))
+    xyxy = graph.add("Gather", tensors[outputs.boxes], graph.const([1, 0, 3, 2]), axis=2)
+    boxes = graph.add("Mul", xyxy, input_pixels(graph, raw))
     scores, labels = tensors[outputs.scores], tensors[outputs.classes]
     if outputs.from_one:
         labels = graph.add("Sub", labels, graph.const(1.0, np.float32))
@@ -84,7 +84,7 @@ def _build(
         place = graph.const(np.arange(count)[None], np.float32)
         filled = graph.add("Less", place, graph.reshape(tensors[outputs.count], -1, 1))
         scores = graph.add("Where", filled, scores, graph.const(-1.0, np.float32))
-    return listed(graph, boxes, scores, labels, count, wanted)
+    return from_object_list(graph, boxes, scores, labels, count, spec)
 
 
 _FLOAT = InputGeometry(Fit.STRETCH, pad=0, rgb=True, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))

@@ -1,30 +1,30 @@
-"""Models that leave nothing to NMS: [B, N, 6], each row a box xyxy in input pixels, its score and its class."""
+"""Models that need no NMS: [B, N, 6], each row a box xyxy in input pixels, a score and a class."""
 
 from __future__ import annotations
 
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, Match, RawModel, Wanted, listed
-from engines.graphs.heads.dense import GRIDS, only_dense
+from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, from_object_list
+from engines.graphs.heads.dense import GRIDS, single_dense_output
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
 def _match(raw: RawModel) -> Match | None:
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None or output.last != 6 or "GridSample" in raw.operators:
         return None
     count = output.shape[1]
     dense = {factor * raw.cells(strides) for strides in GRIDS for factor in (1, 3)}
     if count in dense and raw.operators.isdisjoint({"TopK", "NonMaxSuppression"}):
-        return None  # one or two classes of a family that scores every cell
+        return None  # a family that scores every cell, with one or two classes
     return Match(None, functools.partial(_build, raw.outputs.index(output), count))
 
 
-def _build(index: int, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
+def _build(index: int, count: int | None, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
     rows = tensors[index]
-    return listed(graph, graph.slice(rows, 0, 4, 2), graph.at(rows, 4, 2), graph.at(rows, 5, 2), count, wanted)
+    return from_object_list(graph, graph.slice(rows, 0, 4, 2), graph.at(rows, 4, 2), graph.at(rows, 5, 2), count, spec)
 
 
 FAMILY = Family(

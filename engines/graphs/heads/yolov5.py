@@ -1,25 +1,25 @@
-"""YOLOv5, v7 and their kin: [B, N, 5 + C] with N three times the cells, centre and size in input pixels."""
+"""YOLOv5, YOLOv7 and similar: [B, N, 5 + C] with N three times the cells, centre and size in input pixels."""
 
 from __future__ import annotations
 
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, Match, RawModel, Wanted
-from engines.graphs.heads.dense import GRIDS, best_with_objectness, centred, is_decoded, only_dense
+from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel
+from engines.graphs.heads.dense import GRIDS, is_decoded, single_dense_output, top_k_with_objectness, xyxy_from_cxcywh
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 _ANCHORS = 3
-"""of a cell"""
+"""per cell"""
 
 
 def _match(raw: RawModel) -> Match | None:
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None or output.last is None or output.last < 6:
         return None
     rows = output.shape[1]
-    # YOLOv6 writes the same rows, one for each cell
+    # YOLOv6 has the same rows, one per cell
     anchor_free = rows == raw.cells() and is_decoded(output) and "Exp" not in output.tail
     with_anchors = rows in {_ANCHORS * raw.cells(strides) for strides in GRIDS}
     if rows is None or not (anchor_free or with_anchors):
@@ -27,10 +27,10 @@ def _match(raw: RawModel) -> Match | None:
     return Match(output.last - 5, functools.partial(_build, raw.outputs.index(output), rows))
 
 
-def _build(index: int, rows: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
-    candidates = min(wanted.candidates, rows)
-    _, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
-    centred(graph, boxes)
+def _build(index: int, rows: int, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
+    candidates = min(spec.max_candidates, rows)
+    _, boxes = top_k_with_objectness(graph, tensors[index], spec.label_count, candidates)
+    xyxy_from_cxcywh(graph, boxes)
     return candidates
 
 

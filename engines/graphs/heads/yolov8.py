@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import LAYERS, Family, Match, RawModel, Wanted, best, pick
-from engines.graphs.heads.dense import GRIDS, centred, class_of, is_decoded, only_dense
+from engines.graphs.heads.base import LAYERS, Family, HeadSpec, Match, RawModel, gather_rows, top_k
+from engines.graphs.heads.dense import GRIDS, is_decoded, single_dense_output, write_labels, xyxy_from_cxcywh
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
 def _match(raw: RawModel) -> Match | None:
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None:
         return None
     grids = {raw.cells(strides) for strides in GRIDS}
@@ -22,23 +22,23 @@ def _match(raw: RawModel) -> Match | None:
         return Match(rows - 4, functools.partial(_build, index, 2, columns))
     if rows not in grids or columns is None or columns <= 4:
         return None
-    # the same shape as that of a YOLOX, which is not decoded, or is by an exponential
+    # YOLOX has the same shape, but is not decoded, or decoded with Exp
     decoded = is_decoded(output) and "Exp" not in output.tail
-    if not decoded and not raw.likely(columns - 4):
+    if not decoded and not raw.expects(columns - 4):
         return None
     build = functools.partial(_build, index, 1, rows)
     return Match(columns - 4, build, sure=decoded or raw.operators.isdisjoint(LAYERS))
 
 
-def _build(index: int, axis: int, cells: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
-    """`axis` is that of the cells."""
-    candidates = min(wanted.candidates, cells)
-    data, width, across = tensors[index], 4 + wanted.labels, 3 - axis
-    indices = best(graph, graph.reduce_max(graph.slice(data, 4, width, across), across), candidates)
-    chosen = pick(graph, data, indices, width, axis)
+def _build(index: int, axis: int, cells: int, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
+    """`axis` is the axis of the cells."""
+    candidates = min(spec.max_candidates, cells)
+    data, width, across = tensors[index], 4 + spec.label_count, 3 - axis
+    indices = top_k(graph, graph.reduce_max(graph.slice(data, 4, width, across), across), candidates)
+    chosen = gather_rows(graph, data, indices, width, axis)
     rows = graph.add("Transpose", chosen, perm=[0, 2, 1]) if axis == 2 else chosen
-    centred(graph, graph.slice(rows, 0, 4, 2))
-    class_of(graph, graph.slice(rows, 4, width, 2))
+    xyxy_from_cxcywh(graph, graph.slice(rows, 0, 4, 2))
+    write_labels(graph, graph.slice(rows, 4, width, 2))
     return candidates
 
 

@@ -10,35 +10,41 @@ import functools
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import THREE_LEVELS, Family, Match, RawModel, Wanted
-from engines.graphs.heads.dense import best_with_objectness, cell_grid, centred, corners, only_dense
+from engines.graphs.heads.base import THREE_LEVELS, Family, HeadSpec, Match, RawModel
+from engines.graphs.heads.dense import (
+    cell_grid,
+    single_dense_output,
+    top_k_with_objectness,
+    xyxy_from_center_and_size,
+    xyxy_from_cxcywh,
+)
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
 def _match(raw: RawModel) -> Match | None:
-    output = only_dense(raw)
+    output = single_dense_output(raw)
     if output is None or output.shape[1] != raw.cells() or output.last is None or output.last < 6:
         return None
-    # with decode_in_inference the exporter leaves the decoding to the model, and only that takes an exponential
+    # exported with decode_in_inference the model decodes its boxes, which takes an Exp
     build = _decoded if "Exp" in output.tail else _build
     return Match(output.last - 5, functools.partial(build, raw, raw.outputs.index(output)))
 
 
-def _build(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
-    candidates = min(wanted.candidates, raw.cells())
-    indices, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
+def _build(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
+    candidates = min(spec.max_candidates, raw.cells())
+    indices, boxes = top_k_with_objectness(graph, tensors[index], spec.label_count, candidates)
     cells = graph.add("Gather", graph.const(cell_grid(raw, THREE_LEVELS), np.float32), indices, axis=0)
     cell, stride = graph.slice(cells, 0, 2, 2), graph.slice(cells, 2, 3, 2)
     centre = graph.add("Mul", graph.add("Add", graph.slice(boxes, 0, 2, 2), cell), stride)
-    corners(graph, centre, graph.add("Mul", graph.add("Exp", graph.slice(boxes, 2, 4, 2)), stride))
+    xyxy_from_center_and_size(graph, centre, graph.add("Mul", graph.add("Exp", graph.slice(boxes, 2, 4, 2)), stride))
     return candidates
 
 
-def _decoded(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], wanted: Wanted) -> int:
-    candidates = min(wanted.candidates, raw.cells())
-    _, boxes = best_with_objectness(graph, tensors[index], wanted.labels, candidates)
-    centred(graph, boxes)
+def _decoded(raw: RawModel, index: int, graph: GraphBuilder, tensors: tuple[str, ...], spec: HeadSpec) -> int:
+    candidates = min(spec.max_candidates, raw.cells())
+    _, boxes = top_k_with_objectness(graph, tensors[index], spec.label_count, candidates)
+    xyxy_from_cxcywh(graph, boxes)
     return candidates
 
 

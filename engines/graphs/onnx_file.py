@@ -1,4 +1,4 @@
-"""An ONNX file as the rest of the package needs it: complete, sorted, new enough, fed with pictures only."""
+"""Loads an ONNX file: weights included, nodes sorted, opset 11 or later, one image input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from engines.graphs.builder import GraphBuilder
 
 _OLDEST_OPSET = 11  # the heads use Clip, Pad and TopK as they are since then
 _UPGRADED_OPSET = 17
-_PICTURE_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8})
+_IMAGE_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8})
 _SIZES = "orig_target_sizes"
 
 
 @dataclass(frozen=True, slots=True)
-class PictureInput:
-    """The input of a model that takes pictures."""
+class ImageInput:
+    """The image input of a model."""
 
     value: onnx.ValueInfoProto
     planar: bool
@@ -32,7 +32,7 @@ class PictureInput:
 
     @property
     def name(self) -> str:
-        """In the graph."""
+        """The name of the input in the graph."""
         return self.value.name
 
     @property
@@ -42,7 +42,7 @@ class PictureInput:
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """The model in the file, weights beside it included, nodes in an order in which they can run.
+    """The model in the file with its external weights, its nodes in topological order.
 
     Raises ModelError.
     """
@@ -53,58 +53,71 @@ def load(path: Path) -> onnx.ModelProto:
         proto = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's and onnx's own errors share no base class
         raise ModelError(damaged) from error
-    if not proto.graph.node or not proto.opset_import:  # protobuf takes many a foreign file for an empty message
+    if not proto.graph.node or not proto.opset_import:  # protobuf parses many other files as an empty message
         raise ModelError(damaged)
     try:
         external_data_helper.load_external_data_for_model(proto, str(path.parent))
     except Exception as error:  # as above
-        raise ModelError(f"{path}: the file with its weights is missing or damaged: {error}; put it beside") from error
+        raise ModelError(
+            f"{path}: the file with its weights is missing or damaged: {error}; put it beside the model"
+        ) from error
     _sort(proto.graph)
     return _upgraded(path, proto)
 
 
 def opset_of(proto: onnx.ModelProto) -> int:
-    """Of the default operator domain."""
+    """The version of the default operator domain."""
     return next((o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}), 0)
 
 
+def node_inputs(node: onnx.NodeProto) -> frozenset[str]:
+    """The tensors that a node reads, its subgraphs included."""
+    return frozenset(name for name in node.input if name) | subgraph_inputs(node)
+
+
+def subgraph_inputs(node: onnx.NodeProto) -> frozenset[str]:
+    """The tensors that the subgraphs of a node read, such as the branches of an If."""
+    inner = (attribute.g for attribute in node.attribute if attribute.HasField("g"))
+    return frozenset[str]().union(*(node_inputs(part) for graph in inner for part in graph.node))
+
+
 def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
-    """None where a dimension is not fixed."""
+    """The shape of a value; None for a dimension that is not fixed."""
     dims = value.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
 
 
-def picture_input(path: Path, proto: onnx.ModelProto, imgsz: str | None) -> PictureInput:
-    """The input that takes pictures; its height and width are fixed in `proto`.
+def image_input(path: Path, proto: onnx.ModelProto, imgsz: str | None) -> ImageInput:
+    """The image input; its height and width are fixed in `proto`.
 
-    `imgsz` is the size that the metadata tells, '[height, width]'. Raises ModelError.
+    `imgsz` is the size in the metadata, '[height, width]'. Raises ModelError.
     """
     inputs = _inputs(proto)
     pictures = [value for value in inputs if len(shape_of(value)) == 4]
     if len(pictures) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
-        raise ModelError(f"{path}: a detector with one picture input is needed, this model has: {names}")
+        raise ModelError(f"{path}: a detector has one image input, this model has: {names}")
     value = pictures[0]
     shape, kind = shape_of(value), value.type.tensor_type.elem_type
     planar = shape[1] == 3 or (shape[1] is None and shape[3] != 3)
     if not planar and shape[3] != 3:
         raise ModelError(
-            f"{path}: the input {value.name} is not a picture [batch, 3, height, width] or [batch, height, width, 3]"
+            f"{path}: the input {value.name} is not an image [batch, 3, height, width] or [batch, height, width, 3]"
         )
-    if kind not in _PICTURE_TYPES:
+    if kind not in _IMAGE_TYPES:
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(f"{path}: the input {value.name} is of type {name}; export it with float, float16 or uint8")
     height, width = _size(path, shape[2:] if planar else shape[1:3], imgsz)
     fixed = (3, height, width) if planar else (height, width, 3)
     for dim, size in zip(value.type.tensor_type.shape.dim[1:], fixed, strict=True):
         dim.dim_value = size
-    return PictureInput(value, planar, width, height)
+    return ImageInput(value, planar, width, height)
 
 
-def feed_sizes(path: Path, proto: onnx.ModelProto, picture: PictureInput) -> bool:
-    """Makes constants of the inputs that tell the size of the picture, the model's own; whether there are any.
+def feed_sizes(path: Path, proto: onnx.ModelProto, picture: ImageInput) -> bool:
+    """Replaces the inputs for the size of the image by constants; whether there were any.
 
-    Raises ModelError for inputs that are none of these.
+    Raises ModelError for any other input.
     """
     others = [value for value in _inputs(proto) if value.name != picture.name]
     for value in others:
@@ -113,15 +126,13 @@ def feed_sizes(path: Path, proto: onnx.ModelProto, picture: PictureInput) -> boo
         if row is None and (integer or value.name == _SIZES) and shape_of(value)[1:] == (2,):
             row = (picture.width, picture.height)
         if row is None:
-            raise ModelError(
-                f"{path}: besides pictures it takes {value.name}, which ospreyd knows nothing of; export it without"
-            )
+            raise ModelError(f"{path}: the input {value.name} is unknown to ospreyd; export the model without it")
         _feed(proto, picture, value, row)
     return bool(others)
 
 
-def _feed(proto: onnx.ModelProto, picture: PictureInput, value: onnx.ValueInfoProto, row: tuple[int, int]) -> None:
-    """Writes `row` for every picture of a batch in place of an input."""
+def _feed(proto: onnx.ModelProto, picture: ImageInput, value: onnx.ValueInfoProto, row: tuple[int, int]) -> None:
+    """Replaces an input by `row` for every image of a batch."""
     graph = onnx.GraphProto()
     builder = GraphBuilder(graph, opset_of(proto), f"{value.name}/row")
     rows = builder.const([row], helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
@@ -164,12 +175,12 @@ def _upgraded(path: Path, proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _sort(graph: onnx.GraphProto) -> None:
-    """Puts nodes after those that they read from; the order is kept where it does not matter."""
+    """Sorts nodes topologically; keeps their order where it does not matter."""
     waiting: dict[str, list[int]] = {}
     missing = []
     made = {name for node in graph.node for name in node.output if name}
     for index, node in enumerate(graph.node):
-        needs = _read_by(node) & made
+        needs = node_inputs(node) & made
         missing.append(len(needs))
         for name in needs:
             waiting.setdefault(name, []).append(index)
@@ -182,13 +193,7 @@ def _sort(graph: onnx.GraphProto) -> None:
             missing[follower] -= 1
             if missing[follower] == 0:
                 heapq.heappush(ready, follower)
-    if len(order) == len(graph.node):  # else they wait for each other, which whoever runs the model will say
+    if len(order) == len(graph.node):  # else there is a cycle, which the backend will report
         nodes = [graph.node[index] for index in order]
         del graph.node[:]
         graph.node.extend(nodes)
-
-
-def _read_by(node: onnx.NodeProto) -> set[str]:
-    """Names that the node or a graph inside it reads."""
-    inner = (attribute.g for attribute in node.attribute if attribute.HasField("g"))
-    return set(node.input).union(*(_read_by(part) for graph in inner for part in graph.node))

@@ -1,4 +1,4 @@
-"""An ONNX graph ready to be rewritten: constants in one place, who writes and reads what, and where its layers are."""
+"""An index of an ONNX graph: its constants, the writer and readers of each tensor, and its layers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from engines.errors import PrecisionError
+from engines.graphs.onnx_file import node_inputs, opset_of
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
-"""types of what a precision is about; files mix the two"""
+"""types that a precision changes; files mix the two"""
 _PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _IR_OF_OPSET_19 = 9
 _CONSTANT_TYPES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 _FEWEST_WEIGHTS = 64
-"""a product with fewer is arithmetic: the mean of a distribution over 8 to 33 distances, a change of units"""
+"""a product with fewer is arithmetic, such as the mean of a distribution over 8 to 33 distances"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wiring:
-    """A model's graph; nodes are named by their index in it, which is an order in which they can run."""
+class GraphIndex:
+    """A model's graph. A node is identified by its position in `nodes`, which are in topological order."""
 
     model: onnx.ModelProto
     nodes: tuple[NodeProto, ...]
@@ -33,17 +34,17 @@ class Wiring:
     writer: dict[str, int]
     readers: dict[str, list[int]]
     layers: frozenset[int]
-    """convolutions and matrix products, but for those with hardly any weights"""
+    """convolutions and matrix products with at least _FEWEST_WEIGHTS weights"""
 
     @classmethod
-    def of(cls, detector: onnx.ModelProto, least_opset: int = 0) -> Wiring:
-        """The wiring of a copy of `detector`, upgraded where its opset is lower. Raises PrecisionError."""
+    def of(cls, detector: onnx.ModelProto, least_opset: int = 0) -> GraphIndex:
+        """The index of a copy of `detector`, converted to at least `least_opset`. Raises PrecisionError."""
         model = _complete(detector, least_opset)
         nodes = tuple(model.graph.node)
         writer = {name: index for index, node in enumerate(nodes) for name in node.output if name}
         readers: dict[str, list[int]] = {}
         for index, node in enumerate(nodes):
-            for name in reads(node):
+            for name in node_inputs(node):
                 readers.setdefault(name, []).append(index)
         constants = {constant.name: constant for constant in model.graph.initializer}
         layers = frozenset(index for index, node in enumerate(nodes) if _is_layer(node, constants))
@@ -55,19 +56,19 @@ class Wiring:
         return opset_of(self.model)
 
     def is_float(self, name: str) -> bool:
-        """Whether this tensor holds what a precision is about."""
+        """Whether this tensor is float32 or float16."""
         return self.types.get(name) in FLOATS
 
     def writers(self, names: Iterable[str]) -> frozenset[int]:
-        """The nodes that compute these tensors, as far as they are floats."""
+        """The nodes that compute those of these tensors that are floats."""
         return frozenset(self.writer[name] for name in names if name in self.writer and self.is_float(name))
 
     def upstream(self, nodes: Iterable[int]) -> frozenset[int]:
-        """`nodes` and what leads to them, layers included but nothing beyond a layer."""
-        return self._reached(nodes, lambda index: self.writers(reads(self.nodes[index])))
+        """`nodes` and their ancestors up to and including the nearest layers."""
+        return self._reached(nodes, lambda index: self.writers(node_inputs(self.nodes[index])))
 
     def downstream(self, nodes: Iterable[int]) -> frozenset[int]:
-        """`nodes` and what follows from them, layers included but nothing beyond a layer."""
+        """`nodes` and their descendants down to and including the nearest layers."""
         return self._reached(nodes, self._followers)
 
     def _followers(self, index: int) -> frozenset[int]:
@@ -84,24 +85,8 @@ class Wiring:
         return frozenset(reached)
 
 
-def reads(node: NodeProto) -> frozenset[str]:
-    """What the node reads, also by the graphs inside it."""
-    return frozenset(name for name in node.input if name) | captures(node)
-
-
-def captures(node: NodeProto) -> frozenset[str]:
-    """What the graphs inside the node, the branches of an If say, read."""
-    inner = (attribute.g for attribute in node.attribute if attribute.HasField("g"))
-    return frozenset[str]().union(*(reads(part) for graph in inner for part in graph.node))
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Of the default operator domain."""
-    return int(next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}))
-
-
 def _complete(detector: onnx.ModelProto, least_opset: int) -> onnx.ModelProto:
-    """A copy without functions and constant nodes, of `least_opset` at least."""
+    """A copy with functions inlined, constants as initializers, and at least `least_opset`."""
     model = inliner.inline_local_functions(detector) if detector.functions else detector
     if opset_of(model) < least_opset:
         try:
@@ -149,7 +134,7 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
     for node in graph.node:
         if any(name and name not in types for name in node.output):
             raise PrecisionError(
-                f"what the model's operator {node.op_type} (node {node.name}) gives is of unknown type; export the "
+                f"the output of the model's operator {node.op_type} (node {node.name}) has an unknown type; export the "
                 "model with ONNX's own operators, or set the precision to fp32"
             )
     return types
