@@ -11,10 +11,10 @@ from daemon.analysis.association import Floats
 from daemon.analysis.crowding import Crowding
 from daemon.analysis.geometry import View, anchors
 from daemon.analysis.lines import Crossing, LineShapes, Sides
-from daemon.analysis.object_events import Direction
 from daemon.analysis.objects import TrackedObject
 from daemon.analysis.zones import Change, Stays, ZoneShapes
 from daemon.config.tracking import Line, Zone
+from daemon.records.objects import Direction
 
 Totals = dict[tuple[str, Direction, str], int]
 """crossings by line, direction and label"""

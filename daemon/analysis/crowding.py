@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _SETTLES = 3.0
 """seconds that a zone must be crowded, or no longer, until it counts"""
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """Objects in one zone, by label."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    active: dict[str, int] = field(default_factory=dict)
-    """of them those that move"""
-    stationary: dict[str, int] = field(default_factory=dict)
-    """of them those that stand"""
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.counts.values())
 
 
 @dataclass(slots=True)

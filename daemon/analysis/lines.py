@@ -14,8 +14,8 @@ import numpy as np
 
 from daemon.analysis.association import Floats
 from daemon.analysis.geometry import View
-from daemon.analysis.object_events import Direction
 from daemon.config.tracking import Line, meet, turn
+from daemon.records.objects import Direction
 
 _BAND = 0.1
 """distance from the line at which a side is certain, box heights"""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from statistics import median
 
 from daemon.analysis.lines import Crossing, Sides
-from daemon.analysis.object_events import ObjectSnapshot
 from daemon.analysis.zones import Stays
+from daemon.records.objects import ObjectSnapshot
 
 _VOTES = 15
 """sightings whose labels count"""

@@ -14,13 +14,12 @@ import numpy as np
 from daemon.analysis.admission import Beginning
 from daemon.analysis.areas import Areas, Happened, Totals
 from daemon.analysis.association import Floats, Ints
-from daemon.analysis.crowding import Occupancy
 from daemon.analysis.geometry import View
-from daemon.analysis.object_events import LeftReason, ObjectEvent
 from daemon.analysis.objects import TrackedObject
 from daemon.analysis.telling import Moment, Teller
 from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
 from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
+from daemon.records.objects import LeftReason, ObjectEvent, Occupancy
 
 LONGEST_GAP = 10.0
 """seconds without a frame after which nobody has looked"""
@@ -56,6 +55,7 @@ class Scene:
 
     def __init__(
         self,
+        camera: str,
         settings: SceneSettings,
         labels: Sequence[str],
         view: View,
@@ -63,6 +63,7 @@ class Scene:
         totals: Totals | None = None,
     ) -> None:
         """`identify` makes an identifier and a number, never the same ones, for what was first seen at a time (UTC)."""
+        self._camera = camera
         self._settings = settings
         self._labels = labels
         self._view = view
@@ -70,7 +71,7 @@ class Scene:
         self._beginning = Beginning(labels, settings.confidence, settings.wanted, settings.filters)
         self._tracker = Tracker(_tracker_settings(settings, labels))
         self._areas = Areas(settings.zones, settings.lines, labels, view, {} if totals is None else totals)
-        self._teller = Teller(self._areas, labels, view)
+        self._teller = Teller(camera, self._areas, labels, view)
         self._objects: dict[int, TrackedObject] = {}
         self._now: float | None = None
         self._away = False
@@ -151,7 +152,7 @@ class Scene:
             self._areas.counts[self._areas.zone_names[new]] = before.counts[before.zone_names[old]]
             if before.zone_names[old] in before.crowding:
                 self._areas.crowding[self._areas.zone_names[new]] = before.crowding[before.zone_names[old]]
-        self._teller = Teller(self._areas, self._labels, self._view)
+        self._teller = Teller(self._camera, self._areas, self._labels, self._view)
         return events
 
     def occupancy(self) -> dict[str, Occupancy]:

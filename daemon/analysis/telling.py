@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from daemon.analysis.areas import Areas, Happened
 from daemon.analysis.geometry import View
 from daemon.analysis.lines import Crossing
-from daemon.analysis.object_events import LeftReason, ObjectEvent, ObjectEventType
 from daemon.analysis.objects import TrackedObject
 from daemon.analysis.zones import Change, StayChange
+from daemon.records import EventType
+from daemon.records.objects import LeftReason, ObjectEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Moment:
 class Teller:
     """Makes the events of one camera; keeps the counts that they tell."""
 
-    def __init__(self, areas: Areas, labels: Sequence[str], view: View) -> None:
+    def __init__(self, camera: str, areas: Areas, labels: Sequence[str], view: View) -> None:
+        self._camera = camera
         self._areas = areas
         self._labels = labels
         self._size = view.width, view.height
@@ -39,12 +41,12 @@ class Teller:
         """It is certain now; with all that it did before."""
         each.told = True
         each.stays.restrict(self._areas.admission.by_label[each.label])
-        events = [self._event(ObjectEventType.APPEARED, moment.utc, each)]
+        events = [self._event(EventType.OBJECT_APPEARED, moment.utc, each)]
         events += self.stays(each, each.stays.entered(), moment)
         events += self._crossed(each, each.crossed, moment)
         each.crossed = []
         if each.stationary:
-            events.append(replace(self._event(ObjectEventType.STATIONARY, moment.utc, each), seconds=0.0))
+            events.append(replace(self._event(EventType.OBJECT_STATIONARY, moment.utc, each), seconds=0.0))
         return events
 
     def happened(self, each: TrackedObject, what: Happened, moment: Moment) -> list[ObjectEvent]:
@@ -58,17 +60,15 @@ class Teller:
         each.stationary, each.stationary_since = stands, time
         if not each.told:
             return []
-        kind = ObjectEventType.STATIONARY if stands else ObjectEventType.MOVING
+        kind = EventType.OBJECT_STATIONARY if stands else EventType.OBJECT_MOVING
         return [replace(self._event(kind, time, each), seconds=seconds)]
 
     def left(self, each: TrackedObject, reason: LeftReason, moment: Moment) -> list[ObjectEvent]:
         """It is gone; its zones first."""
         events = self.stays(each, each.stays.leave(each.stays.current(), each.last_mono), moment)
         seconds = max(0.0, each.last_seen - each.first_seen)
-        zones = tuple(each.visited)
-        events.append(
-            replace(self._event(ObjectEventType.LEFT, moment.utc, each), seconds=seconds, zones=zones, reason=reason)
-        )
+        event = self._event(EventType.OBJECT_LEFT, moment.utc, each)
+        events.append(replace(event, seconds=seconds, visited=tuple(each.visited), left_because=reason))
         return events
 
     def stays(self, each: TrackedObject, changes: Sequence[Change], moment: Moment) -> list[ObjectEvent]:
@@ -81,29 +81,29 @@ class Teller:
         for name, crowding in self._areas.crowding.items():
             count = self._areas.counts[name].total()
             if (since := crowding.see(count, moment.now)) is not None:
-                kind = ObjectEventType.CROWDED if crowding.crowded else ObjectEventType.CLEARED
-                events.append(ObjectEvent(kind, moment.at(since), None, None, count=count, zone=name))
+                kind = EventType.ZONE_CROWDED if crowding.crowded else EventType.ZONE_CLEARED
+                events.append(ObjectEvent(self._camera, kind, moment.at(since), count=count, zone=name))
         return events
 
     def _stay(self, each: TrackedObject, change: Change, moment: Moment) -> ObjectEvent:
         zone, label = self._areas.zone_names[change.zone], self._labels[each.label]
         counts, time = self._areas.counts[zone], moment.at(change.at)
         if change.kind is StayChange.DWELT:
-            return replace(self._event(ObjectEventType.DWELL, time, each), zone=zone, seconds=change.seconds)
+            return replace(self._event(EventType.ZONE_DWELL, time, each), zone=zone, seconds=change.seconds)
         if change.kind is StayChange.LEFT:
             counts[label] -= 1
-            event = self._event(ObjectEventType.ZONE_LEFT, time, each)
+            event = self._event(EventType.ZONE_LEFT, time, each)
             return replace(event, zone=zone, count=counts[label], seconds=change.seconds)
         counts[label] += 1
         if zone not in each.visited:
             each.visited.append(zone)
-        return replace(self._event(ObjectEventType.ENTERED, time, each), zone=zone, count=counts[label])
+        return replace(self._event(EventType.ZONE_ENTERED, time, each), zone=zone, count=counts[label])
 
     def _crossed(self, each: TrackedObject, crossings: Sequence[Crossing], moment: Moment) -> list[ObjectEvent]:
         label = self._labels[each.label]
         return [
             replace(
-                self._event(ObjectEventType.CROSSED, moment.at(crossing.at), each),
+                self._event(EventType.LINE_CROSSED, moment.at(crossing.at), each),
                 line=self._areas.line_names[crossing.line],
                 direction=crossing.direction,
                 total=self._areas.cross(crossing.line, crossing.direction, label),
@@ -113,6 +113,6 @@ class Teller:
             if self._areas.counts_at(crossing.line, label)
         ]
 
-    def _event(self, kind: ObjectEventType, time: float, each: TrackedObject) -> ObjectEvent:
+    def _event(self, kind: EventType, time: float, each: TrackedObject) -> ObjectEvent:
         snapshot = each.snapshot(self._labels, self._areas.zone_names, self._size)
-        return ObjectEvent(kind, time, snapshot.label, snapshot)
+        return ObjectEvent(self._camera, kind, time, snapshot.label, object=snapshot)

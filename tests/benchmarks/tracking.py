@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from daemon.analysis.association import similarity
 from daemon.analysis.geometry import View
-from daemon.analysis.object_events import LeftReason, ObjectEventType
 from daemon.analysis.scene import Scene, SceneSettings
 from daemon.config.tracking import Tracking
+from daemon.records import EventType
+from daemon.records.objects import LeftReason
 from tests.benchmarks.mot_areas import LINES, ZONES, true_crossings_and_stays
 from tests.benchmarks.mot_scores import Told, Tracked, agreement, comparable, f1, identity, pairs
 from tests.benchmarks.mot_sequences import RATES, Floats, Sequence, looked_at, read
@@ -61,10 +62,10 @@ def run(sequence: Sequence, frames: list[tuple[int, float]], tracking: Tracking,
         events += seen.events
     events += scene.end(LeftReason.SHUTDOWN, frames[-1][1])
     for event in events:
-        if event.type is ObjectEventType.CROSSED and event.line and event.direction:
+        if event.type is EventType.LINE_CROSSED and event.line and event.direction:
             result.crossings.append((event.line, event.time, event.direction.value))
-        elif event.type in (ObjectEventType.ENTERED, ObjectEventType.ZONE_LEFT) and event.zone:
-            way = "in" if event.type is ObjectEventType.ENTERED else "out"
+        elif event.type in (EventType.ZONE_ENTERED, EventType.ZONE_LEFT) and event.zone:
+            way = "in" if event.type is EventType.ZONE_ENTERED else "out"
             result.stays.append((event.zone, event.time, way))
     return result
 
@@ -74,7 +75,9 @@ def scene_of(tracking: Tracking, confidence: float, width: int, height: int, *, 
     numbers = itertools.count(1)
     zones, lines = (ZONES, LINES) if areas else ({}, {})
     settings = SceneSettings(tracking, confidence, None, {}, zones, lines)
-    return Scene(settings, ["object"], View(width, height), lambda _: (str(number := next(numbers)), number))
+    return Scene(
+        "benchmark", settings, ["object"], View(width, height), lambda _: (str(number := next(numbers)), number)
+    )
 
 
 def _parked(sequence: Sequence, run: Run) -> tuple[dict[int, set[int]], int, int]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from daemon.analysis.areas import Totals
 from daemon.analysis.geometry import View
-from daemon.analysis.object_events import ObjectEvent, ObjectEventType
 from daemon.analysis.scene import Scene, SceneSettings, Seen
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone
+from daemon.records import EventType
+from daemon.records.objects import ObjectEvent
 
 LABELS = ["person", "car", "truck"]
 WIDTH, HEIGHT = 1000, 500
@@ -46,7 +47,7 @@ def scene(wanted: SceneSettings, totals: Totals | None = None) -> Scene:
     """With identifiers that count from 1."""
     numbers = itertools.count(1)
     view = View(WIDTH, HEIGHT)
-    return Scene(wanted, LABELS, view, lambda at: (f"{at:.6f}-{(number := next(numbers))}", number), totals)
+    return Scene("front", wanted, LABELS, view, lambda at: (f"{at:.6f}-{(number := next(numbers))}", number), totals)
 
 
 def show(where: Scene, at: float, shown: Iterable[Shown]) -> Seen:
@@ -85,12 +86,12 @@ def check_promises(events: Sequence[ObjectEvent], *, ended: bool) -> None:
     for event in events:
         if event.object is not None:
             by_object[event.object.id].append(event)
-        if event.type in (ObjectEventType.ENTERED, ObjectEventType.ZONE_LEFT):
+        if event.type in (EventType.ZONE_ENTERED, EventType.ZONE_LEFT):
             assert event.zone is not None
             assert event.label is not None
-            inside[event.zone, event.label] += 1 if event.type is ObjectEventType.ENTERED else -1
+            inside[event.zone, event.label] += 1 if event.type is EventType.ZONE_ENTERED else -1
             assert event.count == inside[event.zone, event.label] >= 0
-        if event.type is ObjectEventType.CROSSED:
+        if event.type is EventType.LINE_CROSSED:
             assert event.line is not None
             assert event.direction is not None
             assert event.label is not None
@@ -104,28 +105,28 @@ def check_promises(events: Sequence[ObjectEvent], *, ended: bool) -> None:
 
 def _check_object(told: Sequence[ObjectEvent], ended: bool) -> None:
     types = [event.type for event in told]
-    assert types.count(ObjectEventType.APPEARED) == 1
-    assert types[0] is ObjectEventType.APPEARED
+    assert types.count(EventType.OBJECT_APPEARED) == 1
+    assert types[0] is EventType.OBJECT_APPEARED
     assert len({event.label for event in told}) == 1
     if ended:
-        assert types[-1] is ObjectEventType.LEFT
-    assert types.count(ObjectEventType.LEFT) <= 1
-    assert ObjectEventType.LEFT not in types[:-1]
-    turns = [kind for kind in types if kind in (ObjectEventType.STATIONARY, ObjectEventType.MOVING)]
+        assert types[-1] is EventType.OBJECT_LEFT
+    assert types.count(EventType.OBJECT_LEFT) <= 1
+    assert EventType.OBJECT_LEFT not in types[:-1]
+    turns = [kind for kind in types if kind in (EventType.OBJECT_STATIONARY, EventType.OBJECT_MOVING)]
     assert all(a is not b for a, b in itertools.pairwise(turns))
     stays: dict[str, list[ObjectEvent]] = defaultdict(list)
     for event in told:
         if event.zone is not None:
             stays[event.zone].append(event)
     for changes in stays.values():
-        edges = [event.type for event in changes if event.type is not ObjectEventType.DWELL]
-        assert edges == [ObjectEventType.ENTERED, ObjectEventType.ZONE_LEFT] * (len(edges) // 2) + (
-            [ObjectEventType.ENTERED] * (len(edges) % 2)
+        edges = [event.type for event in changes if event.type is not EventType.ZONE_DWELL]
+        assert edges == [EventType.ZONE_ENTERED, EventType.ZONE_LEFT] * (len(edges) // 2) + (
+            [EventType.ZONE_ENTERED] * (len(edges) % 2)
         )
         assert not ended or len(edges) % 2 == 0
         dwelt: list[float] = []
         for event in changes:
-            if event.type is not ObjectEventType.DWELL:
+            if event.type is not EventType.ZONE_DWELL:
                 dwelt = []
             else:
                 assert event.seconds is not None

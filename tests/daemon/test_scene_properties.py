@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.analysis.object_events import LeftReason, ObjectEvent
 from daemon.analysis.scene import Scene, SceneSettings
+from daemon.records.objects import LeftReason, ObjectEvent
 from tests.daemon import scenes
 from tests.daemon.scenes import HEIGHT, LABELS, START, WIDTH, Shown, check_promises, scene, show
 
@@ -124,7 +124,8 @@ def test_promises_are_kept_whatever_comes(seed: int, steps: list[tuple[str, floa
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), steps=STEPS)
 def test_the_same_frames_give_the_same_events(seed: int, steps: list[tuple[str, float, int]]) -> None:
-    assert play(seed, steps, 1)[0] == play(seed, steps, 1)[0]
+    first, again = ([replace(event, id="") for event in play(seed, steps, 1)[0]] for _ in range(2))
+    assert first == again
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from daemon.analysis.association import assign, doubles
-from daemon.analysis.object_events import LeftReason, ObjectEventType
+from daemon.records import EventType
+from daemon.records.objects import LeftReason
 from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, show, walk
 
 STILL: Shown = (500.0, 400.0, "car", 0.9)
@@ -29,7 +30,7 @@ def test_who_walks_through_is_told_of_once_and_leaves_once() -> None:
     assert appeared.object is not None
     assert appeared.time == pytest.approx(START + 0.2)  # the third sighting
     assert left.object is not None
-    assert left.reason is LeftReason.UNSEEN
+    assert left.left_because is LeftReason.UNSEEN
     assert left.object.last_seen == pytest.approx(START + 8.0)
     assert left.object.first_seen == pytest.approx(START)
     assert left.seconds == pytest.approx(8.0)
@@ -73,7 +74,7 @@ def test_a_gap_that_is_too_long_ends_what_moves_and_not_what_stands() -> None:
     assert kinds(events) == ["appeared", "appeared", "stationary"]
     events = film(where, standing(100, 101))
     assert kinds(events) == ["left"]
-    assert (events[0].label, events[0].reason) == ("person", LeftReason.CAMERA_LOST)
+    assert (events[0].label, events[0].left_because) == ("person", LeftReason.CAMERA_LOST)
 
 
 def test_who_is_gone_when_the_camera_comes_back_has_left() -> None:
@@ -131,7 +132,7 @@ def test_a_car_that_flickers_to_a_truck_stays_one_car() -> None:
     doubled = [(at, [*shown, (shown[0][0] + 1, 401.0, "truck", 0.6)]) for at, shown in frames]
     for shown in (frames, doubled):
         events = film(scene(settings(confirm_frames=5)), shown)
-        assert [(event.type, event.label) for event in events] == [(ObjectEventType.APPEARED, "car")]
+        assert [(event.type, event.label) for event in events] == [(EventType.OBJECT_APPEARED, "car")]
 
 
 def test_no_more_objects_than_may_be() -> None:

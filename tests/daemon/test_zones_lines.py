@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from daemon.analysis.geometry import View
-from daemon.analysis.object_events import ObjectEvent
 from daemon.analysis.zones import ZoneShapes
 from daemon.config.tracking import Zone
+from daemon.records.objects import ObjectEvent
 from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, walk
 
 PORCH = {"polygon": [[0.4, 0.2], [0.6, 0.2], [0.6, 1.0], [0.4, 1.0]]}
@@ -62,7 +62,7 @@ def test_who_is_lost_inside_leaves_when_last_seen() -> None:
     events = film(scene(settings(zones=porch())), [*frames, *[(2.1 + i / 10, []) for i in range(30)]])
     assert kinds(events) == ["appeared", "zone-entered", "zone-left", "left"]
     assert told(events)[-1] == ("zone-left", 2.0)
-    assert events[-1].zones == ("porch",)
+    assert events[-1].visited == ("porch",)
 
 
 def test_who_is_lost_just_outside_left_when_it_was_first_outside() -> None:

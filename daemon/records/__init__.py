@@ -83,6 +83,21 @@ class EventType(str, Enum):
     """objects of a class are seen that were not there before"""
     GONE = "gone"
     """objects of a class are no longer seen"""
+    OBJECT_APPEARED = "object-appeared"
+    """an object was seen often enough to be told of"""
+    OBJECT_STATIONARY = "object-stationary"
+    OBJECT_MOVING = "object-moving"
+    """it was stationary, and moves again"""
+    OBJECT_LEFT = "object-left"
+    ZONE_ENTERED = "zone-entered"
+    ZONE_LEFT = "zone-left"
+    ZONE_DWELL = "zone-dwell"
+    """an object has been in the zone for so long"""
+    ZONE_CROWDED = "zone-crowded"
+    """there are more objects in it than its `max_count`"""
+    ZONE_CLEARED = "zone-cleared"
+    """there are no longer more"""
+    LINE_CROSSED = "line-crossed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,11 @@
-"""What can happen to an object that is followed, and how the object was then."""
+"""Objects that are followed: how they are, what can happen to them, and who is in a zone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-
-class ObjectEventType(str, Enum):
-    """What has happened."""
-
-    APPEARED = "object-appeared"
-    """seen often enough to be told of"""
-    STATIONARY = "object-stationary"
-    MOVING = "object-moving"
-    """it stood, and moves again"""
-    LEFT = "object-left"
-    ENTERED = "zone-entered"
-    ZONE_LEFT = "zone-left"
-    DWELL = "zone-dwell"
-    """it has been in the zone for so long"""
-    CROWDED = "zone-crowded"
-    """there are more objects than `max_count`"""
-    CLEARED = "zone-cleared"
-    """there are no longer more"""
-    CROSSED = "line-crossed"
+from daemon.records import Event
 
 
 class LeftReason(str, Enum):
@@ -80,27 +62,51 @@ class ObjectSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectEvent:
-    """Something that has happened to an object or in a zone."""
+class ObjectEvent(Event):
+    """Something that has happened to an object, in a zone or at a line. `count`: objects in the zone, of that label, or
+    all of them for `zone-crowded` and `zone-cleared`; `label` is None for these two."""
 
-    type: ObjectEventType
-    time: float
-    """when it became true, UTC, seconds since the epoch"""
-    label: str | None
-    object: ObjectSnapshot | None
+    object: ObjectSnapshot | None = None
     """None for what happens to a zone"""
-    count: int | None = None
-    """objects in the zone: of that label, or all of them for `zone-crowded` and `zone-cleared`"""
     zone: str | None = None
     line: str | None = None
     direction: Direction | None = None
+    """of `line-crossed`"""
     total: int | None = None
     """crossings of the line in that direction, of that label"""
     uncertain: bool = False
     """it was not seen for a while as it crossed"""
     seconds: float | None = None
-    """in the state or in the zone"""
-    zones: tuple[str, ...] = ()
-    """of `object-left`: that it had visited"""
-    reason: LeftReason | None = None
+    """in the state or in the zone that the event is about"""
+    visited: tuple[str, ...] = ()
+    """of `object-left`: zones that it was in"""
+    left_because: LeftReason | None = None
     """of `object-left`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Which object a detection is a sighting of."""
+
+    id: str
+    number: int
+    """the same for formats that know numbers alone"""
+    stationary: bool
+    zones: tuple[str, ...]
+    """that it is in, in the order entered"""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """Objects in one zone, by label."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    active: dict[str, int] = field(default_factory=dict)
+    """of them those that move"""
+    stationary: dict[str, int] = field(default_factory=dict)
+    """of them those that do not"""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
