@@ -30,7 +30,7 @@ class Remote:
         kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
         self._control = Control(file, kept, self, self._told)
         self._commands = Commands(file.device, self._topics, self._control.known, self._control.execute, on_fatal)
-        self._snapshots = Snapshots(self._picture, on_fatal)
+        self._snapshots = Snapshots(self._picture, self._largest_picture, on_fatal)
         self._publisher: Publisher | None = None
 
     @property
@@ -106,6 +106,9 @@ class Remote:
     def _picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         if self._publisher is not None:
             self._publisher.picture(camera, labels, jpeg)
+
+    def _largest_picture(self, camera: str, labels: frozenset[str]) -> int | None:
+        return None if self._publisher is None else self._publisher.largest_picture(camera, labels)
 
     def _told(self, camera: str, setting: Setting, value: Value, commanded: bool) -> None:
         if self._publisher is not None:

@@ -52,6 +52,8 @@ class Totals:
     batches: int
     network_full: int
     """attempts to publish while the network had no room"""
+    too_large: int
+    """messages that the broker does not take because of their size"""
     handed: int
     """results that the publishing thread is done with, whatever became of them"""
 
@@ -85,6 +87,7 @@ class Stats:
         self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
         self._batches = self._batches_reported = 0
         self._network_full = 0
+        self._too_large = 0
         self._handed = 0
 
     def connected(self, camera: str) -> None:
@@ -140,6 +143,11 @@ class Stats:
         with self._lock:
             self._network_full += 1
 
+    def too_large(self) -> None:
+        """Counts a message that the broker does not take because of its size."""
+        with self._lock:
+            self._too_large += 1
+
     def totals(self, cameras: Iterable[str]) -> Totals:
         """What has been counted so far."""
         with self._lock:
@@ -148,6 +156,7 @@ class Stats:
                 latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
                 batches=self._batches,
                 network_full=self._network_full,
+                too_large=self._too_large,
                 handed=self._handed,
             )
 

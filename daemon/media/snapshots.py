@@ -44,13 +44,18 @@ class _Taken:
 class Snapshots:
     """Owns the thread `snapshots`. `on_fatal` gets what nobody expected.
 
-    `deliver` gets the camera, the classes that it was wanted of and the JPEG there.
+    `deliver` gets the camera, the classes that it was wanted of and the JPEG there; `largest` says, for these, how many
+    bytes the broker takes.
     """
 
     def __init__(
-        self, deliver: Callable[[str, frozenset[str], bytes], None], on_fatal: Callable[[BaseException], None]
+        self,
+        deliver: Callable[[str, frozenset[str], bytes], None],
+        largest: Callable[[str, frozenset[str]], int | None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._deliver = deliver
+        self._largest = largest
         self._requesting = threading.Lock()
         self._wanted: dict[str, _Wanted] = {}
         """by camera; its operations are atomic"""
@@ -101,7 +106,10 @@ class Snapshots:
             picture = taken.image
             if taken.wanted.annotated:
                 picture = annotate(picture, taken.result.detections, taken.result.labels)
-            self._deliver(taken.result.camera, taken.wanted.labels, jpeg(picture))
+            camera, labels = taken.result.camera, taken.wanted.labels
+            largest = self._largest(camera, labels)
+            packed = jpeg(picture) if largest is None else jpeg(picture, min(_LARGEST, largest))
+            self._deliver(camera, labels, packed)
 
 
 def jpeg(picture: NDArray[np.uint8], largest: int = _LARGEST) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,27 +11,30 @@ from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
-    MQTTMessage,
     MQTTMessageInfo,
     WebsocketConnectionError,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish import packets, properties, reasons, sockets
+from daemon.publish import properties, reasons, sockets
 from daemon.publish.bursts import Bursts
-from daemon.publish.inbox import Received, Subscription
+from daemon.publish.inbox import Subscription
+from daemon.publish.limits import BrokerLimits
 from daemon.publish.loop import Loop
-from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
+from daemon.publish.message_writer import MessageWriter
+from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
+from daemon.publish.paho_client import PahoClient
+from daemon.publish.subscriptions import Subscriptions
 from daemon.publish.tls import TlsContext
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
 _STABLE_AFTER = 60.0  # seconds, more than Backoff's ceiling: so two clients that take turns do not count as stable
 _QUEUE = 256  # messages that wait for the broker's acknowledgement
-_LARGE = 16  # messages of Connection.send that wait for the broker's acknowledgement; they may be pictures
+_IN_FLIGHT = 20  # messages that the broker has not acknowledged, as paho has it; the others wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Handlers:
     """how, one sentence"""
     denied: Callable[[str], None]
     """what the broker does not let us do, one sentence"""
+    too_large: Callable[[str, str], None]
+    """topic of a message that the broker does not take, and one sentence that says so"""
     outcomes: Outcomes
     subscription: Subscription | None
 
@@ -57,23 +61,24 @@ class Connection:
         mqtt5: bool,
         presence: Presence | None,
         tls: TlsContext | None,
+        limits: BrokerLimits,
         handlers: Handlers,
     ) -> None:
+        """`limits`: what is known of the broker, until it says so itself."""
         self._address = config.address
         self._keepalive = config.keepalive
         self._websockets = config.transport == "websockets"
         self._client_id = client_id
         self._presence = presence
         self._handlers = handlers
-        self._largest = handlers.subscription.largest if handlers.subscription else 0
+        self._subscriptions = Subscriptions(handlers.subscription, self._denied)
         self._tls = tls
         self._mqtt5 = mqtt5
-        self._large: deque[MQTTMessageInfo] = deque()
-        self._sending = threading.Lock()
-        """guards _large"""
         self._accepted_at = 0.0
         self._online: int | None = None
         """the message that says so, while the broker has not acknowledged it"""
+        self.limits = limits
+        """what the broker allows, as far as it is known"""
         self.opening = True
         """the TCP or TLS handshake, which nobody can interrupt, has not ended"""
         self.accepted = False
@@ -89,8 +94,6 @@ class Connection:
         self.abandoned = threading.Event()
         """set by who has no more use for it: it is closed without a DISCONNECT"""
         self._paho = self._client(config)
-        self._transient = properties.of_many(expires=True).pack() if mqtt5 else b""
-        self._retained = properties.of_many(expires=False) if mqtt5 else None
 
     @property
     def was_stable(self) -> bool:
@@ -112,36 +115,25 @@ class Connection:
             loop.close()
             self._handlers.outcomes.lost(self._bursts.close())
 
-    def publish(self, topic: str, payload: bytes, retain: bool, of: Handed | None) -> bool:
+    def publish(self, topic: str, payload: bytes, retain: bool, of: Handed | None) -> Handover:
         """See Link.publish."""
-        if not self.accepted:
-            return False
-        if retain:  # paho itself keeps its queue of acknowledged messages within bounds
-            return self._paho.publish(topic, payload, 1, True, self._retained).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
-        return self._bursts.add(packets.publish(topic, payload, self._transient), of)
+        return self._writer.publish(topic, payload, retain, of) if self.accepted else Handover.NO_ROOM
 
-    def send(self, message: Message) -> bool:
+    def send(self, message: Message) -> Handover:
         """See Link.send."""
-        if not self.accepted:
-            return False
-        with self._sending:
-            while self._large and self._large[0].is_published():
-                self._large.popleft()
-            if len(self._large) >= _LARGE:
-                return False
-            carried = properties.of_one(message) if self._mqtt5 else None
-            sent = self._paho.publish(message.topic, message.payload, 1, message.retain, carried)
-            if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._large.append(sent)
-            return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._writer.send(message) if self.accepted else Handover.NO_ROOM
 
-    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+    def deliver(self, topic: str, payload: bytes) -> Delivery | Handover:
         """See Link.deliver."""
         if not self.accepted:
-            return None
+            return Handover.NO_ROOM
         self._paho.on_publish = self._on_publish
-        message = self._paho.publish(topic, payload, 1, False, self._retained)
-        return Delivery(self, message.mid) if message.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        taken = self._writer.deliver(topic, payload)
+        return taken if isinstance(taken, Handover) else Delivery(self, taken)
+
+    def largest(self, message: Message) -> int | None:
+        """See Link.largest."""
+        return self._writer.largest(message) if self.accepted else None
 
     def farewell(self, deadline: float) -> bool:
         """Says `offline`, waits until the broker has it, then disconnects; False if it did not work in time."""
@@ -150,7 +142,7 @@ class Connection:
         if self._presence is None:
             self._paho.disconnect()
             return True
-        message = self._paho.publish(self._presence.topic.name, self._presence.offline, 1, True)
+        message = self._say_presence(self._presence.offline)
         if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         while not message.is_published():
@@ -163,7 +155,7 @@ class Connection:
 
     def _open(self) -> None:
         try:
-            limits = properties.of_connect(self._largest) if self._mqtt5 else None
+            limits = properties.of_connect(self._subscriptions.largest) if self._mqtt5 else None
             self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
             self._prepare()
         except WebsocketConnectionError:
@@ -193,23 +185,19 @@ class Connection:
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
 
-    def _client(self, config: Mqtt) -> Client:
-        version = MQTTProtocolVersion.MQTTv5 if self._mqtt5 else MQTTProtocolVersion.MQTTv311
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            self._client_id,
-            protocol=version,
-            transport=config.transport,
-            reconnect_on_failure=False,
+    def _client(self, config: Mqtt) -> PahoClient:
+        client = PahoClient(
+            self._client_id, config.transport, mqtt5=self._mqtt5, on_too_large=self._refused_as_too_large
         )
         client.ws_set_options(config.path)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.on_subscribe = self._subscriptions.on_subscribe
+        client.on_message = self._subscriptions.on_message
         client.max_queued_messages_set(_QUEUE)
         if self._presence is not None:
-            client.will_set(self._presence.topic.name, self._presence.offline, qos=1, retain=True)
+            will = self._presence.topic.name, self._presence.offline
+            client.will_set(*will, qos=self.limits.qos, retain=self.limits.retain)
         if config.username is not None:
             client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
         if self._tls is not None:
@@ -217,22 +205,49 @@ class Connection:
         return client
 
     def _on_connect(
-        self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+        self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, connack: Properties | None
     ) -> None:
         if reason.is_failure:
             self.unanswered = reason.value == reasons.UNSUPPORTED_PROTOCOL_VERSION
             self.refused = not self.unanswered
+            self.limits = self.limits.after_refusal(reason.value)
             self.ended = reasons.refused(*self._address, reason.value, str(reason), self._client_id)
             return
-        if self._presence is not None:
-            self._online = client.publish(self._presence.topic.name, self._presence.online, 1, True).mid
-            client.on_publish = self._on_publish
-        if (subscription := self._handlers.subscription) is not None:
-            client.subscribe([(pattern, 1) for pattern in subscription.patterns])
+        self._begin(client, connack)
         self._accepted_at = time.monotonic()
         self.accepted = True
         spoken = "5" if self._mqtt5 else "3.1.1"
         self._handlers.connected(f"connected to {reasons.at(*self._address)} with MQTT {spoken}")
+
+    def _begin(self, client: Client, connack: Properties | None) -> None:
+        """What comes first on a connection that the broker has accepted."""
+        if self._mqtt5:
+            self.limits = properties.limits(connack)
+        # by its property only a client that is not connected takes it, and until now the broker has not said it
+        client._max_inflight_messages = min(_IN_FLIGHT, self.limits.in_flight)
+        for sentence in reasons.missing(*self._address, qos=self.limits.qos, retain=self.limits.retain):
+            self._handlers.denied(sentence)
+        self._writer = MessageWriter(
+            client, self._bursts, self.limits, mqtt5=self._mqtt5, too_large=self._told_too_large
+        )
+        if self._presence is not None:
+            self._online = self._say_presence(self._presence.online).mid
+            client.on_publish = self._on_publish
+        self._subscriptions.begin(client, self.limits)
+
+    def _say_presence(self, payload: bytes) -> MQTTMessageInfo:
+        """To be called where there is a presence."""
+        topic = self._presence.topic.name if self._presence else ""
+        return self._paho.publish(topic, payload, self.limits.qos, self.limits.retain)
+
+    def _denied(self, pattern: str, meaning: str) -> None:
+        self._handlers.denied(reasons.denied(*self._address, pattern, meaning))
+
+    def _told_too_large(self, topic: str, size: int) -> None:
+        self._handlers.too_large(topic, reasons.too_large(*self._address, topic, size, self.limits.packet))
+
+    def _refused_as_too_large(self, topic: str, size: int) -> None:
+        self._handlers.too_large(topic, reasons.refused_as_too_large(*self._address, topic, size))
 
     def _on_disconnect(
         self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -250,14 +265,6 @@ class Connection:
             self.unanswered = False  # it is not the version
             self.ended = reasons.rejected_by_tls(*self._address, self._tls.alert)
 
-    def _on_subscribe(
-        self, _client: Client, _user: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None
-    ) -> None:
-        subscription = self._handlers.subscription
-        for pattern, code in zip(subscription.patterns if subscription else (), codes, strict=False):
-            if code.is_failure:
-                self._handlers.denied(reasons.denied(*self._address, pattern, str(code)))
-
     def _on_publish(
         self, client: Client, _user: object, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
@@ -266,7 +273,8 @@ class Connection:
             self._online = None
             if code.is_failure:
                 self._handlers.denied(reasons.forbidden(*self._address, str(code)))
-        self._handlers.outcomes.told(Delivery(self, mid), str(code) if code.is_failure else "")
+        refusal = Refusal(str(code), final=mid == self._paho.refused_as_too_large) if code.is_failure else None
+        self._handlers.outcomes.told(Delivery(self, mid), refusal)
         if not self._awaits():
             client.on_publish = None
             if self._awaits():  # since just now
@@ -274,22 +282,3 @@ class Connection:
 
     def _awaits(self) -> bool:
         return self._online is not None or self._handlers.outcomes.awaited()
-
-    def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        subscription = self._handlers.subscription
-        if subscription is None:
-            return
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return  # no topic of ours
-        carried = message.properties
-        subscription.handle(
-            Received(
-                topic=topic,
-                payload=bytes(message.payload[: subscription.largest + 1]),
-                retained=message.retain,
-                response_topic=getattr(carried, "ResponseTopic", None),
-                correlation=getattr(carried, "CorrelationData", None),
-            )
-        )

@@ -12,6 +12,7 @@ from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Transient
 from daemon.publish.link import Link
+from daemon.publish.outgoing import Handover
 from daemon.publish.retained import Retained
 from daemon.publish.topics import DeviceTopics
 from daemon.records import Drop, FrameResult
@@ -191,19 +192,23 @@ class FrameSender:
         if (topic := self._detections.get(result.camera)) is None:
             return  # the camera has just been removed
         messages = [(topic, payloads.detections(self._device, result)), *self._formats.frames(result)]
-        sent = 0
+        sent, whole = 0, True
         while sent < len(messages):
-            of = (result.camera, result.captured_mono) if sent == len(messages) - 1 else None
-            if self._link.publish(*messages[sent], of=of):
+            of = (result.camera, result.captured_mono) if whole and sent == len(messages) - 1 else None
+            handover = self._link.publish(*messages[sent], of=of)
+            if handover is not Handover.NO_ROOM:
+                whole &= handover is Handover.TAKEN
                 sent += 1
                 continue
             if not self._link.state.connected:
-                sent = 0  # what was under way of this frame is lost
+                sent, whole = 0, True  # what was under way of this frame is lost
             if not self._wait_to_send(result.live):
                 why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
                 self._stats.dropped(result.camera, why)
                 return
             self._send_retained()
+        if not whole:
+            self._stats.dropped(result.camera, Drop.PACKET_TOO_LARGE)
 
     def _wait_to_send(self, live: bool) -> bool:
         """Waits for the broker or for room in the network's queue; False if the message is to be dropped instead."""
@@ -226,7 +231,10 @@ class FrameSender:
                     return
                 # Taken off the list first: if the link changes meanwhile, it is put back and sent again.
                 topic, payload = self._retained.take()
-            if not self._link.publish(topic, payload, retain=True):
+            handover = self._link.publish(topic, payload, retain=True)
+            if handover is Handover.TOO_LARGE:  # the broker keeps nothing rather than what is no longer true
+                handover = self._link.publish(topic, b"", retain=True)
+            if handover is Handover.NO_ROOM:
                 with self._changed:
                     self._retained.put_back(topic)
                     self._changed.wait(_FULL_NETWORK)

@@ -13,7 +13,8 @@ from daemon.errors import UsageError
 from daemon.publish import reasons
 from daemon.publish.client import Connection, Handlers
 from daemon.publish.inbox import Subscription
-from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
+from daemon.publish.limits import BrokerLimits
+from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence
 from daemon.publish.tls import TlsContext, tls_context
 from daemon.system.backoff import Backoff
 from daemon.system.thread_scheduling import request_short_slice
@@ -56,10 +57,15 @@ class Link:
         self._client_id = client_id
         self._presence = presence
         tls_context(config.tls)  # for its errors: a file that cannot be used at the start never could
-        self._handlers = Handlers(self._connected, self._denied, outcomes or Outcomes(), subscription)
+        self._outcomes = outcomes or Outcomes()
+        self._handlers = Handlers(self._connected, self._denied, self._too_large, self._outcomes, subscription)
+        self._limits = BrokerLimits()
+        """what is known of the broker"""
         self._on_state = on_state
         self._backoff = Backoff()
         self._told = ""
+        self._told_large: set[str] = set()
+        """topics of messages that the broker does not take, of which that was logged"""
         self._state = LinkState(connected=False, detail=f"{reasons.at(*config.address)} has not answered yet")
         self._connection: Connection | None = None
         self._stopping = threading.Event()
@@ -74,31 +80,32 @@ class Link:
         """How the connection stands now."""
         return self._state
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False, of: Handed | None = None) -> bool:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, of: Handed | None = None) -> Handover:
         """Hands a JSON message to the network: QoS 1 if retained, else QoS 0; for any thread.
 
-        False, and nothing is kept, where there is no connection or too much is waiting for the broker already. What
-        becomes of a message at QoS 0 is told `of` it.
+        What becomes of a message at QoS 0 that is taken is told `of` it.
         """
         connection = self._connection
-        return connection is not None and connection.publish(topic, payload, retain, of)
+        return Handover.NO_ROOM if connection is None else connection.publish(topic, payload, retain, of)
 
-    def send(self, message: Message) -> bool:
-        """Hands a message to the network, QoS 1, not retained; from any thread.
-
-        False, and nothing is kept, where there is no connection or too much is waiting for the broker already.
-        """
+    def send(self, message: Message) -> Handover:
+        """Hands a message to the network, QoS 1; from any thread."""
         connection = self._connection
-        return connection is not None and connection.send(message)
+        return Handover.NO_ROOM if connection is None else connection.send(message)
 
-    def deliver(self, topic: str, payload: bytes) -> Delivery | None:
+    def largest(self, message: Message) -> int | None:
+        """Bytes of payload that the broker takes in this message, whose own does not count; None: not connected."""
+        connection = self._connection
+        return None if connection is None else connection.largest(message)
+
+    def deliver(self, topic: str, payload: bytes) -> Delivery | Handover:
         """Hands a JSON message to the network at QoS 1; for any thread.
 
         Who waits for acknowledgements gets what is returned here, from the link's thread, when the broker has answered.
-        None, and nothing is kept, where there is no connection or too much is waiting already.
+        A broker that takes QoS 0 only acknowledges nothing: then it counts as answered when it is written.
         """
         connection = self._connection
-        return None if connection is None else connection.deliver(topic, payload)
+        return Handover.NO_ROOM if connection is None else connection.deliver(topic, payload)
 
     def stop(self, timeout: float) -> bool:
         """Sends what is waiting, says goodbye and disconnects; False if the broker did not confirm it in time.
@@ -133,6 +140,9 @@ class Link:
                 self._stopping.wait(self._backoff.next())
                 continue
             connection = self._attempt(mqtt5, tls)
+            learnt, self._limits = connection.limits != self._limits, connection.limits
+            if connection.refused and learnt:
+                continue  # ask again at once, without the last will that the broker does not take
             if connection.unanswered:
                 waits_with_5 = time.monotonic() + _REMEMBER if connection.silent and mqtt5 else 0.0
             if connection.unanswered and mqtt5:
@@ -141,6 +151,7 @@ class Link:
             if connection.was_stable:
                 self._backoff.reset()
                 self._told = ""
+                self._told_large.clear()
             if self._stopping.is_set():
                 break
             self._tell(LinkState(connected=False, detail=connection.ended))
@@ -151,7 +162,7 @@ class Link:
 
     def _attempt(self, mqtt5: bool, tls: TlsContext | None) -> Connection:
         """Connects once and serves the connection to its end."""
-        connection = Connection(self._config, self._client_id, mqtt5, self._presence, tls, self._handlers)
+        connection = Connection(self._config, self._client_id, mqtt5, self._presence, tls, self._limits, self._handlers)
         self._connection = connection
         try:
             if not self._stopping.is_set():  # asked once more: stop() may have looked before there was a connection
@@ -165,6 +176,13 @@ class Link:
 
     def _denied(self, detail: str) -> None:
         log.warning("%s", detail)
+
+    def _too_large(self, topic: str, detail: str) -> None:
+        """Logs it once for each topic."""
+        if topic not in self._told_large:
+            self._told_large.add(topic)
+            log.warning("%s", detail)
+        self._outcomes.too_large()
 
     def _tell(self, state: LinkState) -> None:
         """Logs a failure once, not at every attempt that ends the same way."""

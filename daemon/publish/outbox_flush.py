@@ -10,7 +10,7 @@ from daemon.errors import DaemonError
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Delivery, Outcomes
+from daemon.publish.outgoing import Delivery, Outcomes, Refusal
 
 
 def flush(config: Config, seconds: float) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         if state.connected:
             connected.set()
 
-    def acknowledged(delivery: Delivery, refusal: str) -> None:
+    def acknowledged(delivery: Delivery, refusal: Refusal | None) -> None:
         sender.acknowledged(delivery, refusal)
 
     link = Link(

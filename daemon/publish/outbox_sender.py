@@ -12,7 +12,7 @@ from pathlib import Path
 from daemon.config.outbox import Outbox as Settings
 from daemon.publish.outbox import Outbox, Waiting
 from daemon.publish.outbox_order import REFUSED, Order
-from daemon.publish.outgoing import Delivery
+from daemon.publish.outgoing import Delivery, Handover, Refusal
 from daemon.publish.payloads import replayed
 from daemon.records import OutboxCounts
 from daemon.system.worker_thread import WorkerThread
@@ -37,7 +37,7 @@ class OutboxSender:
         self,
         path: Path,
         settings: Settings,
-        deliver: Callable[[str, bytes], Delivery | None],
+        deliver: Callable[[str, bytes], Delivery | Handover],
         on_fatal: Callable[[BaseException], None],
         took: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
@@ -49,7 +49,7 @@ class OutboxSender:
         self._changed = threading.Condition()
         """guards what follows; notified when there is something to write or an answer, and at the end"""
         self._inbox: deque[tuple[str, bytes, float]] = deque()
-        self._answers: deque[tuple[Delivery, str]] = deque()
+        self._answers: deque[tuple[Delivery, Refusal | None]] = deque()
         self._connections = 0
         """how many there were; so one that comes and goes between two looks is noticed"""
         self._connected = False
@@ -57,7 +57,7 @@ class OutboxSender:
         self._lost = 0
         """messages dropped since that was last told"""
         self._unwritten = 0
-        """messages of these, dropped from the inbox, that the file does not count yet"""
+        """messages, dropped from the inbox or given up, that the file does not count yet"""
         self._end_by = 0.0
         self._awaiting = False
         """messages are under way, so answers are of interest; written by the thread before it sends"""
@@ -89,7 +89,7 @@ class OutboxSender:
             self._inbox.append((topic, payload, since))
             self._changed.notify()
 
-    def acknowledged(self, delivery: Delivery, refusal: str) -> None:
+    def acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
         """What the broker says to a message; others' messages are ignored. For the link's thread: returns at once."""
         if self._awaiting:
             with self._changed:
@@ -146,6 +146,8 @@ class OutboxSender:
         self._write()
         if connected:
             self._send()
+        if self._unwritten:
+            self._write()  # what was just given up
         self._awaiting = self._order.awaiting
         self._tell_of_drops()
         return not (closed and self._is_done(connected))
@@ -169,17 +171,21 @@ class OutboxSender:
             return True
         return not self._inbox and not (connected and not self._order.finished)
 
-    def _settle(self, answers: deque[tuple[Delivery, str]]) -> None:
+    def _settle(self, answers: deque[tuple[Delivery, Refusal | None]]) -> None:
         for delivery, refusal in answers:
-            answer = self._order.answered(delivery, bool(refusal), time.monotonic())
+            final = refusal is not None and refusal.final
+            answer = self._order.answered(delivery, refusal is not None and not final, time.monotonic())
             if answer is None:
                 continue
-            if answer.changed and refusal:
+            if refusal is not None and final:
+                self._give_up(answer.topic, answer.row, refusal.reason)
+                continue
+            if answer.changed and refusal is not None:
                 said = "the broker refuses an event on %s: %s; it is tried again every %g s"
-                log.warning(said, answer.topic, refusal, REFUSED)
+                log.warning(said, answer.topic, refusal.reason, REFUSED)
             elif answer.changed:
                 log.info("the broker takes events on %s again", answer.topic)
-            if not refusal:
+            if refusal is None:
                 self._done.add(answer.row)
                 if (since := self._since.pop(answer.row, None)) is not None:
                     self._took(time.monotonic() - since)
@@ -241,9 +247,20 @@ class OutboxSender:
             return True
         self._awaiting = True  # before the broker can answer
         delivery = self._deliver(topic, replayed(payload) if self._order.is_late(topic, row) else payload)
-        if delivery is not None:
+        if isinstance(delivery, Delivery):
             self._order.sent(topic, row, delivery, now)
-        return delivery is not None
+        elif delivery is Handover.TOO_LARGE:
+            self._order.passed(topic, row)
+            self._give_up(topic, row, "it is too large")
+        return delivery is not Handover.NO_ROOM
+
+    def _give_up(self, topic: str, row: int, why: str) -> None:
+        """Takes an event that the broker will never have off the disk, and counts it as dropped."""
+        log.error("an event on %s is dropped: the broker refuses it for good: %s", topic, why)
+        self._done.add(row)
+        self._since.pop(row, None)
+        with self._changed:
+            self._unwritten += 1
 
     def _tell_of_drops(self) -> None:
         now = time.monotonic()

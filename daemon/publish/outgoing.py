@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from daemon.publish.topics import Topic
 
@@ -31,6 +32,26 @@ class Message:
     """the broker keeps it for those who come later"""
 
 
+class Handover(Enum):
+    """What became of a message that was handed to the network."""
+
+    TAKEN = "taken"
+    NO_ROOM = "no room"
+    """nothing is kept of it: there is no connection, or too much is waiting for the broker already"""
+    TOO_LARGE = "too large"
+    """the broker does not take it, now or later; that is counted and logged"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the broker will not have a message."""
+
+    reason: str
+    """the broker's meaning"""
+    final: bool
+    """it will not have it later either"""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One message that the broker is to acknowledge."""
@@ -49,11 +70,13 @@ Handed = tuple[str, float]
 class Outcomes:
     """Who is told, in the link's thread, what became of messages; by itself nobody."""
 
-    told: Callable[[Delivery, str], None] = lambda _delivery, _refusal: None
-    """of a message that the broker has, and why it refused it, "" if it did not; of others' messages too"""
+    told: Callable[[Delivery, Refusal | None], None] = lambda _delivery, _refusal: None
+    """of a message that the broker has, or has refused; of others' messages too"""
     awaited: Callable[[], bool] = lambda: False
     """whether any acknowledgement is waited for"""
     written: Callable[[Sequence[Handed]], None] = lambda _frames: None
     """of frames whose messages the socket has"""
     lost: Callable[[Sequence[Handed]], None] = lambda _frames: None
     """of frames whose messages it had not when the connection ended"""
+    too_large: Callable[[], None] = lambda: None
+    """of a message that the broker does not take because of its size; in the thread that hands it over or the link's"""

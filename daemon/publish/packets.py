@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 _PUBLISH = 0x30  # QoS 0, not retained, no duplicate
-_LARGEST = 268_435_455  # bytes, what the remaining length can say
+_RETAIN = 0x01
+_LARGEST_REMAINING = 268_435_455  # bytes, what the remaining length can say
+LARGEST = 5 + _LARGEST_REMAINING
+"""bytes of a packet: MQTT has none that is larger"""
 
 
-def publish(topic: str, payload: bytes, properties: bytes) -> bytes:
-    """The whole packet; `properties` as packed for MQTT 5, b"" for 3.1.1.
-
-    Raises ValueError where MQTT has no packet so large.
-    """
+def publish(topic: str, payload: bytes, properties: bytes, *, retain: bool = False) -> bytes:
+    """The whole packet, of at most LARGEST bytes; `properties` as packed for MQTT 5, b"" for 3.1.1."""
     name = topic.encode()
     remaining = 2 + len(name) + len(properties) + len(payload)
-    if remaining > _LARGEST:
-        raise ValueError(f"a message of {len(payload)} bytes on {topic} is larger than MQTT allows")
-    head = bytearray((_PUBLISH,))
+    head = bytearray((_PUBLISH | (_RETAIN if retain else 0),))
     while remaining > 127:
         head.append(remaining & 127 | 128)
         remaining >>= 7
     head.append(remaining)
     return b"".join((head, len(name).to_bytes(2, "big"), name, properties, payload))
+
+
+def publish_size(topic: str, payload: int, properties: int, qos: int) -> int:
+    """Bytes of a PUBLISH packet with so many bytes of payload and of packed properties."""
+    remaining = 2 + len(topic.encode()) + (2 if qos else 0) + properties + payload
+    return 1 + sum(remaining >= limit for limit in (0, 1 << 7, 1 << 14, 1 << 21)) + remaining
+
+
+def subscribe_size(pattern: str) -> int:
+    """The most bytes that a SUBSCRIBE packet with one topic filter has."""
+    return 5 + 2 + 1 + 2 + len(pattern.encode()) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from daemon.publish.limits import BrokerLimits
 from daemon.publish.outgoing import Message
 
 _EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
@@ -16,6 +17,13 @@ def of_connect(largest: int) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho does not type it
     properties.MaximumPacketSize = _LARGEST_PACKET + largest
     return properties
+
+
+def limits(connack: Properties | None) -> BrokerLimits:
+    """What a broker allows by the properties of its CONNACK."""
+    says = {"packet": "MaximumPacketSize", "qos": "MaximumQoS", "in_flight": "ReceiveMaximum"}
+    says |= {"retain": "RetainAvailable", "wildcards": "WildcardSubscriptionAvailable"}
+    return BrokerLimits(**{name: getattr(connack, theirs) for name, theirs in says.items() if hasattr(connack, theirs)})
 
 
 def of_one(message: Message) -> Properties:

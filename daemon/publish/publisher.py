@@ -19,7 +19,7 @@ from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Delivery, Handed, Message, Outcomes, Presence
+from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
 from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
@@ -55,7 +55,7 @@ class Publisher:
             on_state=self._link_changed,
             on_fatal=on_fatal,
             subscription=self._with_formats(subscription),
-            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost),
+            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost, stats.too_large),
         )
         self._presences = [
             Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, on_fatal)
@@ -132,15 +132,20 @@ class Publisher:
         self._formats.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
-        """Hands a message of its own kind to the network now, from any thread; False where it has no room."""
-        return self._link.send(message)
+        """Hands a message of its own kind to the network now, from any thread; False: it is to be tried again."""
+        return self._link.send(message) is not Handover.NO_ROOM
+
+    def largest_picture(self, camera: str, labels: frozenset[str]) -> int | None:
+        """Bytes of a JPEG that the broker takes as a snapshot of these; None: no broker is there to say."""
+        fitting = [self._link.largest(message) for message in self._pictures(camera, labels, b"")]
+        return min((size for size in fitting if size is not None), default=None)
 
     def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
-        self._link.send(Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg"))
-        for message in self._formats.pictures(camera, labels, jpeg):
-            self._link.send(message)
-            if not self._frames.belongs(message.topic, camera):  # it has just been removed
+        for message in self._pictures(camera, labels, jpeg):
+            too_large = self._link.send(message) is Handover.TOO_LARGE
+            # the broker keeps nothing rather than an older picture, or that of a camera that has just been removed
+            if message.retain and (not self._frames.belongs(message.topic, camera) or too_large):
                 self._link.publish(message.topic, b"", retain=True)
 
     def request(self, known: Known, message: Received) -> Request | None:
@@ -181,6 +186,10 @@ class Publisher:
 
         return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)
 
+    def _pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
+        ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg")
+        return [ours, *self._formats.pictures(camera, labels, jpeg)]
+
     def _report(self) -> list[Transient]:
         """How the device is doing, since the last of these."""
         report = self._stats.report(tuple(self._config.cameras))
@@ -197,7 +206,7 @@ class Publisher:
         else:
             self._frames.retain(said.topic, said.payload, said.camera)
 
-    def _acknowledged(self, delivery: Delivery, refusal: str) -> None:
+    def _acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
         self._outbox.acknowledged(delivery, refusal)
 
     def _awaiting(self) -> bool:

@@ -58,6 +58,28 @@ def forbidden(host: str, port: int, meaning: str) -> str:
     return f"{at(host, port)} refuses a message of this client: {meaning}; check its access control list"
 
 
+def missing(host: str, port: int, *, qos: int, retain: bool) -> list[str]:
+    """What the broker does not offer, and what that means here."""
+    said = []
+    if qos < 1:
+        said.append(f"{at(host, port)} takes QoS 0 only: an event that is lost on the way is not sent again")
+    if not retain:
+        said.append(
+            f"{at(host, port)} keeps no retained messages: who subscribes later gets no state before it changes"
+        )
+    return said
+
+
+def too_large(host: str, port: int, topic: str, size: int, largest: int) -> str:
+    """A message was not sent, since the broker would end the connection for it."""
+    return f"{at(host, port)} takes packets of {largest} bytes at most: one of {size} bytes on {topic} is not sent"
+
+
+def refused_as_too_large(host: str, port: int, topic: str, size: int) -> str:
+    """The broker refused a message whose size it had not said to be too large."""
+    return f"{at(host, port)} refuses a message of {size} bytes on {topic}: it is too large; raise the broker's limit"
+
+
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
     """The broker answered the connection with a refusal; `code` and `meaning` are MQTT 5's."""
     if code in _LOGIN:

@@ -56,6 +56,8 @@ class Drop(str, Enum):
     """the publisher was behind; the oldest result made room"""
     NOT_CONNECTED = "not-connected"
     """no broker to send the message to, or the connection broke before it was written"""
+    PACKET_TOO_LARGE = "packet-too-large"
+    """a message of the frame is larger than the broker's Maximum Packet Size"""
 
 
 @dataclass(frozen=True, slots=True)

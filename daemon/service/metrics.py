@@ -72,6 +72,11 @@ class DaemonMetrics(Collector):
         waits = CounterMetricFamily("ospreyd_mqtt_network_full", "Attempts to publish while the network had no room.")
         waits.add_metric((), observed.totals.network_full)
         yield waits
+        too_large = CounterMetricFamily(
+            "ospreyd_mqtt_too_large", "Messages that the broker does not take because of their size."
+        )
+        too_large.add_metric((), observed.totals.too_large)
+        yield too_large
         depths = {(name,): depth() for name, depth in self._queues.items()}
         yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
         if (outbox := self._outbox()) is not None:

@@ -173,6 +173,7 @@ def test_stats() -> None:
         "no-buffer": 0,
         "publish-queue": 0,
         "not-connected": 0,
+        "packet-too-large": 0,
     }
     assert front["latency_ms"]["total"] == {"p50": 50.0, "p95": 50.0, "p99": 50.0}
     assert decoded["latency_ms"] == front["latency_ms"]

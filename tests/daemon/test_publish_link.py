@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from daemon.publish.link import LinkState
+from daemon.publish.outgoing import Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.servers.amqtt import Amqtt
@@ -27,8 +28,8 @@ SECRET = "s3cret-w0rd"
 def test_mqtt_5_where_the_broker_speaks_it(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Subscriber(HOST, broker.port) as subscriber, linked(broker.port) as recorded:
         assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 5"
-        assert recorded.link.publish("gate/stats", b"{}")
-        assert recorded.link.publish("gate/info", b"{}", retain=True)
+        assert recorded.link.publish("gate/stats", b"{}") is Handover.TAKEN
+        assert recorded.link.publish("gate/info", b"{}", retain=True) is Handover.TAKEN
         assert subscriber.wait_for("gate/status").payload == b"online"
         stats, info = subscriber.wait_for("gate/stats"), subscriber.wait_for("gate/info")
         assert (stats.content_type, stats.qos) == ("application/json", 0)
@@ -42,7 +43,7 @@ def test_mqtt_3_1_1_where_the_broker_knows_no_other(tmp_path: Path) -> None:
         linked(broker.port) as recorded,
     ):
         assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 3.1.1"
-        assert recorded.link.publish("gate/stats", b"{}")
+        assert recorded.link.publish("gate/stats", b"{}") is Handover.TAKEN
         assert subscriber.wait_for("gate/status").payload == b"online"
         assert subscriber.wait_for("gate/stats").payload == b"{}"
         assert recorded.link.stop(5)
@@ -99,7 +100,7 @@ def test_a_refused_login_is_told_once_and_is_no_connection(tmp_path: Path, caplo
         )
         assert recorded.link.state == LinkState(connected=False, detail=sentence)
         assert {state.connected for state in recorded.states} == {False}
-        assert not recorded.link.publish("gate/stats", b"{}")
+        assert recorded.link.publish("gate/stats", b"{}") is Handover.NO_ROOM
         assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == [sentence]
         assert SECRET not in caplog.text
 
@@ -208,16 +209,16 @@ def test_what_waits_for_the_broker_is_bounded(tmp_path: Path) -> None:
         broker.signal(signal.SIGSTOP)
         payload = b"x" * 100_000
         taken = 0
-        while recorded.link.publish("gate/stats", payload):
+        while recorded.link.publish("gate/stats", payload) is Handover.TAKEN:
             taken += 1
             assert taken < 2000
         assert taken >= 64
-        while recorded.link.publish("gate/info", b"{}", retain=True):
+        while recorded.link.publish("gate/info", b"{}", retain=True) is Handover.TAKEN:
             taken += 1
             assert taken < 4000
         broker.signal(signal.SIGCONT)
-        wait_for(lambda: recorded.link.publish("gate/stats", payload), "room")
-        wait_for(lambda: recorded.link.publish("gate/info", b"{}", retain=True), "room")
+        wait_for(lambda: recorded.link.publish("gate/stats", payload) is Handover.TAKEN, "room")
+        wait_for(lambda: recorded.link.publish("gate/info", b"{}", retain=True) is Handover.TAKEN, "room")
 
 
 @contextmanager
@@ -245,6 +246,6 @@ def test_descriptors_above_1023_are_served(tmp_path: Path, transport: str) -> No
         linked(broker.port, "gate/echo", transport=transport) as recorded,
     ):
         recorded.wait_connected()
-        wait_for(lambda: recorded.link.publish("gate/echo", b"1"), "room")
+        wait_for(lambda: recorded.link.publish("gate/echo", b"1") is Handover.TAKEN, "room")
         wait_for(lambda: recorded.received, "the message back")
         assert recorded.received[0].payload == b"1"

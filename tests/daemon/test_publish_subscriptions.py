@@ -12,7 +12,7 @@ import pytest
 from daemon.control.inbox import Inbox
 from daemon.publish.inbox import Received
 from daemon.publish.link import LinkState
-from daemon.publish.outgoing import Message
+from daemon.publish.outgoing import Handover, Message
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import in_background
@@ -49,7 +49,7 @@ def test_messages_come_with_mqtt_3_1_1(tmp_path: Path) -> None:
         subscriber.publish("gate/command/stats", b"1")
         wait_for(lambda: recorded.received, "the message")
         assert recorded.received == [Received("gate/command/stats", b"1", False, None, None)]
-        assert recorded.link.send(Message("gate/answer", b"{}", "application/json", b"1"))
+        assert recorded.link.send(Message("gate/answer", b"{}", "application/json", b"1")) is Handover.TAKEN
         assert subscriber.wait_for("gate/answer").payload == b"{}"
 
 
@@ -71,20 +71,20 @@ def test_long_and_kept_messages_are_marked(broker: Mosquitto, subscriber: Subscr
 def test_what_is_sent_carries_its_properties(broker: Mosquitto, subscriber: Subscriber) -> None:
     with linked(broker.port) as recorded:
         recorded.wait_connected()
-        assert recorded.link.send(Message("gate/x", b"1", "image/jpeg", b"\0id"))
+        assert recorded.link.send(Message("gate/x", b"1", "image/jpeg", b"\0id")) is Handover.TAKEN
         came = subscriber.wait_for("gate/x")
         assert (came.payload, came.content_type, came.correlation, came.qos) == (b"1", "image/jpeg", b"\0id", 1)
         assert not came.retained
         broker.signal(signal.SIGSTOP)
         sent = 0
-        while recorded.link.send(Message("gate/x", b"2", "image/jpeg")):
+        while recorded.link.send(Message("gate/x", b"2", "image/jpeg")) is Handover.TAKEN:
             sent += 1
         assert sent == 16
         broker.signal(signal.SIGCONT)
-        wait_for(lambda: recorded.link.send(Message("gate/x", b"3", "image/jpeg")), "room")
+        wait_for(lambda: recorded.link.send(Message("gate/x", b"3", "image/jpeg")) is Handover.TAKEN, "room")
         broker.kill()
         wait_for(lambda: not recorded.link.state.connected, "the loss of the broker")
-        assert not recorded.link.send(Message("gate/x", b"4", "image/jpeg"))
+        assert recorded.link.send(Message("gate/x", b"4", "image/jpeg")) is Handover.NO_ROOM
 
 
 def test_a_full_inbox_drops_the_newest_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
+from daemon.publish.outgoing import Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.servers import certificates
@@ -141,7 +142,7 @@ def test_a_file_broken_while_connected_is_a_state_until_it_is_mended(tmp_path: P
         recorded.wait_connected()
         whole = tls[broken].read_bytes()
         tls[broken].write_bytes(b"")
-        assert recorded.link.publish("gate/echo", b"1")
+        assert recorded.link.publish("gate/echo", b"1") is Handover.TAKEN
         wait_for(lambda: recorded.received, "a message over the connection that stands")
         broker.kill()
         wait_for(lambda: recorded.link.state.detail.startswith(f"mqtt.tls.{broken}: "), "the state")

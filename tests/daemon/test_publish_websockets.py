@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.publish.outgoing import Handover
 from tests.daemon.linking import linked
 from tests.servers import certificates
 from tests.servers.amqtt import Amqtt
@@ -28,7 +29,7 @@ def test_websockets(tmp_path: Path, secured: bool) -> None:
     ):
         assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 5"
         large = b"x" * 70_000  # more than one length of WebSocket frames
-        assert recorded.link.publish("gate/stats", large)
+        assert recorded.link.publish("gate/stats", large) is Handover.TAKEN
         assert subscriber.wait_for("gate/stats").payload == large
         assert recorded.link.stop(5)
         subscriber.wait_for("gate/status", b"offline")

@@ -82,6 +82,7 @@ def count_something(served: Served) -> None:
     stats.published([("front", 0.02)])
     stats.handed(1)
     stats.network_full()
+    stats.too_large()
     stats.thinned("front")
     served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0, 0.0))
     served.board.camera_status(UNREACHABLE)
@@ -113,6 +114,7 @@ def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
         ("ospreyd_build_info", "onnxruntime", "0.1.0"): 1,
         ("ospreyd_mqtt_connected",): 1,
         ("ospreyd_mqtt_network_full_total",): 1,
+        ("ospreyd_mqtt_too_large_total",): 1,
         ("ospreyd_queue_frames", "batch"): 3,
         ("ospreyd_outbox_messages",): 7,
         ("ospreyd_outbox_oldest_seconds",): 1.5,

@@ -27,7 +27,8 @@ class Delivered:
         self.pictures: list[tuple[str, NDArray[np.uint8]]] = []
         self.labels: list[frozenset[str]] = []
         self.failures: list[BaseException] = []
-        self.snapshots = Snapshots(self._deliver, self.failures.append)
+        self.largest: int | None = None
+        self.snapshots = Snapshots(self._deliver, lambda _camera, _labels: self.largest, self.failures.append)
 
     def _deliver(self, camera: str, labels: frozenset[str], packed: bytes) -> None:
         self.pictures.append((camera, decoded(packed)))

@@ -1,0 +1,201 @@
+"""Brokers that take no large packets, keep nothing, or know QoS 0 only: what can be sent arrives, none disconnects."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daemon.media.snapshots import Snapshots
+from daemon.publish import packets
+from daemon.publish.outgoing import Delivery, Handover, Message
+from daemon.publish.publisher import Publisher
+from daemon.records import Drop, Event, EventType
+from daemon.stats import Stats
+from tests.conftest import wait_for
+from tests.daemon.linking import linked
+from tests.daemon.publishing import INFO, config, publisher, result
+from tests.daemon.test_outbox import counts, tell, waiting
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Subscriber
+
+LIMIT = 2000  # bytes
+STATUS, DETECTIONS = "ospreyd/gate/status", "ospreyd/gate/front/detections"
+INFO_TOPIC, EVENTS = "ospreyd/gate/info", "ospreyd/gate/front/events"
+
+
+@pytest.fixture
+def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path, more=[getattr(request, "param", f"max_packet_size {LIMIT}")]) as made:
+        yield made
+
+
+@pytest.fixture
+def running(broker: Mosquitto, stats: Stats) -> Iterator[Publisher]:
+    with publisher(config(broker.port), stats) as made:
+        wait_for(lambda: made.link.connected, "the connection")
+        yield made
+
+
+@pytest.fixture
+def stats() -> Stats:
+    return Stats()
+
+
+def connections(broker: Mosquitto) -> int:
+    """How often our client has connected."""
+    return broker.output().count("as ospreyd-gate ")
+
+
+def named(caplog: pytest.LogCaptureFixture, topic: str) -> int:
+    """Warnings that a message on the topic was not sent."""
+    return sum(f" on {topic} is not sent" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("payload", [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
+@pytest.mark.parametrize("topic", ["a", "gate/höhe/detections"])
+def test_the_size_of_a_packet_is_that_of_its_bytes(payload: int, topic: str) -> None:
+    for properties in (b"", b"\5properties"):
+        packet = packets.publish(topic, bytes(payload), properties)
+        assert len(packet) == packets.publish_size(topic, payload, len(properties), qos=0)
+
+
+@pytest.mark.parametrize("limit", [128 + 40, LIMIT, 16_384 + 40, 131_072])
+def test_what_just_fits_is_sent_and_what_does_not_keeps_the_connection(tmp_path: Path, limit: int) -> None:
+    with (
+        Mosquitto(tmp_path, more=[f"max_packet_size {limit}"]) as broker,
+        Subscriber(HOST, broker.port, "gate/+") as subscriber,
+        linked(broker.port) as recorded,
+    ):
+        recorded.wait_connected()
+        link = recorded.link
+        ways: dict[str, Callable[[bytes], object]] = {
+            "frame": lambda payload: link.publish("gate/frame", payload),
+            "state": lambda payload: link.publish("gate/state", payload, retain=True),
+            "event": lambda payload: link.deliver("gate/event", payload),
+            "other": lambda payload: link.send(Message("gate/other", payload, "image/jpeg")),
+        }
+        for name, send in ways.items():
+            size = next(size for size in range(limit, 0, -1) if send(bytes(size)) is not Handover.TOO_LARGE)
+            subscriber.wait_for(f"gate/{name}", bytes(size))
+        assert connections(broker) == 1
+        assert link.largest(Message("gate/other", b"", "image/jpeg")) in range(limit - 60, limit)
+
+
+def test_frames_that_are_too_large_are_counted_and_named_once(
+    broker: Mosquitto, running: Publisher, stats: Stats, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with Subscriber(HOST, broker.port, DETECTIONS) as subscriber:
+        running.results([result(1), result(2, count=300), result(3, count=300), result(4)])
+        subscriber.wait(lambda messages: len(messages) == 2, "the two that fit")
+        assert [message.json()["sequence"] for message in subscriber.messages()] == [1, 4]
+    wait_for(lambda: stats.totals(("front",)).cameras["front"].published == 2, "two that are written")
+    totals = stats.totals(("front",))
+    assert totals.cameras["front"].dropped == {Drop.PACKET_TOO_LARGE: 2}
+    assert totals.too_large == 2
+    assert named(caplog, DETECTIONS) == 1
+    assert connections(broker) == 1
+
+
+def test_a_file_that_is_read_as_fast_as_possible_goes_on_after_a_frame_that_is_too_large(
+    broker: Mosquitto, running: Publisher
+) -> None:
+    with Subscriber(HOST, broker.port, DETECTIONS) as subscriber:
+        running.results([result(number, live=False, count=300 if number % 2 else 1) for number in range(20)])
+        subscriber.wait(lambda messages: len(messages) == 10, "those that fit")
+
+
+def test_a_state_that_is_too_large_leaves_no_older_one(
+    broker: Mosquitto, running: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Subscriber(HOST, broker.port) as subscriber:
+        subscriber.wait_for(INFO_TOPIC)
+        running.info(replace(INFO, version="9" * LIMIT))
+        subscriber.wait_for(INFO_TOPIC, b"")
+    with Subscriber(HOST, broker.port) as later:
+        later.wait_for(STATUS, b"online")
+        assert INFO_TOPIC not in {message.topic for message in later.messages()}
+    assert named(caplog, INFO_TOPIC) == 1
+    assert connections(broker) == 1
+
+
+@pytest.mark.parametrize("broker", ["message_size_limit 100000"], indirect=True)
+def test_a_picture_that_the_broker_refuses_without_a_warning_keeps_the_connection(
+    broker: Mosquitto, running: Publisher, stats: Stats, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        running.picture("front", frozenset(), bytes(200_000))
+    wait_for(lambda: stats.totals(()).too_large == 2, "two refusals")
+    assert sum("200000 bytes on ospreyd/gate/front/snapshot" in message for message in caplog.messages) == 1
+    assert connections(broker) == 1
+
+
+@pytest.mark.parametrize("broker", ["max_packet_size 100000", "max_packet_size 5000"], indirect=True)
+def test_a_snapshot_is_made_to_fit(broker: Mosquitto, running: Publisher) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (1080, 1920, 3), np.uint8)
+    failures: list[BaseException] = []
+    snapshots = Snapshots(running.picture, running.largest_picture, failures.append)
+    snapshots.start()
+    with Subscriber(HOST, broker.port, "ospreyd/gate/front/snapshot") as subscriber:
+        snapshots.request("front", annotated=False)
+        snapshots.offer(result(1), noise)
+        subscriber.wait(lambda messages: messages, "the picture", 60)
+        limit = running.largest_picture("front", frozenset())
+        assert limit is not None
+        assert limit / 3 < len(subscriber.messages()[0].payload) <= limit
+    snapshots.stop()
+    assert snapshots.join(20)
+    assert not failures
+    assert connections(broker) == 1
+
+
+@pytest.mark.parametrize("broker", [f"max_packet_size {LIMIT}", f"message_size_limit {LIMIT}"], indirect=True)
+def test_an_event_that_is_too_large_leaves_the_outbox(
+    broker: Mosquitto, running: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a limit that the broker has announced, and with one that only its PUBACK tells."""
+    with Subscriber(HOST, broker.port, "ospreyd/gate/+/events") as subscriber:
+        tell(running, range(1))
+        running.event(Event("front", EventType.APPEARED, time.time(), "x" * LIMIT, 1))
+        tell(running, range(2, 4))
+        subscriber.wait(lambda messages: counts(messages) == [0, 2, 3], "the others")
+        wait_for(lambda: waiting() == 0, "an outbox that is empty")
+    status = running.outbox()
+    assert status is not None
+    assert status.dropped == 1
+    assert sum(f"an event on {EVENTS} is dropped" in message for message in caplog.messages) == 1
+    assert connections(broker) == 1
+
+
+@pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
+def test_a_broker_without_retained_messages_or_qos_1_gets_everything_else(
+    broker: Mosquitto, running: Publisher, stats: Stats
+) -> None:
+    with Subscriber(HOST, broker.port) as subscriber:
+        running.info(INFO)
+        subscriber.wait_for(INFO_TOPIC)
+        running.results([result(number) for number in range(50)])
+        tell(running, range(20))
+        subscriber.wait(lambda messages: len([m for m in messages if m.topic == DETECTIONS]) == 50, "the frames")
+        subscriber.wait(lambda messages: counts(messages) == list(range(20)), "the events")
+        wait_for(lambda: waiting() == 0, "an outbox that is empty")
+        assert running.send(Message("ospreyd/gate/answer", b"{}", "application/json"))
+        subscriber.wait_for("ospreyd/gate/answer")
+        running.stop(5)
+        subscriber.wait_for(STATUS, b"offline")
+    assert not stats.totals(("front",)).cameras["front"].dropped
+
+
+@pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
+def test_a_last_will_that_the_broker_does_not_take_is_left_as_it_takes_it(broker: Mosquitto) -> None:
+    with Subscriber(HOST, broker.port, "gate/status") as subscriber, linked(broker.port) as recorded:
+        recorded.wait_connected()
+        subscriber.wait_for("gate/status", b"online")
+        assert isinstance(recorded.link.deliver("gate/event", b"{}"), Delivery)
+        assert [state.connected for state in recorded.states] == [True], "no refusal is told"

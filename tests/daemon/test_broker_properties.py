@@ -1,0 +1,93 @@
+"""What a broker says in its CONNACK, by one that is scripted: how many messages, how often, which subscriptions."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pytest
+
+from daemon.publish.outgoing import Delivery, Handover
+from tests.conftest import wait_for
+from tests.daemon.linking import Recorded, linked
+from tests.daemon.test_publish_bursts import CONNECT, PUBLISH, packet
+from tests.servers.mosquitto import HOST
+
+RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE, MAXIMUM_PACKET_SIZE, NO_WILDCARDS = 0x21, 0x13, 0x27, 0x28
+SUBSCRIBE, PINGREQ = 0x80, 0xC0
+
+
+@contextmanager
+def accepted(properties: bytes, *patterns: str) -> Iterator[tuple[Recorded, socket.socket, BinaryIO]]:
+    """A link to a broker that has accepted it with these properties, and both ends of what the broker reads."""
+    with (
+        socket.create_server((HOST, 0)) as server,
+        linked(server.getsockname()[1], *patterns) as recorded,
+        server.accept()[0] as peer,
+        peer.makefile("rb") as stream,
+    ):
+        assert packet(stream)[0] == CONNECT
+        peer.sendall(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties)
+        recorded.wait_connected()
+        assert b"online" in packet(stream)[1]
+        peer.sendall(bytes([0x40, 2, 0, 1]))
+        peer.settimeout(20)
+        yield recorded, peer, stream
+
+
+def test_no_more_messages_are_under_way_than_the_broker_takes() -> None:
+    with accepted(bytes([RECEIVE_MAXIMUM, 0, 2])) as (recorded, peer, stream):
+        for number in range(6):
+            assert isinstance(recorded.link.deliver("gate/event", bytes([number])), Delivery)
+        for number in range(0, 6, 2):
+            came = [packet(stream) for _ in range(2)]
+            assert [body[-1] for _, body in came] == [number, number + 1]
+            assert recorded.link.publish("gate/frame", b"f") is Handover.TAKEN
+            assert packet(stream)[0] == PUBLISH, "a message that needs no acknowledgement is next"
+            for kind, body in came:
+                assert kind == PUBLISH | 0x02
+                at = 2 + int.from_bytes(body[:2], "big")
+                peer.sendall(bytes([0x40, 2, *body[at : at + 2]]))
+
+
+def test_the_broker_says_how_often_it_wants_to_hear_from_us() -> None:
+    with accepted(bytes([SERVER_KEEP_ALIVE, 0, 1])) as (_, peer, stream):
+        began = time.monotonic()
+        assert packet(stream)[0] == PINGREQ
+        peer.sendall(bytes([0xD0, 0]))
+        assert time.monotonic() - began < 10, "our own keep-alive is longer"
+
+
+@pytest.mark.parametrize(
+    ("properties", "asked"),
+    [
+        (b"", ["gate/+/set", "gate/command", "x" * 100]),
+        (bytes([NO_WILDCARDS, 0]), ["gate/command", "x" * 100]),
+        (bytes([MAXIMUM_PACKET_SIZE, 0, 0, 0, 60]), ["gate/+/set", "gate/command"]),
+    ],
+)
+def test_a_topic_filter_that_the_broker_does_not_take_costs_no_other(
+    properties: bytes, asked: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    patterns = ("gate/+/set", "gate/command", "x" * 100)
+    with accepted(properties, *patterns) as (_, _peer, stream):
+        for pattern in asked:
+            kind, body = packet(stream)
+            assert (kind & 0xF0, body[5:-1].decode()) == (SUBSCRIBE, pattern)
+        denied = [p for p in patterns if any(f"subscribe to {p}:" in message for message in caplog.messages)]
+        assert sorted([*asked, *denied]) == sorted(patterns)
+
+
+@pytest.mark.parametrize("code", [149, 150, 255])
+def test_a_refusal_that_mqtt_does_not_foresee_ends_no_connection(code: int) -> None:
+    with accepted(b"", "gate/command") as (recorded, peer, stream):
+        assert packet(stream)[0] & 0xF0 == SUBSCRIBE
+        assert isinstance(recorded.link.deliver("gate/event", b"1"), Delivery)
+        _, body = packet(stream)
+        at = 2 + int.from_bytes(body[:2], "big")
+        peer.sendall(bytes([0x40, 4, *body[at : at + 2], code, 0]) + bytes([PUBLISH, 4, 0, 1]) + b"c" + bytes([0]))
+        wait_for(lambda: recorded.received, "what comes after the refusal")
+        assert [state.connected for state in recorded.states] == [True]
