@@ -9,7 +9,7 @@ from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
 from daemon.errors import UsageError
-from engines.backends import Backend, LaneSettings, discard_built, prepare
+from engines.backends import Backend, SessionSettings, discard_built, prepare
 from engines.build.specification import Progress
 from engines.model import NO_OVERRIDE, Model, read_model
 from engines.models import street_onnx
@@ -33,9 +33,9 @@ def configured_model(config: ModelConfig) -> Model:
     return find_model(config.file, config.family, config.labels, config.input.override())
 
 
-def lane_settings(config: ModelConfig, inference: Inference) -> LaneSettings:
+def lane_settings(config: ModelConfig, inference: Inference) -> SessionSettings:
     """How a model of the configuration is to be run."""
-    return LaneSettings(
+    return SessionSettings(
         thresholds=Thresholds(config.confidence, config.iou),
         max_batch=inference.max_batch,
         precision=None if config.precision == "auto" else Precision(config.precision),
@@ -45,7 +45,7 @@ def lane_settings(config: ModelConfig, inference: Inference) -> LaneSettings:
     )
 
 
-def prepare_model(backend: Backend, config: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+def prepare_model(backend: Backend, config: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
     """Builds what a model's lane needs and the cache does not hold, in a process that has not read the model yet.
 
     Raises EngineError.
@@ -53,7 +53,7 @@ def prepare_model(backend: Backend, config: ModelConfig, settings: LaneSettings,
     prepare(backend, configured_model(config), settings, progress)
 
 
-def rebuild_model(backend: Backend, config: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+def rebuild_model(backend: Backend, config: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
     """As prepare_model, but builds it anew."""
     model = configured_model(config)
     discard_built(backend, model, settings, "it is to be built anew")

@@ -21,7 +21,7 @@ from daemon.inference.session_loader import SessionLoader
 from daemon.models import check_labels, configured_model, lane_settings, prepare_model, rebuild_model
 from daemon.preparing import Job, Preparing
 from daemon.records import ModelInfo, ModelState, ModelStatus
-from engines.backends import Backend, LaneSettings, find_prepared, needs_building, open_session, precision_of
+from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.model import Model
@@ -38,7 +38,7 @@ class Generation:
     name: str
     config: Config
     model: Model
-    settings: LaneSettings
+    settings: SessionSettings
     stamps: tuple[tuple[int, int] | None, ...]
     """of its files, so that another file of the same name is noticed"""
 
@@ -266,7 +266,9 @@ class Serving:
             if self._is_wanted(attempt):
                 self.serve(generation)
 
-    def _build(self, attempt: _Attempt, work: Callable[[Backend, ModelConfig, LaneSettings, Progress], None]) -> None:
+    def _build(
+        self, attempt: _Attempt, work: Callable[[Backend, ModelConfig, SessionSettings, Progress], None]
+    ) -> None:
         """With the lock."""
         generation = attempt.generation
         config = generation.config.models[generation.name]

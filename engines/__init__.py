@@ -13,19 +13,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engines.backends import LaneSettings
+    from engines.backends import SessionSettings
     from engines.detector import Detection, Detector
     from engines.errors import EngineError
     from engines.postprocess import Thresholds
     from engines.precision import Precision
 
-__all__ = ["Detection", "Detector", "EngineError", "LaneSettings", "Precision", "Thresholds"]
+__all__ = ["Detection", "Detector", "EngineError", "Precision", "SessionSettings", "Thresholds"]
 
 _HOMES = {
     "Detection": "engines.detector",
     "Detector": "engines.detector",
     "EngineError": "engines.errors",
-    "LaneSettings": "engines.backends",
+    "SessionSettings": "engines.backends",
     "Precision": "engines.precision",
     "Thresholds": "engines.postprocess",
 }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines import onnx_runtime
 from engines.build.cache import EngineCache
-from engines.build.specification import CALIBRATED, Progress, Recipe
+from engines.build.specification import CALIBRATED, BuildSpec, Progress
 from engines.errors import BackendError, NotPreparedError
 from engines.folders import cache_folder
 from engines.model import Model
@@ -45,7 +45,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneSettings:
+class SessionSettings:
     """How a model is to be run."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -66,7 +66,7 @@ class Prepared:
 
     backend: Backend
     model: Model
-    settings: LaneSettings
+    settings: SessionSettings
     engines: Engines | None = None
     """TensorRT's"""
     detector: Path | None = None
@@ -99,16 +99,16 @@ def choose(wanted: str = "auto") -> Backend:
     return Backend(CPU, ort.__version__, f"no TensorRT works here: {'; '.join(missing)}", None)
 
 
-def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Progress) -> Prepared:
+def prepare(backend: Backend, model: Model, settings: SessionSettings, progress: Progress) -> Prepared:
     """Builds whatever `open_session` needs and the cache does not hold; may take minutes. Safe in several processes.
 
     Raises EngineError; NotPreparedError where the backend refuses what it has just built.
     """
-    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
-        detector = None if recipe.precision is Precision.FP32 else _detector(recipe, cache, progress)
+        detector = None if spec.precision is Precision.FP32 else _detector(spec, cache, progress)
         return Prepared(backend, model, settings, detector=detector)
-    engines = build_engines(recipe, _target(backend), cache, progress)
+    engines = build_engines(spec, _target(backend), cache, progress)
     prepared = Prepared(backend, model, settings, engines=engines)
     if not has_kernels(engines, find(backend.name)):
         progress("compiling kernels", 1.0)
@@ -116,32 +116,32 @@ def prepare(backend: Backend, model: Model, settings: LaneSettings, progress: Pr
     return prepared
 
 
-def find_prepared(backend: Backend, model: Model, settings: LaneSettings) -> Prepared | None:
+def find_prepared(backend: Backend, model: Model, settings: SessionSettings) -> Prepared | None:
     """What `prepare` would give, if there is nothing for it to build. Raises EngineError."""
-    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
-        if recipe.precision is Precision.FP32:
+        if spec.precision is Precision.FP32:
             return Prepared(backend, model, settings)
-        detector = cache.find(_detector_key(recipe), _ONNX)
+        detector = cache.find(_detector_key(spec), _ONNX)
         return None if detector is None else Prepared(backend, model, settings, detector=detector)
-    engines = find_engines(recipe, _target(backend), cache)
+    engines = find_engines(spec, _target(backend), cache)
     if engines is None or not has_kernels(engines, find(backend.name)):
         return None
     return Prepared(backend, model, settings, engines=engines)
 
 
-def needs_building(backend: Backend, settings: LaneSettings) -> bool:
+def needs_building(backend: Backend, settings: SessionSettings) -> bool:
     """Whether there is anything for `prepare` to build."""
     return backend.name != CPU or precision_of(backend, settings) is not Precision.FP32
 
 
-def discard_built(backend: Backend, model: Model, settings: LaneSettings, why: str) -> None:
+def discard_built(backend: Backend, model: Model, settings: SessionSettings, why: str) -> None:
     """Deletes what `prepare` has built for the model alone; lanes that are open go on. Raises EngineError."""
-    recipe, cache = _recipe(backend, model, settings), EngineCache(settings.cache)
+    spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
-        built = cache.find(_detector_key(recipe), _ONNX)
+        built = cache.find(_detector_key(spec), _ONNX)
     else:
-        engines = find_engines(recipe, _target(backend), cache)
+        engines = find_engines(spec, _target(backend), cache)
         built = None if engines is None else engines.detector
     if built is not None:
         cache.discard(built, why)
@@ -219,7 +219,7 @@ def slots(backend: Backend) -> int:
     return SLOTS
 
 
-def precision_of(backend: Backend, settings: LaneSettings) -> Precision:
+def precision_of(backend: Backend, settings: SessionSettings) -> Precision:
     """What a lane with these settings computes with."""
     return settings.precision or (Precision.FP32 if backend.name == CPU else Precision.FP16)
 
@@ -243,22 +243,22 @@ def collected(cache: Path, model: Model) -> Path:
     return cache / "calibration" / model.path.stem
 
 
-def _recipe(backend: Backend, model: Model, settings: LaneSettings) -> Recipe:
+def _build_spec(backend: Backend, model: Model, settings: SessionSettings) -> BuildSpec:
     precision, calibration = precision_of(backend, settings), settings.calibration
     if calibration is None and precision in CALIBRATED:
         found = collected(settings.cache or cache_folder(), model)
         calibration = found if found.is_dir() else None
-    return Recipe(model, precision, settings.max_batch, calibration)
+    return BuildSpec(model, precision, settings.max_batch, calibration)
 
 
 def _target(backend: Backend) -> Target:
     return Target(find(backend.name), gpu())
 
 
-def _detector_key(recipe: Recipe) -> dict[str, Any]:
-    return {"part": "detector", **recipe.key(), "onnxruntime": ort.__version__}
+def _detector_key(spec: BuildSpec) -> dict[str, Any]:
+    return {"part": "detector", **spec.key(), "onnxruntime": ort.__version__}
 
 
-def _detector(recipe: Recipe, cache: EngineCache, progress: Progress) -> Path:
+def _detector(spec: BuildSpec, cache: EngineCache, progress: Progress) -> Path:
     """The detector at its precision, as ONNX Runtime is to run it."""
-    return cache.get(_detector_key(recipe), _ONNX, lambda: recipe.detector(progress).SerializeToString())[0]
+    return cache.get(_detector_key(spec), _ONNX, lambda: spec.detector(progress).SerializeToString())[0]

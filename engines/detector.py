@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from engines.backends import Backend, LaneSettings, choose, find_prepared, open_session, prepare
+from engines.backends import Backend, SessionSettings, choose, find_prepared, open_session, prepare
 from engines.errors import DetectorError, ImageError, NotPreparedError
 from engines.model import NO_OVERRIDE, Model, read_model
 from engines.records import Detections, InputOverride, Lane, Ticket
 
 Image = NDArray[np.uint8]
 """[H, W, 3] BGR of any size, as OpenCV reads it"""
-DEFAULTS = LaneSettings()
+DEFAULTS = SessionSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Detector:
     Threads may share it; their calls wait for one another.
     """
 
-    def __init__(self, model: Model, backend: Backend, settings: LaneSettings = DEFAULTS) -> None:
+    def __init__(self, model: Model, backend: Backend, settings: SessionSettings = DEFAULTS) -> None:
         """Opens a model that has been read; `load` does both. Raises as `load` does."""
         prepared = find_prepared(backend, model, settings)
         if prepared is None:
@@ -67,7 +67,7 @@ class Detector:
         family: str = "auto",
         override: InputOverride = NO_OVERRIDE,
         backend: str = "auto",
-        settings: LaneSettings = DEFAULTS,
+        settings: SessionSettings = DEFAULTS,
     ) -> Self:
         """Reads an ONNX file and makes it ready to run; never builds anything.
 
@@ -87,7 +87,7 @@ class Detector:
         family: str = "auto",
         override: InputOverride = NO_OVERRIDE,
         backend: str = "auto",
-        settings: LaneSettings = DEFAULTS,
+        settings: SessionSettings = DEFAULTS,
         progress: Callable[[str, float], None] = lambda _what, _fraction: None,
     ) -> None:
         """Builds what `load` with the same arguments needs, and keeps it; returns at once where it is there.

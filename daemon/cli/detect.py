@@ -18,7 +18,7 @@ from daemon.config.model import BUILTIN_MODEL
 from daemon.errors import EXIT_USAGE, UsageError
 from daemon.media.draw import annotate
 from daemon.models import find_model
-from engines.backends import LaneSettings, choose, prepare
+from engines.backends import SessionSettings, choose, prepare
 from engines.detector import Detection, Detector
 from engines.errors import ImageError
 from engines.pictures import read_picture
@@ -41,7 +41,7 @@ def detect(
 ) -> None:
     """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
     loaded = find_model(model, family, labels)
-    here, settings = choose(backend), LaneSettings(Thresholds(confidence, iou))
+    here, settings = choose(backend), SessionSettings(Thresholds(confidence, iou))
     with progress_bar() as progress:
         prepare(here, loaded, settings, progress)
     report: list[dict[str, Any]] = []

@@ -1,8 +1,7 @@
-"""Where built engines live: found by what they were built from, written atomically, never trusted from others.
+"""The cache of built engines: keyed by what they were built from, written atomically, writable by one user only.
 
-NVIDIA's word on engine files: to load one from a source that is not trusted is to run its native code. So the folder
-belongs to the user that runs ospreyd and nobody else may write to it, and each file is checked against the digest
-that was noted when it was built.
+NVIDIA: loading an engine from an untrusted source is running its native code. So the folder must belong to the user
+who runs ospreyd, nobody else may write to it, and each file is checked against the digest from when it was built.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Entry:
     """One built file."""
 
     path: Path
-    recipe: Mapping[str, Any]
+    key: Mapping[str, Any]
     """what it was built from and with"""
     size: int
     """bytes, with what lies beside it"""
@@ -79,9 +78,9 @@ class EngineCache:
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise CacheError(f"{self.folder}: others may write to it; engines are native code: chmod 700 {self.folder}")
 
-    def find(self, recipe: Mapping[str, Any], suffix: str) -> Path | None:
+    def find(self, key: Mapping[str, Any], suffix: str) -> Path | None:
         """The file built from exactly this, if it is there and whole; a damaged one is deleted."""
-        path = self.path(recipe, suffix)
+        path = self.path(key, suffix)
         notes = _notes(path)
         if notes is None:
             if path.exists():
@@ -98,21 +97,21 @@ class EngineCache:
         return path
 
     def get(
-        self, recipe: Mapping[str, Any], suffix: str, build: Callable[[], bytes], limit: int = LIMIT
+        self, key: Mapping[str, Any], suffix: str, build: Callable[[], bytes], limit: int = LIMIT
     ) -> tuple[Path, bool]:
         """The file built from this, and whether it was there; else builds it. Two who want the same build it once.
 
         Raises CacheError where it cannot be written, and whatever `build` raises.
         """
-        with self._locked(self.path(recipe, _LOCK)):
-            found = self.find(recipe, suffix)
+        with self._locked(self.path(key, _LOCK)):
+            found = self.find(key, suffix)
             if found is not None:
                 return found, True
             began = time.monotonic()
             data = build()
-            path = self.path(recipe, suffix)
+            path = self.path(key, suffix)
             notes = {
-                "recipe": dict(recipe),
+                "key": dict(key),
                 "sha256": _digest(data),
                 "seconds": round(time.monotonic() - began, 3),
                 "built": time.time(),
@@ -123,9 +122,9 @@ class EngineCache:
         self.prune(limit, keep=path)
         return path, False
 
-    def path(self, recipe: Mapping[str, Any], suffix: str) -> Path:
+    def path(self, key: Mapping[str, Any], suffix: str) -> Path:
         """Where the file built from this is, or would be."""
-        return self.folder / (_digest(json.dumps(recipe, sort_keys=True).encode())[:32] + suffix)
+        return self.folder / (_digest(json.dumps(key, sort_keys=True).encode())[:32] + suffix)
 
     def write(self, path: Path, data: bytes) -> None:
         """A file of the cache, whole or not at all. Raises CacheError."""
@@ -166,7 +165,7 @@ class EngineCache:
             path = file.with_suffix(notes["suffix"])
             if not path.exists():
                 continue
-            found.append(Entry(path, notes["recipe"], size, notes["seconds"], notes["built"], used))
+            found.append(Entry(path, notes["key"], size, notes["seconds"], notes["built"], used))
         return sorted(found, key=lambda entry: -entry.used)
 
     def prune(self, limit: int, keep: Path | None = None) -> list[Entry]:
@@ -237,7 +236,7 @@ def _notes(path: Path) -> dict[str, Any] | None:
         notes = json.loads(path.with_suffix(_NOTES).read_bytes())
     except (OSError, ValueError):
         return None
-    return notes if isinstance(notes, dict) and notes.keys() >= {"recipe", "sha256", "suffix", "built"} else None
+    return notes if isinstance(notes, dict) and notes.keys() >= {"key", "sha256", "suffix", "built"} else None
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -30,7 +30,7 @@ CALIBRATED = frozenset({Precision.INT8, Precision.FP8})
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BuildSpec:
     """A model, the precision that it computes with, and the most pictures of a batch."""
 
     model: Model

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.build.specification import Recipe
+from engines.build.specification import BuildSpec
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
@@ -71,12 +71,12 @@ class GraphReference:
 
     def __init__(self, model: Model) -> None:
         """Raises ModelError."""
-        recipe = Recipe(model, Precision.FP32, max_batch=1)
+        spec = BuildSpec(model, Precision.FP32, max_batch=1)
         self._model = model
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors; warnings speak of constants that it folds
-        detector = recipe.detector(lambda _what, _fraction: None)
-        self._preprocess = ort.InferenceSession(recipe.preprocess().SerializeToString(), options)
+        detector = spec.detector(lambda _what, _fraction: None)
+        self._preprocess = ort.InferenceSession(spec.preprocess().SerializeToString(), options)
         self._detector = ort.InferenceSession(detector.SerializeToString(), options)
 
     def __call__(self, picture: NDArray[np.uint8]) -> Detections:

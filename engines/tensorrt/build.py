@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from engines.build.cache import TIMINGS, EngineCache
-from engines.build.specification import Progress, Recipe, digest
+from engines.build.specification import BuildSpec, Progress, digest
 from engines.errors import ModelError, PrecisionError
 from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
@@ -49,35 +49,35 @@ class Engines:
     """that it took now"""
 
 
-def build_engines(recipe: Recipe, target: Target, cache: EngineCache, progress: Progress) -> Engines:
+def build_engines(spec: BuildSpec, target: Target, cache: EngineCache, progress: Progress) -> Engines:
     """The engines of a model, from the cache or built now.
 
     Raises PrecisionError and ModelError for what cannot be built here, before any time is spent on it;
     CalibrationError, CacheError, and BuildError where TensorRT itself fails.
     """
     began = time.monotonic()
-    check_precision(recipe.precision, target)
+    check_precision(spec.precision, target)
     timings = cache.path(_environment(target), TIMINGS) if target.tensorrt.has_timing_cache else None
-    builder = PlanBuilder(target.tensorrt, recipe.precision, cache, timings)
+    builder = PlanBuilder(target.tensorrt, spec.precision, cache, timings)
 
     def preprocess() -> bytes:
-        return builder.build(recipe.preprocess(), FRAME_SHAPES, _part(progress, 0.95, 1.0))
+        return builder.build(spec.preprocess(), FRAME_SHAPES, _part(progress, 0.95, 1.0))
 
     def detector() -> bytes:
-        _check_operators(recipe.model, target.tensorrt)
-        model = recipe.detector(_part(progress, 0.0, 0.5))
-        return builder.build(model, _image_shapes(model, recipe), _part(progress, 0.5, 0.95))
+        _check_operators(spec.model, target.tensorrt)
+        model = spec.detector(_part(progress, 0.0, 0.5))
+        return builder.build(model, _image_shapes(model, spec), _part(progress, 0.5, 0.95))
 
-    detector_plan, had_detector = cache.get(detector_key(recipe, target), PLAN, detector)
-    preprocess_plan, had_preprocess = cache.get(preprocess_key(recipe, target), PLAN, preprocess)
+    detector_plan, had_detector = cache.get(detector_key(spec, target), PLAN, detector)
+    preprocess_plan, had_preprocess = cache.get(preprocess_key(spec, target), PLAN, preprocess)
     progress("ready", 1.0)
     return Engines(preprocess_plan, detector_plan, had_preprocess and had_detector, time.monotonic() - began)
 
 
-def find_engines(recipe: Recipe, target: Target, cache: EngineCache) -> Engines | None:
+def find_engines(spec: BuildSpec, target: Target, cache: EngineCache) -> Engines | None:
     """What `build_engines` would give if it had nothing to build."""
-    preprocess = cache.find(preprocess_key(recipe, target), PLAN)
-    detector = cache.find(detector_key(recipe, target), PLAN)
+    preprocess = cache.find(preprocess_key(spec, target), PLAN)
+    detector = cache.find(detector_key(spec, target), PLAN)
     return None if preprocess is None or detector is None else Engines(preprocess, detector, cached=True, seconds=0.0)
 
 
@@ -90,19 +90,19 @@ def check_precision(precision: Precision, target: Target) -> None:
         raise PrecisionError(f"{trt.name} {trt.version}{where} cannot build {precision.value}; it can: {able}")
 
 
-def preprocess_key(recipe: Recipe, target: Target) -> dict[str, Any]:
+def preprocess_key(spec: BuildSpec, target: Target) -> dict[str, Any]:
     """Everything that the preprocess engine depends on."""
     return {
         "part": "preprocess",
-        "model": recipe.model.path.name,
-        "onnx": digest(recipe.preprocess()),
+        "model": spec.model.path.name,
+        "onnx": digest(spec.preprocess()),
         **_environment(target),
     }
 
 
-def detector_key(recipe: Recipe, target: Target) -> dict[str, Any]:
+def detector_key(spec: BuildSpec, target: Target) -> dict[str, Any]:
     """Everything that the detector engine depends on. Raises CalibrationError."""
-    return {"part": "detector", **recipe.key(), **_environment(target)}
+    return {"part": "detector", **spec.key(), **_environment(target)}
 
 
 def _environment(target: Target) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def _check_operators(model: Model, trt: TensorRt) -> None:
             )
 
 
-def _image_shapes(detector: onnx.ModelProto, recipe: Recipe) -> Shapes:
+def _image_shapes(detector: onnx.ModelProto, spec: BuildSpec) -> Shapes:
     """The typical batch is the largest: it is where throughput matters."""
-    model = recipe.model
-    most = detector.graph.input[0].type.tensor_type.shape.dim[0].dim_value or recipe.max_batch
+    model = spec.model
+    most = detector.graph.input[0].type.tensor_type.shape.dim[0].dim_value or spec.max_batch
     # from the model, since the file may leave them open
     picture = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
     return {IMAGES: ((min(1, most), *picture), (most, *picture), (most, *picture))}

@@ -22,7 +22,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from engines.backends import LaneSettings, choose, open_session, prepare
+from engines.backends import SessionSettings, choose, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.model import read_model
 from engines.pictures import read_picture
@@ -53,7 +53,7 @@ def main(
 ) -> None:
     """Writes gpu.json and timeline.svg into `out`."""
     backend = choose()
-    settings = LaneSettings(THRESHOLDS, max_batch=16, precision=Precision.FP16, cache=cache)
+    settings = SessionSettings(THRESHOLDS, max_batch=16, precision=Precision.FP16, cache=cache)
     read = read_model(model, labels=labels)
     prepared = prepare(backend, read, settings, lambda *_: None)
     frames = _frames(pictures)

@@ -17,7 +17,7 @@ from daemon import serving
 from daemon.config.model import Model as ModelConfig
 from daemon.records import ModelState
 from daemon.serving import Generation
-from engines.backends import Backend, LaneSettings, Prepared
+from engines.backends import Backend, Prepared, SessionSettings
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.model import Model
@@ -29,13 +29,13 @@ GPU = Backend("tensorrt", "10.3", "it was asked for", "Orin")
 BUILD = 0.3  # seconds
 
 
-def engine(settings: LaneSettings) -> Path:
+def engine(settings: SessionSettings) -> Path:
     """Where a build leaves what it has built."""
     assert settings.cache is not None
     return settings.cache / f"{settings.max_batch}.plan"
 
 
-def build(_backend: Backend, _config: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+def build(_backend: Backend, _config: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
     """In place of TensorRT's builder, in a process of its own: leaves its process id."""
     progress("building the engine", 0.5)
     time.sleep(BUILD)
@@ -57,7 +57,7 @@ class Engines:
     closed: list[str] = field(default_factory=list)
     """threads that sessions were closed in"""
 
-    def find(self, backend: Backend, model: Model, settings: LaneSettings) -> Prepared | None:
+    def find(self, backend: Backend, model: Model, settings: SessionSettings) -> Prepared | None:
         return Prepared(backend, model, settings) if engine(settings).exists() else None
 
     def open(self, prepared: Prepared, _frame_sizes: Any) -> Session:
@@ -208,7 +208,7 @@ def test_errors_of_both_kinds_cross_the_process(m: Managed, monkeypatch: pytest.
     assert latest.settings.max_batch == 2
 
 
-def build_up_to_two(backend: Backend, model: ModelConfig, settings: LaneSettings, progress: Progress) -> None:
+def build_up_to_two(backend: Backend, model: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
     if settings.max_batch > 2:
         error: EngineError = GpuMemoryError("too little")
         raise error

@@ -19,12 +19,12 @@ from engines.build.cache import EngineCache
 from engines.errors import BuildError, CacheError
 from tests.conftest import wait_for
 
-RECIPE = {"part": "detector", "onnx": "abc", "max_batch": 4}
+KEY = {"part": "detector", "onnx": "abc", "max_batch": 4}
 DATA = b"a plan" * 1000
 LOCKS = Path("/proc/locks")
 
 
-def get(cache: EngineCache, recipe: dict[str, object] = RECIPE, data: bytes = DATA) -> tuple[Path, int]:
+def get(cache: EngineCache, key: dict[str, object] = KEY, data: bytes = DATA) -> tuple[Path, int]:
     """The file, and how often it had to be built."""
     calls = []
 
@@ -32,7 +32,7 @@ def get(cache: EngineCache, recipe: dict[str, object] = RECIPE, data: bytes = DA
         calls.append(1)
         return data
 
-    path, _ = cache.get(recipe, ".plan", build)
+    path, _ = cache.get(key, ".plan", build)
     return path, len(calls)
 
 
@@ -51,7 +51,7 @@ def test_what_was_built_is_found_again(tmp_path: Path) -> None:
 def test_another_recipe_is_built_anew(tmp_path: Path, change: dict[str, object]) -> None:
     cache = EngineCache(tmp_path)
     first, _ = get(cache)
-    other, built = get(cache, RECIPE | change)
+    other, built = get(cache, KEY | change)
     assert built == 1
     assert other != first
     assert len(cache.entries()) == 2
@@ -84,7 +84,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        cache.get(RECIPE, ".plan", fails)
+        cache.get(KEY, ".plan", fails)
     assert cache.entries() == []
     assert get(cache)[1] == 1
 
@@ -99,7 +99,7 @@ def test_threads_build_once(tmp_path: Path) -> None:
 
     def want() -> None:
         begun.wait()
-        EngineCache(tmp_path).get(RECIPE, ".plan", build)
+        EngineCache(tmp_path).get(KEY, ".plan", build)
 
     threads = [threading.Thread(target=want) for _ in range(4)]
     for thread in threads:
@@ -117,7 +117,7 @@ def _want(folder: Path, log: Path, begun: object) -> None:
             file.write("built\n")
         return DATA
 
-    EngineCache(folder).get(RECIPE, ".plan", build)
+    EngineCache(folder).get(KEY, ".plan", build)
 
 
 def test_processes_build_once(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_processes_build_once(tmp_path: Path) -> None:
 
 def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
-    paths = [get(cache, RECIPE | {"n": n}, bytes(10_000))[0] for n in range(4)]
+    paths = [get(cache, KEY | {"n": n}, bytes(10_000))[0] for n in range(4)]
     for age, path in zip((4000, 1000, 3000, 2000), paths, strict=True):
         notes = path.with_suffix(".json")
         used = notes.stat().st_mtime - age
@@ -144,7 +144,7 @@ def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
     assert {entry.path for entry in gone} == {paths[0], paths[2]}
     assert {entry.path for entry in cache.entries()} == {paths[1], paths[3]}
     assert not paths[0].with_suffix(".kernels").exists()
-    get(cache, RECIPE | {"n": 3})
+    get(cache, KEY | {"n": 3})
     assert cache.prune(20_000)[0].path == paths[1]  # 3 has just been used
 
 
@@ -189,20 +189,20 @@ def test_pruning_leaves_alone_what_is_being_built(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
 
     def build() -> bytes:
-        kernels = cache.path(RECIPE, ".kernels")
+        kernels = cache.path(KEY, ".kernels")
         kernels.write_bytes(DATA)
         cache.prune(0)
         assert kernels.exists()
-        assert cache.path(RECIPE, ".lock").exists()
+        assert cache.path(KEY, ".lock").exists()
         return DATA
 
-    path, _ = cache.get(RECIPE, ".plan", build)
+    path, _ = cache.get(KEY, ".plan", build)
     assert path.exists()
 
 
 def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Path) -> None:
     """Else the next builder would make a new lock file, and both would build."""
-    cache, lock = EngineCache(tmp_path), EngineCache(tmp_path).path(RECIPE, ".lock")
+    cache, lock = EngineCache(tmp_path), EngineCache(tmp_path).path(KEY, ".lock")
     held: list[bool] = []
 
     def second() -> bytes:
@@ -213,7 +213,7 @@ def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Pa
                 held.append(True)
         return DATA
 
-    waiting = threading.Thread(target=lambda: cache.get(RECIPE, ".plan", second))
+    waiting = threading.Thread(target=lambda: cache.get(KEY, ".plan", second))
 
     def first() -> bytes:
         waiting.start()
@@ -223,7 +223,7 @@ def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Pa
         raise BuildError("not this time")
 
     with pytest.raises(BuildError):
-        cache.get(RECIPE, ".plan", first)
+        cache.get(KEY, ".plan", first)
     waiting.join()
     assert held == [True]
 
@@ -278,7 +278,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         cache = EngineCache(folder)
         message = f"{folder}: no space left for an engine of 8 MB; free some, or choose another folder"
         with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
-            cache.get(RECIPE, ".plan", lambda: bytes(8_000_000))
+            cache.get(KEY, ".plan", lambda: bytes(8_000_000))
         assert {file.suffix for file in folder.iterdir()} <= {".lock"}
         assert get(cache)[1] == 1
     finally:
@@ -289,7 +289,7 @@ def test_notes_say_what_was_built(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     path, _ = get(cache)
     (entry,) = cache.entries()
-    assert entry.recipe == RECIPE
+    assert entry.key == KEY
     assert entry.path == path
     assert entry.size == len(DATA) + path.with_suffix(".json").stat().st_size
-    assert json.loads(path.with_suffix(".json").read_text())["recipe"] == RECIPE
+    assert json.loads(path.with_suffix(".json").read_text())["key"] == KEY

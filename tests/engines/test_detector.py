@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines import Detection, Detector, LaneSettings, Precision, Thresholds
+from engines import Detection, Detector, Precision, SessionSettings, Thresholds
 from engines.detector import Image
 from engines.errors import BackendError, DetectorError, ImageError, ModelError, NotPreparedError
 from engines.model import read_model
@@ -31,7 +31,7 @@ def images() -> list[Image]:
 
 @pytest.fixture
 def detector() -> Iterator[Detector]:
-    settings = LaneSettings(max_batch=3, threads=1)
+    settings = SessionSettings(max_batch=3, threads=1)
     with Detector.load(street_onnx(), backend=CPU, settings=settings) as detector:
         yield detector
 
@@ -142,7 +142,7 @@ def test_threads_share_it(detector: Detector, images: list[Image]) -> None:
 
 
 def test_nothing_is_built_unless_asked_for(tmp_path: Path, images: list[Image]) -> None:
-    settings = LaneSettings(precision=Precision.FP16, cache=tmp_path / "cache")
+    settings = SessionSettings(precision=Precision.FP16, cache=tmp_path / "cache")
     with pytest.raises(NotPreparedError, match=r"Detector\.prepare"):
         Detector.load(street_onnx(), backend=CPU, settings=settings)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]

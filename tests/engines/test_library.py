@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 MATERIAL = ROOT.parent / "shared" / "material"
 TENSORRT = """
 import json, os
-from engines.build.specification import Recipe
+from engines.build.specification import BuildSpec
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.precision import Precision
@@ -31,7 +31,7 @@ before = dict(os.environ)  # OpenCV has been imported
 target = Target(find("tensorrt_rtx"), None)
 changed = dict(os.environ) != before
 os.environ["NVIDIA_TF32_OVERRIDE"] = "too late"
-key = detector_key(Recipe(read_model(street_onnx()), Precision.FP32, 1), target)
+key = detector_key(BuildSpec(read_model(street_onnx()), Precision.FP32, 1), target)
 print(json.dumps({"changed": changed, "key": key["tf32"]}))
 """
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from engines.backends import build_target
 from engines.build.cache import EngineCache
-from engines.build.specification import Recipe
+from engines.build.specification import BuildSpec
 from engines.errors import BackendError, BuildError, CalibrationError, ModelError
 from engines.model import read_model
 from engines.models import street_onnx
@@ -48,8 +48,8 @@ def silent(_what: str, _fraction: float) -> None:
     pass
 
 
-def street(precision: Precision = Precision.FP32, max_batch: int = 2) -> Recipe:
-    return Recipe(read_model(street_onnx()), precision, max_batch)
+def street(precision: Precision = Precision.FP32, max_batch: int = 2) -> BuildSpec:
+    return BuildSpec(read_model(street_onnx()), precision, max_batch)
 
 
 @pytest.mark.timeout(240)
@@ -63,7 +63,7 @@ def test_every_model_builds(
     calibration.mkdir()
     for picture in sorted((material / "labelled" / "coco_val2017_128" / "images").iterdir())[:32]:
         (calibration / picture.name).symlink_to(picture)
-    recipe = Recipe(model, precision, 4, calibration)
+    spec = BuildSpec(model, precision, 4, calibration)
     lacking = [node for node in model.proto.graph.node if not target.tensorrt.runs(node.op_type)]
     if lacking:
         message = (
@@ -71,9 +71,9 @@ def test_every_model_builds(
             f"{lacking[0].name}); export the model without NMS, as raw outputs, or set the backend to onnxruntime"
         )
         with pytest.raises(ModelError, match=f"^{re.escape(message)}$"):
-            build_engines(recipe, target, cache, silent)
+            build_engines(spec, target, cache, silent)
         return
-    built = build_engines(recipe, target, cache, silent)
+    built = build_engines(spec, target, cache, silent)
     assert not built.cached
     assert built.preprocess.stat().st_size > 100_000
     assert built.detector.stat().st_size > 500_000
@@ -104,7 +104,7 @@ def test_a_second_build_is_found(target: Target, cache: EngineCache) -> None:
     [
         lambda: street(max_batch=4),
         lambda: street(Precision.FP16),
-        lambda: Recipe(read_model(street_onnx(), family="yolox", labels=None), Precision.FP32, 3),
+        lambda: BuildSpec(read_model(street_onnx(), family="yolox", labels=None), Precision.FP32, 3),
     ],
     ids=["batch", "precision", "another batch"],
 )
@@ -120,7 +120,7 @@ def test_another_version_builds_anew(target: Target, cache: EngineCache) -> None
     again = build_engines(street(), Target(later, None), cache, silent)
     assert not again.cached
     assert again.detector != built.detector
-    assert len({str(entry.recipe["tensorrt"]) for entry in cache.entries()}) == 2
+    assert len({str(entry.key["tensorrt"]) for entry in cache.entries()}) == 2
 
 
 def test_a_damaged_plan_is_built_again(target: Target, cache: EngineCache) -> None:
@@ -195,7 +195,7 @@ from engines.build.cache import EngineCache
 from engines.errors import PrecisionError
 from engines.model import read_model
 from engines.precision import Precision
-from engines.build.specification import Recipe
+from engines.build.specification import BuildSpec
 from engines.tensorrt.build import build_engines
 
 target, cache = build_target("tensorrt_rtx"), EngineCache(Path(sys.argv[1]))
@@ -204,10 +204,10 @@ report = {"version": target.tensorrt.version, "can": can, "built": {}}
 for file in sys.argv[2:]:
     model = read_model(Path(file), labels="coco")
     if all(target.tensorrt.runs(node.op_type) for node in model.proto.graph.node):
-        engines = build_engines(Recipe(model, Precision.FP16, 4), target, cache, lambda *_: None)
+        engines = build_engines(BuildSpec(model, Precision.FP16, 4), target, cache, lambda *_: None)
         report["built"][model.path.stem] = engines.detector.stat().st_size
 try:
-    build_engines(Recipe(model, Precision.INT8, 4, Path(sys.argv[1])), target, cache, lambda *_: None)
+    build_engines(BuildSpec(model, Precision.INT8, 4, Path(sys.argv[1])), target, cache, lambda *_: None)
 except PrecisionError as error:
     report["int8"] = str(error)
 print(json.dumps(report))

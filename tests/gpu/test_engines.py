@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.backends import Backend, LaneSettings, open_session, prepare
+from engines.backends import Backend, SessionSettings, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import ModelError
 from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare
@@ -32,7 +32,7 @@ def test_agrees_with_onnx_runtime(
 ) -> None:
     """Every detection of 0.5 and more, with IoU 0.95 and a score within 0.02."""
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, precision=precision, cache=cache.folder)
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=2, precision=precision, cache=cache.folder)
     try:
         lane = open_session(prepare(backend, model, settings, lambda *_: None))
     except ModelError as error:
@@ -53,7 +53,7 @@ def test_two_lanes_share_the_device(backend: Backend, cache: EngineCache) -> Non
     model = read_model(street_onnx())
     scene = StreetScene(1280, 720, seed=3)
     pictures = [scene.render(t)[0] for t in range(3)]
-    prepared = prepare(backend, model, LaneSettings(THRESHOLDS, max_batch=2, cache=cache.folder), lambda *_: None)
+    prepared = prepare(backend, model, SessionSettings(THRESHOLDS, max_batch=2, cache=cache.folder), lambda *_: None)
     first, second = open_session(prepared), open_session(prepared)
     tickets = [(lane, lane.submit([picture])) for picture in pictures[:2] for lane in (first, second)]
     found = [lane.collect(ticket).detections[0] for lane, ticket in tickets]

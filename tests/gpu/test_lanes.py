@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.backends import Backend, LaneSettings, Prepared, find_prepared, frame_allocator, open_session, prepare
+from engines.backends import Backend, Prepared, SessionSettings, find_prepared, frame_allocator, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import GpuMemoryError, NotPreparedError
 from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
@@ -41,7 +41,7 @@ def model() -> Model:
 @pytest.fixture
 def prepared(backend: Backend, cache: EngineCache, model: Model) -> Prepared:
     """Built, so that what a test does is what a second start does."""
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=MAX_BATCH, cache=cache.folder)
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=MAX_BATCH, cache=cache.folder)
     return prepare(backend, model, settings, silent)
 
 
@@ -168,7 +168,7 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
     """Each size is a graph of its own, recorded with one execution context after another size."""
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     precision = Precision.FP32  # so that nothing but a mistake changes what is seen
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
     lane = open_session(prepare(backend, model, settings, silent))
     pictures = [read_picture(path) for path in sorted((material / "images").iterdir())[:4]]
     reference = GraphReference(model)
@@ -183,7 +183,7 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
 def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, material: Path) -> None:
     """Their batches are on the GPU together, and give what each gives alone."""
     second = read_model(material / "models" / "yolox_nano_416.onnx", labels="coco")
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, cache=cache.folder)
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=2, cache=cache.folder)
     other = open_session(prepare(backend, second, settings, silent))
     pictures = [street(20), street(21)]
     wanted = {id(each): one(each, pictures) for each in (lane, other)}
@@ -229,7 +229,7 @@ def test_too_little_memory_is_told(backend: Backend, model: Model, cache: Engine
     """What was allocated until then is free again, so that a session with smaller batches opens."""
     from engines.tensorrt.device import use_device  # noqa: PLC0415
 
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=64, cache=cache.folder)
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=64, cache=cache.folder)
     prepared = prepare(backend, model, settings, silent)
     smaller = prepare(backend, model, replace(settings, max_batch=8), silent)
     device = use_device()
@@ -250,7 +250,7 @@ def test_too_little_memory_is_told(backend: Backend, model: Model, cache: Engine
 
 
 def test_a_refused_plan_is_deleted_and_not_built(backend: Backend, model: Model, tmp_path: Path) -> None:
-    settings = LaneSettings(EVERY_CANDIDATE, max_batch=2, cache=tmp_path / "engines")
+    settings = SessionSettings(EVERY_CANDIDATE, max_batch=2, cache=tmp_path / "engines")
     prepared = prepare(backend, model, settings, silent)
     assert prepared.engines is not None
     prepared.engines.detector.write_bytes(b"damaged after it was found")
@@ -265,14 +265,14 @@ def test_a_process_that_loses_its_context_says_so_and_ends(prepared: Prepared) -
     program = f"""
 import logging, sys
 from pathlib import Path
-from engines.backends import LaneSettings, choose, find_prepared, open_session
+from engines.backends import SessionSettings, choose, find_prepared, open_session
 from engines.errors import BackendError
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.postprocess import Thresholds
 from tests.gpu.kernels import break_context
 import numpy as np
-settings = LaneSettings(Thresholds(0.3, 0.45), {MAX_BATCH}, cache=Path({str(prepared.settings.cache)!r}))
+settings = SessionSettings(Thresholds(0.3, 0.45), {MAX_BATCH}, cache=Path({str(prepared.settings.cache)!r}))
 lane = open_session(find_prepared(choose(), read_model(street_onnx()), settings))
 picture = np.zeros((480, 640, 3), np.uint8)
 lane.collect(lane.submit([picture]))

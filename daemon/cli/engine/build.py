@@ -24,9 +24,9 @@ from daemon.config.load import load
 from daemon.config.schema import Camera
 from daemon.errors import UsageError
 from daemon.tools.collect import collect
-from engines.backends import LaneSettings, build_target, choose, collected, prepare
+from engines.backends import SessionSettings, build_target, choose, collected, prepare
 from engines.build.calibration import add_pictures
-from engines.build.specification import Recipe
+from engines.build.specification import BuildSpec
 from engines.evaluate.verify import EVERY_CANDIDATE
 from engines.precision import Precision
 from engines.tensorrt.build import Engines, Target, build_engines, check_precision
@@ -66,12 +66,12 @@ def build(
                 raise UsageError(f"--calibrate-from: {wanted.value} needs no pictures; add --precision int8")
             camera = _camera(calibrate_from, config)
             add_pictures(pictures, collect(camera, frames, every, lambda f: progress("collecting pictures", f)))
-        recipe = Recipe(what.model, wanted, what.max_batch, pictures if pictures.is_dir() else what.calibration)
-        engines = build_engines(recipe, target, what.cache, progress)
+        spec = BuildSpec(what.model, wanted, what.max_batch, pictures if pictures.is_dir() else what.calibration)
+        engines = build_engines(spec, target, what.cache, progress)
         if target.gpu is not None:  # what is left to do there before the first start
-            settings = LaneSettings(EVERY_CANDIDATE, what.max_batch, wanted, recipe.calibration, cache=cache)
+            settings = SessionSettings(EVERY_CANDIDATE, what.max_batch, wanted, spec.calibration, cache=cache)
             prepare(choose(target.tensorrt.name), what.model, settings, progress)
-    report = _report(what, recipe, engines, target)
+    report = _report(what, spec, engines, target)
     if as_json:
         print_json(report)
     else:
@@ -90,15 +90,15 @@ def _camera(name: str, config: Path | None) -> Camera:
     return cameras[name]
 
 
-def _report(what: Chosen, recipe: Recipe, engines: Engines, target: Target) -> dict[str, Any]:
+def _report(what: Chosen, spec: BuildSpec, engines: Engines, target: Target) -> dict[str, Any]:
     return {
         "model": what.model.path.name,
         "preprocess": _part(what, engines.preprocess, target),
         "detector": _part(what, engines.detector, target),
         "cached": engines.cached,
         "seconds": round(engines.seconds, 3),
-        "precision": recipe.precision.value,
-        "max_batch": recipe.max_batch,
+        "precision": spec.precision.value,
+        "max_batch": spec.max_batch,
         "tensorrt": f"{target.tensorrt.name} {target.tensorrt.version}",
         "gpu": None if target.gpu is None else target.gpu.name,
     }

@@ -11,7 +11,7 @@ from daemon.config.model import Model as ConfiguredModel
 from daemon.config.schema import DEFAULT_MODEL, Config
 from daemon.errors import UsageError
 from daemon.models import configured_model, find_model, lane_settings
-from engines.backends import LaneSettings
+from engines.backends import SessionSettings
 from engines.build.cache import EngineCache
 from engines.model import Model
 from engines.postprocess import Thresholds
@@ -34,9 +34,9 @@ class Chosen:
     """folder of pictures; None: those that were collected"""
     cache: EngineCache
 
-    def settings(self, thresholds: Thresholds) -> LaneSettings:
+    def settings(self, thresholds: Thresholds) -> SessionSettings:
         """The same for a lane."""
-        return LaneSettings(thresholds, self.max_batch, self.precision, self.calibration, cache=self.cache.folder)
+        return SessionSettings(thresholds, self.max_batch, self.precision, self.calibration, cache=self.cache.folder)
 
 
 def chosen(

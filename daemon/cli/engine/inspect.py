@@ -33,7 +33,7 @@ def inspect(
     entry = _entry(engines, plan)
     trt = _built_with(entry)
     choose(trt.name)  # says what is missing where it cannot run
-    path = engines.find(entry.recipe, entry.path.suffix)
+    path = engines.find(entry.key, entry.path.suffix)
     if path is None:
         raise CacheError(f"{plan}: was damaged; build it again with ospreyd engine build")
     from engines.tensorrt.inspect import inspect as look  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
@@ -42,7 +42,7 @@ def inspect(
     if as_json:
         print_json({"path": str(path), **asdict(found)})
     else:
-        told = (entry.recipe.get(key) for key in ("model", "part", "precision", "tensorrt"))
+        told = (entry.key.get(name) for name in ("model", "part", "precision", "tensorrt"))
         _show(found, ", ".join(str(text) for text in told if text is not None))
 
 
@@ -50,7 +50,7 @@ def _entry(engines: EngineCache, plan: Path) -> Entry:
     """Raises CacheError for a file that is not an engine of the cache."""
     for entry in engines.entries():
         same = plan.parent == Path() or plan.resolve() == entry.path.resolve()
-        if entry.path.name == plan.name and same and "tensorrt" in entry.recipe:
+        if entry.path.name == plan.name and same and "tensorrt" in entry.key:
             return entry
     raise CacheError(
         f"{plan}: is no engine in {engines.folder}; only engines that were built here are loaded, "
@@ -60,7 +60,7 @@ def _entry(engines: EngineCache, plan: Path) -> Entry:
 
 def _built_with(entry: Entry) -> TensorRt:
     """Raises CacheError for an engine that another TensorRT has built."""
-    name, _, version = str(entry.recipe["tensorrt"]).partition(" ")
+    name, _, version = str(entry.key["tensorrt"]).partition(" ")
     trt = find(name)
     if trt.version != version:
         raise CacheError(

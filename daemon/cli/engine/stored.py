@@ -46,16 +46,16 @@ def prune(
 
 
 def _row(entry: Entry) -> list[str]:
-    recipe = entry.recipe
-    told = (str(recipe.get(key, "")) for key in ("model", "part", "precision", "max_batch"))
-    built_with = str(recipe.get("tensorrt") or f"onnxruntime {recipe.get('onnxruntime', '')}")
+    key = entry.key
+    told = (str(key.get(name, "")) for name in ("model", "part", "precision", "max_batch"))
+    built_with = str(key.get("tensorrt") or f"onnxruntime {key.get('onnxruntime', '')}")
     return [*told, built_with, f"{entry.size / 1e6:.1f}", _time(entry.used), entry.path.name]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
     return {
         "path": str(entry.path),
-        **{key: entry.recipe.get(key) for key in ("model", "part", "precision", "max_batch", "tensorrt", "gpu")},
+        **{name: entry.key.get(name) for name in ("model", "part", "precision", "max_batch", "tensorrt", "gpu")},
         "bytes": entry.size,
         "build_seconds": entry.seconds,
         "built": _time(entry.built),

@@ -27,7 +27,7 @@ from daemon.cli.options import (
 )
 from daemon.cli.output import print_columns, print_json, progress_bar
 from daemon.errors import EXIT_FAILURE, UsageError
-from engines.backends import CPU, Backend, LaneSettings, Prepared, choose, open_session, precision_of, prepare
+from engines.backends import CPU, Backend, Prepared, SessionSettings, choose, open_session, precision_of, prepare
 from engines.build.specification import Progress
 from engines.evaluate.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
 from engines.model import Model
@@ -109,7 +109,7 @@ def _reference(here: Backend, model: Model) -> Iterator[Callable[[NDArray[np.uin
     if here.name != CPU:
         yield GraphReference(model)
         return
-    settings = LaneSettings(EVERY_CANDIDATE, precision=Precision.FP32)
+    settings = SessionSettings(EVERY_CANDIDATE, precision=Precision.FP32)
     lane = open_session(Prepared(here, model, settings))
     try:
         yield lambda picture: lane.collect(lane.submit([picture])).detections[0]
