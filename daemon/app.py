@@ -13,7 +13,7 @@ from types import FrameType
 
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
-from daemon.control.commands import INTERNAL_ERROR, Refused
+from daemon.control.commands import INTERNAL_ERROR, CommandRejected
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
 from daemon.remote import Remote
 from daemon.serving import Generation
@@ -100,7 +100,9 @@ class App:
     def build_engine(self, model: str) -> None:
         """Of Host."""
         if not self._stages.retry(model):
-            raise Refused(f"model {model} is used by no camera, or uses ONNX Runtime FP32, which needs no engine")
+            raise CommandRejected(
+                f"model {model}: no camera uses it, or ONNX Runtime FP32 runs it, which needs no engine"
+            )
 
     def _work(self) -> str | None:
         """Does what is asked until it is to stop: by the signal of that name, or None.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Config
-from daemon.control.handler import Control, Host
-from daemon.control.settings import Setting, SettingsFile, Value
-from daemon.control.worker import Commands
+from daemon.control.handler import CommandActions, CommandHandler
+from daemon.control.overrides import SettingsFile
+from daemon.control.running_config import RunningConfig
+from daemon.control.worker import CommandWorker
 from daemon.media.snapshots import Snapshots
 from daemon.publish.inbox import Subscription
 from daemon.publish.publisher import Publisher
@@ -20,23 +22,39 @@ from daemon.records import Event, EventType, FrameResult
 from engines.folders import state_folder
 
 
+class Host(Protocol):
+    """What the daemon as a whole does on a command; see CommandActions."""
+
+    def apply(self) -> None:
+        """See CommandActions.apply."""
+
+    def reload(self) -> str:
+        """See CommandActions.reload."""
+
+    def build_engine(self, model: str) -> None:
+        """See CommandActions.build_engine."""
+
+
 class Remote:
     """Owns the threads `commands` and `snapshots`; `host` does what concerns the daemon as a whole."""
 
     def __init__(self, file: Config, host: Host, on_fatal: Callable[[BaseException], None]) -> None:
         """`file` is the configuration as it was read."""
-        self._host = host
-        self._topics = DeviceTopics.of(file.mqtt.prefix, file.device)
+        topics = DeviceTopics.of(file.mqtt.prefix, file.device)
         kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
-        self._control = Control(file, kept, self, self._told)
-        self._commands = Commands(file.device, self._topics, self._control.known, self._control.execute, on_fatal)
+        self._running = RunningConfig(file, kept)
         self._snapshots = Snapshots(self._picture, self._largest_picture, on_fatal)
+        actions = CommandActions(
+            host.apply, host.reload, host.build_engine, self._snapshots.request, self._publish_stats
+        )
+        handler = CommandHandler(self._running, actions)
+        self._commands = CommandWorker(file.device, topics, self._running.scope, handler.execute, on_fatal)
         self._publisher: Publisher | None = None
 
     @property
     def config(self) -> Config:
         """What the daemon is to run with: the file, and what commands have set over it."""
-        return self._control.config
+        return self._running.config
 
     @property
     def subscription(self) -> Subscription:
@@ -45,13 +63,13 @@ class Remote:
 
     @property
     def dropped(self) -> int:
-        """Commands that came faster than they could be obeyed."""
+        """Commands that found the queue full."""
         return self._commands.dropped
 
     def start(self, publisher: Publisher) -> None:
-        """Publishes every setting, and begins to obey."""
+        """Publishes every setting, and starts the threads."""
         self._publisher = publisher
-        self._control.start()
+        self._running.start(publisher.setting)
         self._snapshots.start()
         self._commands.start(publisher.send, publisher.request, publisher.reserved)
 
@@ -65,12 +83,12 @@ class Remote:
         return self._commands.join(timeout / 2) & self._snapshots.join(timeout / 2)
 
     def preview(self, file: Config) -> Config:
-        """See Control.preview."""
-        return self._control.preview(file)
+        """See RunningConfig.preview."""
+        return self._running.preview(file)
 
     def replacing(self, file: Config) -> AbstractContextManager[None]:
-        """See Control.replacing."""
-        return self._control.replacing(file)
+        """See RunningConfig.replacing."""
+        return self._running.replacing(file)
 
     def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""
@@ -82,24 +100,7 @@ class Remote:
         if event.type is EventType.APPEARED and event.label is not None and wanted != "none":
             self._snapshots.request(event.camera, wanted == "annotated", event.label)
 
-    def apply(self) -> None:
-        """See Host.apply."""
-        self._host.apply()
-
-    def reload(self) -> str:
-        """See Host.reload."""
-        return self._host.reload()
-
-    def build_engine(self, model: str) -> None:
-        """See Host.build_engine."""
-        self._host.build_engine(model)
-
-    def snapshot(self, camera: str, annotated: bool) -> None:
-        """See Actions.snapshot."""
-        self._snapshots.request(camera, annotated)
-
-    def publish_stats(self) -> None:
-        """See Actions.publish_stats."""
+    def _publish_stats(self) -> None:
         if self._publisher is not None:
             self._publisher.stats_now()
 
@@ -109,7 +110,3 @@ class Remote:
 
     def _largest_picture(self, camera: str, labels: frozenset[str]) -> int | None:
         return None if self._publisher is None else self._publisher.largest_picture(camera, labels)
-
-    def _told(self, camera: str, setting: Setting, value: Value, commanded: bool) -> None:
-        if self._publisher is not None:
-            self._publisher.setting(camera, setting, value, commanded)

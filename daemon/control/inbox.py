@@ -46,7 +46,7 @@ class Inbox:
             if tell:
                 self._told = now
         if tell:
-            log.warning("commands come faster than they can be obeyed: %d dropped so far", self._dropped)
+            log.warning("command queue full: %d dropped so far", self._dropped)
 
     def take(self) -> Received | None:
         """Waits for the oldest message; None when the inbox is closed, whatever still waits."""

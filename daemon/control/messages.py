@@ -1,46 +1,57 @@
-"""The shapes of what commands carry and of what answers them, from which they are validated and documented."""
+"""Payloads of commands, answers and settings: their types, which validate and document them, and their encoding."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, with_config
+import orjson
+from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import NotRequired, TypedDict
 
-from daemon.control.settings import Setting
+from daemon.control.settings import Setting, Value, value_schema
+from daemon.publish.topics import DeviceTopics, Topic
 
-_sent_to_us = with_config(ConfigDict(use_attribute_docstrings=True, strict=True, extra="forbid"))
-_sent_by_us = with_config(ConfigDict(use_attribute_docstrings=True))
+_received = with_config(ConfigDict(use_attribute_docstrings=True, strict=True, extra="forbid"))
+_published = with_config(ConfigDict(use_attribute_docstrings=True))
+
+_LONGEST_NAME = 200  # characters of a command's topic in its answer
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-@_sent_to_us
+def _values() -> list[dict[str, Any]]:
+    """JSON Schemas of the values of all settings, each once."""
+    schemas = [value_schema(setting) for setting in Setting]
+    choices = [choice for schema in schemas for choice in schema.get("anyOf", [schema])]
+    return [choice for index, choice in enumerate(choices) if choice not in choices[:index]]
+
+
+@_received
 class SnapshotRequest(TypedDict):
     """Asks for a picture of a camera, which is published on its topic `snapshot`."""
 
     camera: Name
     """Name of the camera."""
     annotated: NotRequired[bool]
-    """Whether what was seen is drawn on it; true unless given."""
+    """Whether the detections are drawn on it; default: true."""
 
 
-@_sent_to_us
+@_received
 class BuildRequest(TypedDict):
-    """Asks for the engine of a model to be built anew."""
+    """Asks for a model's engine to be rebuilt."""
 
     model: Name
     """Name of the model in the configuration."""
 
 
-@_sent_to_us
+@_received
 class NoRequest(TypedDict):
-    """A command that needs nothing more than its topic; the payload may be empty too."""
+    """A command without parameters; the payload may be empty too."""
 
 
-@_sent_by_us
+@_published
 class AnswerPayload(TypedDict):
-    """What became of one command; at least once (QoS 1), not retained."""
+    """The result of one command; at least once (QoS 1), not retained."""
 
     schema: Literal[1]
     """Version of this payload."""
@@ -49,14 +60,14 @@ class AnswerPayload(TypedDict):
     command: str
     """The command's topic below the device's, such as front/set/fps; cut after 200 characters."""
     ok: bool
-    """Whether it was obeyed; if not, it has changed nothing."""
+    """Whether it was executed; if not, it has changed nothing."""
     detail: str
-    """What was done, or why it was refused; one sentence for a person."""
+    """What was done, or why the command was rejected or failed; one sentence for a person."""
 
 
-@_sent_by_us
+@_published
 class SettingPayload(TypedDict):
-    """What a camera runs with; retained."""
+    """The value of a camera's setting; retained."""
 
     schema: Literal[1]
     """Version of this payload."""
@@ -66,7 +77,37 @@ class SettingPayload(TypedDict):
     """Name of the camera."""
     setting: Setting
     """Which setting this is."""
-    value: bool | float | None
+    value: Annotated[Value, WithJsonSchema({"anyOf": _values()})]
     """As in the configuration; null where nothing is set."""
     origin: Literal["configuration", "command"]
     """Where the value comes from."""
+
+
+def shortened(name: str) -> str:
+    """A command's topic as its answer repeats it."""
+    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+def answer(device: str, name: str, *, ok: bool, detail: str) -> bytes:
+    """The message that answers a command."""
+    detail = detail.encode(errors="replace").decode()  # names of files need not be Unicode
+    payload: AnswerPayload = {"schema": 1, "device": device, "command": name, "ok": ok, "detail": detail}
+    return orjson.dumps(payload)
+
+
+def setting_topic(topics: DeviceTopics, camera: str, setting: Setting) -> Topic:
+    """Where the value of a setting is retained."""
+    return topics.root / camera / "state" / setting.value
+
+
+def setting_message(device: str, camera: str, setting: Setting, value: Value, *, commanded: bool) -> bytes:
+    """The retained message of a setting's value."""
+    payload: SettingPayload = {
+        "schema": 1,
+        "device": device,
+        "camera": camera,
+        "setting": setting,
+        "value": value,
+        "origin": "command" if commanded else "configuration",
+    }
+    return orjson.dumps(payload)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from daemon import __version__
-from daemon.control.commands import Name
+from daemon.control.commands import CommandName
 from daemon.control.messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
 from daemon.control.settings import Setting, value_schema
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
@@ -62,10 +62,10 @@ _SAID = (
 )
 _HEARD: dict[str, tuple[str, Any]] = {
     **{f"set-{one.value}": (f"{{camera}}/set/{one.value}", value_schema(one)) for one in Setting},
-    Name.SNAPSHOT.value: ("command/snapshot", SnapshotRequest),
-    Name.RELOAD.value: ("command/reload", NoRequest),
-    Name.BUILD_ENGINE.value: ("command/build-engine", BuildRequest),
-    Name.STATS.value: ("command/stats", NoRequest),
+    CommandName.SNAPSHOT.value: ("command/snapshot", SnapshotRequest),
+    CommandName.RELOAD.value: ("command/reload", NoRequest),
+    CommandName.BUILD_ENGINE.value: ("command/build-engine", BuildRequest),
+    CommandName.STATS.value: ("command/stats", NoRequest),
 }
 """Topic and payload of each command."""
 

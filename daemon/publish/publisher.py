@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from daemon.config.schema import Config
-from daemon.control import commands
-from daemon.control.commands import Known, Request
+from daemon.control import messages
+from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.errors import UsageError
 from daemon.publish import payloads
@@ -127,8 +127,8 @@ class Publisher:
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
-        payload = commands.setting(self._device, camera, which, value, commanded=commanded)
-        self._frames.retain(commands.state_topic(self._topics, camera, which).name, payload, camera)
+        payload = messages.setting_message(self._device, camera, which, value, commanded=commanded)
+        self._frames.retain(messages.setting_topic(self._topics, camera, which).name, payload, camera)
         self._formats.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
@@ -148,9 +148,9 @@ class Publisher:
             if message.retain and (not self._frames.belongs(message.topic, camera) or too_large):
                 self._link.publish(message.topic, b"", retain=True)
 
-    def request(self, known: Known, message: Received) -> Request | None:
-        """A command in one of the other formats, judged; None where it is none of theirs."""
-        return self._formats.request(known, message)
+    def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
+        """A command in one of the other formats; None where the message is none of theirs."""
+        return self._formats.request(scope, message)
 
     @property
     def reserved(self) -> tuple[str, ...]:

@@ -1,40 +1,36 @@
-"""Hostile messages by the hundred thousand: `python -m tests.benchmarks.fuzz_commands [COUNT]`.
+"""Hostile messages by the hundred thousand to a real daemon: `python -m tests.benchmarks.fuzz_commands [COUNT] [SEED]`.
 
-Each is judged and, if it is a command, obeyed as the daemon does; see obeys_only_commands for what must hold. The suite
-does the same with a few hundred.
+The daemon's configuration is edited meanwhile; see tests/daemon/fuzzing.py for what must hold. The suite does the same
+with a few hundred.
 """
 
 from __future__ import annotations
 
+import random
 import sys
+import tempfile
 import time
-from collections import Counter
+from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+from tests.daemon.fuzzing import fuzzed, messages
+from tests.servers.mosquitto import Mosquitto
 
-from daemon.publish.inbox import Received
-from tests.daemon.hostile import MESSAGES, obeys_only_commands
+_AT_ONCE = 2000
 
 
-def main(count: int) -> None:
-    """Raises AssertionError, or what escaped, for the first message that does harm."""
-    kinds: Counter[str] = Counter()
-
-    @given(MESSAGES)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    def every(message: Received) -> None:
-        kinds[obeys_only_commands(message)] += 1
-
-    began = time.monotonic()
-    every()
-    print(f"{sum(kinds.values())} messages in {time.monotonic() - began:.0f} s: {dict(kinds.most_common())}")
+def main(count: int, number: int) -> None:
+    """Raises AssertionError for the first message that does harm."""
+    print(f"seed {number}", flush=True)
+    with tempfile.TemporaryDirectory() as made, Mosquitto(Path(made)) as broker, fuzzed(Path(made), broker) as running:
+        began = time.monotonic()
+        for start in range(0, count, _AT_ONCE):
+            running.send(messages(min(_AT_ONCE, count - start), number + start))
+            print(f"{time.monotonic() - began:.0f} s: {dict(running.kinds.most_common())}", flush=True)
+        running.settle()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 100_000,
+        int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32),
+    )

@@ -10,12 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from daemon.control.commands import Refused, judge, patterns
+from daemon.control.commands import CommandRejected
+from daemon.control.parse import command_patterns, parse_command
 from daemon.publish.asyncapi import asyncapi
 from daemon.publish.inbox import Received
 from daemon.publish.schemas import schemas
 from tests.conftest import ROOT
-from tests.daemon.hostile import KNOWN, TOPICS
+from tests.daemon.commanding import SCOPE, TOPICS
 
 DOCUMENT = asyncapi()
 # What AsyncAPI 3.0.0 demands of the parts that this document uses, in its own words' order.
@@ -169,15 +170,15 @@ COMMANDS = {
 
 def test_every_command_is_in_it() -> None:
     assert {name for name in DOCUMENT["channels"] if name.startswith("command-")} == set(COMMANDS)
-    assert len(patterns(TOPICS)) == 2
+    assert len(command_patterns(TOPICS)) == 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_are_what_it_says(name: str) -> None:
-    """The document and the judge agree on what is right and what is wrong."""
+    """The document and the parser agree on what is right and what is wrong."""
     topic = DOCUMENT["channels"][name]["address"].format(prefix="site/ospreyd", device="gate", camera="front")
     right, wrong = COMMANDS[name]
     for payload, valid in ((right, True), (wrong, False)):
         assert jsonschema.Draft202012Validator(payload_of(name)).is_valid(json.loads(payload)) is valid
-        judged = judge(TOPICS, KNOWN, Received(topic, payload.encode(), False, None, None))
-        assert isinstance(judged.command, Refused) is not valid
+        parsed = parse_command(TOPICS, SCOPE, Received(topic, payload.encode(), False, None, None))
+        assert isinstance(parsed.command, CommandRejected) is not valid

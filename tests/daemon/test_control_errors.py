@@ -16,7 +16,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.daemon.failing_daemon import FAIL
 from tests.daemon.running import TOPICS, box, daemon, detections_of, has, state_of, stop
-from tests.servers.mosquitto import Mosquitto
+from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
 Ask = Callable[..., dict[str, Any]]
@@ -99,7 +99,10 @@ def test_an_unexpected_error_is_answered_and_changes_nothing(
         for camera in ("front", "yard"):
             goes_on(camera)
         assert fps() == 5.0
-        assert "new" not in {message.topic.split("/")[2] for message in subscriber.messages()[-20:]}
+        assert subscriber.messages(f"{TOPICS}/info")[-1].json()["cameras"] == ["front", "yard"]
+        with Subscriber(HOST, broker.port) as late:
+            late.wait_for(f"{TOPICS}/yard/state/fps")
+            assert not late.messages(f"{TOPICS}/new/status")
 
         (tmp_path / FAIL).touch()
         assert ask("command/reload").items() >= refused.items()

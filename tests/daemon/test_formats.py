@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.config.load import load
 from daemon.config.schema import Config
-from daemon.control.commands import Known, Refused, Set
+from daemon.control.commands import ChangeSetting, CommandRejected, CommandScope
 from daemon.control.settings import Setting
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.fanout import Formats
@@ -32,7 +32,7 @@ from engines.records import Detections
 from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, LABELS, config, result
 
-KNOWN = Known(frozenset({"front", "yard"}), frozenset({"default"}))
+SCOPE = CommandScope(frozenset({"front", "yard"}), frozenset({"default"}))
 
 
 class Told:
@@ -294,31 +294,32 @@ def test_frigates_switch_is_a_command() -> None:
     formats = told(frigate={}).formats
     assert formats.patterns == ("frigate/+/detect/set",)
 
-    def judged(topic: str, payload: bytes, retained: bool = False) -> object:
-        request = formats.request(KNOWN, Received(topic, payload, retained, None, None))
+    def parsed(topic: str, payload: bytes, retained: bool = False) -> object:
+        request = formats.request(SCOPE, Received(topic, payload, retained, None, None))
         return request and (request.command, request.answer_to.name)
 
-    assert judged("frigate/front/detect/set", b"OFF") == (Set("front", Setting.ENABLED, False), "ospreyd/gate/answer")
-    assert judged("frigate/yard/detect/set", b"ON") == (Set("yard", Setting.ENABLED, True), "ospreyd/gate/answer")
+    off, on = (ChangeSetting(camera, Setting.ENABLED, value) for camera, value in (("front", False), ("yard", True)))
+    assert parsed("frigate/front/detect/set", b"OFF") == (off, "ospreyd/gate/answer")
+    assert parsed("frigate/yard/detect/set", b"ON") == (on, "ospreyd/gate/answer")
     for topic, payload, retained, why in [
         ("frigate/front/detect/set", b"on", False, "its payload must be ON or OFF"),
         ("frigate/none/detect/set", b"ON", False, "there is no camera 'none'; there are: front, yard"),
-        ("frigate/front/detect/set", b"ON", True, "it is retained by the broker"),
+        ("frigate/front/detect/set", b"ON", True, "retained commands are rejected"),
     ]:
-        request = formats.request(KNOWN, Received(topic, payload, retained, None, None))
+        request = formats.request(SCOPE, Received(topic, payload, retained, None, None))
         assert request is not None
-        assert isinstance(request.command, Refused)
+        assert isinstance(request.command, CommandRejected)
         assert str(request.command).startswith(why)
-    assert judged("ospreyd/gate/front/set/enabled", b"true") is None
-    assert judged("front/detect/set", b"ON") is None
+    assert parsed("ospreyd/gate/front/set/enabled", b"true") is None
+    assert parsed("front/detect/set", b"ON") is None
 
 
 @given(st.text(max_size=80), st.binary(max_size=40))
 def test_no_topic_or_payload_gets_past_frigates_switch(topic: str, payload: bytes) -> None:
     formats = told(frigate={}).formats
     for name in (topic, f"frigate/{topic}", f"frigate/{topic}/detect/set"):
-        request = formats.request(KNOWN, Received(name, payload, False, None, None))
-        assert request is None or isinstance(request.command, Refused) or payload in (b"ON", b"OFF")
+        request = formats.request(SCOPE, Received(name, payload, False, None, None))
+        assert request is None or isinstance(request.command, CommandRejected) or payload in (b"ON", b"OFF")
 
 
 def test_frigate_is_told_of_the_switch_and_gets_pictures_of_appearances() -> None:

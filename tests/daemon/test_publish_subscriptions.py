@@ -93,9 +93,7 @@ def test_a_full_inbox_drops_the_newest_and_says_so(caplog: pytest.LogCaptureFixt
     for message in messages:
         inbox.put(message)
     assert inbox.dropped == 3
-    assert [r.getMessage() for r in caplog.records] == [
-        "commands come faster than they can be obeyed: 1 dropped so far"
-    ]
+    assert [r.args for r in caplog.records] == [(1,)], "once for the whole flood"
     assert [inbox.take(), inbox.take()] == messages[:2]
     waiting = in_background(inbox.take)
     inbox.close()

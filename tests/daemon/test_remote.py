@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from daemon.config.schema import Config
-from daemon.control.settings import Overrides, Setting, SettingsFile
+from daemon.control.overrides import Overrides, SettingsFile
+from daemon.control.settings import Setting
 from daemon.errors import UsageError
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType
 from daemon.remote import Remote
 from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
-from tests.daemon.hostile import Host
+from tests.daemon.commanding import Recorder
 from tests.daemon.publishing import INFO, config, no_thread_left, result
 from tests.daemon.running import TOPICS, box, daemon, has, state_of, stop
 from tests.daemon.test_payloads import check
@@ -38,7 +39,7 @@ class Running:
     """A publisher with its remote control, and what it does in place of a daemon."""
 
     def __init__(self, settings: Config) -> None:
-        self.host = Host()
+        self.host = Recorder()
         self.failures: list[BaseException] = []
         self.remote = Remote(settings, self.host, self.failures.append)
         self.publisher = Publisher(self.remote.config, INFO, Stats(), self.failures.append, self.remote.subscription)
@@ -160,7 +161,7 @@ def test_a_retained_command_is_refused_at_each_connection(broker: Mosquitto, sub
     subscriber.publish(f"{GATE}/front/set/enabled", "false", retain=True)
     with remote(config(broker.port)) as running:
         answer = check("answer", subscriber.wait_for(ANSWER).payload)
-        assert answer["detail"].startswith("it is retained by the broker")
+        assert answer["detail"].startswith("retained commands are rejected")
         assert running.host.calls == []
 
 

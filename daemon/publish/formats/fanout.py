@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from daemon.config.mqtt import Mqtt
 from daemon.config.schema import Config
-from daemon.control.commands import Known, Request
+from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.publish.formats.deepstream import DeepStream
 from daemon.publish.formats.format import Format, Said, Transient
@@ -77,10 +77,10 @@ class Formats:
         """Those of a snapshot."""
         return [message for one in self._formats for message in one.pictures(camera, labels, jpeg)]
 
-    def request(self, known: Known, message: Received) -> Request | None:
-        """A command of one of them, judged; None where it is none of theirs."""
-        judged = (one.request(known, message) for one in self._formats)
-        return next((request for request in judged if request is not None), None)
+    def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
+        """A command of one of them; None where the message is none of theirs."""
+        parsed = (one.request(scope, message) for one in self._formats)
+        return next((request for request in parsed if request is not None), None)
 
     def echo(self, message: Received) -> bool:
         """Whether it is a message of one of them that has come back; what holds no longer is cleared."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemon.config.schema import Config
-from daemon.control.commands import Known, Request
+from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.publish.inbox import Received
 from daemon.publish.outgoing import Message, Presence
@@ -80,8 +80,8 @@ class Format:
         """A snapshot, and the classes whose appearance it was taken of."""
         return ()
 
-    def request(self, known: Known, message: Received) -> Request | None:
-        """A command, judged; None where the topic is none of its commands."""
+    def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
+        """A parsed command; None where the topic is none of its commands."""
         return None
 
     def echo(self, message: Received) -> Iterable[Said] | None:

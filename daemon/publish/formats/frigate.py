@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 from daemon.config.schema import Config
-from daemon.control.commands import Known, Refused, Request, Set, shortened
+from daemon.control.commands import ChangeSetting, CommandRejected, CommandRequest, CommandScope
+from daemon.control.messages import shortened
+from daemon.control.parse import reject_retained, require_known
 from daemon.control.settings import Setting, Value
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said, Transient
@@ -139,11 +141,11 @@ class Frigate(Format):
         for label in sorted(labels):
             yield Message(self._snapshot(camera, label), jpeg, "image/jpeg", retain=True)
 
-    def request(self, known: Known, message: Received) -> Request | None:
+    def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
         """See Format.request."""
         match message.topic.removeprefix(f"{self._prefix}/").split("/"):
             case [camera, "detect", "set"] if message.topic.startswith(f"{self._prefix}/"):
-                return Request(shortened(message.topic), _switch(camera, known, message), self._answers, None)
+                return CommandRequest(shortened(message.topic), _switch(camera, scope, message), self._answers, None)
         return None
 
     def close(self) -> Iterable[Said]:
@@ -187,11 +189,12 @@ class Frigate(Format):
 _RATES = ("camera_fps", "process_fps", "skipped_fps", "detection_fps")
 
 
-def _switch(camera: str, known: Known, message: Received) -> Set | Refused:
-    if message.retained:
-        return Refused("it is retained by the broker and would be obeyed at every connection; publish it unretained")
-    if camera not in known.cameras:
-        return Refused(f"there is no camera {camera[:64]!r}; there are: {', '.join(sorted(known.cameras))}")
+def _switch(camera: str, scope: CommandScope, message: Received) -> ChangeSetting | CommandRejected:
+    try:
+        reject_retained(message)
+        require_known(camera, scope.cameras, "camera")
+    except CommandRejected as rejected:
+        return rejected
     if message.payload not in _SWITCH:
-        return Refused("its payload must be ON or OFF")
-    return Set(camera, Setting.ENABLED, _SWITCH[message.payload])
+        return CommandRejected("its payload must be ON or OFF")
+    return ChangeSetting(camera, Setting.ENABLED, _SWITCH[message.payload])
