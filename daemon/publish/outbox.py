@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
@@ -22,6 +21,7 @@ from daemon.publish.outbox_file import (
     make_tables,
     own,
     reserve,
+    set_aside,
     size,
     status_of,
     transaction,
@@ -225,12 +225,7 @@ class Outbox:
         self._database = self._prepared()
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{stamp}")
-        self._path.rename(aside)
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        aside = set_aside(self._path)
         log.error("the outbox %s is damaged (%s): it was set aside as %s, a new one begins", self._path, error, aside)
 
 

@@ -7,12 +7,15 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
 
 from daemon.errors import UsageError
 from daemon.records import OutboxStatus
 
+_KEPT = 3  # damaged files that are kept beside the outbox, the newest ones
+_COMPANIONS = ("-wal", "-shm")  # what SQLite has beside a file
 _RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
 _SCHEMA = """
 BEGIN IMMEDIATE;
@@ -82,6 +85,23 @@ def check(database: sqlite3.Connection) -> None:
 def checksum(topic: bytes, payload: bytes, clock: float) -> int:
     """Of a message; what SQLite itself checks is the order of its pages, not their content."""
     return zlib.crc32(payload, zlib.crc32(topic, zlib.crc32(repr(clock).encode())))
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file and what belongs to it, and deletes older ones, but for the newest; its new name."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    path.rename(aside)
+    for suffix in _COMPANIONS:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    found = sorted(one for one in path.parent.iterdir() if one.name.startswith(f"{path.name}.corrupt-"))
+    stamps = [one for one in found if not one.name.endswith(_COMPANIONS)]
+    for one in found:
+        if not one.name.startswith(tuple(kept.name for kept in stamps[-_KEPT:])):
+            with suppress(OSError):  # it costs room, and nothing else
+                one.unlink()
+    return aside
 
 
 def last_row(database: sqlite3.Connection) -> int:

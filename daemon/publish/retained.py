@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_CLEARED = 10_000  # topics that were cleared and are remembered: names of cameras may come and go for ever
+
 
 class Retained:
     """The latest payload of each topic, in the order of their change. For one thread at a time."""
@@ -13,6 +15,8 @@ class Retained:
         self._cameras: dict[str, str] = {}
         """by topic, of whom it is; what belongs to no camera is not in it"""
         self._unsent: dict[str, None] = {}
+        self._cleared: dict[str, None] = {}
+        """topics whose payload is empty, in the order in which they were cleared"""
 
     def __bool__(self) -> bool:
         """Whether the broker does not have all of it."""
@@ -24,18 +28,23 @@ class Retained:
             self.belongs(topic, camera)
         self._payloads[topic] = payload
         self._unsent[topic] = None
+        self._cleared.pop(topic, None)
+        if not payload:
+            self._cleared[topic] = None
+            if len(self._cleared) > _CLEARED:
+                self._forget(next(iter(self._cleared)))
 
     def belongs(self, topic: str, camera: str) -> None:
         """What others retain there is cleared with the camera."""
         self._cameras[topic] = camera
         if self._payloads.get(topic) == b"":  # of a camera of that name that was removed
-            del self._payloads[topic]
-            self._unsent.pop(topic, None)
+            self._forget(topic)
 
     def keep(self, cameras: Iterable[str]) -> None:
         """Clears what belongs to others.
 
-        To clear is remembered, for a broker that is not there now, or comes back with what it knew.
+        To clear is remembered, of the latest topics, for a broker that is not there now or comes back with what it
+        knew.
         """
         there = set(cameras)
         for topic in [topic for topic, camera in self._cameras.items() if camera not in there]:
@@ -56,3 +65,9 @@ class Retained:
         """It was not sent."""
         if topic in self._payloads:
             self._unsent[topic] = None
+
+    def _forget(self, topic: str) -> None:
+        """A topic that was cleared."""
+        del self._payloads[topic]
+        del self._cleared[topic]
+        self._unsent.pop(topic, None)

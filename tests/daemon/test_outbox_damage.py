@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.publish.outbox import Outbox, Waiting
+from daemon.publish.outbox_file import set_aside
 
 MESSAGES = [(f"gate/{n % 3}/events", b'{"id": "%d", "count": %d}' % (n, n * 7)) for n in range(300)]
 HELD = [Waiting(row, *message) for row, message in enumerate(MESSAGES, 1)]
@@ -117,3 +118,18 @@ def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
     assert outbox.after(0, 1000) == [*HELD, Waiting(301, "new", b"1")]
     assert outbox.dropped == 2
     outbox.close()
+
+
+def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    other = tmp_path / "outbox.db.corrupt"
+    other.touch()
+    for number in range(6):
+        path.write_bytes(b"%d is no database" % number)
+        path.with_name("outbox.db-wal").write_bytes(b"%d" % number)
+        set_aside(path)
+    kept = sorted(one for one in tmp_path.glob("outbox.db.corrupt-*") if not one.name.endswith("-wal"))
+    assert [one.read_bytes() for one in kept] == [b"%d is no database" % number for number in (3, 4, 5)]
+    assert [one.with_name(one.name + "-wal").read_bytes() for one in kept] == [b"3", b"4", b"5"]
+    assert len(list(tmp_path.glob("*.corrupt-*"))) == 6
+    assert other.exists()

@@ -1,0 +1,22 @@
+"""What the broker keeps of cameras that come and go for ever under new names."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.publish.retained import Retained
+
+
+def test_only_the_latest_cleared_topics_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.publish.retained._CLEARED", 3)
+    retained = Retained()
+    retained.set("info", b"{}")
+    for number in range(10):
+        retained.set(f"{number}/status", b"{}", str(number))
+        retained.keep([])
+    retained.set("8/status", b"{}", "8")
+    retained.forgotten()
+    sent = []
+    while retained:
+        sent.append(retained.take())
+    assert sorted(sent) == [("7/status", b""), ("8/status", b"{}"), ("9/status", b""), ("info", b"{}")]
