@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from daemon.records import Batch, Frame
+from daemon.system.credits import Credits
 
 _DELIVERING = 1.0  # seconds since its last frame for which a camera counts as delivering
 
@@ -38,12 +39,18 @@ class Batcher:
     """Holds the frames that wait. Not thread-safe."""
 
     def __init__(
-        self, model_of: Mapping[str, str], max_delay: float, max_age: float, priority: Mapping[str, float] | None = None
+        self,
+        model_of: Mapping[str, str],
+        max_delay: float,
+        max_age: float,
+        priority: Mapping[str, float] | None = None,
+        credit: Credits | None = None,
     ) -> None:
         """`model_of` each camera; max_delay and max_age are seconds; `priority` is 1 where it is not given.
 
-        No model is ready yet.
+        `credit` for frames that are not live; each that is taken is counted there. No model is ready yet.
         """
+        self._credits = credit or Credits()
         self._model_of = dict(model_of)
         self._max_delay = max_delay
         self._max_age = max_age
@@ -155,6 +162,8 @@ class Batcher:
         while len(chosen) < self._max_batch[model] and (heads := self._heads(model)):
             frame = min(heads, key=self._order)
             self._waiting[model].frames[frame.camera].popleft()
+            if not frame.live:
+                self._credits.take()
             self._set_back(frame.camera)
             chosen.append(frame)
         return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
@@ -168,8 +177,12 @@ class Batcher:
         return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())
 
     def _heads(self, model: str) -> list[Frame]:
-        """The next frame of each camera that has one."""
-        return [queue[0] for queue in self._waiting[model].frames.values() if queue]
+        """The next frame of each camera that has one which may be taken."""
+        return [queue[0] for queue in self._waiting[model].frames.values() if queue and not self._is_held(queue)]
+
+    def _is_held(self, queue: deque[Frame]) -> bool:
+        """Whether the frames of a camera wait for room in a later stage."""
+        return bool(queue) and not queue[0].live and self._credits.room() <= 0
 
     def _order(self, frame: Frame) -> tuple[float, float]:
         return self._turns[frame.camera], frame.captured_mono
@@ -188,8 +201,9 @@ class Batcher:
         if not heads or model not in self._max_batch:
             return None
         oldest = min(frame.captured_mono for frame in heads)
-        ready = sum(map(len, waiting.frames.values()))
-        delivering = sum(now - last <= _DELIVERING for last in waiting.last.values())
+        held = {camera for camera, queue in waiting.frames.items() if self._is_held(queue)}
+        ready = sum(len(queue) for camera, queue in waiting.frames.items() if camera not in held)
+        delivering = sum(now - last <= _DELIVERING for camera, last in waiting.last.items() if camera not in held)
         # waiting for a camera that gives nothing, or for a second frame of the only one, would be delay for nothing
         if ready >= min(self._max_batch[model], max(delivering, 1)):
             return oldest

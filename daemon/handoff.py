@@ -126,6 +126,11 @@ class Handoff:
                 self._wake_at = -math.inf
         return None
 
+    def has_credit(self) -> None:
+        """Later stages have room again for frames of files."""
+        with self._lock:
+            self._due.notify_all()
+
     def waiting(self) -> int:
         """Frames that wait."""
         with self._lock:

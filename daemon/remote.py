@@ -18,7 +18,7 @@ from daemon.media.snapshots import Snapshots
 from daemon.publish.inbox import Subscription
 from daemon.publish.publisher import Publisher
 from daemon.publish.topics import DeviceTopics
-from daemon.records import Event, EventType, FrameResult
+from daemon.records import FrameResult
 from engines.folders import state_folder
 
 
@@ -90,15 +90,13 @@ class Remote:
         """See RunningConfig.replacing."""
         return self._running.replacing(file)
 
-    def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
-        """Every result with its image [H, W, 3] BGR, which is copied where somebody wants a snapshot."""
-        self._snapshots.offer(result, image)
+    def request_snapshot(self, camera: str, annotated: bool, label: str) -> None:
+        """See Snapshots.request."""
+        self._snapshots.request(camera, annotated, label)
 
-    def happened(self, event: Event) -> None:
-        """Wants a snapshot of the event's frame, which is yet to be offered, where that is configured."""
-        wanted = self.config.events.snapshot
-        if event.type is EventType.APPEARED and event.label is not None and wanted != "none":
-            self._snapshots.request(event.camera, wanted == "annotated", event.label)
+    def offer_snapshot(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
+        """See Snapshots.offer."""
+        self._snapshots.offer(result, image)
 
     def _publish_stats(self) -> None:
         if self._publisher is not None:

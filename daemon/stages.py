@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from daemon import __version__
-from daemon.analysis.filter import filters_of, score_floor
-from daemon.analysis.stage import EventStage
+from daemon.analysis.filter import score_floor
+from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.batch import Batcher
 from daemon.capture.buffers import FrameMemory
 from daemon.capture.camera import CameraThread
@@ -21,7 +21,7 @@ from daemon.handoff import Handoff
 from daemon.infer import InferenceThread
 from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Event, Frame, FrameResult, Reason
+from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Frame, Reason
 from daemon.remote import Remote
 from daemon.service.board import Board
 from daemon.service.http import HttpServer
@@ -29,6 +29,7 @@ from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
 from daemon.serving import Generation, Serving
 from daemon.stats import Stats
+from daemon.system.credits import Credits
 from engines.backends import CPU, Backend, frame_allocator, slots
 
 _log = logging.getLogger("ospreyd")
@@ -67,16 +68,27 @@ class Stages:
         """unavailable models and the reason"""
         self._cameras: dict[str, CameraThread] = {}
         self._info = _info(config, backend)
-        self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription)
-        self._board = Board(config, self._info, self._stats, lambda: self._publisher.link.connected)
+        credit = Credits()
+        self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription, credit)
+        self._board = Board(
+            config, self._info, self._stats, lambda: self._publisher.link.connected, lambda: credit.room() <= 0
+        )
         self.service = Service(self._board, on_fatal)
-        self._filters = filters_of(config)
-        self._events = EventStage(config.events, config.cameras, self._happened)
+        outputs = Outputs(
+            self._publisher.results, self._publisher.event, remote.request_snapshot, remote.offer_snapshot
+        )
+        self._analysis = AnalysisStage(config, outputs, self._stats, credit, on_fatal)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
-        self._handoff = Handoff(Batcher({}, *waits), self._stats)
+        self._handoff = Handoff(Batcher({}, *waits, credit=credit), self._stats)
+        credit.on_room(self._handoff.has_credit)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(thread, self._handoff, self._deliver, self._stats, on_fatal)
-        queues = {"batch": self._handoff.waiting, "publish": self._publisher.waiting}
+        self._inference = InferenceThread(thread, self._handoff, self._analysis.results, self._stats, on_fatal)
+        queues = {
+            "batch": self._handoff.waiting,
+            "analysis": self._analysis.waiting,
+            "formats": self._publisher.formats_waiting,
+            "publish": self._publisher.waiting,
+        }
         metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
         self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
@@ -93,6 +105,7 @@ class Stages:
         """Starts every thread; models follow when they are ready."""
         self._publisher.start()
         self._remote.start(self._publisher)
+        self._analysis.start()
         self._inference.start()
         with self._lock:
             for name in self._config.cameras:
@@ -118,6 +131,8 @@ class Stages:
         self._publisher.hurry()
         self._inference.stop()
         clean = self._inference.join(_left(deadline) / 2)
+        self._analysis.stop()
+        clean &= self._analysis.join(_left(deadline) / 4)
         clean &= self._publisher.stop(_left(deadline) / 2)
         others = self._remote, self._serving, self.service, self._http, self._capture
         for other in others:
@@ -175,17 +190,17 @@ class Stages:
             for generation in plan.generations.values():
                 self._lost.pop(generation.name, None)
                 self._serving.serve(generation)
+            # before a camera is opened, whose first state and frame would not be known otherwise
+            self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
+            self._analysis.configure(config)
+            self._publisher.configure(config)
+            self._board.use(config, self._info)
             for name in config.cameras:
                 if name in different.added or name in different.reopened or name in again:
                     self._open(name)
                 elif name in different.changed:
                     self._change(name)
-            self._filters = filters_of(config)
             self._serving.refresh()
-            self._events.set_cameras(config.events, config.cameras)
-            self._publisher.configure(config)
-            self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
-            self._board.use(config, self._info)
             self._tell()
 
     def loaded(self) -> None:
@@ -251,22 +266,6 @@ class Stages:
         self._close(name)
         self._stats.forget(name)
 
-    def _deliver(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
-        """In the inference thread."""
-        published = []
-        for result, frame in zip(results, frames, strict=True):
-            if (wanted := self._filters.get(result.camera)) is not None:  # else it has just been removed
-                seen = replace(result, detections=wanted.keep(result.detections, result.labels))
-                self._events.result(seen)
-                self._remote.offer(seen, frame.image)
-                published.append(seen)
-            frame.release()
-        self._publisher.results(published)
-
-    def _happened(self, event: Event) -> None:
-        self._publisher.event(event)
-        self._remote.happened(event)
-
     def _floor(self, generation: Generation) -> float:
         """In the inference thread."""
         return score_floor(self._config, generation.name)
@@ -287,7 +286,7 @@ class Stages:
 
     def _say(self, status: CameraStatus) -> None:
         self._publisher.camera_status(status)
-        self._events.camera_status(status)
+        self._analysis.camera_status(status)
         self._board.camera_status(status)
 
 

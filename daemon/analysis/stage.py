@@ -1,57 +1,186 @@
-"""The stage of events: results and states of all cameras in, what has happened out."""
+"""The stage between inference and publishing: makes events, and decides what is published and photographed."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from daemon.analysis.presence import Presence
-from daemon.config.events import Events as Settings
-from daemon.config.schema import Camera
-from daemon.records import CameraState, CameraStatus, Event, EventType, FrameResult, Reason
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis.events import EventDetector
+from daemon.analysis.filter import DetectionFilter, filters_of
+from daemon.analysis.rate_limit import RateLimiter
+from daemon.config.schema import Config
+from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
+from daemon.stats import Stats
+from daemon.system.credits import Credits
+from daemon.system.thread_scheduling import request_short_slice
+from daemon.system.worker_thread import WorkerThread
+
+_INBOX = 256  # results that wait
+_AT_ONCE = 16  # of what waits; what was taken makes no room for what is newer
 
 
-class EventStage:
-    """Thread-safe; every method is short enough for the frame path. `tell` gets each event and must not wait."""
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where everything goes; called in the thread `analysis`, and none of these may wait."""
 
-    def __init__(self, settings: Settings, cameras: Mapping[str, Camera], tell: Callable[[Event], None]) -> None:
-        self._tell = tell
-        self._lock = threading.Lock()
-        """guards what follows, and the order of a camera's events"""
-        self._settings = settings
-        self._presence: dict[str, Presence] = {}
-        """of cameras that are looked at"""
-        self._states: dict[str, tuple[CameraState, Reason | None]] = {}
-        self.set_cameras(settings, cameras)
+    results: Callable[[Sequence[FrameResult]], None]
+    """of frames, filtered; after the events of these frames"""
+    event: Callable[[Event], None]
+    request_snapshot: Callable[[str, bool, str], None]
+    """of the frame that `offer_snapshot` is called with next: camera, whether annotated, class that has appeared"""
+    offer_snapshot: Callable[[FrameResult, NDArray[np.uint8]], None]
+    """every result with its image [H, W, 3] BGR, which is not to be kept"""
 
-    def set_cameras(self, settings: Settings, cameras: Mapping[str, Camera]) -> None:
-        """From now on these. What is there at one that is no longer looked at, or is looked at otherwise, is gone."""
-        with self._lock:
-            same = settings.model_copy(update={"snapshot": self._settings.snapshot}) == self._settings
-            self._settings = settings
-            watched = [name for name, camera in cameras.items() if camera.enabled]
-            for name in [name for name in self._presence if not same or name not in watched]:
-                for event in self._presence.pop(name).end(time.time()):
-                    self._tell(event)
-            self._presence = {name: self._presence.get(name) or Presence(name, settings) for name in watched}
-            self._states = {name: state for name, state in self._states.items() if name in cameras}
 
-    def result(self, result: FrameResult) -> None:
-        """Takes what was seen in one frame; a camera's frames come in their order."""
-        counts = Counter(result.labels[index] for index in result.detections.labels.tolist())
-        with self._lock:
-            if (presence := self._presence.get(result.camera)) is None:
-                return  # the camera is no longer looked at
-            for event in presence.see(result.captured_mono, result.captured_at, counts):
-                self._tell(event)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inferred:
+    """One frame and all that the model has found in it."""
+
+    result: FrameResult
+    frame: Frame
+
+
+class AnalysisStage:
+    """Owns the thread `analysis` and every frame from inference until it is released.
+
+    Its inbox keeps the order of results, states and configurations, and nobody who puts into it waits. Of live cameras
+    the oldest result makes room for the newest and is counted; everything else is kept: credits bound what is not live.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        outputs: Outputs,
+        stats: Stats,
+        credit: Credits,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`credit` gets back what was taken for results that end here; `on_fatal` gets what nobody expected."""
+        self._outputs = outputs
+        self._stats = stats
+        self._credits = credit
+        self._thread = WorkerThread("analysis", self._run, on_fatal)
+        self._changed = threading.Condition()
+        """guards what follows"""
+        self._inbox: deque[_Inferred | CameraStatus | Config] = deque([config])
+        self._live = 0
+        """results of live cameras in it"""
+        self._closed = False
+        # of the thread alone
+        self._filters: Mapping[str, DetectionFilter] = {}
+        self._limiter = RateLimiter(config.mqtt.every)
+        self._events = EventDetector(config.events)
+        self._snapshot = config.events.snapshot
+        self._finished: list[FrameResult] = []
+        """results that are still to be handed on"""
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end when it has done what waits; returns at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        return self._thread.join(timeout)
+
+    def waiting(self) -> int:
+        """Results, states and configurations that wait for the thread."""
+        return len(self._inbox)
+
+    def results(self, results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
+        """Takes over results with every candidate, and their frames; returns at once."""
+        with self._changed:
+            for result, frame in zip(results, frames, strict=True):
+                if result.live and self._live >= _INBOX:
+                    self._drop_oldest()
+                self._live += result.live
+                self._inbox.append(_Inferred(result, frame))
+            self._changed.notify()
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Takes a camera's state; another detail of the same state is no event."""
-        state = status.state, status.reason
-        with self._lock:
-            if self._states.get(status.camera) != state:
-                self._states[status.camera] = state
-                at, kind = status.changed_at, EventType.CAMERA_STATE
-                self._tell(Event(status.camera, kind, at, state=status.state, reason=status.reason))
+        """Takes a camera's new state; returns at once."""
+        self._put(status)
+
+    def configure(self, config: Config) -> None:
+        """Takes a new configuration, which holds for what comes after it; returns at once."""
+        self._put(config)
+
+    def _put(self, item: CameraStatus | Config) -> None:
+        with self._changed:
+            self._inbox.append(item)
+            self._changed.notify()
+
+    def _drop_oldest(self) -> None:
+        """Makes room for a result of a live camera, of which there is one; with the lock."""
+        oldest = next(one for one in self._inbox if isinstance(one, _Inferred) and one.result.live)
+        self._inbox.remove(oldest)
+        self._live -= 1
+        self._stats.dropped(oldest.result.camera, Drop.ANALYSIS_QUEUE)
+        oldest.frame.release()
+
+    def _run(self) -> None:
+        request_short_slice()
+        while work := self._take():
+            for item in work:
+                if isinstance(item, _Inferred):
+                    try:
+                        self._analyse(item.result, item.frame.image)
+                    finally:
+                        item.frame.release()
+                elif isinstance(item, CameraStatus):
+                    self._emit(self._events.camera_status(item))
+                else:
+                    self._configure(item)
+            self._hand_on()
+
+    def _take(self) -> list[_Inferred | CameraStatus | Config]:
+        """Waits for work; none at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._inbox or self._closed)
+            work = [self._inbox.popleft() for _ in range(min(_AT_ONCE, len(self._inbox)))]
+            self._live -= sum(isinstance(item, _Inferred) and item.result.live for item in work)
+            return work
+
+    def _configure(self, config: Config) -> None:
+        enabled = [name for name, camera in config.cameras.items() if camera.enabled]
+        self._filters = filters_of(config)
+        self._limiter.keep(enabled)
+        self._snapshot = config.events.snapshot
+        self._emit(self._events.configure(config.events, config.cameras, enabled))
+
+    def _analyse(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
+        if (published := self._filters.get(result.camera)) is None:  # the camera has just been removed
+            if not result.live:
+                self._credits.give_back_all()
+            return
+        found = replace(result, detections=published.keep(result.detections, result.labels))
+        if not self._limiter.allows(found):
+            self._stats.thinned(result.camera)
+            found = replace(found, skipped=True)
+        self._emit(self._events.result(found))
+        self._outputs.offer_snapshot(found, image)
+        self._finished.append(found)
+
+    def _emit(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        self._hand_on()  # an event comes after the results of earlier frames, and before that of its own
+        for event in events:
+            self._outputs.event(event)
+            if event.type is EventType.APPEARED and event.label is not None and self._snapshot != "none":
+                self._outputs.request_snapshot(event.camera, self._snapshot == "annotated", event.label)
+
+    def _hand_on(self) -> None:
+        if self._finished:
+            self._outputs.results(self._finished)
+            self._finished = []

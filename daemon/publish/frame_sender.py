@@ -6,10 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from daemon.config.schema import Config
 from daemon.publish import payloads
-from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Transient
 from daemon.publish.link import Link
 from daemon.publish.outgoing import Handover
@@ -25,12 +25,21 @@ _AT_ONCE = 8  # of them that it takes; the more, the less it and those that give
 _FULL_NETWORK = 0.01  # seconds until a full network is tried again, at the latest
 
 
-class FrameSender:
-    """Owns the thread `publish`.
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """The messages of one frame."""
 
-    Of live cameras the oldest waiting result makes room for the newest, and what finds no broker is dropped; each
-    drop is counted. Results that are not live are waited for, by the caller while the inbox is full and by the
-    thread while there is no broker. What is retained is sent again after every reconnect.
+    result: FrameResult
+    formatted: tuple[Transient, ...] | None
+    """those of other formats; None: our own, which is made when it is sent"""
+
+
+class FrameSender:
+    """Owns the thread `publish`. Nobody who gives it something waits.
+
+    Of live cameras the oldest waiting frame makes room for the newest, and what finds no broker is dropped; each
+    drop is counted. Frames of files wait for the broker, and no live one waits behind them: credits bound how many
+    there are. What is retained is sent again after every reconnect.
     """
 
     def __init__(
@@ -38,18 +47,21 @@ class FrameSender:
         config: Config,
         topics: DeviceTopics,
         link: Link,
-        formats: Formats,
         stats: Stats,
         report: Callable[[], Sequence[Transient]],
+        done: Callable[[FrameResult, bool], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`report` gives the messages of every `mqtt.stats_every` seconds; `on_fatal` gets what nobody expected."""
+        """`report` gives the messages of every `mqtt.stats_every` seconds; `on_fatal` gets what nobody expected.
+
+        `done` is told of each result when nothing more becomes of it, and whether that is of other formats' messages.
+        """
         self._device = config.device
         self._topics = topics
         self._link = link
-        self._formats = formats
         self._stats = stats
         self._report = report
+        self._done = done
         self._every = config.mqtt.stats_every
         self._next_stats = time.monotonic() + self._every
         self._detections: dict[str, str] = {}
@@ -58,7 +70,8 @@ class FrameSender:
         self._thread = WorkerThread("publish", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
-        self._inbox: deque[FrameResult] = deque()
+        self._live: deque[_Outgoing] = deque()
+        self._files: deque[_Outgoing] = deque()
         self._retained = Retained()
         self._hurried = False
         self._closed = False
@@ -77,23 +90,24 @@ class FrameSender:
             self._changed.notify_all()
 
     def results(self, results: Sequence[FrameResult]) -> None:
-        """Returns at once if all are live, else when there is room for it.
+        """Takes results for our own messages; returns at once.
 
         The thread is woken once for all: each thread that wakes takes the interpreter from those that decode.
         """
         with self._changed:
             for result in results:
-                if not result.live:
-                    self._wait_for_room()
-                if not self._closed and (len(self._inbox) < _INBOX or self._make_room()):
-                    self._inbox.append(result)
-                else:
-                    self._stats.dropped(result.camera, Drop.PUBLISH_QUEUE)
+                self._put(_Outgoing(result, None))
+            self._changed.notify_all()
+
+    def formatted(self, result: FrameResult, messages: Sequence[Transient]) -> None:
+        """Takes the messages that other formats have for a frame; returns at once."""
+        with self._changed:
+            self._put(_Outgoing(result, tuple(messages)))
             self._changed.notify_all()
 
     def waiting(self) -> int:
-        """Results that wait for the thread."""
-        return len(self._inbox)
+        """Frames that wait for the thread."""
+        return len(self._live) + len(self._files)
 
     def retain(self, topic: str, payload: bytes, camera: str | None = None) -> None:
         """Has the broker keep the payload, for as long as there is that camera."""
@@ -141,88 +155,107 @@ class FrameSender:
             self._changed.notify_all()
         return self._thread.join(timeout)
 
-    def _wait_for_room(self) -> None:
-        if len(self._inbox) >= _INBOX:
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: len(self._inbox) < _INBOX or self._closed)
+    def _put(self, frame: _Outgoing) -> None:
+        """With the lock."""
+        queue = self._live if frame.result.live else self._files
+        if self._closed:
+            self._drop(frame, Drop.PUBLISH_QUEUE)
+            return
+        if frame.result.live and len(queue) >= _INBOX:
+            self._drop(queue.popleft(), Drop.PUBLISH_QUEUE)
+        queue.append(frame)
 
-    def _make_room(self) -> bool:
-        for index, waiting in enumerate(self._inbox):
-            if waiting.live:
-                del self._inbox[index]
-                self._stats.dropped(waiting.camera, Drop.PUBLISH_QUEUE)
-                return True
-        return False
+    def _drop(self, frame: _Outgoing, reason: Drop) -> None:
+        """A frame whose own message finds no broker is not counted once more for those of other formats."""
+        if frame.formatted is None:
+            self._stats.dropped(frame.result.camera, reason)
+        elif reason is not Drop.NOT_CONNECTED:
+            queue = reason is Drop.PUBLISH_QUEUE
+            self._stats.dropped(frame.result.camera, Drop.FORMATS_QUEUE if queue else reason)
+        self._done(frame.result, frame.formatted is not None)
 
     def _run(self) -> None:
         try:
             request_short_slice()
             while not self._drained():
-                results = self._take()
+                live, files = self._take()
                 self._send_retained()
-                for result in results:
-                    self._send(result)
-                self._stats.handed(len(results))
+                for frame in live:
+                    self._send(frame)
+                self._send_files(files)
                 self._send_stats()
         finally:
             with self._changed:
-                self._closed = True  # whoever waits for room goes on
-                self._changed.notify_all()
+                self._closed = True
 
     def _drained(self) -> bool:
         with self._changed:
-            return self._closed and not self._inbox and not self._sendable()
+            return self._closed and not self._live and not self._files and not self._sendable()
 
     def _sendable(self) -> bool:
         return bool(self._retained) and self._link.state.connected
 
-    def _take(self) -> list[FrameResult]:
-        """The oldest results; none where there is something else to do."""
+    def _take(self) -> tuple[list[_Outgoing], int]:
+        """Waits for something to do; the oldest live frames, and how many of files there is time for then."""
         with self._changed:
-            if not self._inbox and not self._sendable() and not self._closed:
-                wait = max(0.0, self._next_stats - time.monotonic()) if self._link.state.connected else None
-                self._changed.wait(wait)
-            if len(self._inbox) >= _INBOX:
-                self._changed.notify_all()  # there is room
-            at_once = _AT_ONCE if self._link.state.connected else 1  # what was taken can make no room for what is newer
-            return [self._inbox.popleft() for _ in range(min(at_once, len(self._inbox)))]
+            connected = self._link.state.connected
+            files = connected or self._hurried
+            if not self._live and not (self._files and files) and not self._sendable() and not self._closed:
+                self._changed.wait(max(0.0, self._next_stats - time.monotonic()) if connected else None)
+                connected = self._link.state.connected
+                files = connected or self._hurried
+            at_once = _AT_ONCE if connected else 1  # what was taken can make no room for what is newer
+            live = [self._live.popleft() for _ in range(min(at_once, len(self._live)))]
+            return live, max(1, at_once - len(live)) if files else 0
 
-    def _send(self, result: FrameResult) -> None:
-        """It counts as published when the last of its messages is written."""
-        if (topic := self._detections.get(result.camera)) is None:
-            return  # the camera has just been removed
-        messages = [(topic, payloads.detections(self._device, result)), *self._formats.frames(result)]
+    def _send_files(self, count: int) -> None:
+        """Sends so many frames of files; what has to wait stays where it is."""
+        for _ in range(count):
+            if not self._files or not self._send(self._files[0]):
+                return
+            self._files.popleft()
+
+    def _send(self, frame: _Outgoing) -> bool:
+        """False where a frame of a file has to wait; another one is waited with for room in the network, or dropped.
+
+        It counts as published when its own message is written.
+        """
+        result = frame.result
+        messages = self._messages(frame)
+        of = (result.camera, result.captured_mono) if frame.formatted is None else None
         sent, whole = 0, True
         while sent < len(messages):
-            of = (result.camera, result.captured_mono) if whole and sent == len(messages) - 1 else None
             handover = self._link.publish(*messages[sent], of=of)
             if handover is not Handover.NO_ROOM:
                 whole &= handover is Handover.TAKEN
                 sent += 1
                 continue
             if not self._link.state.connected:
-                sent, whole = 0, True  # what was under way of this frame is lost
-            if not self._wait_to_send(result.live):
-                why = Drop.PUBLISH_QUEUE if self._link.state.connected else Drop.NOT_CONNECTED
-                self._stats.dropped(result.camera, why)
-                return
-            self._send_retained()
-        if not whole:
-            self._stats.dropped(result.camera, Drop.PACKET_TOO_LARGE)
-
-    def _wait_to_send(self, live: bool) -> bool:
-        """Waits for the broker or for room in the network's queue; False if the message is to be dropped instead."""
-        with self._changed:
-            connected = self._link.state.connected
-            if not connected and (live or self._hurried):
+                if not result.live and not self._hurried:
+                    return False
+                self._drop(frame, Drop.NOT_CONNECTED)
+                break
+            self._stats.network_full()
+            if not result.live and sent == 0 and self._live:
                 return False
-            if not connected:
-                self._changed.wait()
-                return True
-        self._stats.network_full()
-        self._room.wait(_FULL_NETWORK)
-        self._room.clear()  # before the next attempt: what is written after that one sets it again
+            self._room.wait(_FULL_NETWORK)
+            self._room.clear()  # before the next attempt: what is written after that one sets it again
+            self._send_retained()
+        else:
+            if whole:
+                self._done(result, frame.formatted is not None)
+            else:
+                self._drop(frame, Drop.PACKET_TOO_LARGE)
+        if frame.formatted is None:
+            self._stats.handed(1)
         return True
+
+    def _messages(self, frame: _Outgoing) -> Sequence[Transient]:
+        if (topic := self._detections.get(frame.result.camera)) is None:
+            return ()  # the camera has just been removed
+        if frame.formatted is not None:
+            return frame.formatted
+        return ((topic, payloads.detections(self._device, frame.result)),)
 
     def _send_retained(self) -> None:
         while True:

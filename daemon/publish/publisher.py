@@ -14,16 +14,17 @@ from daemon.errors import UsageError
 from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said, Transient
+from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.inbox import Received, Subscription
 from daemon.publish.link import Link, LinkState
 from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.outbox_sender import OutboxSender
 from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
-from daemon.publish.thinning import Thinning
 from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
 from daemon.stats import Stats
+from daemon.system.credits import Credits
 
 
 class Publisher:
@@ -41,11 +42,13 @@ class Publisher:
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
         subscription: Subscription | None = None,
+        credit: Credits | None = None,
     ) -> None:
+        """`credit` is taken for every result that is not live, and given back here when nothing more becomes of it."""
+        credit = credit or Credits()
         mqtt, self._device = config.mqtt, config.device
         self._config = config
         self._stats = stats
-        self._thinning = Thinning(mqtt.every)
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
         self._formats = Formats(mqtt, self._topics, config.device, self._say)
         self._link = Link(
@@ -63,7 +66,10 @@ class Publisher:
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)
         self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged)
-        self._frames = FrameSender(config, self._topics, self._link, self._formats, stats, self._report, on_fatal)
+        self._frames = FrameSender(config, self._topics, self._link, stats, self._report, self._done, on_fatal)
+        self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
+        self._published = credit.consumer("publish")
+        self._formatting_done = credit.consumer("formats") if self._formats else lambda: None
         self.info(info)
 
     @property
@@ -83,30 +89,29 @@ class Publisher:
         for link in (self._link, *self._presences):
             link.start()
         self._frames.start()
+        self._formats_thread.start()
 
     def event(self, event: Event) -> None:
         """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
         since = time.monotonic() - max(0.0, time.time() - event.time)
         self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event), since)
-        self._formats.event(event)
+        self._formats_thread.event(event)
 
     def results(self, results: Sequence[FrameResult]) -> None:
-        """Takes what was seen in a batch of frames. Returns at once if all are live, else when there is room for it.
-
-        For one thread; what `mqtt.every` leaves out is neither published nor counted as dropped.
-        """
-        wanted = []
+        """Takes what was seen in frames; returns at once. Skipped results are only for the other formats to know."""
+        self._formats_thread.results(results)
+        self._frames.results([result for result in results if not result.skipped])
         for result in results:
-            self._formats.result(result)
-            if self._thinning.wanted(result):
-                wanted.append(result)
-            else:
-                self._stats.thinned(result.camera)
-        self._frames.results(wanted)
+            if result.skipped:
+                self._done(result, formatted=False)
 
     def waiting(self) -> int:
-        """Results that wait to be sent."""
+        """Frames that wait to be sent."""
         return self._frames.waiting()
+
+    def formats_waiting(self) -> int:
+        """What waits for the other formats."""
+        return self._formats_thread.waiting()
 
     def camera_status(self, status: CameraStatus) -> None:
         """Takes a camera's new state."""
@@ -117,19 +122,19 @@ class Publisher:
         """Takes what the device now is and runs."""
         self._info = info
         self._frames.retain(self._topics.info.name, payloads.info(self._device, info))
-        self._formats.configure(self._config, info)
+        self._formats_thread.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
         """From now on this is published of; what is retained of other cameras is cleared."""
         self._config = config
         self._frames.configure(config)
-        self._formats.configure(config, self._info)
+        self._formats_thread.configure(config, self._info)
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
         payload = messages.setting_message(self._device, camera, which, value, commanded=commanded)
         self._frames.retain(messages.setting_topic(self._topics, camera, which).name, payload, camera)
-        self._formats.setting(camera, which, value)
+        self._formats_thread.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
         """Hands a message of its own kind to the network now, from any thread; False: it is to be tried again."""
@@ -168,8 +173,9 @@ class Publisher:
     def stop(self, timeout: float) -> bool:
         """Sends what waits if there is a broker, says `offline` and disconnects; False if that took too long."""
         deadline = time.monotonic() + timeout
-        drained = self._frames.stop(timeout / 2)  # the other half is for the events and the farewell
-        self._formats.close()
+        drained = self._formats_thread.stop(timeout / 4)  # which gives the others what is still to be sent
+        frames_by = deadline - timeout / 2  # the other half is for the events and the farewell
+        drained &= self._frames.stop(max(0.0, frames_by - time.monotonic()))
         drained &= self._outbox.stop(timeout / 8)
         for link in (*self._presences, self._link):
             drained &= link.stop(max(0.0, deadline - time.monotonic()))
@@ -181,7 +187,9 @@ class Publisher:
             return None
 
         def handle(message: Received) -> None:
-            if not self._formats.echo(message):
+            if self._formats.is_echo(message.topic):
+                self._formats_thread.echo(message)
+            else:
                 subscription.handle(message)
 
         return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)
@@ -193,8 +201,20 @@ class Publisher:
     def _report(self) -> list[Transient]:
         """How the device is doing, since the last of these."""
         report = self._stats.report(tuple(self._config.cameras))
-        ours = self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts)
-        return [ours, *self._formats.stats(report)]
+        self._formats_thread.stats(report)
+        return [(self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts))]
+
+    def _formatted(self, result: FrameResult, messages: Sequence[Transient]) -> None:
+        """In the thread `formats`: what the other formats have for a frame."""
+        if messages:
+            self._frames.formatted(result, messages)
+        else:
+            self._done(result, formatted=True)
+
+    def _done(self, result: FrameResult, formatted: bool) -> None:
+        """Nothing more becomes of a result, as our own message or in other formats."""
+        if not result.live:
+            (self._formatting_done if formatted else self._published)()
 
     def _say(self, said: Said) -> None:
         if said.kind is Kind.EVENT:

@@ -52,6 +52,10 @@ class Drop(str, Enum):
     """its model was not ready yet, or has failed"""
     NO_BUFFER = "no-buffer"
     """every frame buffer of the camera was in use"""
+    ANALYSIS_QUEUE = "analysis-queue"
+    """analysis was behind; the oldest result made room"""
+    FORMATS_QUEUE = "formats-queue"
+    """the messages of `mqtt.formats` were behind; the oldest result made room"""
     PUBLISH_QUEUE = "publish-queue"
     """the publisher was behind; the oldest result made room"""
     NOT_CONNECTED = "not-connected"
@@ -192,6 +196,8 @@ class FrameResult:
     batch: int
     """frames that went through the model together"""
     latency: Latency
+    skipped: bool = False
+    """`mqtt.every` leaves out the message of this frame"""
 
 
 @dataclass(frozen=True, slots=True)

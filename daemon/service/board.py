@@ -29,6 +29,8 @@ class Observed:
     """engine builds since the daemon started, by model and outcome (built, failed)"""
     connected: bool
     """to the broker"""
+    held: bool = False
+    """later stages have no room for frames that must not be dropped"""
 
     @property
     def streaming(self) -> list[str]:
@@ -49,16 +51,19 @@ class Observed:
     def counted(self) -> Counted:
         """What health is judged by."""
         totals, cameras = self.totals.cameras, self.config.cameras
-        streaming = {name: totals[name].captured for name in self.streaming}
+        files = {name for name, camera in cameras.items() if camera.enabled and not _is_live(camera)}
+        held = files if self.held else set[str]()
+        waiting = held if self.connected else files
+        streaming = {name: totals[name].captured for name in self.streaming if name not in held}
         return Counted(
             captured=streaming,
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
-            processed={name: camera.processed - camera.thinned for name, camera in totals.items()},
+            processed={name: c.processed - c.thinned for name, c in totals.items() if name not in waiting},
             published=self.totals.network_full + self.totals.handed,
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(_is_loading(model.status) for model in self.info.models.values()),
-            held=not self.connected and any(camera.enabled and not _is_live(camera) for camera in cameras.values()),
+            held=bool(held),
         )
 
     def _is_ready(self, camera: str) -> bool:
@@ -70,9 +75,18 @@ class Observed:
 class Board:
     """Takes states as they change; thread-safe."""
 
-    def __init__(self, config: Config, info: DaemonInfo, stats: Stats, connected: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        info: DaemonInfo,
+        stats: Stats,
+        connected: Callable[[], bool],
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`connected` to the broker; `held`: whether frames that must not be dropped wait for room in later stages."""
         self._stats = stats
         self._connected = connected
+        self._held = held
         self._lock = threading.Lock()
         """guards what follows"""
         self._config = config
@@ -103,7 +117,8 @@ class Board:
         """How everything stands now."""
         with self._lock:
             config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
-        return Observed(config, info, self._stats.totals(config.cameras), cameras, builds, self._connected())
+        totals = self._stats.totals(config.cameras)
+        return Observed(config, info, totals, cameras, builds, self._connected(), self._held())
 
     def _take(self, info: DaemonInfo) -> None:
         """Counts builds: only one that is going on says again and again that it is, before it is loaded."""

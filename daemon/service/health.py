@@ -2,7 +2,8 @@
 
 A stage hangs if it owes something and has done nothing for too long. Inference owes what cameras give whose model is
 ready, publishing owes what inference gives; nothing is owed for cameras that are away, and nothing while a built model
-is being loaded, which the inference thread does itself, or while frames that must not be dropped wait for a broker.
+is being loaded, which the inference thread does itself. Nothing is owed either for files whose frames wait because
+later stages, or the broker, have no room for them; that excuses no other camera.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Counted:
     loading: bool = False
     """a model that is built is being loaded"""
     held: bool = False
-    """there is no broker, and results that must not be dropped wait for it"""
+    """frames of files wait for room in later stages; these cameras are not in the counts above"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,9 @@ class Health:
     def judge(self, now: float, counted: Counted) -> Verdict:
         """`now` is time.monotonic(). To be called several times within the limit."""
         loads = self._loads(now, counted.loading)
-        excused = counted.held or loads
-        inference = self._inference.look(now, {} if excused else counted.expected, counted.inferred)
-        publishing = self._publishing.look(now, {} if counted.held else counted.processed, counted.published)
-        capture = self._still(now, {} if excused else counted.captured)
+        inference = self._inference.look(now, {} if loads else counted.expected, counted.inferred)
+        publishing = self._publishing.look(now, counted.processed, counted.published)
+        capture = self._still(now, {} if loads else counted.captured)
         wrong = None
         if publishing > self._limit:  # first, because inference may wait for it
             wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
@@ -109,10 +109,10 @@ class Health:
 
 
 def _why_healthy(counted: Counted, loads: bool) -> str:
-    if counted.held:
-        return "frames that must not be dropped wait for the broker"
     if loads:
         return "a model is being loaded"
+    if not counted.captured and counted.held:
+        return "files wait for the broker or for another format"
     if not counted.captured:
         return "no camera is streaming"
     return "frames move" if counted.expected else "cameras stream, and wait for their models"

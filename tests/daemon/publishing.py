@@ -26,6 +26,7 @@ from daemon.records import (
     Reason,
 )
 from daemon.stats import Stats
+from daemon.system.credits import Credits
 from engines.records import Detections
 from tests.conftest import wait_for
 
@@ -94,11 +95,11 @@ def config(port: int, device: str = "gate", **mqtt: object) -> Config:
 
 
 @contextmanager
-def publisher(settings: Config, stats: Stats | None = None) -> Iterator[Publisher]:
+def publisher(settings: Config, stats: Stats | None = None, credit: Credits | None = None) -> Iterator[Publisher]:
     """A publisher that runs; it must not fail."""
     failures: list[BaseException] = []
     with no_thread_left():
-        made = Publisher(settings, INFO, stats or Stats(), failures.append)
+        made = Publisher(settings, INFO, stats or Stats(), failures.append, credit=credit)
         made.start()
         try:
             yield made

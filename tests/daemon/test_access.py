@@ -48,7 +48,7 @@ def test_a_device_may_say_all_that_it_has_to_say(
         gate.publisher.results([result(1)])
         operator.publish(f"{GATE}/command/snapshot", '{"camera": "front"}', response_topic=f"{ANSWER}/me")
         assert dashboard.wait_for(f"{ANSWER}/me").json()["ok"]
-        gate.remote.offer(result(2), np.zeros((8, 8, 3), np.uint8))
+        gate.remote.offer_snapshot(result(2), np.zeros((8, 8, 3), np.uint8))
         for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
             dashboard.wait_for(f"{GATE}/{topic}")
         for topic in ("available", "stats", "front/car", "front/detect/state"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from daemon.batch import Batcher
 from daemon.records import Frame
+from daemon.system.credits import Credits
 from tests.benchmarks.fairness import CAMERAS, ideal_shares
 
 
@@ -53,6 +54,33 @@ def test_a_file_read_as_fast_as_possible_loses_nothing_and_fills_batches() -> No
     assert batch is not None
     assert names(batch.frames) == "a1 a2 a3"
     assert b.expired(99.0) == []
+
+
+def test_files_wait_for_credit_and_delay_no_live_camera() -> None:
+    credit = Credits(limit=3)
+    done = credit.consumer("publish")
+    b = Batcher(dict.fromkeys("af", "m"), max_delay=0.1, max_age=1.0, credit=credit)
+    b.ready("m", 2)
+    for sequence in (1, 2):
+        b.offer(frame("f", sequence, 0.0, live=False))
+    taken = b.take(0.0)
+    assert taken is not None
+    assert names(taken.frames) == "f1 f2"
+    b.offer(frame("f", 3, 0.01, live=False))
+    b.offer(frame("f", 4, 0.01, live=False))
+    taken = b.take(0.01)
+    assert taken is not None
+    assert names(taken.frames) == "f3", "one credit was left"
+    assert b.due_at(0.02) is None
+    b.offer(frame("a", 1, 0.03))
+    assert b.due_at(0.03) == 0.03, "a camera that is held back is not waited for"
+    taken = b.take(0.03)
+    assert taken is not None
+    assert names(taken.frames) == "a1"
+    done()
+    taken = b.take(0.2)
+    assert taken is not None
+    assert names(taken.frames) == "f4"
 
 
 def test_a_batch_leaves_oldest_first() -> None:

@@ -1,8 +1,9 @@
-"""Events from frames and states: what appears goes once, never without frames, and thinning."""
+"""Events from frames and states: what appears goes once, never without frames; and `mqtt.every`."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.analysis.events import EventDetector
 from daemon.analysis.presence import Presence
-from daemon.analysis.stage import EventStage
+from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.events import Events as Settings
-from daemon.config.schema import Camera
-from daemon.publish.thinning import Thinning
-from daemon.records import CameraState, Event, EventType, Reason
+from daemon.records import CameraState, EventType, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import capturing
 from tests.daemon.publishing import UNREACHABLE, result
 
-CAMERAS = {name: Camera(source=f"rtsp://{name}/1") for name in ("front", "yard")}
+CAMERAS = ("front", "yard")
 
 
 def told(settings: Settings, frames: list[tuple[float, int]]) -> list[tuple[float, EventType, int | None]]:
@@ -73,16 +73,21 @@ def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frame
             assert not any(n for seen_at, n in seen if at - after <= seen_at <= at)
 
 
-def test_the_stage_tells_states_once_and_classes_by_name() -> None:
-    events: list[Event] = []
-    stage = EventStage(Settings(appear_frames=1), CAMERAS, events.append)
-    stage.camera_status(UNREACHABLE)
-    stage.camera_status(replace(UNREACHABLE, detail="other words"))
-    streaming = replace(UNREACHABLE, state=CameraState.STREAMING, reason=None, changed_at=UNREACHABLE.changed_at + 50)
-    stage.camera_status(streaming)
-    frame = result(count=4)
-    stage.result(frame)
+def detector(settings: Settings) -> EventDetector:
+    made = EventDetector(settings)
+    assert made.configure(settings, CAMERAS, CAMERAS) == []
+    return made
+
+
+def test_each_state_is_told_once_and_classes_by_name() -> None:
+    made, frame = detector(Settings(appear_frames=1)), result(count=4)
     changed, at = UNREACHABLE.changed_at, frame.captured_at
+    states = [
+        UNREACHABLE,
+        replace(UNREACHABLE, detail="other words"),
+        replace(UNREACHABLE, state=CameraState.STREAMING, reason=None, changed_at=changed + 50),
+    ]
+    events = [event for status in states for event in made.camera_status(status)] + made.result(frame)
     assert [(e.camera, e.type, e.time, e.label, e.count, e.state) for e in events] == [
         ("yard", EventType.CAMERA_STATE, changed, None, None, CameraState.OFFLINE),
         ("yard", EventType.CAMERA_STATE, changed + 50, None, None, CameraState.STREAMING),
@@ -95,17 +100,15 @@ def test_the_stage_tells_states_once_and_classes_by_name() -> None:
 
 def test_another_reason_of_the_same_state_is_an_event_of_its_own_time(tmp_path: Path) -> None:
     """A camera that has been offline for long and is offline for another reason now."""
-    source, events = tmp_path / "film.avi", list[Event]()
-    stage = EventStage(Settings(), CAMERAS, events.append)
+    source = tmp_path / "film.avi"
     with capturing(source) as captured:
         missing = captured.wait_for_state(CameraState.OFFLINE, Reason.NOT_FOUND)
         wait_for(lambda: time.time() > missing.since, "the clock to go on")
         source.write_bytes(b"this is no film")
         wait_for(lambda: captured.statuses[-1].reason is not Reason.NOT_FOUND, "the other reason")
-    damaged = captured.statuses[-1]
+    damaged, made = captured.statuses[-1], detector(Settings())
     assert (damaged.state, damaged.since) == (CameraState.OFFLINE, missing.since)
-    for status in captured.statuses:
-        stage.camera_status(status)
+    events = [event for status in captured.statuses for event in made.camera_status(status)]
     assert [(e.reason, e.time) for e in events[-2:]] == [
         (Reason.NOT_FOUND, missing.since),
         (damaged.reason, damaged.changed_at),
@@ -114,32 +117,40 @@ def test_another_reason_of_the_same_state_is_an_event_of_its_own_time(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("settings", "cameras", "gone"),
+    ("settings", "cameras", "enabled", "gone"),
     [
-        (Settings(appear_frames=1, snapshot="plain"), CAMERAS, False),
-        (Settings(appear_frames=1, gone_after=9), CAMERAS, True),
-        (Settings(appear_frames=1), {"front": Camera(source="rtsp://front/1", enabled=False)}, True),
-        (Settings(appear_frames=1), {"yard": CAMERAS["yard"]}, True),
+        (Settings(appear_frames=1, snapshot="plain"), CAMERAS, CAMERAS, False),
+        (Settings(appear_frames=1, gone_after=9), CAMERAS, CAMERAS, True),
+        (Settings(appear_frames=1), CAMERAS, ["yard"], True),
+        (Settings(appear_frames=1), ["yard"], ["yard"], True),
     ],
 )
-def test_what_nobody_would_see_go_is_gone(settings: Settings, cameras: dict[str, Camera], gone: bool) -> None:
-    events: list[Event] = []
-    stage = EventStage(Settings(appear_frames=1), CAMERAS, events.append)
-    stage.result(result(count=1))
-    stage.set_cameras(settings, cameras)
-    assert [e.type for e in events] == [EventType.APPEARED, *[EventType.GONE] * gone]
-    stage.set_cameras(settings, CAMERAS)
-    stage.result(result(count=1))
-    assert [e.type for e in events] == [EventType.APPEARED, *[EventType.GONE, EventType.APPEARED] * gone]
+def test_reconfigured_camera_emits_gone(
+    settings: Settings, cameras: Collection[str], enabled: Collection[str], gone: bool
+) -> None:
+    made, frame = detector(Settings(appear_frames=1)), result(count=1)
+    assert [e.type for e in made.result(frame)] == [EventType.APPEARED]
+    assert [e.type for e in made.configure(settings, cameras, enabled)] == [EventType.GONE] * gone
+    made.configure(settings, CAMERAS, CAMERAS)
+    assert [e.type for e in made.result(frame)] == [EventType.APPEARED] * gone
 
 
-def test_thinning() -> None:
+def test_mqtt_every() -> None:
     frames = [replace(result(n, count=n // 3), captured_mono=n * 0.1) for n in range(12)]
 
-    def kept(every: str) -> list[int]:
-        thinning = Thinning(every)
-        return [frame.sequence for frame in frames if thinning.wanted(frame)]
+    def published(every: str) -> list[int]:
+        limiter = RateLimiter(every)
+        return [frame.sequence for frame in frames if limiter.allows(frame)]
 
-    assert kept("frame") == list(range(12))
-    assert kept("change") == [0, 3, 6, 9]
-    assert kept("0.45") == [0, 5, 10]
+    assert published("frame") == list(range(12))
+    assert published("change") == [0, 3, 6, 9]
+    assert published("0.45") == [0, 5, 10]
+
+
+@pytest.mark.parametrize("every", ["change", "3600"])
+def test_the_first_frame_of_a_camera_that_comes_back_is_published(every: str) -> None:
+    limiter, frames = RateLimiter(every), [result(1), result(1, camera="yard")]
+    assert [limiter.allows(frame) for frame in frames] == [True, True]
+    limiter.keep(["yard"])
+    limiter.keep(["yard", "front"])
+    assert [limiter.allows(frame) for frame in frames] == [True, False]

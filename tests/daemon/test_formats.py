@@ -405,17 +405,20 @@ def test_home_assistant_is_told_nothing_before_the_models_are_known() -> None:
     early.formats.configure(config(1), replace(INFO, models={}))
     old = Received("homeassistant/switch/ospreyd_gate/gone_enabled/config", b"{}", True, None, None)
     assert early.take() == {}
-    assert early.formats.echo(old)
+    early.formats.echo(old)
     assert early.take() == {}
     gate.take()
     for not_left in (
         replace(old, retained=False),
         replace(old, topic="homeassistant/switch/ospreyd_gate/front_enabled/config"),
     ):
-        assert gate.formats.echo(not_left)
-    assert not gate.formats.echo(replace(old, topic="homeassistant/switch/other/gone_enabled/config"))
+        assert gate.formats.is_echo(not_left.topic)
+        gate.formats.echo(not_left)
+    others = replace(old, topic="homeassistant/switch/other/gone_enabled/config")
+    assert not gate.formats.is_echo(others.topic)
+    gate.formats.echo(others)
     assert gate.take() == {}
-    assert gate.formats.echo(old)
+    gate.formats.echo(old)
     assert gate.take() == {old.topic: b""}
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, Drop
 from daemon.stats import Stats
+from daemon.system.credits import Credits
 from tests.conftest import ROOT, wait_for
-from tests.daemon.publishing import INFO, UNREACHABLE, config, in_background, publisher, result
+from tests.daemon.publishing import INFO, UNREACHABLE, config, publisher, result
 from tests.daemon.test_payloads import check
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
 from tests.servers.subscriber import Message, Subscriber
@@ -29,9 +30,15 @@ def counted(stats: Stats, camera: str = "front") -> tuple[int, dict[Drop, int]]:
     return seen.published, dict(seen.dropped)
 
 
-def feed(running: Publisher, count: int, *, live: bool) -> None:
+def feed(running: Publisher, count: int) -> None:
     for sequence in range(1, count + 1):
-        running.results([result(sequence, live=live)])
+        running.results([result(sequence)])
+
+
+def feed_file(running: Publisher, credit: Credits, count: int, camera: str = "front") -> None:
+    for sequence in range(1, count + 1):
+        credit.take()
+        running.results([result(sequence, live=False, camera=camera)])
 
 
 def wait_online(subscriber: Subscriber) -> None:
@@ -80,7 +87,7 @@ def test_only_states_are_retained(broker: Mosquitto, subscriber: Subscriber) -> 
 def test_a_clean_stop_says_offline_once_and_the_will_stays_unused(broker: Mosquitto, subscriber: Subscriber) -> None:
     with publisher(config(broker.port)) as running:
         wait_online(subscriber)
-        feed(running, 50, live=True)
+        feed(running, 50)
         assert running.stop(5)
     subscriber.wait_for(STATUS, b"offline")
     assert "Received DISCONNECT from ospreyd-gate" in broker.output()
@@ -128,47 +135,32 @@ def test_states_come_again_after_a_broker_that_forgot_them(broker: Mosquitto, su
 def test_live_frames_without_a_broker_are_dropped_and_counted() -> None:
     stats = Stats()
     with publisher(config(free_port()), stats) as running:
-        feed(running, 10, live=True)
+        feed(running, 10)
         wait_for(lambda: counted(stats)[1] == {Drop.NOT_CONNECTED: 10}, "ten counted drops")
     assert counted(stats) == (0, {Drop.NOT_CONNECTED: 10})
 
 
-def test_a_file_waits_for_the_broker(tmp_path: Path) -> None:
-    """More frames than the inbox holds: the reader waits, and none is missing when the broker lets us in."""
-    stats = Stats()
+def test_a_file_waits_for_the_broker_and_live_frames_do_not_wait_behind_it(tmp_path: Path) -> None:
+    """None of its frames is missing when the broker lets us in, whatever became of live ones."""
+    stats, credit = Stats(), Credits(limit=600)
     with (
         Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
         Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
-        publisher(config(broker.port, username="osprey", password="o"), stats) as running,
+        publisher(config(broker.port, username="osprey", password="o"), stats, credit) as running,
     ):
-        reader = in_background(lambda: feed(running, 600, live=False))
+        feed_file(running, credit, 600, "yard")
+        assert credit.room() == 0
         wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
-        assert reader.is_alive()
-        assert counted(stats) == (0, {})
+        feed(running, 20)
+        wait_for(lambda: counted(stats)[1] == {Drop.NOT_CONNECTED: 20}, "the live frames to be dropped")
+        assert counted(stats, "yard") == (0, {})
+        assert credit.room() == 0
         broker.add_user("osprey", "o")
-        subscriber.wait(lambda messages: sum(m.topic == FRONT for m in messages) == 600, "600 frames")
-        assert sequences(subscriber.messages(FRONT)) == list(range(1, 601))
-        reader.join(5)
-    assert counted(stats) == (600, {})
-
-
-def test_of_live_frames_the_oldest_make_room(tmp_path: Path) -> None:
-    """A frame of a file holds the thread up until there is a broker; behind it the inbox runs over."""
-    stats = Stats()
-    with (
-        Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
-        Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
-        publisher(config(broker.port, username="osprey", password="o"), stats) as running,
-    ):
-        running.results([result(1, live=False, camera="yard")])
-        feed(running, 300, live=True)
-        dropped = counted(stats)[1][Drop.PUBLISH_QUEUE]
-        assert dropped in (300 - 256, 300 - 255), "the frame of the file may have been in the inbox or taken already"
-        broker.add_user("osprey", "o")
-        subscriber.wait(lambda messages: sum(m.topic == FRONT for m in messages) == 300 - dropped, "the other frames")
-        assert sequences(subscriber.messages(FRONT)) == list(range(dropped + 1, 301))
-        assert sequences(subscriber.messages("ospreyd/gate/yard/detections")) == [1]
-    assert counted(stats) == (300 - dropped, {Drop.PUBLISH_QUEUE: dropped})
+        yard = "ospreyd/gate/yard/detections"
+        subscriber.wait(lambda messages: sum(m.topic == yard for m in messages) == 600, "600 frames")
+        assert sequences(subscriber.messages(yard)) == list(range(1, 601))
+        wait_for(lambda: credit.room() == 600, "every credit to be given back")
+    assert counted(stats, "yard") == (600, {})
 
 
 def test_a_broker_that_hangs_costs_the_oldest_frames(broker: Mosquitto, subscriber: Subscriber) -> None:
@@ -214,14 +206,13 @@ def test_what_was_under_way_when_the_connection_broke_was_not_published(
 
 
 def test_a_shutdown_lets_a_file_go_that_waits_for_a_broker() -> None:
-    stats = Stats()
-    with publisher(config(free_port()), stats) as running:
-        reader = in_background(lambda: feed(running, 400, live=False))
+    stats, credit = Stats(), Credits(limit=400)
+    with publisher(config(free_port(), formats={"deepstream": {}}), stats, credit) as running:
+        feed_file(running, credit, 400)
         wait_for(lambda: not running.link.detail.endswith("not answered yet"), "an attempt to connect")
-        assert reader.is_alive()
+        assert credit.room() == 0
         running.hurry()
-        reader.join(5)
-        assert not reader.is_alive()
+        wait_for(lambda: credit.room() == 400, "every credit to be given back")
         started = time.monotonic()
         assert running.stop(3)
         assert time.monotonic() - started < 1.0
@@ -242,12 +233,13 @@ def test_stop_keeps_its_time_while_the_broker_hangs(broker: Mosquitto, subscribe
 
 
 def test_results_after_the_stop_are_counted(broker: Mosquitto, subscriber: Subscriber) -> None:
-    stats = Stats()
-    with publisher(config(broker.port), stats) as running:
+    stats, credit = Stats(), Credits()
+    with publisher(config(broker.port), stats, credit) as running:
         wait_online(subscriber)
         assert running.stop(5)
-        running.results([result(1)])
-        running.results([result(2, live=False)])
+        feed(running, 1)
+        feed_file(running, credit, 1)
+        assert credit.room() == Credits().room()
     assert counted(stats) == (0, {Drop.PUBLISH_QUEUE: 2})
 
 
@@ -264,7 +256,4 @@ def test_an_unexpected_exception_reaches_the_owner(broker: Mosquitto) -> None:
     running.results([replace(result(), labels=())])
     assert failed.wait(10)
     assert isinstance(failures[0], IndexError)
-    reader = in_background(lambda: feed(running, 300, live=False))
-    reader.join(10)
-    assert not reader.is_alive(), "it waits for a thread that is gone"
     assert running.stop(5)

@@ -19,7 +19,6 @@ from daemon.control.overrides import Overrides, SettingsFile
 from daemon.control.settings import Setting
 from daemon.errors import UsageError
 from daemon.publish.publisher import Publisher
-from daemon.records import Event, EventType
 from daemon.remote import Remote
 from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
@@ -223,9 +222,9 @@ def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -
     picture = np.full((720, 1280, 3), 90, np.uint8)
     with remote(config(broker.port, formats={"homeassistant": {}})) as running:
         ready(subscriber, broker)
-        running.remote.offer(result(1), picture)
+        running.remote.offer_snapshot(result(1), picture)
         assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
-        running.remote.offer(result(2), picture)
+        running.remote.offer_snapshot(result(2), picture)
         came = subscriber.wait_for(f"{GATE}/front/snapshot")
         assert (came.content_type, came.qos) == ("image/jpeg", 1)
         assert subscriber.wait_for(f"{GATE}/front/image").payload == came.payload
@@ -247,16 +246,15 @@ def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscrib
     picture = np.full((720, 1280, 3), 90, np.uint8)
     with remote(settings.model_copy(update={"events": events})) as running:
         ready(subscriber, broker)
-        for kind, label in ((EventType.GONE, "bicycle"), (EventType.APPEARED, "person"), (EventType.APPEARED, "car")):
-            running.remote.happened(Event("front", kind, time.time(), label, 1))
-        running.remote.offer(result(1), picture)
+        for label in ("person", "car"):
+            running.remote.request_snapshot("front", False, label)
+        running.remote.offer_snapshot(result(1), picture)
         for topic in (f"{GATE}/front/snapshot", "frigate/front/person/snapshot", "frigate/front/car/snapshot"):
             came = subscriber.wait_for(topic)
             assert (came.payload[:2], came.content_type) == (b"\xff\xd8", "image/jpeg")
-        running.remote.happened(Event("front", EventType.CAMERA_STATE, time.time()))
-        running.remote.offer(result(2), picture)
-        running.remote.happened(Event("front", EventType.APPEARED, time.time(), "dog", 1))
-        running.remote.offer(result(3), picture)
+        running.remote.offer_snapshot(result(2), picture)
+        running.remote.request_snapshot("front", False, "dog")
+        running.remote.offer_snapshot(result(3), picture)
         subscriber.wait_for("frigate/front/dog/snapshot")
         assert len(subscriber.messages(f"{GATE}/front/snapshot")) == 2
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
+from daemon.config.schema import Config
+from daemon.records import CameraState, CameraStatus
+from daemon.service.board import Board
 from daemon.service.health import LOAD_WITHIN, Counted, Health, Verdict
+from daemon.stats import Stats
+from tests.daemon.publishing import INFO
 
 LIMIT = 10.0
 STILL = Counted(captured={}, expected={}, inferred=0, processed={}, published=0)
@@ -82,6 +89,34 @@ def test_a_model_that_is_being_loaded_is_no_reason_but_not_for_ever() -> None:
     assert LOAD_WITHIN + LIMIT <= said.index(False) <= LOAD_WITHIN + LIMIT + 3
 
 
-def test_frames_that_wait_for_a_broker_are_no_reason() -> None:
-    course = [counted(1), *(replace(counted(4, inferred=2), held=True) for _ in range(100))]
-    assert all(verdicts(iter(course)))
+def test_files_that_wait_for_room_are_no_reason_and_excuse_no_live_camera() -> None:
+    waits = Counted({}, {}, 2, {}, 0, held=True)
+    assert all(verdicts(iter([counted(1), *[waits] * 100])))
+    live = [replace(counted(n, 0, 9, 9), held=True) for n in range(30)]
+    assert verdicts(iter(live)).index(False) == LIMIT + 2, "inference does nothing for the live camera"
+
+
+@pytest.mark.parametrize(
+    ("connected", "held", "captured", "processed"),
+    [
+        (True, False, {"live", "file"}, {"live", "file", "off"}),
+        (True, True, {"live"}, {"live", "off"}),
+        (False, False, {"live", "file"}, {"live", "off"}),
+        (False, True, {"live"}, {"live", "off"}),
+    ],
+)
+def test_which_cameras_owe_what(connected: bool, held: bool, captured: set[str], processed: set[str]) -> None:
+    file = {"source": "film.avi", "pace": "as-fast-as-possible"}
+    config = Config.model_validate(
+        {
+            "device": "box",
+            "mqtt": {"host": "localhost"},
+            "cameras": {"live": {"source": "rtsp://a/1"}, "file": file, "off": {**file, "enabled": False}},
+        }
+    )
+    stats = Stats()
+    board = Board(config, INFO, stats, lambda: connected, lambda: held)
+    for name in ("live", "file"):
+        board.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", 0.0, 0.0))
+    found = board.look().counted()
+    assert (set(found.captured), set(found.processed), found.held) == (captured, processed, held)

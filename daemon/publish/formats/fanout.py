@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 
 from daemon.config.mqtt import Mqtt
@@ -20,13 +19,15 @@ from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 
 class Formats:
-    """Thread-safe. `say` gets the messages, in the order in which they hold, and must not wait."""
+    """For one thread, but for what says otherwise. `say` gets the messages in their order, and must not wait."""
 
     def __init__(self, mqtt: Mqtt, topics: DeviceTopics, device: str, say: Callable[[Said], None]) -> None:
         self._formats = tuple(_switched_on(mqtt, topics, device))
         self._say = say
-        self._lock = threading.Lock()
-        """guards the formats, and the order of what they say"""
+
+    def __bool__(self) -> bool:
+        """Whether there is a format; for any thread."""
+        return bool(self._formats)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -70,33 +71,29 @@ class Formats:
 
     def stats(self, report: DaemonStats) -> list[Transient]:
         """Those of a report."""
-        with self._lock:
-            return [message for one in self._formats for message in one.stats(report)]
+        return [message for one in self._formats for message in one.stats(report)]
 
     def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
-        """Those of a snapshot."""
+        """Those of a snapshot; for any thread."""
         return [message for one in self._formats for message in one.pictures(camera, labels, jpeg)]
 
     def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
-        """A command of one of them; None where the message is none of theirs."""
+        """A command of one of them; None where the message is none of theirs. For any thread."""
         parsed = (one.request(scope, message) for one in self._formats)
         return next((request for request in parsed if request is not None), None)
 
-    def echo(self, message: Received) -> bool:
-        """Whether it is a message of one of them that has come back; what holds no longer is cleared."""
-        with self._lock:
-            for one in self._formats:
-                if (found := one.echo(message)) is not None:
-                    for said in found:
-                        self._say(said)
-                    return True
-        return False
+    def is_echo(self, topic: str) -> bool:
+        """Whether what comes from there is a message of one of them that has come back; for any thread."""
+        return any(one.is_echo(topic) for one in self._formats)
+
+    def echo(self, message: Received) -> None:
+        """A message of one of them that has come back: what holds no longer is cleared."""
+        self._all_say(lambda one: one.echo(message) if one.is_echo(message.topic) else ())
 
     def _all_say(self, of: Callable[[Format], Iterable[Said]]) -> None:
-        with self._lock:
-            for one in self._formats:
-                for said in of(one):
-                    self._say(said)
+        for one in self._formats:
+            for said in of(one):
+                self._say(said)
 
 
 def _switched_on(mqtt: Mqtt, topics: DeviceTopics, device: str) -> Iterable[Format]:

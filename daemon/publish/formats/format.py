@@ -43,7 +43,7 @@ class Said:
 
 
 class Format:
-    """Says nothing of what it does not override. For one thread at a time; each method is short."""
+    """Says nothing of what it does not override. For one thread; a slow one delays the other formats alone."""
 
     root: str
     """all that it publishes elsewhere than below the device's own topics is there or below"""
@@ -84,12 +84,16 @@ class Format:
         """A parsed command; None where the topic is none of its commands."""
         return None
 
-    def echo(self, message: Received) -> Iterable[Said] | None:
-        """A message of its own that has come back, of this run or one before; None where it is no such.
+    def is_echo(self, topic: str) -> bool:
+        """Whether what comes from there is a message of its own that has come back, of this run or one before.
 
-        What an earlier run has left with the broker, and holds no longer, is cleared.
+        For any thread, as `pictures` and `request` are.
         """
-        return None
+        return False
+
+    def echo(self, message: Received) -> Iterable[Said]:
+        """Such a message: what an earlier run has left with the broker, and holds no longer, is cleared."""
+        return ()
 
     def close(self) -> Iterable[Said]:
         """What is still to be said at the end."""

@@ -84,13 +84,14 @@ class HomeAssistant(Format):
         """See Format.pictures. Kept by the broker, since Home Assistant itself forgets it at a restart."""
         return (Message(self._image(camera), jpeg, "image/jpeg", retain=True),)
 
-    def echo(self, message: Received) -> Iterable[Said] | None:
+    def is_echo(self, topic: str) -> bool:
+        """See Format.is_echo."""
+        return topic.startswith(f"{self._prefix}/") and f"/{self._node}/" in topic and topic.endswith("/config")
+
+    def echo(self, message: Received) -> Iterable[Said]:
         """See Format.echo."""
-        topic = message.topic
-        if not (topic.startswith(f"{self._prefix}/") and f"/{self._node}/" in topic and topic.endswith("/config")):
-            return None
-        left = message.retained and self._discovery and topic not in self._discovery
-        return (Said(topic, kind=Kind.CLEARED),) if left else ()
+        left = message.retained and self._discovery and message.topic not in self._discovery
+        return (Said(message.topic, kind=Kind.CLEARED),) if left else ()
 
     def _absent(self, camera: str, label: str) -> Iterable[Said]:
         yield Said(self._occupancy(camera, label), _OFF, camera=camera)
