@@ -171,6 +171,8 @@ def test_stats() -> None:
         "too-old": 0,
         "no-model": 0,
         "no-buffer": 0,
+        "analysis-queue": 0,
+        "formats-queue": 0,
         "publish-queue": 0,
         "not-connected": 0,
         "packet-too-large": 0,
