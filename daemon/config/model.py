@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from daemon.config.section import MISTAKE, Score, Section
+from engines.families import FamilyName
 from engines.records import Fit, InputOverride
 
 BUILTIN_MODEL = "street"
@@ -69,20 +70,9 @@ class Model(Section):
         description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
         "ships with ospreyd and knows drawn streets only",
     )
-    family: Literal[
-        "auto",
-        "yolox",
-        "yolov5",
-        "yolov8",
-        "yolov10",
-        "detr",
-        "detr-raw",
-        "nanodet",
-        "picodet",
-        "fastestdet",
-        "ssd",
-        "mmdet",
-    ] = Field("auto", description="how the model lays out its outputs, see docs/models.md; auto finds out")
+    family: Literal["auto", FamilyName] = Field(
+        "auto", description="how the model lays out its outputs, see docs/models.md; auto finds out"
+    )
     labels: str | None = Field(
         None,
         description="'coco', or path of a text file with one class name a line, relative to this configuration; "

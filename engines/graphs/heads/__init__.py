@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from engines.graphs.heads import (
-    detr,
-    detr_raw,
-    fastestdet,
-    mmdet,
-    nanodet,
-    picodet,
-    ssd,
-    yolov5,
-    yolov8,
-    yolov10,
-    yolox,
-)
+from importlib import import_module
+from typing import get_args
+
+from engines.families import FamilyName
 from engines.graphs.heads.base import Family
 
-_MODULES = (yolox, yolov5, yolov8, yolov10, detr, detr_raw, nanodet, picodet, fastestdet, ssd, mmdet)
 
-FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in _MODULES}
+def _family(name: str) -> Family:
+    """Of the module of that name, with _ for -."""
+    family: Family = import_module(f"{__name__}.{name.replace('-', '_')}").FAMILY
+    return family
+
+
+FAMILIES: dict[str, Family] = {name: _family(name) for name in get_args(FamilyName)}
