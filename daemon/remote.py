@@ -15,9 +15,9 @@ from daemon.control.overrides import SettingsFile
 from daemon.control.running_config import RunningConfig
 from daemon.control.worker import CommandWorker
 from daemon.media.snapshots import Snapshots
-from daemon.publish.inbox import Subscription
+from daemon.mqtt.incoming import Subscription
+from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
-from daemon.publish.topics import DeviceTopics
 from daemon.records import FrameResult
 from engines.folders import state_folder
 

@@ -13,8 +13,8 @@ from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.load import load
 from daemon.errors import EXIT_FAILURE
-from daemon.publish.outbox import Outbox, outbox_path, read_status
-from daemon.publish.outbox_flush import flush as flush_outbox
+from daemon.outbox.flush import flush as flush_outbox
+from daemon.outbox.store import Outbox, outbox_path, read_status
 
 outbox = typer.Typer(help="Events that wait on disk for the broker.", no_args_is_help=True)
 _Config = Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)]

@@ -22,7 +22,7 @@ from rich.text import Text
 from daemon.config.load import load
 from daemon.config.mqtt import Mqtt, Tls
 from daemon.errors import DaemonError, UsageError
-from daemon.publish.link import Link, LinkState
+from daemon.mqtt.link import Link, LinkState
 from daemon.tools.watch import Seen
 
 _PASSWORD = "OSPREYD_MQTT_PASSWORD"  # noqa: S105 - the variable's name

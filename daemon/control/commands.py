@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemon.control.settings import Setting, Value
-from daemon.publish.topics import Topic
+from daemon.mqtt.topics import Topic
 
 INTERNAL_ERROR = "internal error"
 """the answer to a command that failed in an unexpected way"""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 
-from daemon.publish.inbox import Received
+from daemon.mqtt.incoming import Received
 
 log = logging.getLogger("ospreyd.mqtt")
 

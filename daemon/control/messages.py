@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from daemon.control.settings import Setting, Value, value_schema
-from daemon.publish.topics import DeviceTopics, Topic
+from daemon.mqtt.topics import DeviceTopics, Topic
 
 _received = with_config(ConfigDict(use_attribute_docstrings=True, strict=True, extra="forbid"))
 _published = with_config(ConfigDict(use_attribute_docstrings=True))

@@ -22,8 +22,8 @@ from daemon.control.commands import (
 )
 from daemon.control.messages import BuildRequest, NoRequest, SnapshotRequest, shortened
 from daemon.control.settings import Setting, checked
-from daemon.publish.inbox import Received
-from daemon.publish.topics import DeviceTopics, Topic
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.topics import DeviceTopics, Topic
 
 LARGEST = 1024  # bytes of a command's payload
 _LONGEST_TOPIC = 256  # bytes of a response topic

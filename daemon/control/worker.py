@@ -12,9 +12,9 @@ from daemon.control.inbox import Inbox
 from daemon.control.messages import answer, shortened
 from daemon.control.parse import LARGEST, command_patterns, parse_command
 from daemon.errors import DaemonError
-from daemon.publish.inbox import Received, Subscription
-from daemon.publish.outgoing import Message
-from daemon.publish.topics import DeviceTopics
+from daemon.mqtt.incoming import Received, Subscription
+from daemon.mqtt.outgoing import Message
+from daemon.mqtt.topics import DeviceTopics
 from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 

@@ -19,7 +19,7 @@ from daemon.config.schema import Camera, Config, without_credentials
 from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import UsageError
-from daemon.publish.link import Link, LinkState
+from daemon.mqtt.link import Link, LinkState
 
 _BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
 _METRICS_WITHIN = 2.0  # seconds

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daemon.config.schema import Config
+from daemon.mqtt.link import Link
+from daemon.mqtt.outgoing import Handover
+from daemon.mqtt.topics import DeviceTopics
 from daemon.publish import payloads
 from daemon.publish.formats.format import Transient
-from daemon.publish.link import Link
-from daemon.publish.outgoing import Handover
 from daemon.publish.retained import Retained
-from daemon.publish.topics import DeviceTopics
 from daemon.records import Drop, FrameResult
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice

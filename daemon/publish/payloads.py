@@ -89,14 +89,6 @@ def event(device: str, record: Event) -> bytes:
     return orjson.dumps(payload)
 
 
-def replayed(payload: bytes) -> bytes:
-    """The same message as it is when it comes late; unchanged where its format has no word for that."""
-    message = orjson.loads(payload)
-    if isinstance(message, dict) and "replayed" in message:
-        return orjson.dumps({**message, "replayed": True})
-    return payload
-
-
 def info(device: str, record: DaemonInfo) -> bytes:
     """The retained message of what this device is and runs."""
     payload: InfoPayload = {

@@ -11,17 +11,17 @@ from daemon.control import messages
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.errors import UsageError
+from daemon.mqtt.incoming import Received, Subscription
+from daemon.mqtt.link import Link, LinkState
+from daemon.mqtt.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
+from daemon.mqtt.topics import DeviceTopics
+from daemon.outbox.sender import OutboxSender
+from daemon.outbox.store import outbox_path, read_status
 from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said, Transient
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
-from daemon.publish.inbox import Received, Subscription
-from daemon.publish.link import Link, LinkState
-from daemon.publish.outbox import outbox_path, read_status
-from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
-from daemon.publish.topics import DeviceTopics
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
 from daemon.stats import Stats
 from daemon.system.credits import Credits

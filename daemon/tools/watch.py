@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.publish.inbox import Received, Subscription
+from daemon.mqtt.incoming import Received, Subscription
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 _LARGEST = 1 << 20  # bytes of a message that is looked at

@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from daemon.publish.outbox import Outbox
+from daemon.outbox.store import Outbox
 from daemon.records import Event, EventType
 from tests.benchmarks.outbox_bench import Bench
 from tests.daemon.publishing import config, publisher

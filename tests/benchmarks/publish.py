@@ -21,8 +21,8 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from daemon.config.outbox import Outbox as Settings
+from daemon.outbox.store import outbox_path, read_status
 from daemon.publish import payloads
-from daemon.publish.outbox import outbox_path, read_status
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType, FrameResult
 from tests.conftest import wait_for

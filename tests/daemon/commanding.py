@@ -6,7 +6,7 @@ import threading
 
 from daemon.control.commands import CommandScope
 from daemon.control.handler import CommandActions
-from daemon.publish.topics import DeviceTopics
+from daemon.mqtt.topics import DeviceTopics
 
 ROOT = "site/ospreyd/gate"
 TOPICS = DeviceTopics.of("site/ospreyd", "gate")

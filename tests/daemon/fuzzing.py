@@ -20,7 +20,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from daemon.control.messages import shortened
-from daemon.publish.inbox import Received
+from daemon.mqtt.incoming import Received
 from tests.conftest import ROOT as REPOSITORY
 from tests.daemon.hostile import DOCUMENTED, FRIGATE, MESSAGES, ROOT, may_be_answered_at
 from tests.daemon.running import box, daemon, stop

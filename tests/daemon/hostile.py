@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from daemon.control.commands import CommandName
 from daemon.control.settings import Setting
-from daemon.publish.inbox import Received
+from daemon.mqtt.incoming import Received
 
 ROOT = "ospreyd/box"
 CAMERAS = ("front", "yard", "back")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish.inbox import Received, Subscription
-from daemon.publish.link import Link, LinkState
-from daemon.publish.outgoing import Presence
-from daemon.publish.topics import Topic
+from daemon.mqtt.incoming import Received, Subscription
+from daemon.mqtt.link import Link, LinkState
+from daemon.mqtt.outgoing import Presence
+from daemon.mqtt.topics import Topic
 from tests.conftest import wait_for
 from tests.daemon.publishing import no_thread_left
 from tests.servers.mosquitto import HOST

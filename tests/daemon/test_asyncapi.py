@@ -12,8 +12,8 @@ import pytest
 
 from daemon.control.commands import CommandRejected
 from daemon.control.parse import command_patterns, parse_command
+from daemon.mqtt.incoming import Received
 from daemon.publish.asyncapi import asyncapi
-from daemon.publish.inbox import Received
 from daemon.publish.schemas import schemas
 from tests.conftest import ROOT
 from tests.daemon.commanding import SCOPE, TOPICS

@@ -21,8 +21,8 @@ from daemon.control.commands import (
 from daemon.control.messages import answer
 from daemon.control.parse import LARGEST, command_patterns, parse_command
 from daemon.control.settings import Setting
-from daemon.publish.inbox import Received
-from daemon.publish.topics import DeviceTopics
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.topics import DeviceTopics
 from tests.daemon.commanding import ROOT, SCOPE, TOPICS
 from tests.daemon.hostile import CAMERAS, DOCUMENTED, MESSAGES, may_be_answered_at
 

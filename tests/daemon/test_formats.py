@@ -20,13 +20,13 @@ from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.control.commands import ChangeSetting, CommandRejected, CommandScope
 from daemon.control.settings import Setting
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.topics import DeviceTopics, level
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Kind, Said
 from daemon.publish.formats.homeassistant import joined, object_id
-from daemon.publish.inbox import Received
 from daemon.publish.retained import Retained
-from daemon.publish.topics import DeviceTopics, level
 from daemon.records import CameraStats, DaemonStats, Event, EventType, FrameResult, Percentiles
 from engines.records import Detections
 from tests.conftest import ROOT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.publish.outbox_order import REFUSED, Next, Order
-from daemon.publish.outgoing import Delivery
+from daemon.mqtt.outgoing import Delivery
+from daemon.outbox.order import REFUSED, Next, Order
 
 RATE = 10.0
 TOPICS = ("a", "b", "c")

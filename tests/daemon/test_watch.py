@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import yaml
 
-from daemon.publish.inbox import Received
+from daemon.mqtt.incoming import Received
 from daemon.tools.watch import Seen
 from tests.conftest import ROOT, wait_for
 from tests.daemon.publishing import UNREACHABLE, config, publisher, result

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 import orjson
 
+from daemon.mqtt.topics import Topic
 from daemon.publish.formats.format import Format, Transient
-from daemon.publish.topics import Topic
 from daemon.records import FrameResult
 from engines.records import Detections
 

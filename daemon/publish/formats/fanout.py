@@ -8,13 +8,13 @@ from daemon.config.mqtt import Mqtt
 from daemon.config.schema import Config
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.outgoing import Message, Presence
+from daemon.mqtt.topics import DeviceTopics, Topic
 from daemon.publish.formats.deepstream import DeepStream
 from daemon.publish.formats.format import Format, Said, Transient
 from daemon.publish.formats.frigate import Frigate
 from daemon.publish.formats.homeassistant import HomeAssistant
-from daemon.publish.inbox import Received
-from daemon.publish.outgoing import Message, Presence
-from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 

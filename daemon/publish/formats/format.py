@@ -9,8 +9,8 @@ from enum import Enum
 from daemon.config.schema import Config
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
-from daemon.publish.inbox import Received
-from daemon.publish.outgoing import Message, Presence
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.outgoing import Message, Presence
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 Transient = tuple[str, bytes]

@@ -15,13 +15,13 @@ from daemon.control.commands import ChangeSetting, CommandRejected, CommandReque
 from daemon.control.messages import shortened
 from daemon.control.parse import reject_retained, require_known
 from daemon.control.settings import Setting, Value
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.outgoing import Message, Presence
+from daemon.mqtt.topics import Topic, level
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said, Transient
 from daemon.publish.formats.frigate_objects import SeenObject
 from daemon.publish.formats.labels import looked_for
-from daemon.publish.inbox import Received
-from daemon.publish.outgoing import Message, Presence
-from daemon.publish.topics import Topic, level
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own

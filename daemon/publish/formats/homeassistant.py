@@ -12,12 +12,12 @@ import orjson
 
 from daemon.config.schema import Config
 from daemon.control.settings import Setting
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.outgoing import Message
+from daemon.mqtt.topics import DeviceTopics, Topic
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import Format, Kind, Said
 from daemon.publish.formats.labels import looked_for
-from daemon.publish.inbox import Received
-from daemon.publish.outgoing import Message
-from daemon.publish.topics import DeviceTopics, Topic
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
 
 _ON, _OFF = b"ON", b"OFF"

@@ -10,9 +10,9 @@ from functools import partial
 
 from daemon.config.schema import Config
 from daemon.control.settings import Setting, Value
+from daemon.mqtt.incoming import Received
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import Transient
-from daemon.publish.inbox import Received
 from daemon.records import DaemonInfo, DaemonStats, Drop, Event, FrameResult
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice

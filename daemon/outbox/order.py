@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemon.publish.outgoing import Delivery
+from daemon.mqtt.outgoing import Delivery
 
 REFUSED = 10.0
 """seconds until a topic is tried again of which the broker has refused a message"""

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.publish.outbox import Outbox, Waiting
-from daemon.publish.outbox_order import REFUSED, Order
-from daemon.publish.outgoing import Delivery, Handover, Refusal
-from daemon.publish.payloads import replayed
+from daemon.mqtt.outgoing import Delivery, Handover, Refusal
+from daemon.outbox.order import REFUSED, Order
+from daemon.outbox.replay import replayed
+from daemon.outbox.store import Outbox, Waiting
 from daemon.records import OutboxCounts
 from daemon.system.worker_thread import WorkerThread
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
-from daemon.publish import reasons
-from daemon.publish.client import Connection, Handlers
-from daemon.publish.inbox import Subscription
-from daemon.publish.limits import BrokerLimits
-from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence
-from daemon.publish.tls import TlsContext, tls_context
+from daemon.mqtt import failure_messages
+from daemon.mqtt.connection import Connection, Handlers
+from daemon.mqtt.incoming import Subscription
+from daemon.mqtt.limits import BrokerLimits
+from daemon.mqtt.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence
+from daemon.mqtt.tls import TlsContext, tls_context
 from daemon.system.backoff import Backoff
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
@@ -66,7 +66,7 @@ class Link:
         self._told = ""
         self._told_large: set[str] = set()
         """topics of messages that the broker does not take, of which that was logged"""
-        self._state = LinkState(connected=False, detail=f"{reasons.at(*config.address)} has not answered yet")
+        self._state = LinkState(connected=False, detail=f"{failure_messages.at(*config.address)} has not answered yet")
         self._connection: Connection | None = None
         self._stopping = threading.Event()
         self._thread = WorkerThread(f"mqtt:{client_id}", self._run, on_fatal)
@@ -158,7 +158,7 @@ class Link:
             # A refusal was in words that the broker knows; anything else says nothing about its version.
             mqtt5 = mqtt5 or not (connection.refused or time.monotonic() < waits_with_5)
             self._stopping.wait(self._backoff.next())
-        self._tell(LinkState(connected=False, detail=f"disconnected from {reasons.at(*self._config.address)}"))
+        self._tell(LinkState(connected=False, detail=f"disconnected from {failure_messages.at(*self._config.address)}"))
 
     def _attempt(self, mqtt5: bool, tls: TlsContext | None) -> Connection:
         """Connects once and serves the connection to its end."""

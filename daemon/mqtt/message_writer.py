@@ -10,10 +10,10 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 
-from daemon.publish import packets, properties
-from daemon.publish.bursts import Bursts
-from daemon.publish.limits import BrokerLimits
-from daemon.publish.outgoing import Handed, Handover, Message
+from daemon.mqtt import packets, properties
+from daemon.mqtt.batch_writer import Bursts
+from daemon.mqtt.limits import BrokerLimits
+from daemon.mqtt.outgoing import Handed, Handover, Message
 
 _LARGE = 16  # messages of `send` that wait for the broker's acknowledgement; they may be pictures
 

@@ -19,16 +19,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.publish import properties, reasons, sockets
-from daemon.publish.bursts import Bursts
-from daemon.publish.inbox import Subscription
-from daemon.publish.limits import BrokerLimits
-from daemon.publish.loop import Loop
-from daemon.publish.message_writer import MessageWriter
-from daemon.publish.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
-from daemon.publish.paho_client import PahoClient
-from daemon.publish.subscriptions import Subscriptions
-from daemon.publish.tls import TlsContext
+from daemon.mqtt import failure_messages, properties, sockets
+from daemon.mqtt.batch_writer import Bursts
+from daemon.mqtt.event_loop import Loop
+from daemon.mqtt.incoming import Subscription
+from daemon.mqtt.limits import BrokerLimits
+from daemon.mqtt.message_writer import MessageWriter
+from daemon.mqtt.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
+from daemon.mqtt.paho_client import PahoClient
+from daemon.mqtt.subscriptions import Subscriptions
+from daemon.mqtt.tls import TlsContext
 
 _ANSWER_WITHIN = 10.0  # seconds for the broker to answer a CONNECT
 _ANSWER_MQTT5_WITHIN = 2.0  # some that know only 3.1.1 misread MQTT 5 and wait for more; they are asked again with it
@@ -159,9 +159,9 @@ class Connection:
             self._paho.connect(*self._address, keepalive=self._keepalive, properties=limits)
             self._prepare()
         except WebsocketConnectionError:
-            self.ended = reasons.no_websocket(*self._address)
+            self.ended = failure_messages.no_websocket(*self._address)
         except OSError as error:
-            self.ended = reasons.unreachable(*self._address, error)
+            self.ended = failure_messages.unreachable(*self._address, error)
         finally:
             self.opening = False
 
@@ -179,9 +179,9 @@ class Connection:
                 return
             if not self.accepted and time.monotonic() > answer_by:
                 self.unanswered = self.silent = True
-                self.ended = reasons.silent(*self._address, patience)
+                self.ended = failure_messages.silent(*self._address, patience)
                 return
-        self.ended = self.ended or reasons.broken(
+        self.ended = self.ended or failure_messages.broken(
             *self._address, 0, not self.was_stable
         )  # paho does not always call back
 
@@ -208,16 +208,16 @@ class Connection:
         self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, connack: Properties | None
     ) -> None:
         if reason.is_failure:
-            self.unanswered = reason.value == reasons.UNSUPPORTED_PROTOCOL_VERSION
+            self.unanswered = reason.value == failure_messages.UNSUPPORTED_PROTOCOL_VERSION
             self.refused = not self.unanswered
             self.limits = self.limits.after_refusal(reason.value)
-            self.ended = reasons.refused(*self._address, reason.value, str(reason), self._client_id)
+            self.ended = failure_messages.refused(*self._address, reason.value, str(reason), self._client_id)
             return
         self._begin(client, connack)
         self._accepted_at = time.monotonic()
         self.accepted = True
         spoken = "5" if self._mqtt5 else "3.1.1"
-        self._handlers.connected(f"connected to {reasons.at(*self._address)} with MQTT {spoken}")
+        self._handlers.connected(f"connected to {failure_messages.at(*self._address)} with MQTT {spoken}")
 
     def _begin(self, client: Client, connack: Properties | None) -> None:
         """What comes first on a connection that the broker has accepted."""
@@ -225,7 +225,7 @@ class Connection:
             self.limits = properties.limits(connack)
         # by its property only a client that is not connected takes it, and until now the broker has not said it
         client._max_inflight_messages = min(_IN_FLIGHT, self.limits.in_flight)
-        for sentence in reasons.missing(*self._address, qos=self.limits.qos, retain=self.limits.retain):
+        for sentence in failure_messages.missing(*self._address, qos=self.limits.qos, retain=self.limits.retain):
             self._handlers.denied(sentence)
         self._writer = MessageWriter(
             client, self._bursts, self.limits, mqtt5=self._mqtt5, too_large=self._told_too_large
@@ -241,13 +241,13 @@ class Connection:
         return self._paho.publish(topic, payload, self.limits.qos, self.limits.retain)
 
     def _denied(self, pattern: str, meaning: str) -> None:
-        self._handlers.denied(reasons.denied(*self._address, pattern, meaning))
+        self._handlers.denied(failure_messages.denied(*self._address, pattern, meaning))
 
     def _told_too_large(self, topic: str, size: int) -> None:
-        self._handlers.too_large(topic, reasons.too_large(*self._address, topic, size, self.limits.packet))
+        self._handlers.too_large(topic, failure_messages.too_large(*self._address, topic, size, self.limits.packet))
 
     def _refused_as_too_large(self, topic: str, size: int) -> None:
-        self._handlers.too_large(topic, reasons.refused_as_too_large(*self._address, topic, size))
+        self._handlers.too_large(topic, failure_messages.refused_as_too_large(*self._address, topic, size))
 
     def _on_disconnect(
         self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
@@ -256,14 +256,14 @@ class Connection:
             return  # the refusal has said it
         self.unanswered = not self.accepted
         if flags.is_disconnect_packet_from_server:
-            self.ended = reasons.lost(*self._address, reason.value, str(reason), self._client_id)
+            self.ended = failure_messages.lost(*self._address, reason.value, str(reason), self._client_id)
         elif self.accepted:
-            self.ended = reasons.broken(*self._address, reason.value, not self.was_stable)
+            self.ended = failure_messages.broken(*self._address, reason.value, not self.was_stable)
         else:
-            self.ended = reasons.hung_up(*self._address)
+            self.ended = failure_messages.hung_up(*self._address)
         if self._tls is not None and self._tls.alert:
             self.unanswered = False  # it is not the version
-            self.ended = reasons.rejected_by_tls(*self._address, self._tls.alert)
+            self.ended = failure_messages.rejected_by_tls(*self._address, self._tls.alert)
 
     def _on_publish(
         self, client: Client, _user: object, mid: int, code: ReasonCode, _properties: Properties | None
@@ -272,7 +272,7 @@ class Connection:
         if mid == self._online:
             self._online = None
             if code.is_failure:
-                self._handlers.denied(reasons.forbidden(*self._address, str(code)))
+                self._handlers.denied(failure_messages.forbidden(*self._address, str(code)))
         refusal = Refusal(str(code), final=mid == self._paho.refused_as_too_large) if code.is_failure else None
         self._handlers.outcomes.told(Delivery(self, mid), refusal)
         if not self._awaits():

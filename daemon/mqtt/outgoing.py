@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from daemon.publish.topics import Topic
+from daemon.mqtt.topics import Topic
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import time
 
 from daemon.config.schema import Config
 from daemon.errors import DaemonError
-from daemon.publish.link import Link, LinkState
-from daemon.publish.outbox import outbox_path, read_status
-from daemon.publish.outbox_sender import OutboxSender
-from daemon.publish.outgoing import Delivery, Outcomes, Refusal
+from daemon.mqtt.link import Link, LinkState
+from daemon.mqtt.outgoing import Delivery, Outcomes, Refusal
+from daemon.outbox.sender import OutboxSender
+from daemon.outbox.store import outbox_path, read_status
 
 
 def flush(config: Config, seconds: float) -> tuple[int, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from daemon.publish.limits import BrokerLimits
-from daemon.publish.outgoing import Message
+from daemon.mqtt.limits import BrokerLimits
+from daemon.mqtt.outgoing import Message
 
 _EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
 _LARGEST_PACKET = 65536  # bytes besides the payload's limit

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from daemon.control.inbox import Inbox
-from daemon.publish.inbox import Received
-from daemon.publish.link import LinkState
-from daemon.publish.outgoing import Handover, Message
+from daemon.mqtt.incoming import Received
+from daemon.mqtt.link import LinkState
+from daemon.mqtt.outgoing import Handover, Message
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import in_background

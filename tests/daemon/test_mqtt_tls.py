@@ -10,7 +10,7 @@ import pytest
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
-from daemon.publish.outgoing import Handover
+from daemon.mqtt.outgoing import Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.servers import certificates

@@ -7,8 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from daemon.publish.outgoing import Handed
-from daemon.publish.sockets import Socket
+from daemon.mqtt.outgoing import Handed
+from daemon.mqtt.sockets import Socket
 
 _WAITING = 256  # messages
 _BURST = 65536  # bytes that are written at once, or one message; the socket's buffer is seldom larger

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from daemon.media.snapshots import Snapshots
-from daemon.publish import packets
-from daemon.publish.outgoing import Delivery, Handover, Message
+from daemon.mqtt import packets
+from daemon.mqtt.outgoing import Delivery, Handover, Message
 from daemon.publish.publisher import Publisher
 from daemon.records import Drop, Event, EventType
 from daemon.stats import Stats

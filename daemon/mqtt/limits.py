@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from daemon.publish import packets
+from daemon.mqtt import packets
 
 _RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 154, 155
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.publish.outgoing import Handover
+from daemon.mqtt.outgoing import Handover
 from tests.daemon.linking import linked
 from tests.servers import certificates
 from tests.servers.amqtt import Amqtt

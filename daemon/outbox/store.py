@@ -13,7 +13,7 @@ from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
-from daemon.publish.outbox_file import (
+from daemon.outbox.sqlite_file import (
     check,
     checksum,
     free,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.publish.topics import DeviceTopics, Topic
+from daemon.mqtt.topics import DeviceTopics, Topic
 
 
 def test_topics_of_a_device() -> None:

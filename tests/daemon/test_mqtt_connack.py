@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 import pytest
 
-from daemon.publish.outgoing import Delivery, Handover
+from daemon.mqtt.outgoing import Delivery, Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
-from tests.daemon.test_publish_bursts import CONNECT, PUBLISH, packet
+from tests.daemon.test_mqtt_batch_writer import CONNECT, PUBLISH, packet
 from tests.servers.mosquitto import HOST
 
 RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE, MAXIMUM_PACKET_SIZE, NO_WILDCARDS = 0x21, 0x13, 0x27, 0x28

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import pytest
 
-from daemon.publish.bursts import Bursts
-from daemon.publish.outgoing import Delivery, Handed, Handover
+from daemon.mqtt.batch_writer import Bursts
+from daemon.mqtt.outgoing import Delivery, Handed, Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.servers import certificates

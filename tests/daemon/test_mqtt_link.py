@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.publish.link import LinkState
-from daemon.publish.outgoing import Handover
+from daemon.mqtt.link import LinkState
+from daemon.mqtt.outgoing import Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.servers.amqtt import Amqtt
@@ -174,8 +174,8 @@ def test_stop_while_nobody_answers() -> None:
 
 
 def test_a_broker_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.publish.client._ANSWER_MQTT5_WITHIN", 0.1)
-    monkeypatch.setattr("daemon.publish.client._ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("daemon.mqtt.connection._ANSWER_MQTT5_WITHIN", 0.1)
+    monkeypatch.setattr("daemon.mqtt.connection._ANSWER_WITHIN", 0.2)
     with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
         assert recorded.wait_refused() == (
             f"the broker at 127.0.0.1:{port} took the connection but did not answer within 0.2 s"

@@ -10,8 +10,8 @@ from contextlib import suppress
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 
-from daemon.publish.bursts import Bursts
-from daemon.publish.sockets import Socket
+from daemon.mqtt.batch_writer import Bursts
+from daemon.mqtt.sockets import Socket
 
 _WAKES = 64  # bytes read at once of those that wake the loop
 _GOOD = MQTTErrorCode.MQTT_ERR_SUCCESS

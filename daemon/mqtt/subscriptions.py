@@ -8,9 +8,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from daemon.publish import packets
-from daemon.publish.inbox import Received, Subscription
-from daemon.publish.limits import BrokerLimits
+from daemon.mqtt import packets
+from daemon.mqtt.incoming import Received, Subscription
+from daemon.mqtt.limits import BrokerLimits
 
 
 class Subscriptions:

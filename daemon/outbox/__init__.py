@@ -1,0 +1,1 @@
+"""Events on disk until the broker has acknowledged them; of their payloads it knows the `replayed` flag only."""
