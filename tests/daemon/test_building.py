@@ -91,12 +91,14 @@ def calibrating(subscriber: Subscriber, process: subprocess.Popen[str]) -> int:
     return builder
 
 
+@pytest.mark.timeout(600)  # it waits for a build that makes progress
 def test_one_model_runs_while_another_is_built(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
     written = document(broker, street, tmp_path, 150)
     with daemon(tmp_path, written) as process:
-        subscriber.wait(partial(is_in, "ready", "slow"), "the slow model", 90)
+        slow = partial(said_of, model="slow")
+        subscriber.wait_while_progressing(partial(is_in, "ready", "slow"), slow, "the slow model")
         subscriber.wait(partial(has, 30, "later"), "frames for it", 30)
         subscriber.wait_for(f"{TOPICS}/stats")
         assert stop(process) < 5

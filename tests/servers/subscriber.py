@@ -82,6 +82,25 @@ class Subscriber:
                 last = "\n".join(f"{m.topic} {m.payload[:200]!r}" for m in self._messages[-20:])
                 pytest.fail(f"waited {timeout:.0f} s for {what}; the last messages:\n{last or '(none)'}")
 
+    def wait_while_progressing(
+        self,
+        condition: Callable[[list[Message]], object],
+        progress: Callable[[list[Message]], object],
+        what: str,
+        stalled: float = 30.0,
+    ) -> None:
+        """As `wait`, for work of any length: fails once `progress(messages so far)` has not changed for so many s."""
+        before: object = None
+        since = time.monotonic()
+        with self._changed:
+            while not condition(self._messages):
+                now = progress(self._messages)
+                if now != before:
+                    before, since = now, time.monotonic()
+                if time.monotonic() - since > stalled:
+                    pytest.fail(f"waited for {what}; no progress for {stalled:.0f} s since {before!r}")
+                self._changed.wait(1.0)
+
     def wait_for(
         self, topic: str, payload: bytes | None = None, *, after: float = 0.0, timeout: float = 20.0
     ) -> Message:
