@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from daemon.handoff import Handoff
 from daemon.inference.in_flight import InFlightLimit
 from daemon.records import Batch, Frame, FrameResult, Latency
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 from engines.records import BatchDetections, Detections, Lane, Ticket
@@ -170,7 +170,7 @@ class InferenceThread:
         at = time.monotonic()
         ticket = model.session.submit([f.image for f in batch.frames])
         running.pending.append(_Submitted(model, batch, ticket, at))
-        self._stats.batch()
+        self._stats.count_daemon(DaemonCount.BATCHES)
 
     def _full(self) -> list[str]:
         """The models that are to get no batch for now."""

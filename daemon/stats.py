@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -28,18 +29,38 @@ class Histogram:
     """of all of them, seconds"""
 
 
+class CameraCount(Enum):
+    """What is counted of each camera: a member's value is its metric, without prefix and suffix, and the metric's help.
+
+    A new member needs only whoever calls `Stats.count` with it; metrics and reports take it from here.
+    """
+
+    CONNECTIONS = ("camera_connections", "How often a camera was opened; all but the first are reconnects.")
+    CAPTURED = ("frames_captured", "Frames captured, after limiting the rate to `fps`.")
+    PROCESSED = ("frames_processed", "Frames that went through their model.")
+    PUBLISHED = ("frames_published", "Frames whose message was written to the broker's connection.")
+    SKIPPED = ("frames_skipped", "Frames that `mqtt.every` left out.")
+
+
+class DaemonCount(Enum):
+    """What is counted of the daemon as a whole; as `CameraCount`."""
+
+    BATCHES = ("batches", "Batches that were started.")
+    NETWORK_FULL = ("mqtt_network_full", "Attempts to publish while the network had no room.")
+    TOO_LARGE = ("mqtt_too_large", "Messages that the broker does not take because of their size.")
+    RESULTS_FINISHED = ("results_finished", "Results that publishing is done with: published, skipped or dropped.")
+
+
 @dataclass(frozen=True, slots=True)
 class CameraTotals:
     """Of one camera since the daemon started."""
 
-    connections: int
-    """how often its source was opened; all but the first are reconnects"""
-    captured: int
-    processed: int
-    published: int
-    thinned: int
-    """results that `mqtt.every` left out"""
+    counts: Mapping[CameraCount, int]
+    """what has not happened is missing"""
     dropped: Mapping[Drop, int]
+
+    def __getitem__(self, what: CameraCount) -> int:
+        return self.counts.get(what, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +70,11 @@ class Totals:
     cameras: Mapping[str, CameraTotals]
     latency: Mapping[str, Histogram]
     """by stage: queue, preprocess, detector, postprocess, total, and of events acknowledged"""
-    batches: int
-    network_full: int
-    """attempts to publish while the network had no room"""
-    too_large: int
-    """messages that the broker does not take because of their size"""
-    handed: int
-    """results that the publishing thread is done with, whatever became of them"""
+    counts: Mapping[DaemonCount, int]
+    """what has not happened is missing"""
+
+    def __getitem__(self, what: DaemonCount) -> int:
+        return self.counts.get(what, 0)
 
 
 class _Latencies:
@@ -76,40 +95,34 @@ class Stats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started = self._reported = time.monotonic()
-        self._connections: Counter[str] = Counter()
-        self._captured: Counter[str] = Counter()
-        self._processed: Counter[str] = Counter()
-        self._published: Counter[str] = Counter()
-        self._thinned: Counter[str] = Counter()
+        self._cameras: dict[str, Counter[CameraCount]] = defaultdict(Counter)
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
+        self._counts: Counter[DaemonCount] = Counter()
         self._recent: Counter[str] = Counter()
+        """frames processed since the last report, by camera"""
         self._latency: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
-        self._batches = self._batches_reported = 0
-        self._network_full = 0
-        self._too_large = 0
-        self._handed = 0
+        self._batches_reported = 0
 
-    def connected(self, camera: str) -> None:
+    def count(self, what: CameraCount, camera: str) -> None:
+        """Adds one for a camera."""
         with self._lock:
-            self._connections[camera] += 1
+            self._cameras[camera][what] += 1
 
-    def captured(self, camera: str) -> None:
+    def count_daemon(self, what: DaemonCount, times: int = 1) -> None:
+        """Adds `times` for the daemon as a whole."""
         with self._lock:
-            self._captured[camera] += 1
+            self._counts[what] += times
 
     def dropped(self, camera: str, reason: Drop) -> None:
+        """Counts a frame that was dropped."""
         with self._lock:
             self._dropped[camera][reason] += 1
-
-    def batch(self) -> None:
-        with self._lock:
-            self._batches += 1
 
     def processed(self, camera: str, **latency: float) -> None:
         """Counts a frame that went through its model; `latency` is seconds by stage."""
         with self._lock:
-            self._processed[camera] += 1
+            self._cameras[camera][CameraCount.PROCESSED] += 1
             self._recent[camera] += 1
             for stage, seconds in latency.items():
                 self._latency[camera, stage].append(seconds)
@@ -119,34 +132,14 @@ class Stats:
         """Counts frames of these cameras, whose messages were written so many seconds after the capture."""
         with self._lock:
             for camera, total in frames:
-                self._published[camera] += 1
+                self._cameras[camera][CameraCount.PUBLISHED] += 1
                 self._latency[camera, "total"].append(total)
                 self._histograms["total"].add(total)
 
-    def handed(self, results: int) -> None:
-        """Counts results that the publishing thread is done with."""
-        with self._lock:
-            self._handed += results
-
     def acknowledged(self, seconds: float) -> None:
-        """Counts an event that the broker has, so long after what it tells was captured."""
+        """Counts an event that the broker has acknowledged, so many seconds after the capture of its frame."""
         with self._lock:
             self._histograms["acknowledged"].add(seconds)
-
-    def thinned(self, camera: str) -> None:
-        """Counts a result that is not wanted on MQTT."""
-        with self._lock:
-            self._thinned[camera] += 1
-
-    def network_full(self) -> None:
-        """Counts an attempt to publish while the network had no room."""
-        with self._lock:
-            self._network_full += 1
-
-    def too_large(self) -> None:
-        """Counts a message that the broker does not take because of its size."""
-        with self._lock:
-            self._too_large += 1
 
     def totals(self, cameras: Iterable[str]) -> Totals:
         """What has been counted so far."""
@@ -154,25 +147,14 @@ class Stats:
             return Totals(
                 cameras={name: self._totals(name) for name in cameras},
                 latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
-                batches=self._batches,
-                network_full=self._network_full,
-                too_large=self._too_large,
-                handed=self._handed,
+                counts=dict(self._counts),
             )
 
     def forget(self, camera: str) -> None:
         """The camera is gone; one of the same name begins anew."""
         with self._lock:
-            for counts in (
-                self._connections,
-                self._captured,
-                self._processed,
-                self._published,
-                self._thinned,
-                self._recent,
-            ):
+            for counts in (self._cameras, self._dropped, self._recent):
                 counts.pop(camera, None)
-            self._dropped.pop(camera, None)
             for key in [key for key in self._latency if key[0] == camera]:
                 del self._latency[key]
 
@@ -182,7 +164,8 @@ class Stats:
         with self._lock:
             latency, self._latency = self._latency, defaultdict(lambda: deque(maxlen=_WINDOW))
             recent, self._recent = self._recent, Counter()
-            batches, self._batches_reported = self._batches - self._batches_reported, self._batches
+            total = self._counts[DaemonCount.BATCHES]
+            batches, self._batches_reported = total - self._batches_reported, total
             elapsed, self._reported = max(now - self._reported, 1e-9), now
             counts = {name: self._totals(name) for name in cameras}
         by_stage: dict[str, list[float]] = defaultdict(list)
@@ -194,10 +177,10 @@ class Stats:
             uptime=now - self._started,
             cameras={
                 name: CameraStats(
-                    connections=totals.connections,
-                    captured=totals.captured,
-                    processed=totals.processed,
-                    published=totals.published,
+                    connections=totals[CameraCount.CONNECTIONS],
+                    captured=totals[CameraCount.CAPTURED],
+                    processed=totals[CameraCount.PROCESSED],
+                    published=totals[CameraCount.PUBLISHED],
                     dropped=totals.dropped,
                     fps=recent[name] / elapsed,
                     latency=by_camera[name],
@@ -210,14 +193,7 @@ class Stats:
 
     def _totals(self, name: str) -> CameraTotals:
         """With the lock."""
-        return CameraTotals(
-            connections=self._connections[name],
-            captured=self._captured[name],
-            processed=self._processed[name],
-            published=self._published[name],
-            thinned=self._thinned[name],
-            dropped=dict(self._dropped[name]),
-        )
+        return CameraTotals(dict(self._cameras.get(name, {})), dict(self._dropped.get(name, {})))
 
 
 def _percentiles(seconds: deque[float] | list[float]) -> Percentiles:

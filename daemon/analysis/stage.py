@@ -15,7 +15,7 @@ from daemon.analysis.filter import DetectionFilter, filters_of
 from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
-from daemon.stats import Stats
+from daemon.stats import CameraCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
@@ -165,7 +165,7 @@ class AnalysisStage:
             return
         found = replace(result, detections=published.keep(result.detections, result.labels))
         if not self._limiter.allows(found):
-            self._stats.thinned(result.camera)
+            self._stats.count(CameraCount.SKIPPED, result.camera)
             found = replace(found, skipped=True)
         self._emit(self._events.result(found))
         self._outputs.offer_snapshot(found, image)

@@ -21,7 +21,7 @@ from daemon.capture.state_machine import Happening, Standing, after
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraStatus, Drop, Frame, Reason
-from daemon.stats import Stats
+from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
 from daemon.system.worker_thread import WorkerThread
 
@@ -147,7 +147,7 @@ class CameraThread:
             self._change(Happening.NOT_OPENED, error)
             return True
         self._leave()
-        self._stats.connected(self._name)
+        self._stats.count(CameraCount.CONNECTIONS, self._name)
         began = time.monotonic()
         if self._frozen is not None:
             self._frozen.interrupt(began)
@@ -192,7 +192,7 @@ class CameraThread:
                 return
             captured_at, captured_mono = time.time(), time.monotonic()
             self._sequence += 1
-            self._stats.captured(self._name)
+            self._stats.count(CameraCount.CAPTURED, self._name)
             buffer = self._buffers.take(wait=not self._live)
             if buffer is None:
                 self._stats.dropped(self._name, Drop.NO_BUFFER)

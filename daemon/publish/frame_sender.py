@@ -16,7 +16,7 @@ from daemon.publish import payloads
 from daemon.publish.formats.format import Transient
 from daemon.publish.retained import Retained
 from daemon.records import Drop, FrameResult
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 
@@ -235,7 +235,7 @@ class FrameSender:
                     return False
                 self._drop(frame, Drop.NOT_CONNECTED)
                 break
-            self._stats.network_full()
+            self._stats.count_daemon(DaemonCount.NETWORK_FULL)
             if not result.live and sent == 0 and self._live:
                 return False
             self._room.wait(_FULL_NETWORK)
@@ -247,7 +247,7 @@ class FrameSender:
             else:
                 self._drop(frame, Drop.PACKET_TOO_LARGE)
         if frame.formatted is None:
-            self._stats.handed(1)
+            self._stats.count_daemon(DaemonCount.RESULTS_FINISHED)
         return True
 
     def _messages(self, frame: _Outgoing) -> Sequence[Transient]:

@@ -23,7 +23,7 @@ from daemon.publish.formats.format import Kind, Said, Transient
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from daemon.system.credits import Credits
 
 
@@ -58,7 +58,7 @@ class Publisher:
             on_state=self._link_changed,
             on_fatal=on_fatal,
             subscription=self._with_formats(subscription),
-            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost, stats.too_large),
+            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost, self._too_large),
         )
         self._presences = [
             Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, on_fatal)
@@ -240,6 +240,9 @@ class Publisher:
     def _lost(self, frames: Sequence[Handed]) -> None:
         for camera, _ in frames:
             self._stats.dropped(camera, Drop.NOT_CONNECTED)
+
+    def _too_large(self) -> None:
+        self._stats.count_daemon(DaemonCount.TOO_LARGE)
 
     def _link_changed(self, state: LinkState) -> None:
         self._outbox.link_changed(state.connected)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from daemon.config.schema import Camera, Config, Pace
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
 from daemon.service.health import Counted
-from daemon.stats import Stats, Totals
+from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
 
 _GAP = 10.0  # seconds between two frames of a camera that are believed whatever its settings
 
@@ -40,7 +40,7 @@ class Observed:
     @property
     def processed(self) -> int:
         """Frames that went through their models, of all cameras."""
-        return sum(camera.processed for camera in self.totals.cameras.values())
+        return sum(camera[CameraCount.PROCESSED] for camera in self.totals.cameras.values())
 
     @property
     def started(self) -> bool:
@@ -54,13 +54,13 @@ class Observed:
         files = {name for name, camera in cameras.items() if camera.enabled and not _is_live(camera)}
         held = files if self.held else set[str]()
         waiting = held if self.connected else files
-        streaming = {name: totals[name].captured for name in self.streaming if name not in held}
+        streaming = {name: totals[name][CameraCount.CAPTURED] for name in self.streaming if name not in held}
         return Counted(
             captured=streaming,
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
-            processed={name: c.processed - c.thinned for name, c in totals.items() if name not in waiting},
-            published=self.totals.network_full + self.totals.handed,
+            processed=_to_publish(totals, waiting),
+            published=self.totals[DaemonCount.NETWORK_FULL] + self.totals[DaemonCount.RESULTS_FINISHED],
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(_is_loading(model.status) for model in self.info.models.values()),
             held=bool(held),
@@ -132,6 +132,15 @@ class Board:
                 self._building.remove(name)
                 self._builds[name, "failed" if status.state is ModelState.FAILED else "built"] += 1
         self._info = info
+
+
+def _to_publish(totals: Mapping[str, CameraTotals], waiting: Collection[str]) -> dict[str, int]:
+    """Frames of each camera that publishing was given, but for the cameras that wait on purpose."""
+    return {
+        name: counts[CameraCount.PROCESSED] - counts[CameraCount.SKIPPED]
+        for name, counts in totals.items()
+        if name not in waiting
+    }
 
 
 def _is_loading(status: ModelStatus) -> bool:

@@ -15,14 +15,8 @@ from daemon.records import CameraState, Drop, ModelState, OutboxStatus
 from daemon.service.board import Board, Observed
 from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.service import Service
-from daemon.stats import BUCKETS, CameraTotals
+from daemon.stats import BUCKETS, CameraCount, DaemonCount
 
-_FRAMES: tuple[tuple[str, Callable[[CameraTotals], int], str], ...] = (
-    ("captured", lambda c: c.captured, "Frames captured, after thinning out to `fps`."),
-    ("processed", lambda c: c.processed, "Frames that went through their model."),
-    ("published", lambda c: c.published, "Frames whose message was written to the broker's connection."),
-    ("thinned", lambda c: c.thinned, "Frames that `mqtt.every` left out."),
-)
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
     ("utilization_ratio", lambda gpu: gpu.utilization, "Part of the last moments in which the GPU was busy, 0 to 1."),
     ("memory_used_bytes", lambda gpu: gpu.memory_used, "GPU memory in use, by all processes."),
@@ -50,6 +44,7 @@ class DaemonMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """At every scrape."""
         observed = self._board.look()
+        yield from _counts(observed)
         yield from _cameras(observed)
         yield from _latencies(observed)
         yield from _models(observed)
@@ -69,14 +64,6 @@ class DaemonMetrics(Collector):
         )
         yield _gauge("ready", "Whether a frame was processed, or every camera's state known.", int(self._service.ready))
         yield _gauge("mqtt_connected", "Whether there is a connection to the broker.", int(observed.connected))
-        waits = CounterMetricFamily("ospreyd_mqtt_network_full", "Attempts to publish while the network had no room.")
-        waits.add_metric((), observed.totals.network_full)
-        yield waits
-        too_large = CounterMetricFamily(
-            "ospreyd_mqtt_too_large", "Messages that the broker does not take because of their size."
-        )
-        too_large.add_metric((), observed.totals.too_large)
-        yield too_large
         depths = {(name,): depth() for name, depth in self._queues.items()}
         yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
         if (outbox := self._outbox()) is not None:
@@ -104,27 +91,27 @@ def _threads() -> int:
     return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
+def _counts(observed: Observed) -> Iterator[Metric]:
+    for of_daemon in DaemonCount:
+        family = CounterMetricFamily(f"ospreyd_{of_daemon.value[0]}", of_daemon.value[1])
+        family.add_metric((), observed.totals[of_daemon])
+        yield family
+    for of_camera in CameraCount:
+        family = CounterMetricFamily(f"ospreyd_{of_camera.value[0]}", of_camera.value[1], labels=("camera",))
+        for camera, totals in observed.totals.cameras.items():
+            family.add_metric((camera,), totals[of_camera])
+        yield family
+
+
 def _cameras(observed: Observed) -> Iterator[Metric]:
     totals = observed.totals.cameras
-    for name, count, meaning in _FRAMES:
-        family = CounterMetricFamily(f"ospreyd_frames_{name}", meaning, labels=("camera",))
-        for camera, counts in totals.items():
-            family.add_metric((camera,), count(counts))
-        yield family
     dropped = CounterMetricFamily(
         "ospreyd_frames_dropped", "Frames that were dropped, by reason.", labels=("camera", "reason")
     )
-    connections = CounterMetricFamily(
-        "ospreyd_camera_connections",
-        "How often a camera was opened; all but the first are reconnects.",
-        labels=("camera",),
-    )
     for camera, counts in totals.items():
-        connections.add_metric((camera,), counts.connections)
         for reason in Drop:
             dropped.add_metric((camera, reason.value), counts.dropped.get(reason, 0))
     yield dropped
-    yield connections
     states = {
         (name, state.value): int(name in observed.cameras and observed.cameras[name].state is state)
         for name in totals
@@ -144,9 +131,6 @@ def _latencies(observed: Observed) -> Iterator[Metric]:
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         family.add_metric((stage,), list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total)
     yield family
-    batches = CounterMetricFamily("ospreyd_batches", "Batches that were started.")
-    batches.add_metric((), observed.totals.batches)
-    yield batches
 
 
 def _models(observed: Observed) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ from daemon.records import Drop
 from daemon.service.board import Board
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
-from daemon.stats import Stats
+from daemon.stats import CameraCount, Stats
 from tests.daemon.publishing import INFO
 
 _FRAMES = 50_000
@@ -32,7 +32,7 @@ def frame_cost(frames: int = _FRAMES, rounds: int = _ROUNDS) -> float:
         stats, began = Stats(), time.perf_counter()
         for number in range(frames):
             camera = f"cam{number % 16}"
-            stats.captured(camera)
+            stats.count(CameraCount.CAPTURED, camera)
             if number % 8 == 0:
                 stats.dropped(camera, Drop.REPLACED)
             stats.processed(camera, queue=0.004, preprocess=0.001, detector=0.02, postprocess=0.0005)
@@ -48,7 +48,7 @@ def scrape_cost(cameras: int) -> dict[str, float]:
     sources = {name: Camera(source="rtsp://a/1") for name in names}
     config = Config.model_validate({"device": "box", "mqtt": {"host": "localhost"}, "cameras": sources})
     for name in names:
-        stats.captured(name)
+        stats.count(CameraCount.CAPTURED, name)
         stats.processed(name, queue=0.004, detector=0.02)
     board = Board(config, replace(INFO, models={}, cameras=()), stats, lambda: True)
     registry = registry_of(DaemonMetrics(board, Service(board, _raise), {}))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
-from daemon.stats import Stats
+from daemon.stats import CameraCount, Stats
 from daemon.system.credits import Credits
 from tests.conftest import wait_for
 from tests.daemon.publishing import UNREACHABLE, result
@@ -111,7 +111,7 @@ def test_results_are_filtered_and_what_mqtt_every_leaves_out_is_marked() -> None
     results = [one for one in made.done if isinstance(one, FrameResult)]
     assert [len(one.detections) for one in results] == [2, 2]
     assert [one.skipped for one in results] == [False, True]
-    assert made.stats.totals(["front"]).cameras["front"].thinned == 1
+    assert made.stats.totals(["front"]).cameras["front"][CameraCount.SKIPPED] == 1
 
 
 @pytest.mark.parametrize(

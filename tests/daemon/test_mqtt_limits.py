@@ -16,7 +16,7 @@ from daemon.mqtt import packets
 from daemon.mqtt.outgoing import Delivery, Handover, Message
 from daemon.publish.publisher import Publisher
 from daemon.records import Drop, Event, EventType
-from daemon.stats import Stats
+from daemon.stats import CameraCount, DaemonCount, Stats
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import INFO, config, publisher, result
@@ -95,10 +95,10 @@ def test_frames_that_are_too_large_are_counted_and_named_once(
         running.results([result(1), result(2, count=300), result(3, count=300), result(4)])
         subscriber.wait(lambda messages: len(messages) == 2, "the two that fit")
         assert [message.json()["sequence"] for message in subscriber.messages()] == [1, 4]
-    wait_for(lambda: stats.totals(("front",)).cameras["front"].published == 2, "two that are written")
+    wait_for(lambda: stats.totals(("front",)).cameras["front"][CameraCount.PUBLISHED] == 2, "two that are written")
     totals = stats.totals(("front",))
     assert totals.cameras["front"].dropped == {Drop.PACKET_TOO_LARGE: 2}
-    assert totals.too_large == 2
+    assert totals[DaemonCount.TOO_LARGE] == 2
     assert named(caplog, DETECTIONS) == 1
     assert connections(broker) == 1
 
@@ -131,7 +131,7 @@ def test_a_picture_that_the_broker_refuses_without_a_warning_keeps_the_connectio
 ) -> None:
     for _ in range(2):
         running.picture("front", frozenset(), bytes(200_000))
-    wait_for(lambda: stats.totals(()).too_large == 2, "two refusals")
+    wait_for(lambda: stats.totals(())[DaemonCount.TOO_LARGE] == 2, "two refusals")
     assert sum("200000 bytes on ospreyd/gate/front/snapshot" in message for message in caplog.messages) == 1
     assert connections(broker) == 1
 

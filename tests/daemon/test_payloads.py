@@ -16,7 +16,7 @@ import pytest
 from daemon.publish import payloads
 from daemon.publish.schemas import as_text, schemas, write
 from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus, OutboxCounts
-from daemon.stats import Stats
+from daemon.stats import CameraCount, DaemonCount, Stats
 from engines.records import Detections
 from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, UNREACHABLE, result
@@ -44,10 +44,10 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
 def busy_stats() -> Stats:
     stats = Stats()
     for _ in range(2):
-        stats.connected("front")
+        stats.count(CameraCount.CONNECTIONS, "front")
     for _ in range(4):
-        stats.captured("front")
-    stats.batch()
+        stats.count(CameraCount.CAPTURED, "front")
+    stats.count_daemon(DaemonCount.BATCHES)
     stats.processed("front", queue=0.001, preprocess=0.002, detector=0.003, postprocess=0.004)
     stats.published([("front", 0.05)])
     stats.dropped("front", Drop.REPLACED)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, Drop
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from daemon.system.credits import Credits
 from tests.conftest import ROOT, wait_for
 from tests.daemon.publishing import INFO, UNREACHABLE, config, publisher, result
@@ -190,7 +190,7 @@ def test_what_was_under_way_when_the_connection_broke_was_not_published(
         wait_online(subscriber)
         broker.signal(signal.SIGSTOP)
         pushed = 0
-        while not stats.totals(()).network_full:
+        while not stats.totals(())[DaemonCount.NETWORK_FULL]:
             pushed += 1
             running.results([result(pushed, count=300)])
             assert pushed < 5000

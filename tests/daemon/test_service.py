@@ -28,7 +28,7 @@ from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.service.board import Board
 from daemon.service.sdnotify import Notifier
 from daemon.service.service import Service
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from engines.records import BatchDetections, Detections, Ticket
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
@@ -238,9 +238,10 @@ class StuckStats(Stats):
         self.goes = threading.Event()
         self.goes.set()
 
-    def handed(self, results: int) -> None:
-        self.goes.wait()
-        super().handed(results)
+    def count_daemon(self, what: DaemonCount, times: int = 1) -> None:
+        if what is DaemonCount.RESULTS_FINISHED:
+            self.goes.wait()
+        super().count_daemon(what, times)
 
 
 @contextmanager
@@ -311,6 +312,6 @@ def test_a_broker_that_no_longer_reads_does_not_starve_the_watchdog(
     with stages(broker, film, StuckLane(count=2000), stats):
         manager.wait_for("READY=1")
         broker.signal(signal.SIGSTOP)
-        wait_for(lambda: stats.totals(()).network_full, "a network that is full", 60)
+        wait_for(lambda: stats.totals(())[DaemonCount.NETWORK_FULL], "a network that is full", 60)
         assert manager.is_fed_for(3 * WATCHDOG)
         broker.signal(signal.SIGCONT)

@@ -23,7 +23,7 @@ from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.service import Service
-from daemon.stats import Stats
+from daemon.stats import CameraCount, DaemonCount, Stats
 from tests.conftest import missing, wait_for
 from tests.daemon.publishing import INFO, UNREACHABLE, config
 from tests.servers.mosquitto import free_port
@@ -72,18 +72,18 @@ def served() -> Iterator[Served]:
 
 def count_something(served: Served) -> None:
     stats = served.stats
-    stats.connected("front")
+    stats.count(CameraCount.CONNECTIONS, "front")
     for _ in range(5):
-        stats.captured("front")
+        stats.count(CameraCount.CAPTURED, "front")
     stats.dropped("front", Drop.REPLACED)
     stats.processed("front", queue=0.004, detector=0.3)
     stats.processed("front", queue=0.005, detector=9.0)
-    stats.batch()
+    stats.count_daemon(DaemonCount.BATCHES)
     stats.published([("front", 0.02)])
-    stats.handed(1)
-    stats.network_full()
-    stats.too_large()
-    stats.thinned("front")
+    stats.count_daemon(DaemonCount.RESULTS_FINISHED, 1)
+    stats.count_daemon(DaemonCount.NETWORK_FULL)
+    stats.count_daemon(DaemonCount.TOO_LARGE)
+    stats.count(CameraCount.SKIPPED, "front")
     served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0, 0.0))
     served.board.camera_status(UNREACHABLE)
 
@@ -95,7 +95,7 @@ def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
         ("ospreyd_frames_captured_total", "yard"): 0,
         ("ospreyd_frames_processed_total", "front"): 2,
         ("ospreyd_frames_published_total", "front"): 1,
-        ("ospreyd_frames_thinned_total", "front"): 1,
+        ("ospreyd_frames_skipped_total", "front"): 1,
         ("ospreyd_frames_dropped_total", "front", "replaced"): 1,
         ("ospreyd_frames_dropped_total", "front", "too-old"): 0,
         ("ospreyd_camera_connections_total", "front"): 1,
@@ -212,7 +212,7 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
     wait_for(lambda: served.get("/healthz")[0] == 503, "ill health")
     assert "publishing has done nothing" in json.loads(served.get("/healthz")[1])["reason"]
     assert served.samples()["ospreyd_healthy",] == 0
-    served.stats.handed(1)
+    served.stats.count_daemon(DaemonCount.RESULTS_FINISHED, 1)
     wait_for(lambda: served.get("/healthz")[0] == 200, "health")
     served.service.stop()
     server.stop()
