@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.sources.opencv import Source
+from daemon.capture.sources.base import Source
 
 Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """gives memory for a picture of a shape"""

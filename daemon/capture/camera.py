@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.frozen import FrozenPicture
 from daemon.capture.rate_limit import Thinning
-from daemon.capture.sources.diagnosis import SourceError
-from daemon.capture.sources.opencv import Source, open_source
+from daemon.capture.sources.base import Source, SourceError
+from daemon.capture.sources.open import open_source
 from daemon.capture.state_machine import Happening, Standing, after
 from daemon.config.schema import Camera, Pace
-from daemon.config.sources import SourceKind, source_kind
+from daemon.config.sources import is_live
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
@@ -61,7 +61,7 @@ class CameraThread:
         self._allocate = memory.allocate
         self._thinning = Thinning(config.fps)
         """replaced as a whole, also while the thread uses it"""
-        self._recorded = source_kind(config.source) is SourceKind.PATH
+        self._recorded = not is_live(config.source)
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
         self._buffers = Buffers(memory.frames, 0 if self._live else _RECORDED_BYTES)
         self._backoff = Backoff()

@@ -12,8 +12,8 @@ import cv2
 import typer
 from pydantic import ValidationError
 
-from daemon.capture.sources.diagnosis import SourceError
-from daemon.capture.sources.opencv import Image, Source, open_source
+from daemon.capture.sources.base import Image, Source, SourceError
+from daemon.capture.sources.open import open_source
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.json_schema import field_schema

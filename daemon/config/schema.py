@@ -25,7 +25,7 @@ from daemon.config.mqtt import Mqtt
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
 from daemon.config.service import Service
-from daemon.config.sources import SourceKind, source_kind
+from daemon.config.sources import SPECIFIC_SETTINGS, kinds_with, source_kind, titles_of
 
 DEFAULT_MODEL = "default"
 
@@ -70,23 +70,6 @@ class Inference(Section):
     max_age_ms: float = Field(
         1000.0, gt=0, description="milliseconds; a live frame older than this when its turn comes is dropped"
     )
-
-
-_FILES = {SourceKind.PATH}, "files and folders of pictures"
-_DECODED = {SourceKind.RTSP, SourceKind.HTTP, SourceKind.PATH}, "RTSP, HTTP and video files"
-_DEVICES = {SourceKind.V4L2}, "V4L2 devices"
-_ONLY_OF = {
-    "pace": _FILES,
-    "loop": _FILES,
-    "start": _FILES,
-    "transport": ({SourceKind.RTSP}, "RTSP"),
-    "hw_acceleration": _DECODED,
-    "decoder_threads": _DECODED,
-    "format": _DEVICES,
-    "size": _DEVICES,
-    "frozen_after": (set(SourceKind) - {SourceKind.PATH}, "live sources"),
-}
-"""Which kinds of source a key is for, and what they are called."""
 
 
 class Camera(Section):
@@ -168,13 +151,13 @@ class Camera(Section):
             raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
         return source
 
-    @field_validator(*_ONLY_OF)
+    @field_validator(*sorted(SPECIFIC_SETTINGS))
     @classmethod
     def _fits_the_source(cls, value: object, info: ValidationInfo) -> object:
-        kinds, of = _ONLY_OF[str(info.field_name)]
+        kinds = kinds_with(str(info.field_name))
         fits = "source" not in info.data or source_kind(info.data["source"]) in kinds
         if not fits and value != cls.model_fields[str(info.field_name)].default:
-            raise PydanticCustomError(MISTAKE, f"is for {of}, which this camera's source is not")
+            raise PydanticCustomError(MISTAKE, f"is for {titles_of(kinds)}, which this camera's source is not")
         return value
 
 

@@ -1,39 +1,82 @@
-"""What a camera's `source` is, told from its text alone: a source may appear after the daemon has started."""
+"""The kinds of sources that a camera may have, told from their text alone: a source may appear after the daemon."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 
 class SourceKind(str, Enum):
-    """How a source is opened."""
+    """How a source is opened: by the module of this name in daemon/capture/sources."""
 
+    GSTREAMER = "gstreamer"
     RTSP = "rtsp"
     HTTP = "http"
     V4L2 = "v4l2"
-    GSTREAMER = "gstreamer"
     PATH = "path"
-    """A video file or a folder of pictures; which of them shows only when it is there."""
+    """a video file or a folder of pictures; which of them shows only when it is there"""
 
 
-_URL_SCHEMES = {
-    "rtsp": SourceKind.RTSP,
-    "rtsps": SourceKind.RTSP,
-    "http": SourceKind.HTTP,
-    "https": SourceKind.HTTP,
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    """What the configuration knows of a kind of source."""
+
+    title: str
+    """plural, as errors call it"""
+    form: re.Pattern[str]
+    """of its text; the first kind whose form is found in a source is its kind"""
+    settings: frozenset[str]
+    """of the keys of a camera that are not for all kinds, those that are for this one"""
+    schemes: tuple[str, ...] = ()
+    """of its URLs"""
+    live: bool = True
+    """False: a recording, which has an end"""
+
+
+def _urls(*schemes: str) -> re.Pattern[str]:
+    return re.compile(rf"\A(?:{'|'.join(schemes)})://", re.IGNORECASE)
+
+
+_DECODED = {"hw_acceleration", "decoder_threads"}
+_RTSP, _HTTP = ("rtsp", "rtsps"), ("http", "https")
+
+# To add a kind, add it here and write its module.
+_TRAITS: Mapping[SourceKind, _Traits] = {
+    SourceKind.GSTREAMER: _Traits("GStreamer pipelines", re.compile(r"\s!\s"), frozenset({"frozen_after"})),
+    SourceKind.RTSP: _Traits("RTSP", _urls(*_RTSP), frozenset({"transport", "frozen_after", *_DECODED}), _RTSP),
+    SourceKind.HTTP: _Traits("HTTP", _urls(*_HTTP), frozenset({"frozen_after", *_DECODED}), _HTTP),
+    SourceKind.V4L2: _Traits(
+        "V4L2 devices", re.compile(r"\A(?:\d+\Z|/dev/)"), frozenset({"format", "size", "frozen_after"})
+    ),
+    SourceKind.PATH: _Traits("files", re.compile(""), frozenset({"pace", "loop", "start", *_DECODED}), live=False),
 }
+
+SPECIFIC_SETTINGS = frozenset().union(*(traits.settings for traits in _TRAITS.values()))
+"""keys of a camera that are not for all kinds of sources"""
 
 
 def source_kind(source: str) -> SourceKind:
     """Raises ValueError for a URL that no source has."""
-    if re.search(r"\s!\s", source):
-        return SourceKind.GSTREAMER
-    if url := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source):
-        kind = _URL_SCHEMES.get(url[1].lower())
-        if kind is None:
-            raise ValueError("a URL must begin with rtsp://, rtsps://, http:// or https://")
-        return kind
-    if re.fullmatch(r"\d+", source) or source.startswith("/dev/"):
-        return SourceKind.V4L2
-    return SourceKind.PATH
+    kind = next(kind for kind, traits in _TRAITS.items() if traits.form.search(source))
+    if kind is SourceKind.PATH and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
+        *others, last = (f"{scheme}://" for traits in _TRAITS.values() for scheme in traits.schemes)
+        raise ValueError(f"a URL must begin with {', '.join(others)} or {last}")
+    return kind
+
+
+def is_live(source: str) -> bool:
+    """Whether the source has no end; False for a recording, which may be read at any pace."""
+    return _TRAITS[source_kind(source)].live
+
+
+def kinds_with(setting: str) -> frozenset[SourceKind]:
+    """The kinds of sources that one of SPECIFIC_SETTINGS is for."""
+    return frozenset(kind for kind, traits in _TRAITS.items() if setting in traits.settings)
+
+
+def titles_of(kinds: frozenset[SourceKind]) -> str:
+    """As errors call them together, such as `RTSP, HTTP and files`."""
+    titles = [traits.title for kind, traits in _TRAITS.items() if kind in kinds]
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"

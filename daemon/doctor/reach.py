@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 
 import orjson
 
-from daemon.capture.sources.diagnosis import SourceError
-from daemon.capture.sources.opencv import open_source, open_within
+from daemon.capture.sources.base import SourceError, open_within
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera, Config, without_credentials
 from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem

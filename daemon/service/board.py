@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from daemon.config.schema import Camera, Config, Pace
-from daemon.config.sources import SourceKind, source_kind
+from daemon.config.sources import is_live
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
 from daemon.service.health import Counted
 from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
@@ -148,7 +148,7 @@ def _is_loading(status: ModelStatus) -> bool:
 
 
 def _is_live(camera: Camera) -> bool:
-    return camera.pace is Pace.REALTIME or source_kind(camera.source) is not SourceKind.PATH
+    return camera.pace is Pace.REALTIME or is_live(camera.source)
 
 
 def _patience(camera: Camera) -> float:

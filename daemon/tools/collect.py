@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from daemon.capture.sources.diagnosis import SourceError
-from daemon.capture.sources.opencv import Image, Source, open_source
+from daemon.capture.sources.base import Image, Source, SourceError
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera, without_credentials
-from daemon.config.sources import SourceKind, source_kind
+from daemon.config.sources import is_live
 from daemon.records import Reason
 from engines.errors import CalibrationError
 
@@ -21,7 +21,7 @@ def collect(camera: Camera, frames: int, every: float, progress: Callable[[float
     """
     camera = camera.model_copy(update={"loop": False})
     try:
-        if source_kind(camera.source) is SourceKind.PATH:
+        if not is_live(camera.source):
             every = _duration(camera) / frames
         with closing(open_source(camera)) as source:
             yield from _spread(source, frames, every, progress)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.capture.sources.opencv import open_source
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera
 
 _BUFFERS = 4

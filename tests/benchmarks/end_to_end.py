@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.capture.buffers import Allocate, Buffer
-from daemon.capture.sources.opencv import open_source
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera
 from engines.backends import choose, frame_allocator
 from tests.daemon.running import TOPICS, box, daemon, stop

@@ -15,7 +15,8 @@ import pytest
 
 from daemon.capture.buffers import Buffer, Buffers
 from daemon.capture.camera import CameraThread
-from daemon.capture.sources.diagnosis import problem
+from daemon.capture.sources.base import SourceError
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera
 from daemon.records import CameraState, Drop, Frame, Reason
 from daemon.stats import Stats
@@ -249,9 +250,12 @@ def test_gstreamer_that_opencv_lacks_is_said() -> None:
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(1))
     video.chmod(0)
-    error = problem(str(video))
-    assert error
-    assert (error.reason, str(error)) == (Reason.UNAUTHORIZED, f"{video} may not be read by the user of ospreyd")
+    with pytest.raises(SourceError) as raised:
+        open_source(Camera(source=str(video)))
+    assert (raised.value.reason, str(raised.value)) == (
+        Reason.UNAUTHORIZED,
+        f"{video} may not be read by the user of ospreyd",
+    )
 
 
 def test_a_disabled_camera_is_not_opened(tmp_path: Path) -> None:

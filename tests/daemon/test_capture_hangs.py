@@ -87,11 +87,12 @@ def test_reading_that_hangs_is_a_stall_and_goes_on_where_it_was(pipe: Path, film
 
 def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes, bytes]) -> None:
     """A source that cannot seek is read up to `start`; together that takes longer than opening may."""
-    with _writer(pipe) as write, watched(pipe, open_timeout=0.4, start=0.6) as (captured, camera):
-        part = len(film[0]) // 20
-        for begin in range(0, len(film[0]), part):
-            write(film[0][begin : begin + part])
+    early, late = film[0][: len(film[0]) // 2], film[0][len(film[0]) // 2 :]
+    with _writer(pipe) as write, watched(pipe, open_timeout=1.0, start=0.7) as (captured, camera):
+        write(early)
+        for begin in range(0, len(late), len(late) // 30):
             time.sleep(0.1)  # a slow disk, not a wait for anything
+            write(late[begin : begin + len(late) // 30])
         captured.wait_for_state(CameraState.STREAMING)
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
     assert camera.join(5.0)

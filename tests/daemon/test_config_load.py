@@ -122,7 +122,7 @@ LEVELS = "must be topic levels with / between them, without spaces, $, + and #"
 PASSWORD = "is a password without a user; add mqtt.username"
 FAMILY = f"must be one of {', '.join(['auto', *FAMILIES])}"
 IS_NOT = ", which this camera's source is not"
-LIVE = "is for files and folders of pictures" + IS_NOT
+LIVE = "is for files" + IS_NOT
 RECTANGLE = "must be four numbers from 0 to 1: left, top, right and bottom"
 NOTHING = "holds nothing: left must be less than right, and top less than bottom"
 TAKEN = "is the name of a topic of the device itself; choose another name"
@@ -188,11 +188,11 @@ A_NAME = "must be a mapping with at least one name in it"
                 f"6: cameras.front.{key}: is for {of}{IS_NOT}",
             )
             for source, key, value, of in (
-                ("rtsp://h/1", "start", 3, "files and folders of pictures"),
+                ("rtsp://h/1", "start", 3, "files"),
                 ("http://h/1", "transport", "udp", "RTSP"),
                 ("a.mp4", "transport", "udp", "RTSP"),
-                ("0", "hw_acceleration", "any", "RTSP, HTTP and video files"),
-                ("videotestsrc ! appsink", "decoder_threads", 2, "RTSP, HTTP and video files"),
+                ("0", "hw_acceleration", "any", "RTSP, HTTP and files"),
+                ("videotestsrc ! appsink", "decoder_threads", 2, "RTSP, HTTP and files"),
                 ("rtsp://h/1", "format", "MJPG", "V4L2 devices"),
                 ("a.mp4", "size", "[640, 480]", "V4L2 devices"),
             )
@@ -292,7 +292,7 @@ cameras:
         "15: cameras.back.stall_after: must be a positive number, got -1",
         "16: cameras.front: is given twice, first on line 9",
         "17: cameras.side.pace: must be one of realtime, as-fast-as-possible, got 'fast'",
-        "17: cameras.side.loop: is for files and folders of pictures, which this camera's source is not",
+        "17: cameras.side.loop: is for files, which this camera's source is not",
     ]
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.sources.opencv import open_source
+from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera
 from daemon.records import CameraState, Frame, Reason
 from tests.conftest import wait_for

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from daemon.capture.sources.stream import Stream
+from daemon.capture.sources.base import Image, Source, Stream
 from daemon.config.schema import Camera
-
-if TYPE_CHECKING:
-    from daemon.capture.sources.opencv import Source
-
-Image = NDArray[np.uint8]
-"""[H, W, 3] BGR"""
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

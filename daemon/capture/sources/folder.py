@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from daemon.capture.sources.diagnosis import SourceError, pictures_in
-from daemon.capture.sources.stream import Stream
+from daemon.capture.sources.base import Image, SourceError, Stream
+from daemon.capture.sources.diagnosis import not_accessible
 from daemon.config.schema import Camera
 from daemon.records import Reason
 from engines.errors import ImageError
 from engines.pictures import read_picture
 
-Image = NDArray[np.uint8]
-
 _log = logging.getLogger("ospreyd.capture")
+_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _PICTURE_PERIOD = 1.0  # seconds that a picture lasts at pace: realtime
+
+
+def is_folder(source: str) -> bool:
+    """Whether a source that is a path is a folder of pictures; False also where there is nothing."""
+    return os.path.isdir(source)  # noqa: PTH112  (Path.is_dir raises where a folder above may not be entered)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The folder's picture files by name, one at least. Raises SourceError."""
+    try:
+        pictures = sorted(file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS)
+    except OSError as error:
+        raise not_accessible(folder, error) from error
+    if not pictures:
+        raise SourceError(Reason.NO_VIDEO, f"the folder {folder} holds no pictures ({', '.join(_ENDINGS)})")
+    return pictures
 
 
 class Pictures:
@@ -48,7 +61,7 @@ class Pictures:
             raise SourceError(reason, detail)
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
 
-    def retrieve(self, into: Image | None) -> Image:  # noqa: ARG002  (a picture is decoded by reading it)
+    def retrieve(self, into: Image | None) -> Image:
         if self._image is None:
             raise RuntimeError("retrieve() comes after grab()")
         return self._image

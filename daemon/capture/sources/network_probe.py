@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from daemon.capture.sources.diagnosis import SourceError
+from daemon.capture.sources.base import SourceError
 from daemon.records import Reason
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}

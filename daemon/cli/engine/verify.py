@@ -11,7 +11,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from daemon.capture.sources.diagnosis import SourceError, pictures_in
+from daemon.capture.sources.base import SourceError
+from daemon.capture.sources.folder import pictures_in
 from daemon.cli.engine.chosen import Chosen, chosen
 from daemon.cli.options import (
     AnyBackend,

@@ -1,0 +1,19 @@
+"""A stream over HTTP, such as the MJPEG of a camera."""
+
+from __future__ import annotations
+
+from daemon.capture.sources.base import BeginCall, Source
+from daemon.capture.sources.network import NetworkSource
+from daemon.config.schema import Camera
+
+
+class HttpSource(NetworkSource):
+    """MJPEG has no clock of its own: FFmpeg makes one up."""
+
+    def _note_time(self) -> None:
+        """There is none."""
+
+
+def open_source(camera: Camera, begin: BeginCall) -> Source:
+    """See daemon.capture.sources.open."""
+    return HttpSource(camera, begin)

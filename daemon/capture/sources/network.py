@@ -1,0 +1,53 @@
+"""What sources on a network have in common."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+
+from daemon.capture.sources.base import SourceError, diagnosis_within
+from daemon.capture.sources.diagnosis import need_ffmpeg
+from daemon.capture.sources.network_probe import probe
+from daemon.capture.sources.opencv import OpenCvSource
+from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
+from daemon.records import Reason
+
+
+class NetworkSource(OpenCvSource):
+    """Read by FFmpeg from a URL; its server is asked what is wrong where it gives no video."""
+
+    def _open_capture(self) -> bool:
+        need_ffmpeg()
+        camera = self._camera
+        return self._capture.open(camera.source, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+
+    def _why_not_opened(self, waited: float) -> SourceError:
+        camera = self._camera
+        if error := probe(camera.source, diagnosis_within(camera)):
+            return error
+        if waited >= camera.open_timeout:
+            detail = f"the server answers but gave no frame within {camera.open_timeout:g} s{self._hint()}"
+            return SourceError(Reason.TIMEOUT, detail)
+        detail = f"the server answers but gives no video that OpenCV can decode{self._hint()}"
+        return SourceError(Reason.NO_VIDEO, detail)
+
+    def _opened(self, took: float) -> None:
+        self._skip_buffered(took)
+
+    def _hint(self) -> str:
+        """The setting that may be to blame, and what to try instead; the end of a sentence."""
+        return decoding_hint(self._camera)
+
+    def _skip_buffered(self, age: float) -> None:
+        """Drops the frames that came in while nobody took them: the grabbed one is up to `age` seconds old.
+
+        They are told by the stream's clock, which runs faster than ours until grabbing has to wait for the camera.
+        """
+        until = time.monotonic() + age
+        first = position = self._position()
+        while (began := time.monotonic()) < until and position - first < age:
+            self._next()
+            took, last, position = time.monotonic() - began, position, self._position()
+            if last < position <= last + 2 * took:
+                return

@@ -1,0 +1,35 @@
+"""Opens a camera's source, of whatever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol
+
+from daemon.capture.sources.base import BeginCall, Source, begin_opening, untimed
+from daemon.capture.sources.editing import edited
+from daemon.config.schema import Camera
+from daemon.config.sources import SourceKind, source_kind
+
+
+class _Open(Protocol):
+    """The function `open_source` of a kind's module."""
+
+    def __call__(self, camera: Camera, begin: BeginCall) -> Source:
+        """Opens the source and waits for its first frame. Raises SourceError."""
+
+
+# A kind is registered in daemon/config/sources.py alone; the module that opens it has its name. They are imported
+# together, before there are other threads, because OpenCV is configured through the environment.
+_OPEN: Mapping[SourceKind, _Open] = {
+    kind: import_module(f"daemon.capture.sources.{kind.value}").open_source for kind in SourceKind
+}
+
+
+def open_source(camera: Camera, begin: BeginCall = untimed) -> Source:
+    """Opens the camera's source, which edits its pictures as configured, and waits for its first frame.
+
+    `begin` is called before each call that may hang. Raises SourceError.
+    """
+    begin_opening(camera, begin)
+    return edited(_OPEN[source_kind(camera.source)](camera, begin), camera)

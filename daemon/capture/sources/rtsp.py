@@ -1,0 +1,39 @@
+"""An RTSP camera, over TCP or UDP."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+
+from daemon.capture.sources.base import BeginCall, Source
+from daemon.capture.sources.network import NetworkSource
+from daemon.capture.sources.rtsp_transport import rtsp_transport
+from daemon.config.schema import Camera
+
+_HELD_BACK = 0.3  # seconds that a frame comes later than it should, and from which on it is not taken for new
+
+
+class RtspSource(NetworkSource):
+    """Where the network held frames back, takes the newest of them."""
+
+    def _turn(self) -> AbstractContextManager[None]:
+        limit = self._camera.open_timeout
+        self._begin(limit, f"RTSP cameras with another `transport` have been opening for longer than {limit:g} s")
+        return rtsp_transport.use(self._camera.transport)
+
+    def _hint(self) -> str:
+        return " over UDP; `transport: tcp` may work" if self._camera.transport == "udp" else super()._hint()
+
+    def _advance(self) -> None:
+        began, last = time.monotonic(), self.stream_time
+        self._next()
+        if last is not None:
+            behind = time.monotonic() - began - (self._position() - last)
+            if behind > _HELD_BACK:
+                self._skip_buffered(behind)
+        self._note_time()
+
+
+def open_source(camera: Camera, begin: BeginCall) -> Source:
+    """See daemon.capture.sources.open."""
+    return RtspSource(camera, begin)

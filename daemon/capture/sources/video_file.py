@@ -1,0 +1,91 @@
+"""A video file, once or again and again."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+
+from daemon.capture.sources.base import BeginCall, SourceError, begin_opening
+from daemon.capture.sources.diagnosis import need_ffmpeg, not_accessible
+from daemon.capture.sources.opencv import OpenCvSource
+from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
+from daemon.config.schema import Camera
+from daemon.records import Reason
+
+_SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
+_CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
+
+
+class VideoFile(OpenCvSource):
+    """Each frame is due at its position in the file, passes added up."""
+
+    def __init__(self, camera: Camera, begin: BeginCall) -> None:
+        self._began = 0.0
+        """of this pass through the file, on the clock of `due`, seconds"""
+        self._first_position = 0.0
+        """in the file, seconds"""
+        super().__init__(camera, begin)
+
+    def _open_capture(self) -> bool:
+        need_ffmpeg()
+        camera = self._camera
+        _need_file(Path(camera.source))
+        # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
+        name = str(Path(camera.source).absolute())
+        return self._capture.open(name, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+
+    def _why_not_opened(self, waited: float) -> SourceError:
+        detail = f"{self._camera.source} is not a video that OpenCV can read{decoding_hint(self._camera)}"
+        return SourceError(Reason.DECODE_ERROR, detail)
+
+    def _opened(self, took: float) -> None:
+        if self._camera.start:
+            self._skip_to_start()
+        self._first_position = self._position()
+
+    def _advance(self) -> None:
+        if self._grab_frame():
+            self._note_time()
+        elif self._camera.loop:
+            self._began = (self.due or 0.0) + self._period()
+            self._open()
+        else:
+            self._check_complete()
+            raise SourceError(Reason.ENDED, "the end of the file is reached")
+
+    def _note_time(self) -> None:
+        super()._note_time()
+        due = self._began + (self.stream_time or 0.0) - self._first_position
+        # Streams without a container have no positions that grow.
+        self.due = due if self.due is None or due > self.due else self.due + self._period()
+
+    def _duration(self) -> float | None:
+        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return frames * self._period() if frames > 0 else None
+
+    def _skip_to_start(self) -> None:
+        """From the first frame to one that is `start` later or more; where it cannot seek, by reading on."""
+        start, first, position = self._camera.start, self._position(), -math.inf
+        self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
+        while position < first + start - _SAME_TIME:
+            begin_opening(self._camera, self._begin)  # each frame may take as long, however many there are
+            if not self._grab_frame():
+                raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
+            position = self._position()
+
+    def _check_complete(self) -> None:
+        """Raises SourceError if the file ended long before it announced."""
+        announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period()
+        read = self._camera.start + (self.due or 0.0) + self._period()
+        if 0 < read < announced * _CUT_SHORT - 1:
+            detail = f"{self._camera.source} breaks off after {read:.1f} s of {announced:.1f} s; it is damaged"
+            raise SourceError(Reason.DECODE_ERROR, detail)
+
+
+def _need_file(file: Path) -> None:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise not_accessible(file, error) from error
