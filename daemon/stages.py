@@ -23,10 +23,10 @@ from daemon.models import check_labels
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Frame, Reason
 from daemon.remote import Remote
-from daemon.service.board import Board
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.serving import Generation, Serving
 from daemon.stats import Stats
 from daemon.system.credits import Credits

@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from daemon.config.service import Metrics
-from daemon.service.service import Service
+from daemon.service.watchdog import Service
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")

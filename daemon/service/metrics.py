@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
-from daemon.service.board import Board, Observed
 from daemon.service.gpu import Gpu, read_gpus
-from daemon.service.service import Service
+from daemon.service.status import Board, Observed
+from daemon.service.watchdog import Service
 from daemon.stats import BUCKETS, CameraCount, DaemonCount
 
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (

@@ -15,9 +15,9 @@ from prometheus_client import generate_latest
 
 from daemon.config.schema import Camera, Config
 from daemon.records import Drop
-from daemon.service.board import Board
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.stats import CameraCount, Stats
 from tests.daemon.publishing import INFO
 

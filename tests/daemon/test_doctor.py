@@ -21,9 +21,9 @@ from prometheus_client import CollectorRegistry
 
 from daemon.config.schema import Config
 from daemon.config.service import Metrics
-from daemon.service.board import Board
 from daemon.service.http import HttpServer
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.stats import Stats
 from engines.build.cache import EngineCache
 from tests.daemon.capturing import pictures, write_video

@@ -25,9 +25,9 @@ from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel
 from daemon.publish.publisher import Publisher
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
-from daemon.service.board import Board
 from daemon.service.sdnotify import Notifier
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.stats import DaemonCount, Stats
 from engines.records import BatchDetections, Detections, Ticket
 from tests.conftest import wait_for

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
-from daemon.service.board import Board
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.stats import Stats
 from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, config

@@ -9,8 +9,8 @@ import pytest
 
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus
-from daemon.service.board import Board
 from daemon.service.health import LOAD_WITHIN, Counted, Health, Verdict
+from daemon.service.status import Board
 from daemon.stats import Stats
 from tests.daemon.publishing import INFO
 

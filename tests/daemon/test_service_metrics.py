@@ -18,11 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.config.service import Metrics
 from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus, OutboxStatus
-from daemon.service.board import Board
 from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.service import Service
+from daemon.service.status import Board
+from daemon.service.watchdog import Service
 from daemon.stats import CameraCount, DaemonCount, Stats
 from tests.conftest import missing, wait_for
 from tests.daemon.publishing import INFO, UNREACHABLE, config
@@ -199,7 +199,7 @@ def test_health_and_readiness_are_said_with_a_reason(served: Served) -> None:
 
 
 def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.service.service._WATCHDOG", 0.4)
+    monkeypatch.setattr("daemon.service.watchdog._WATCHDOG", 0.4)
     served.service = Service(served.board, served.failures.append)
     metrics = registry_of(DaemonMetrics(served.board, served.service, {}))
     served.port = free_port()

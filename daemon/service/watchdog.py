@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from daemon.records import ModelState
-from daemon.service.board import Board, Observed
 from daemon.service.health import Health, Verdict
 from daemon.service.sdnotify import Notifier
+from daemon.service.status import Board, Observed
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
