@@ -25,8 +25,8 @@ from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonI
 from daemon.remote import Remote
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.serving import Generation, Serving
 from daemon.stats import Stats
 from daemon.system.credits import Credits
@@ -70,10 +70,10 @@ class Stages:
         self._info = _info(config, backend)
         credit = Credits()
         self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription, credit)
-        self._board = Board(
+        self._registry = StatusRegistry(
             config, self._info, self._stats, lambda: self._publisher.link.connected, lambda: credit.room() <= 0
         )
-        self.service = Service(self._board, on_fatal)
+        self.service = Watchdog(self._registry, on_fatal)
         outputs = Outputs(
             self._publisher.results, self._publisher.event, remote.request_snapshot, remote.offer_snapshot
         )
@@ -89,7 +89,7 @@ class Stages:
             "formats": self._publisher.formats_waiting,
             "publish": self._publisher.waiting,
         }
-        metrics = DaemonMetrics(self._board, self.service, queues, self._publisher.outbox)
+        metrics = DaemonMetrics(self._registry, self.service, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.service, registry_of(metrics), on_fatal)
         self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
         self._capture = Cameras(on_fatal)
@@ -194,7 +194,7 @@ class Stages:
             self._info = replace(self._info, cameras=tuple(config.cameras), models=self._serving.infos)
             self._analysis.configure(config)
             self._publisher.configure(config)
-            self._board.use(config, self._info)
+            self._registry.use(config, self._info)
             for name in config.cameras:
                 if name in different.added or name in different.reopened or name in again:
                     self._open(name)
@@ -274,7 +274,7 @@ class Stages:
         with self._lock:
             self._info = replace(self._info, models=self._serving.infos)
             self._publisher.info(self._info)
-            self._board.info(self._info)
+            self._registry.info(self._info)
 
     def _give_up(self, model: str, why: str) -> None:
         """Stops the cameras of a model that has failed: nobody would look at their frames."""
@@ -287,7 +287,7 @@ class Stages:
     def _say(self, status: CameraStatus) -> None:
         self._publisher.camera_status(status)
         self._analysis.camera_status(status)
-        self._board.camera_status(status)
+        self._registry.camera_status(status)
 
 
 def _info(config: Config, backend: Backend) -> DaemonInfo:

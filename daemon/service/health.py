@@ -16,7 +16,7 @@ LOAD_WITHIN = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class HealthCounters:
     """What the stages have counted since the daemon started."""
 
     captured: Mapping[str, int]
@@ -55,7 +55,7 @@ class _Stage:
     """what had been asked of it when it last did something, by camera"""
     since: float | None = None
 
-    def look(self, now: float, asked: Mapping[str, int], done: int) -> float:
+    def idle_for(self, now: float, asked: Mapping[str, int], done: int) -> float:
         """Seconds; `asked` only of cameras that it can owe something."""
         moved = done != self.done
         self.done = done
@@ -79,20 +79,20 @@ class Health:
         self._captured_at = 0.0
         self._loading_since: float | None = None
 
-    def judge(self, now: float, counted: Counted) -> Verdict:
+    def judge(self, now: float, counters: HealthCounters) -> Verdict:
         """`now` is time.monotonic(). To be called several times within the limit."""
-        loads = self._loads(now, counted.loading)
-        inference = self._inference.look(now, {} if loads else counted.expected, counted.inferred)
-        publishing = self._publishing.look(now, counted.processed, counted.published)
-        capture = self._still(now, {} if loads else counted.captured)
+        loads = self._loads(now, counters.loading)
+        inference = self._inference.idle_for(now, {} if loads else counters.expected, counters.inferred)
+        publishing = self._publishing.idle_for(now, counters.processed, counters.published)
+        capture = self._still(now, {} if loads else counters.captured)
         wrong = None
         if publishing > self._limit:  # first, because inference may wait for it
             wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
         elif inference > self._limit:
             wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
-        elif capture > self._limit + counted.patience:
+        elif capture > self._limit + counters.patience:
             wrong = f"no frame for {capture:.0f} s, though cameras count as streaming"
-        return Verdict(True, _why_healthy(counted, loads)) if wrong is None else Verdict(False, wrong)
+        return Verdict(True, _why_healthy(counters, loads)) if wrong is None else Verdict(False, wrong)
 
     def _loads(self, now: float, loading: bool) -> bool:
         if not loading:
@@ -108,11 +108,11 @@ class Health:
         return now - self._captured_at
 
 
-def _why_healthy(counted: Counted, loads: bool) -> str:
+def _why_healthy(counters: HealthCounters, loads: bool) -> str:
     if loads:
         return "a model is being loaded"
-    if not counted.captured and counted.held:
+    if not counters.captured and counters.held:
         return "files wait for the broker or for another format"
-    if not counted.captured:
+    if not counters.captured:
         return "no camera is streaming"
-    return "frames move" if counted.expected else "cameras stream, and wait for their models"
+    return "frames move" if counters.expected else "cameras stream, and wait for their models"

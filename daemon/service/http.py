@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from daemon.config.service import Metrics
-from daemon.service.watchdog import Service
+from daemon.service.watchdog import Watchdog
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
@@ -30,7 +30,7 @@ class HttpServer:
     def __init__(
         self,
         config: Metrics | None,
-        service: Service,
+        service: Watchdog,
         registry: CollectorRegistry,
         on_fatal: Callable[[BaseException], None],
     ) -> None:

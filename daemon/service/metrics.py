@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
 from daemon.service.gpu import Gpu, read_gpus
-from daemon.service.status import Board, Observed
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry, StatusSnapshot
+from daemon.service.watchdog import Watchdog
 from daemon.stats import BUCKETS, CameraCount, DaemonCount
 
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
@@ -30,29 +30,29 @@ class DaemonMetrics(Collector):
 
     def __init__(
         self,
-        board: Board,
-        service: Service,
+        registry: StatusRegistry,
+        service: Watchdog,
         queues: Mapping[str, Callable[[], int]],
         outbox: Callable[[], OutboxStatus | None] = lambda: None,
     ) -> None:
         """`queues`: how much waits in each; `outbox`: what waits on disk, None: not known. Called from any thread."""
-        self._board = board
+        self._registry = registry
         self._service = service
         self._queues = queues
         self._outbox = outbox
 
     def collect(self) -> Iterator[Metric]:
         """At every scrape."""
-        observed = self._board.look()
-        yield from _counts(observed)
-        yield from _cameras(observed)
-        yield from _latencies(observed)
-        yield from _models(observed)
-        yield from self._daemon(observed)
+        snapshot = self._registry.snapshot()
+        yield from _counts(snapshot)
+        yield from _cameras(snapshot)
+        yield from _latencies(snapshot)
+        yield from _models(snapshot)
+        yield from self._daemon(snapshot)
         yield from _gpus()
 
-    def _daemon(self, observed: Observed) -> Iterator[Metric]:
-        info = observed.info
+    def _daemon(self, snapshot: StatusSnapshot) -> Iterator[Metric]:
+        info = snapshot.info
         yield _gauge(
             "build_info",
             "1; version and backend as labels.",
@@ -63,7 +63,7 @@ class DaemonMetrics(Collector):
             "healthy", "Whether frames move, or need not (docs/service.md).", int(self._service.verdict.healthy)
         )
         yield _gauge("ready", "Whether a frame was processed, or every camera's state known.", int(self._service.ready))
-        yield _gauge("mqtt_connected", "Whether there is a connection to the broker.", int(observed.connected))
+        yield _gauge("mqtt_connected", "Whether there is a connection to the broker.", int(snapshot.connected))
         depths = {(name,): depth() for name, depth in self._queues.items()}
         yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
         if (outbox := self._outbox()) is not None:
@@ -91,20 +91,20 @@ def _threads() -> int:
     return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
-def _counts(observed: Observed) -> Iterator[Metric]:
+def _counts(snapshot: StatusSnapshot) -> Iterator[Metric]:
     for of_daemon in DaemonCount:
         family = CounterMetricFamily(f"ospreyd_{of_daemon.value[0]}", of_daemon.value[1])
-        family.add_metric((), observed.totals[of_daemon])
+        family.add_metric((), snapshot.totals[of_daemon])
         yield family
     for of_camera in CameraCount:
         family = CounterMetricFamily(f"ospreyd_{of_camera.value[0]}", of_camera.value[1], labels=("camera",))
-        for camera, totals in observed.totals.cameras.items():
+        for camera, totals in snapshot.totals.cameras.items():
             family.add_metric((camera,), totals[of_camera])
         yield family
 
 
-def _cameras(observed: Observed) -> Iterator[Metric]:
-    totals = observed.totals.cameras
+def _cameras(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    totals = snapshot.totals.cameras
     dropped = CounterMetricFamily(
         "ospreyd_frames_dropped", "Frames that were dropped, by reason.", labels=("camera", "reason")
     )
@@ -113,28 +113,28 @@ def _cameras(observed: Observed) -> Iterator[Metric]:
             dropped.add_metric((camera, reason.value), counts.dropped.get(reason, 0))
     yield dropped
     states = {
-        (name, state.value): int(name in observed.cameras and observed.cameras[name].state is state)
+        (name, state.value): int(name in snapshot.cameras and snapshot.cameras[name].state is state)
         for name in totals
         for state in CameraState
     }
     yield _gauge("camera_state", "1 for the state that a camera is in, else 0.", states.items(), ("camera", "state"))
 
 
-def _latencies(observed: Observed) -> Iterator[Metric]:
+def _latencies(snapshot: StatusSnapshot) -> Iterator[Metric]:
     family = HistogramMetricFamily(
         "ospreyd_latency_seconds",
         "Time that a frame spent in a stage; total: from capture until its message was written to the connection; "
         "acknowledged: of an event, from the capture of its frame until the broker has said that it has it.",
         labels=("stage",),
     )
-    for stage, histogram in observed.totals.latency.items():
+    for stage, histogram in snapshot.totals.latency.items():
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         family.add_metric((stage,), list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.total)
     yield family
 
 
-def _models(observed: Observed) -> Iterator[Metric]:
-    models = observed.info.models
+def _models(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    models = snapshot.info.models
     states = {(n, s.value): int(model.status.state is s) for n, model in models.items() for s in ModelState}
     yield _gauge("model_state", "1 for the state that a model is in, else 0.", states.items(), ("model", "state"))
     builds = CounterMetricFamily(
@@ -142,7 +142,7 @@ def _models(observed: Observed) -> Iterator[Metric]:
     )
     for name in models:
         for outcome in ("built", "failed"):
-            builds.add_metric((name, outcome), observed.builds.get((name, outcome), 0))
+            builds.add_metric((name, outcome), snapshot.builds.get((name, outcome), 0))
     yield builds
 
 

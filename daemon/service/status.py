@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from daemon.config.schema import Camera, Config, Pace
 from daemon.config.sources import is_live
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
-from daemon.service.health import Counted
+from daemon.service.health import HealthCounters
 from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
 
 _GAP = 10.0  # seconds between two frames of a camera that are believed whatever its settings
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class StatusSnapshot:
     """The daemon at one moment."""
 
     config: Config
@@ -48,14 +48,14 @@ class Observed:
         connecting = [s for s in self.cameras.values() if s.state is CameraState.CONNECTING and s.reason is None]
         return self.processed > 0 or (not connecting and self.cameras.keys() == self.config.cameras.keys())
 
-    def counted(self) -> Counted:
+    def health_counters(self) -> HealthCounters:
         """What health is judged by."""
         totals, cameras = self.totals.cameras, self.config.cameras
         files = {name for name, camera in cameras.items() if camera.enabled and not _is_live(camera)}
         held = files if self.held else set[str]()
         waiting = held if self.connected else files
         streaming = {name: totals[name][CameraCount.CAPTURED] for name in self.streaming if name not in held}
-        return Counted(
+        return HealthCounters(
             captured=streaming,
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
@@ -72,7 +72,7 @@ class Observed:
         return model is not None and model.status.state is ModelState.READY
 
 
-class Board:
+class StatusRegistry:
     """Takes states as they change; thread-safe."""
 
     def __init__(
@@ -113,12 +113,12 @@ class Board:
         with self._lock:
             self._take(info)
 
-    def look(self) -> Observed:
+    def snapshot(self) -> StatusSnapshot:
         """How everything stands now."""
         with self._lock:
             config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
         totals = self._stats.totals(config.cameras)
-        return Observed(config, info, totals, cameras, builds, self._connected(), self._held())
+        return StatusSnapshot(config, info, totals, cameras, builds, self._connected(), self._held())
 
     def _take(self, info: DaemonInfo) -> None:
         """Counts builds: only one that is going on says again and again that it is, before it is loaded."""

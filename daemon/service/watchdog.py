@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from daemon.records import ModelState
 from daemon.service.health import Health, Verdict
 from daemon.service.sdnotify import Notifier
-from daemon.service.status import Board, Observed
+from daemon.service.status import StatusRegistry, StatusSnapshot
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
@@ -21,14 +21,14 @@ _STARTING = 0.1  # seconds between two looks before READY, which somebody may be
 _STATUS_EVERY = 5.0  # seconds between two rates in the status; a change of states is told at once
 
 
-class Service:
+class Watchdog:
     """Feeds the watchdog while `health` says that frames move, and says READY as soon as that is known."""
 
     def __init__(
-        self, board: Board, on_fatal: Callable[[BaseException], None], notifier: Notifier | None = None
+        self, registry: StatusRegistry, on_fatal: Callable[[BaseException], None], notifier: Notifier | None = None
     ) -> None:
         """`on_fatal` takes the exception that ends the thread."""
-        self._board = board
+        self._registry = registry
         self._notifier = notifier or Notifier()
         watchdog = self._notifier.watchdog or _WATCHDOG
         self._every = min(_EVERY, watchdog / 8)
@@ -42,7 +42,7 @@ class Service:
     @property
     def device(self) -> str:
         """The device whose daemon this is."""
-        return self._board.look().config.device
+        return self._registry.snapshot().config.device
 
     @property
     def verdict(self) -> Verdict:
@@ -84,8 +84,8 @@ class Service:
             self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
-        observed = self._board.look()
-        verdict = self._health.judge(now, observed.counted())
+        snapshot = self._registry.snapshot()
+        verdict = self._health.judge(now, snapshot.health_counters())
         if verdict.healthy:
             self._notifier.feed()
         if verdict.healthy is not self._verdict.healthy:
@@ -94,10 +94,10 @@ class Service:
             else:
                 _log.error("%s; the watchdog is not fed until it goes on", verdict.reason)
         self._verdict = verdict
-        text = self._status.text(now, observed, verdict)
+        text = self._status.text(now, snapshot, verdict)
         if text is not None:
             self._notifier.status(text)
-        if not self._ready and observed.started:
+        if not self._ready and snapshot.started:
             self._ready = True
             self._notifier.ready()
 
@@ -112,19 +112,19 @@ class _Status:
         self._since = time.monotonic()
         self._processed = 0
 
-    def text(self, now: float, observed: Observed, verdict: Verdict) -> str | None:
+    def text(self, now: float, snapshot: StatusSnapshot, verdict: Verdict) -> str | None:
         """What is to be told, None: nothing new."""
         if now >= self._next:
-            rate = max(0, observed.processed - self._processed) / max(now - self._since, 1e-9)
-            self._processed, self._since, self._next = observed.processed, now, now + _STATUS_EVERY
+            rate = max(0, snapshot.processed - self._processed) / max(now - self._since, 1e-9)
+            self._processed, self._since, self._next = snapshot.processed, now, now + _STATUS_EVERY
             self._rate = f"{rate:.1f} frames/s"
-        parts = [f"{len(observed.streaming)} of {len(observed.config.cameras)} cameras streaming, {self._rate}"]
-        for name, model in observed.info.models.items():
+        parts = [f"{len(snapshot.streaming)} of {len(snapshot.config.cameras)} cameras streaming, {self._rate}"]
+        for name, model in snapshot.info.models.items():
             if model.status.state is ModelState.BUILDING:
                 parts.append(f"model {name} is being built, {model.status.progress} %")
             elif model.status.state is ModelState.FAILED:
                 parts.append(f"model {name} has failed")
-        if not observed.connected:
+        if not snapshot.connected:
             parts.append("no broker")
         if not verdict.healthy:
             parts.append(verdict.reason)

@@ -16,8 +16,8 @@ from prometheus_client import generate_latest
 from daemon.config.schema import Camera, Config
 from daemon.records import Drop
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.stats import CameraCount, Stats
 from tests.daemon.publishing import INFO
 
@@ -50,8 +50,8 @@ def scrape_cost(cameras: int) -> dict[str, float]:
     for name in names:
         stats.count(CameraCount.CAPTURED, name)
         stats.processed(name, queue=0.004, detector=0.02)
-    board = Board(config, replace(INFO, models={}, cameras=()), stats, lambda: True)
-    registry = registry_of(DaemonMetrics(board, Service(board, _raise), {}))
+    status = StatusRegistry(config, replace(INFO, models={}, cameras=()), stats, lambda: True)
+    registry = registry_of(DaemonMetrics(status, Watchdog(status, _raise), {}))
     generate_latest(registry)
     began = time.perf_counter()
     generate_latest(registry)

@@ -22,8 +22,8 @@ from prometheus_client import CollectorRegistry
 from daemon.config.schema import Config
 from daemon.config.service import Metrics
 from daemon.service.http import HttpServer
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.stats import Stats
 from engines.build.cache import EngineCache
 from tests.daemon.capturing import pictures, write_video
@@ -135,7 +135,7 @@ def test_everything_that_is_wrong_is_named_with_what_mends_it(tmp_path: Path) ->
 def served(device: str, port: int) -> Iterator[None]:
     """As by a daemon of that device."""
     config = Config.model_validate({"device": device, "mqtt": {"host": HOST}, "cameras": {"c": {"source": "x"}}})
-    service = Service(Board(config, INFO, Stats(), lambda: True), failed)
+    service = Watchdog(StatusRegistry(config, INFO, Stats(), lambda: True), failed)
     server = HttpServer(Metrics(port=port), service, CollectorRegistry(), failed)
     server.start()
     yield

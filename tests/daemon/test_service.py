@@ -26,8 +26,8 @@ from daemon.infer import InferenceThread, OpenModel
 from daemon.publish.publisher import Publisher
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.service.sdnotify import Notifier
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.stats import DaemonCount, Stats
 from engines.records import BatchDetections, Detections, Ticket
 from tests.conftest import wait_for
@@ -167,7 +167,7 @@ def test_a_look_that_hangs_holds_up_no_stop(manager: Manager) -> None:
         looking.set()
         return goes.wait(60)
 
-    service = Service(Board(config(1), INFO, Stats(), connected), failures.append, Notifier())
+    service = Watchdog(StatusRegistry(config(1), INFO, Stats(), connected), failures.append, Notifier())
     service.start()
     assert looking.wait(20)
     began = time.monotonic()
@@ -257,8 +257,8 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
     failures: list[BaseException] = []
     fail = failures.append
     publisher = Publisher(config, INFO, stats, fail)
-    board = Board(config, INFO, stats, lambda: publisher.link.connected)
-    service = Service(board, fail, Notifier())
+    registry = StatusRegistry(config, INFO, stats, lambda: publisher.link.connected)
+    service = Watchdog(registry, fail, Notifier())
     handoff = Handoff(Batcher({"film": "default"}, 0.01, 1.0), stats)
 
     def deliver(results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
@@ -267,9 +267,9 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
             frame.release()
 
     inference = InferenceThread("cpu:0", handoff, deliver, stats, fail)
-    camera = CameraThread("film", config.cameras["film"], handoff.put, board.camera_status, stats, fail)
+    camera = CameraThread("film", config.cameras["film"], handoff.put, registry.camera_status, stats, fail)
     model = INFO.models["default"]
-    board.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
+    registry.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
     inference.use(OpenModel("default", model.labels, lane, lambda: 0.5, lambda session: session.close()))
     for part in (publisher, inference, camera, service):
         part.start()

@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry, Metric
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.stats import Stats
 from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, config
 
+EMPTY = OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
 DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
 STATES = {
     "ospreyd_camera_state": {state.value for state in CameraState},
@@ -28,11 +29,14 @@ def registry() -> CollectorRegistry:
     """Of a daemon that has everything."""
     stats = Stats()
     stats.processed("front", queue=0.1)
-    board = Board(config(1), INFO, stats, lambda: True)
+    registry = StatusRegistry(config(1), INFO, stats, lambda: True)
     queues = {"batch": lambda: 0}
     return registry_of(
         DaemonMetrics(
-            board, Service(board, _raise), queues, lambda: OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
+            registry,
+            Watchdog(registry, _raise),
+            queues,
+            lambda: EMPTY,
         )
     )
 

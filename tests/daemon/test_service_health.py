@@ -9,22 +9,22 @@ import pytest
 
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus
-from daemon.service.health import LOAD_WITHIN, Counted, Health, Verdict
-from daemon.service.status import Board
+from daemon.service.health import LOAD_WITHIN, Health, HealthCounters, Verdict
+from daemon.service.status import StatusRegistry
 from daemon.stats import Stats
 from tests.daemon.publishing import INFO
 
 LIMIT = 10.0
-STILL = Counted(captured={}, expected={}, inferred=0, processed={}, published=0)
+STILL = HealthCounters(captured={}, expected={}, inferred=0, processed={}, published=0)
 
 
-def counted(a: int, b: int = 0, inferred: int = 0, published: int = 0) -> Counted:
+def counted(a: int, b: int = 0, inferred: int = 0, published: int = 0) -> HealthCounters:
     """So many frames of two cameras that stream, `inferred` of which are a's and went through its model."""
     frames = {"a": a, "b": b}
-    return Counted(frames, frames, inferred, {"a": inferred, "b": 0}, published, patience=5)
+    return HealthCounters(frames, frames, inferred, {"a": inferred, "b": 0}, published, patience=5)
 
 
-def verdicts(course: Iterator[Counted], every: float = 1.0) -> list[bool]:
+def verdicts(course: Iterator[HealthCounters], every: float = 1.0) -> list[bool]:
     health = Health(LIMIT)
     return [health.judge(100 + n * every, now).healthy for n, now in enumerate(course)]
 
@@ -90,7 +90,7 @@ def test_a_model_that_is_being_loaded_is_no_reason_but_not_for_ever() -> None:
 
 
 def test_files_that_wait_for_room_are_no_reason_and_excuse_no_live_camera() -> None:
-    waits = Counted({}, {}, 2, {}, 0, held=True)
+    waits = HealthCounters({}, {}, 2, {}, 0, held=True)
     assert all(verdicts(iter([counted(1), *[waits] * 100])))
     live = [replace(counted(n, 0, 9, 9), held=True) for n in range(30)]
     assert verdicts(iter(live)).index(False) == LIMIT + 2, "inference does nothing for the live camera"
@@ -115,8 +115,8 @@ def test_which_cameras_owe_what(connected: bool, held: bool, captured: set[str],
         }
     )
     stats = Stats()
-    board = Board(config, INFO, stats, lambda: connected, lambda: held)
+    registry = StatusRegistry(config, INFO, stats, lambda: connected, lambda: held)
     for name in ("live", "file"):
-        board.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", 0.0, 0.0))
-    found = board.look().counted()
+        registry.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", 0.0, 0.0))
+    found = registry.snapshot().health_counters()
     assert (set(found.captured), set(found.processed), found.held) == (captured, processed, held)

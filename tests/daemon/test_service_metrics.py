@@ -21,8 +21,8 @@ from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelSta
 from daemon.service.gpu import Gpu, read_gpus
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
-from daemon.service.status import Board
-from daemon.service.watchdog import Service
+from daemon.service.status import StatusRegistry
+from daemon.service.watchdog import Watchdog
 from daemon.stats import CameraCount, DaemonCount, Stats
 from tests.conftest import missing, wait_for
 from tests.daemon.publishing import INFO, UNREACHABLE, config
@@ -35,10 +35,10 @@ class Served:
     def __init__(self) -> None:
         self.failures: list[BaseException] = []
         self.stats = Stats()
-        self.board = Board(config(1), INFO, self.stats, lambda: True)
-        self.service = Service(self.board, self.failures.append)
+        self.registry = StatusRegistry(config(1), INFO, self.stats, lambda: True)
+        self.service = Watchdog(self.registry, self.failures.append)
         self.outbox = OutboxStatus(waiting=7, dropped=2, size=1, oldest=1.5 / 3600)
-        metrics = DaemonMetrics(self.board, self.service, {"batch": lambda: 3}, lambda: self.outbox)
+        metrics = DaemonMetrics(self.registry, self.service, {"batch": lambda: 3}, lambda: self.outbox)
         self.port = free_port()
         self.server = HttpServer(Metrics(port=self.port), self.service, registry_of(metrics), self.failures.append)
 
@@ -84,8 +84,8 @@ def count_something(served: Served) -> None:
     stats.count_daemon(DaemonCount.NETWORK_FULL)
     stats.count_daemon(DaemonCount.TOO_LARGE)
     stats.count(CameraCount.SKIPPED, "front")
-    served.board.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0, 0.0))
-    served.board.camera_status(UNREACHABLE)
+    served.registry.camera_status(CameraStatus("front", CameraState.STREAMING, None, "", 0.0, 0.0))
+    served.registry.camera_status(UNREACHABLE)
 
 
 def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
@@ -130,7 +130,7 @@ def test_what_was_counted_is_what_is_scraped(served: Served) -> None:
 def test_what_is_left_out_on_purpose_is_not_owed_by_publishing(served: Served) -> None:
     """Else the watchdog would end a daemon with `every: change` before a still scene."""
     count_something(served)
-    counted = served.board.look().counted()
+    counted = served.registry.snapshot().health_counters()
     assert counted.processed["front"] == counted.published - 1 == 1
 
 
@@ -143,7 +143,7 @@ def test_a_report_over_mqtt_takes_nothing_from_the_totals(served: Served) -> Non
 def test_builds_are_counted_by_their_outcome(served: Served) -> None:
     def say(state: ModelState, progress: int | None = None, detail: str = "") -> None:
         model = replace(INFO.models["default"], status=ModelStatus(state, progress, detail))
-        served.board.info(replace(INFO, models={"default": model}))
+        served.registry.info(replace(INFO, models={"default": model}))
 
     say(ModelState.BUILDING, 100, "loading")  # it was there already
     say(ModelState.READY)
@@ -162,7 +162,7 @@ def test_a_camera_that_is_no_longer_configured_is_no_longer_told(served: Served)
     count_something(served)
     settings = config(1)
     only_yard = settings.model_copy(update={"cameras": {"yard": settings.cameras["yard"]}})
-    served.board.use(only_yard, INFO)
+    served.registry.use(only_yard, INFO)
     assert not [key for key in served.samples() if "front" in key]
 
 
@@ -200,8 +200,8 @@ def test_health_and_readiness_are_said_with_a_reason(served: Served) -> None:
 
 def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.service.watchdog._WATCHDOG", 0.4)
-    served.service = Service(served.board, served.failures.append)
-    metrics = registry_of(DaemonMetrics(served.board, served.service, {}))
+    served.service = Watchdog(served.registry, served.failures.append)
+    metrics = registry_of(DaemonMetrics(served.registry, served.service, {}))
     served.port = free_port()
     server = HttpServer(Metrics(port=served.port), served.service, metrics, served.failures.append)
     server.start()
@@ -221,7 +221,7 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
 
 
 def test_a_port_that_is_taken_costs_a_warning_and_no_more(served: Served, caplog: pytest.LogCaptureFixture) -> None:
-    registry = registry_of(DaemonMetrics(served.board, served.service, {}))
+    registry = registry_of(DaemonMetrics(served.registry, served.service, {}))
     server = HttpServer(Metrics(port=served.port), served.service, registry, served.failures.append)
     server.start()
     server.stop()
@@ -253,7 +253,7 @@ def test_a_stop_waits_for_no_client_and_frees_the_port(served: Served) -> None:
 @pytest.mark.timeout(30)
 def test_a_server_that_never_served_can_be_stopped(served: Served) -> None:
     """As where the start of the daemon fails half-way."""
-    registry = registry_of(DaemonMetrics(served.board, served.service, {}))
+    registry = registry_of(DaemonMetrics(served.registry, served.service, {}))
     server = HttpServer(Metrics(port=free_port()), served.service, registry, served.failures.append)
     server.stop()
     assert server.join(0)
