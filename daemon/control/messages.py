@@ -97,7 +97,7 @@ def answer(device: str, name: str, *, ok: bool, detail: str) -> bytes:
 
 def setting_topic(topics: DeviceTopics, camera: str, setting: Setting) -> Topic:
     """Where the value of a setting is retained."""
-    return topics.root / camera / "state" / setting.value
+    return topics.camera(camera).state(setting.value)
 
 
 def setting_message(device: str, camera: str, setting: Setting, value: Value, *, commanded: bool) -> bytes:

@@ -41,6 +41,7 @@ def level(text: str) -> str:
 class CameraTopics:
     """What one camera publishes."""
 
+    root: Topic
     status: Topic
     """JSON, retained"""
     detections: Topic
@@ -49,6 +50,10 @@ class CameraTopics:
     """JSON, through the outbox"""
     snapshot: Topic
     """JPEG, on command and as `events.snapshot` says"""
+
+    def state(self, setting: str) -> Topic:
+        """JSON, retained: the value of a setting."""
+        return self.root / "state" / setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +79,4 @@ class DeviceTopics:
     def camera(self, name: str) -> CameraTopics:
         """The topics of one camera."""
         root = self.root / name
-        return CameraTopics(root / "status", root / "detections", root / "events", root / "snapshot")
+        return CameraTopics(root, root / "status", root / "detections", root / "events", root / "snapshot")

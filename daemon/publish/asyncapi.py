@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from daemon import __version__
 from daemon.control.commands import CommandName
-from daemon.control.messages import AnswerPayload, BuildRequest, NoRequest, SettingPayload, SnapshotRequest
+from daemon.control.messages import BuildRequest, NoRequest, SnapshotRequest
 from daemon.control.settings import Setting, value_schema
-from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
+from daemon.publish.channels import CHANNELS, DEVICE, JSON
 
-_JSON, _JPEG, _TEXT = "application/json", "image/jpeg", "text/plain"
 _COMPONENTS = "#/components/schemas/"
 _BINDING = "0.2.0"
 """of MQTT's operation bindings"""
@@ -26,40 +24,6 @@ _PARAMETERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What the daemon publishes on one topic."""
-
-    name: str
-    topic: str
-    """below the device's, with {parameters}"""
-    about: str
-    payload: Any
-    """a type, or a JSON Schema"""
-    qos: int
-    retain: bool
-    content_type: str = _JSON
-
-
-_SAID = (
-    _Said(
-        "status",
-        "status",
-        "Whether the daemon is connected; also its last will.",
-        {"enum": ["online", "offline"]},
-        1,
-        True,
-        _TEXT,
-    ),
-    _Said("info", "info", "What the device is and runs.", InfoPayload, 1, True),
-    _Said("stats", "stats", "How the device is doing, periodically.", StatsPayload, 0, False),
-    _Said("event", "{camera}/events", "What has happened, told until the broker has it.", EventPayload, 1, False),
-    _Said("camera-status", "{camera}/status", "Where a camera stands.", CameraStatusPayload, 1, True),
-    _Said("detections", "{camera}/detections", "What was seen in one frame.", DetectionsPayload, 0, False),
-    _Said("setting", "{camera}/state/{setting}", "What a camera runs with.", SettingPayload, 1, True),
-    _Said("snapshot", "{camera}/snapshot", "A picture, on command.", {"type": "string"}, 1, False, _JPEG),
-    _Said("answer", "answer", "What became of a command that names no response topic.", AnswerPayload, 1, False),
-)
 _HEARD: dict[str, tuple[str, Any]] = {
     **{f"set-{one.value}": (f"{{camera}}/set/{one.value}", value_schema(one)) for one in Setting},
     CommandName.SNAPSHOT.value: ("command/snapshot", SnapshotRequest),
@@ -67,7 +31,7 @@ _HEARD: dict[str, tuple[str, Any]] = {
     CommandName.BUILD_ENGINE.value: ("command/build-engine", BuildRequest),
     CommandName.STATS.value: ("command/stats", NoRequest),
 }
-"""Topic and payload of each command."""
+"""Topic, below the device's, and payload of each command."""
 
 
 def asyncapi() -> dict[str, Any]:
@@ -76,14 +40,15 @@ def asyncapi() -> dict[str, Any]:
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
-    for said in _SAID:
-        messages[said.name] = _message(said.name, said.content_type, payloads[said.name])
-        channels[said.name] = _channel(said.topic, said.about, said.name)
-        operations[f"send-{said.name}"] = _operation("send", said.name, said.name, said.qos, retain=said.retain)
+    for one in CHANNELS:
+        messages[one.name] = _message(one.name, one.content_type, payloads[one.name])
+        channels[one.name] = _channel(one.topic, one.about, one.name)
+        operations[f"send-{one.name}"] = _operation("send", one.name, one.name, one.qos, retain=one.retain)
     for name, (topic, _) in _HEARD.items():
         command = f"command-{name}"
-        messages[command] = _message(command, _JSON, payloads[command])
-        channels[command] = _channel(topic, "A command; answered at its response topic, else on `answer`.", command)
+        messages[command] = _message(command, JSON, payloads[command])
+        about = "A command; answered at its response topic, else on `answer`."
+        channels[command] = _channel(f"{DEVICE.root}/{topic}", about, command)
         operations[f"receive-{command}"] = {
             **_operation("receive", command, command, 1, retain=False),
             "reply": {
@@ -102,7 +67,7 @@ def asyncapi() -> dict[str, Any]:
             "description": "Detections, camera states and statistics out; commands in.",
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": _JSON,
+        "defaultContentType": JSON,
         "servers": {"broker": {"host": "localhost:1883", "protocol": "mqtt", "protocolVersion": "5"}},
         "channels": channels,
         "operations": operations,
@@ -112,7 +77,7 @@ def asyncapi() -> dict[str, Any]:
 
 def _payloads() -> tuple[dict[str, Any], dict[str, Any]]:
     """The schemas of all types by name, and the payload of each message, which may refer to them."""
-    given = {said.name: said.payload for said in _SAID}
+    given = {one.name: one.payload for one in CHANNELS}
     given |= {f"command-{name}": payload for name, (_, payload) in _HEARD.items()}
     types = {name: payload for name, payload in given.items() if not isinstance(payload, dict)}
     made, shared = TypeAdapter.json_schemas(
@@ -126,8 +91,7 @@ def _message(name: str, content_type: str, payload: dict[str, Any]) -> dict[str,
     return {"name": name, "contentType": content_type, "payload": payload}
 
 
-def _channel(topic: str, about: str, message: str) -> dict[str, Any]:
-    address = f"{{prefix}}/{{device}}/{topic}"
+def _channel(address: str, about: str, message: str) -> dict[str, Any]:
     return {
         "address": address,
         "description": about,

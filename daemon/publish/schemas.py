@@ -9,31 +9,22 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from daemon.control.messages import AnswerPayload, SettingPayload
-from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
+from daemon.publish.channels import CHANNELS
 
 _VERSION = 1
-_TITLES: dict[str, tuple[str, Any]] = {
-    "detections": ("<prefix>/<device>/<camera>/detections", DetectionsPayload),
-    "camera-status": ("<prefix>/<device>/<camera>/status", CameraStatusPayload),
-    "event": ("<prefix>/<device>/<camera>/events", EventPayload),
-    "info": ("<prefix>/<device>/info", InfoPayload),
-    "stats": ("<prefix>/<device>/stats", StatsPayload),
-    "setting": ("<prefix>/<device>/<camera>/state/<setting>", SettingPayload),
-    "answer": ("<prefix>/<device>/answer", AnswerPayload),
-}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema (draft 2020-12) of every payload, by name."""
+    """JSON Schema (draft 2020-12) of every JSON payload, by name."""
     return {
-        name: {
+        one.name: {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$id": f"urn:ospreyd:mqtt:{name}:{_VERSION}",
-            **TypeAdapter(payload).json_schema(),
-            "title": topic,
+            "$id": f"urn:ospreyd:mqtt:{one.name}:{_VERSION}",
+            **TypeAdapter(one.payload).json_schema(),
+            "title": one.topic.translate(str.maketrans("{}", "<>")),
         }
-        for name, (topic, payload) in _TITLES.items()
+        for one in CHANNELS
+        if not isinstance(one.payload, dict)
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.mqtt.incoming import Received, Subscription
+from daemon.publish.channels import CHANNELS
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 _LARGEST = 1 << 20  # bytes of a message that is looked at
@@ -76,8 +77,9 @@ class Seen:
         self._lock = threading.Lock()
         self._devices: dict[str, SeenDevice] = {}
         self._unreadable = 0
-        levels = ("status", "info", "stats", "+/status", "+/detections")
-        self.subscription = Subscription(tuple(f"{prefix}/+/{level}" for level in levels), self._take, _LARGEST)
+        self._channels = [(one, _READERS[one.name]) for one in CHANNELS if one.name in _READERS]
+        filters = tuple(channel.pattern(prefix) for channel, _ in self._channels)
+        self.subscription = Subscription(filters, self._take, _LARGEST)
         """for the link that brings the messages"""
 
     def report(self) -> dict[str, Any]:
@@ -100,18 +102,21 @@ class Seen:
         """In the link's thread."""
         with self._lock:
             try:
-                self._sort(message.topic.removeprefix(f"{self._prefix}/").split("/"), message.payload)
+                self._sort(message.topic, message.payload)
             except (ValidationError, UnicodeDecodeError, LookupError):
                 self._unreadable += 1
 
-    def _sort(self, levels: list[str], payload: bytes) -> None:
+    def _sort(self, topic: str, payload: bytes) -> None:
         """Raises ValidationError, UnicodeDecodeError, and LookupError for a topic that was not asked for."""
-        read = _READERS[len(levels) - 2, levels[-1]]
-        if levels[0] not in self._devices and len(self._devices) >= _MOST:
-            return
-        device = self._devices.get(levels[0], SeenDevice())
-        read(device, levels[1], payload)
-        self._devices[levels[0]] = device
+        for channel, read in self._channels:
+            if (found := channel.parameters(self._prefix, topic)) is not None:
+                name = found["device"]
+                if name in self._devices or len(self._devices) < _MOST:
+                    device = self._devices.get(name, SeenDevice())
+                    read(device, found.get("camera", ""), payload)
+                    self._devices[name] = device
+                return
+        raise LookupError(topic)
 
 
 def _status(device: SeenDevice, _: str, payload: bytes) -> None:
@@ -153,11 +158,11 @@ _INFO: TypeAdapter[Any] = TypeAdapter(InfoPayload)
 _STATS: TypeAdapter[Any] = TypeAdapter(StatsPayload)
 _CAMERA_STATUS: TypeAdapter[Any] = TypeAdapter(CameraStatusPayload)
 _DETECTIONS: TypeAdapter[Any] = TypeAdapter(DetectionsPayload)
-_READERS: dict[tuple[int, str], Callable[[SeenDevice, str, bytes], None]] = {
-    (0, "status"): _status,
-    (0, "info"): _info,
-    (0, "stats"): _stats,
-    (1, "status"): _camera_status,
-    (1, "detections"): _detections,
+_READERS: dict[str, Callable[[SeenDevice, str, bytes], None]] = {
+    "status": _status,
+    "info": _info,
+    "stats": _stats,
+    "camera-status": _camera_status,
+    "detections": _detections,
 }
-"""By levels between the device and the last one, and that."""
+"""By name of the channel."""

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from daemon.publish.channels import CHANNELS
 from daemon.publish.schemas import schemas
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Message, Subscriber
@@ -72,12 +73,10 @@ def every_message_fits_its_schema(messages: list[Message]) -> None:
     known = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas().items()}
     seen = set()
     for message in messages:
-        _, _, tail = message.topic.removeprefix("ospreyd/").partition("/")
-        if tail == "status":
+        (channel,) = (one for one in CHANNELS if one.parameters("ospreyd", message.topic) is not None)
+        if channel.name == "status":
             assert message.payload in {b"online", b"offline"}
             continue
-        kinds = {"/status": "camera-status", "/state/": "setting", "/events": "event"}
-        what = next((kind for mark, kind in kinds.items() if mark in tail), tail.rsplit("/")[-1])
-        known[what].validate(message.json())
-        seen.add(what)
+        known[channel.name].validate(message.json())
+        seen.add(channel.name)
     assert seen == set(known) - {"answer"}
