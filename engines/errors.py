@@ -3,12 +3,12 @@
 EngineError
 ├── ModelError          the model file is missing, broken, ambiguous or not what its settings say
 ├── LabelsError         the labels are missing, unreadable or fewer than the model's classes
-├── ImageError          a picture cannot be read or has an unusable shape
-├── PrecisionError      the precision cannot be had with this model, TensorRT or GPU
-├── CalibrationError    the calibration pictures are missing, too few or unusable
+├── ImageError          an image cannot be read or has an unusable shape
+├── PrecisionError      the model, TensorRT or GPU does not support the precision
+├── CalibrationError    the calibration images are missing, too few or unusable
 ├── FolderError         the environment names no folder to keep files in
 ├── CacheError          the folder of engines is unsafe, full or unusable
-├── EvaluationError     what accuracy is measured on is missing or does not fit the model
+├── EvaluationError     the annotations or images are missing or do not fit the model
 ├── BuildError          TensorRT could not build an engine
 ├── NotPreparedError    something has to be built before the model can run
 ├── DetectorError       the detector is closed, has no room for a batch, or does not know it
@@ -18,7 +18,7 @@ EngineError
 
 
 class EngineError(Exception):
-    """Something a user or an operator can mend; the message is one sentence that says how."""
+    """An error that a user or an operator can fix; the message is one sentence that says how."""
 
 
 class ModelError(EngineError):
@@ -30,15 +30,15 @@ class LabelsError(EngineError):
 
 
 class ImageError(EngineError):
-    """A picture cannot be read or has an unusable shape."""
+    """An image cannot be read or has an unusable shape."""
 
 
 class PrecisionError(EngineError):
-    """The precision cannot be had with this model, this TensorRT or this GPU."""
+    """The model, TensorRT or GPU does not support the precision."""
 
 
 class CalibrationError(EngineError):
-    """The calibration pictures are missing, too few or unusable."""
+    """The calibration images are missing, too few or unusable."""
 
 
 class FolderError(EngineError):
@@ -50,11 +50,11 @@ class CacheError(EngineError):
 
 
 class EvaluationError(EngineError):
-    """What accuracy is measured on is missing or does not fit the model."""
+    """The annotations or images are missing or do not fit the model."""
 
 
 class BuildError(EngineError):
-    """TensorRT could not build an engine; the message holds what it said."""
+    """TensorRT could not build an engine; the message has TensorRT's errors."""
 
 
 class NotPreparedError(EngineError):

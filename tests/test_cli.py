@@ -14,8 +14,8 @@ import pytest
 
 from daemon import __version__
 from engines.graphs.heads import FAMILIES
+from engines.image_file import read_image
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 from engines.records import Detections
 from tests.conftest import ROOT
 from tests.reference import A_FEW, disagreements, expected_of
@@ -79,7 +79,7 @@ def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
     done = ospreyd("detect", street, street, "--save", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith(f"{street}  640x360  ")
-    drawn, plain = read_picture(tmp_path / "out" / "002-street.png"), read_picture(street)
+    drawn, plain = read_image(tmp_path / "out" / "002-street.png"), read_image(street)
     assert drawn.shape == plain.shape
     assert not np.array_equal(drawn, plain)
 
@@ -94,7 +94,7 @@ def test_detect_cannot_save(street: Path, tmp_path: Path) -> None:
 
 
 def test_detect_takes_grey_alpha_and_16_bits(street: Path, tmp_path: Path) -> None:
-    colour = read_picture(street)
+    colour = read_image(street)
     alpha = cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA)
     alpha[:, :, 3] = 128
     cv2.imwrite(str(tmp_path / "alpha.png"), alpha)
@@ -118,9 +118,9 @@ def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path)
     assert done.returncode == 2
     assert [entry["image"] for entry in json.loads(done.stdout)] == [str(street)]
     assert done.stderr.splitlines() == [
-        f"ospreyd: {text}: is not a picture that OpenCV can read, or is damaged",
-        f"ospreyd: {empty}: is not a picture that OpenCV can read, or is damaged",
-        f"ospreyd: {none}: there is no such picture",
+        f"ospreyd: {text}: is not an image that OpenCV can read, or is damaged",
+        f"ospreyd: {empty}: is not an image that OpenCV can read, or is damaged",
+        f"ospreyd: {none}: there is no such image file",
         f"ospreyd: {tmp_path}: cannot be read: Is a directory",
     ]
 

@@ -110,9 +110,7 @@ def test_the_configuration_says_what_is_not_given(tensorrt: str, tmp_path: Path)
     assert (done.returncode, done.stderr) == (2, f"ospreyd: --model: {config} has no model 'default'; it has: night\n")
     done = ospreyd("engine", "build", "--config", config, "--model", "night", "--labels", "coco")
     assert done.returncode == 2
-    assert done.stderr == (
-        "ospreyd: --family and --labels: leave them out with --config, which says them for each model\n"
-    )
+    assert done.stderr == ("ospreyd: --family and --labels: omit them with --config, which sets them for each model\n")
 
 
 def test_eval(street: Path) -> None:
@@ -149,17 +147,17 @@ def test_eval_as_text_on_a_terminal_shows_a_bar(street: Path) -> None:
 
 def test_verify(street: Path) -> None:
     report = read(ospreyd("engine", "verify", street, "--precision", "fp16", "--json"))
-    assert (report["agrees"], report["precision"], len(report["pictures"])) == (True, "fp16", 3)
-    for picture in report["pictures"]:
+    assert (report["agrees"], report["precision"], len(report["images"])) == (True, "fp16", 3)
+    for picture in report["images"]:
         assert picture["expected"] > 0
         assert (picture["missed"], picture["unexpected"]) == (0, 0)
         assert 0.95 <= picture["worst_iou"] <= 1
         assert picture["worst_score_difference"] <= 0.02
-    assert any(0 < picture["output_score_error"] < 0.1 for picture in report["pictures"])  # it is not FP32
-    assert any(0 < picture["output_box_error"] < 10 for picture in report["pictures"])
+    assert any(0 < picture["output_score_error"] < 0.1 for picture in report["images"])  # it is not FP32
+    assert any(0 < picture["output_box_error"] < 10 for picture in report["images"])
     told = ospreyd("engine", "verify", street / "1.png").stdout.splitlines()
     assert told[0].endswith(", fp32 against FP32 on ONNX Runtime")
-    assert told[-1] == "all 1 pictures agree"
+    assert told[-1] == "all 1 images agree"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +172,7 @@ def test_verify(street: Path) -> None:
         (
             ["build", "--calibrate-from", "front"],
             2,
-            "--calibrate-from: fp16 needs no pictures; add --precision int8",
+            "--calibrate-from: fp16 needs no images; add --precision int8",
         ),
         (
             ["build", "--precision", "int8", "--calibrate-from", "front"],
@@ -191,12 +189,12 @@ def test_verify(street: Path) -> None:
             ["inspect", "gate.yaml", "--cache", "c"],
             2,
             (
-                "gate.yaml: is no engine in c; only engines that were built here are loaded, "
+                "gate.yaml: is not an engine in c, and only engines built here are loaded; "
                 "ospreyd engine list shows them"
             ),
         ),
         (["list", "--cache", "gate.yaml"], 2, "gate.yaml: cannot be used for engines: File exists; choose another"),
-        (["verify", "none.png"], 2, "none.png: there is no such picture"),
+        (["verify", "none.png"], 2, "none.png: there is no such image file"),
         (["verify", "empty"], 2, "the folder empty holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
         (
             ["eval", "--annotations", "none.json", "--images", "."],
@@ -232,7 +230,7 @@ def test_an_engine_of_another_version_is_not_loaded(tensorrt: str, own_cache: Pa
     done = ospreyd("engine", "inspect", plan.name)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"ospreyd: {plan}: was built by {name} 0.1, this is {version}; build it again with ospreyd engine build\n"
+        f"ospreyd: {plan}: was built by {name} 0.1, this is {version}; rebuild it with ospreyd engine build\n"
     )
 
 
@@ -245,7 +243,7 @@ def test_int8_from_a_camera(tensorrt: str, street: Path, own_cache: Path, tmp_pa
     options = ["--precision", "int8", "--max-batch", "1"]
     none = ospreyd("engine", "build", *options)
     assert none.returncode == 2
-    assert none.stderr.startswith("ospreyd: int8 needs calibration pictures")
+    assert none.stderr.startswith("ospreyd: int8 needs calibration images")
     built = read(
         ospreyd(
             "engine", "build", *options, "--config", config, "--calibrate-from", "front", "--frames", "35", "--json"
@@ -270,4 +268,4 @@ def test_a_mean_picture_calibrates_badly(tensorrt: str, street: Path, tmp_path: 
         cv2.imwrite(str(black / f"{number}.png"), np.full((48, 64, 3), number % 3, np.uint8))
     report = read(ospreyd("engine", "verify", street, "--precision", "int8", "--calibration", black, "--json"), code=1)
     assert report["agrees"] is False
-    assert sum(picture["missed"] for picture in report["pictures"]) > 0
+    assert sum(picture["missed"] for picture in report["images"]) > 0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.pictures import read_picture
+from engines.image_file import read_image
 from tests.daemon.capturing import pictures, read_video, write_video
 from tests.servers.mjpeg import MjpegServer
 from tests.servers.rtsp import RtspServer, need_rtsp
@@ -40,7 +40,7 @@ def test_a_camera(rtsp: RtspServer, tmp_path: Path) -> None:
         "duration": None,
         "hw_acceleration": "none",
     }
-    assert read_picture(tmp_path / "first.png").shape == (240, 320, 3)
+    assert read_image(tmp_path / "first.png").shape == (240, 320, 3)
 
 
 def test_an_mjpeg_stream_has_no_rate_but_the_one_that_is_measured() -> None:
@@ -65,7 +65,7 @@ def test_a_file(tmp_path: Path) -> None:
         "  backend      FFMPEG, decoded by the CPU",
     ]
     assert lines[6].startswith("  first frame  after 0.")
-    assert np.array_equal(read_picture(tmp_path / "first.png"), read_video(video)[0])
+    assert np.array_equal(read_image(tmp_path / "first.png"), read_video(video)[0])
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:

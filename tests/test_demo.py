@@ -13,8 +13,8 @@ import pytest
 
 from daemon.demo.film import SHOTS
 from daemon.demo.score import Score, Seen, score
+from engines.image_file import read_image
 from engines.models.street import Truth
-from engines.pictures import read_picture
 from tests.servers.mosquitto import Mosquitto
 
 
@@ -30,7 +30,7 @@ def check(summary: dict[str, Any]) -> None:
     assert summary["recall"] >= 0.85
     assert summary["precision"] >= 0.85
     for shot in SHOTS:
-        assert read_picture(Path(summary["pictures"][shot.camera])).shape == (shot.height, shot.width, 3)
+        assert read_image(Path(summary["pictures"][shot.camera])).shape == (shot.height, shot.width, 3)
     lines = [json.loads(line) for line in Path(summary["messages"]).read_text().splitlines()]
     assert {line["topic"] for line in lines} >= {f"ospreyd/demo/{shot.camera}/detections" for shot in SHOTS}
 

@@ -16,8 +16,8 @@ from daemon.cli.options import Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json
 from daemon.config.model import BUILTIN_MODEL
 from daemon.models import find_model
+from engines.image_file import read_image
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 
 
 def bench(
@@ -39,7 +39,7 @@ def bench(
     """Measures frames/s of the pipeline with frames in memory against the model alone, and where the rest goes."""
     loaded = find_model(model, family, labels)
     if picture:
-        pictures = [read_picture(path) for path in picture]
+        pictures = [read_image(path) for path in picture]
     else:
         scene = StreetScene(width, height, seed=1)
         pictures = [scene.render(t)[0] for t in range(8)]

@@ -1,4 +1,4 @@
-"""`ospreyd detect`: the objects in picture files."""
+"""`ospreyd detect`: finds objects in image files."""
 
 from __future__ import annotations
 
@@ -21,53 +21,51 @@ from daemon.models import find_model
 from engines.backends import SessionSettings, choose, prepare
 from engines.detector import Detection, Detector
 from engines.errors import ImageError
-from engines.pictures import read_picture
+from engines.image_file import read_image
 from engines.postprocess import Thresholds
 from engines.records import Detections
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(help="Picture files (JPEG, PNG, …).", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Image files (JPEG, PNG, …).", show_default=False)],
     model: ModelFile = BUILTIN_MODEL,
     family: Family = "auto",
     labels: Labels = None,
     backend: Backend = "auto",
-    confidence: Annotated[float, typer.Option(min=0, max=1, help="Least score.")] = 0.4,
-    iou: Annotated[float, typer.Option(min=0, max=1, help="Overlap from which two boxes are one object.")] = 0.45,
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.4,
+    iou: Annotated[float, typer.Option(min=0, max=1, help="IoU threshold of NMS.")] = 0.45,
     as_json: Json = False,
-    save: Annotated[
-        Path | None, typer.Option(help="Folder for annotated pictures, numbered in the order given.")
-    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Folder for annotated images, numbered in the order given.")] = None,
 ) -> None:
-    """Finds objects in pictures; a picture that cannot be read is told and the others are still done."""
+    """Finds objects in images; an image that cannot be read is reported and the others are still processed."""
     loaded = find_model(model, family, labels)
-    here, settings = choose(backend), SessionSettings(Thresholds(confidence, iou))
+    chosen, settings = choose(backend), SessionSettings(Thresholds(confidence, iou))
     with progress_bar() as progress:
-        prepare(here, loaded, settings, progress)
+        prepare(chosen, loaded, settings, progress)
     report: list[dict[str, Any]] = []
     failed = False
-    with Detector(loaded, here, settings) as detector:
+    with Detector(loaded, chosen, settings) as detector:
         for path in images:
             try:
-                picture = read_picture(path)
+                image = read_image(path)
             except ImageError as error:
                 failed = True
                 print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is output
                 continue
-            found = detector.detect(picture)
-            report.append(_entry(path, picture, found))
+            found = detector.detect(image)
+            report.append(_entry(path, image, found))
             if not as_json:
                 typer.echo(_lines(report[-1]))
             if save is not None:
-                _save(save, f"{len(report):03}-{path.stem}.png", annotate(picture, _arrays(found), loaded.labels))
+                _save(save, f"{len(report):03}-{path.stem}.png", annotate(image, _arrays(found), loaded.labels))
     if as_json:
         print_json(report)
     if failed:
         raise typer.Exit(EXIT_USAGE)
 
 
-def _entry(path: Path, picture: NDArray[np.uint8], found: Sequence[Detection]) -> dict[str, Any]:
-    height, width = picture.shape[:2]
+def _entry(path: Path, image: NDArray[np.uint8], found: Sequence[Detection]) -> dict[str, Any]:
+    height, width = image.shape[:2]
     detections = [
         {"label": d.label, "class_id": d.class_id, "score": round(d.score, 4), "box": [round(v, 2) for v in d.box]}
         for d in found
@@ -83,10 +81,10 @@ def _arrays(found: Sequence[Detection]) -> Detections:
     )
 
 
-def _save(folder: Path, name: str, picture: NDArray[np.uint8]) -> None:
+def _save(folder: Path, name: str, image: NDArray[np.uint8]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        (folder / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
     except OSError as error:
         raise UsageError(f"{folder / name}: cannot be written: {error.strerror}; choose another --save") from None
 

@@ -1,4 +1,4 @@
-"""What several commands ask for, in the same words."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Labels = Annotated[
 Backend = Annotated[str, typer.Option(help=f"{', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-# of `ospreyd engine`: None is what --config says, or else the default
+# of `ospreyd engine`: None means the value of --config, else the default
 AnyModel = Annotated[
     str | None,
     typer.Option(
@@ -31,11 +31,12 @@ AnyBackend = Annotated[str | None, typer.Option("--backend", help=f"One of {', '
 AnyPrecision = Annotated[
     Precision | None, typer.Option("--precision", help="Default: fp16 with TensorRT, fp32 with ONNX Runtime.")
 ]
-AnyBatch = Annotated[
-    int | None, typer.Option("--max-batch", min=1, max=64, help="Most pictures in a batch; default: 8.")
-]
+AnyBatch = Annotated[int | None, typer.Option("--max-batch", min=1, max=64, help="Largest batch; default: 8.")]
 Calibration = Annotated[
-    Path | None, typer.Option(help="Folder of pictures for int8 and fp8; default: what engine build has collected.")
+    Path | None,
+    typer.Option(help="Folder of calibration images for int8 and fp8; default: those that engine build has collected."),
 ]
-Configuration = Annotated[Path | None, typer.Option("--config", help="Configuration that says what is not given here.")]
+Configuration = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file; options given here take precedence.")
+]
 Cache = Annotated[Path | None, typer.Option(help="Folder of built engines; default: the user's cache.")]

@@ -1,4 +1,4 @@
-"""How commands show what they found: one JSON document, columns of text, and a bar while something takes long."""
+"""Output of commands: one JSON document, text in columns, and a progress bar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def print_json(document: Any) -> None:
 
 
 def print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Whole names whatever the terminal's width, so that they can be copied and searched; numbers to the right."""
+    """Prints a table with right-aligned numbers; cells are never shortened, so that they can be copied and searched."""
     columns = list(zip(heads, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     right = [all(_is_number(text) for text in column[1:] if text) for column in columns]
@@ -32,7 +32,7 @@ def print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[specification.Progress]:
-    """On a terminal a bar on standard error, elsewhere nothing."""
+    """A progress bar on standard error if it is a terminal, else nothing."""
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=1.0)

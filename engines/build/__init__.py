@@ -1,1 +1,1 @@
-"""What is built from a model before it can run: its specification, the calibration pictures, and the cache."""
+"""Building engines: the build specification, calibration images, and the cache."""

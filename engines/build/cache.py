@@ -28,8 +28,8 @@ from engines.folders import cache_folder
 _log = logging.getLogger("ospreyd.engines")
 
 LIMIT = 4 << 30
-"""bytes; what is used least recently goes when there is more"""
-_NOTES = ".json"
+"""bytes; above it the least recently used engines are deleted"""
+_METADATA = ".json"
 _LOCK = ".lock"
 _BUILDING = "building-"
 TIMINGS = ".timings"
@@ -37,7 +37,7 @@ TIMINGS = ".timings"
 _ABANDONED_AFTER = 3600.0  # seconds
 _TIMINGS_UNUSED_AFTER = 90 * 86400.0  # seconds
 _NAME = re.compile(r"[0-9a-f]{32}")
-"""of the cache's own files, without suffix"""
+"""names of the cache's files, without suffix"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,20 @@ class Entry:
     key: Mapping[str, Any]
     """what it was built from and with"""
     size: int
-    """bytes, with what lies beside it"""
+    """bytes, with its metadata and compiled kernels"""
     seconds: float
-    """that building took"""
+    """build time"""
     built: float
     """UTC, seconds since 1970"""
     used: float
-    """UTC, seconds since 1970; last time that it was loaded"""
+    """UTC, seconds since 1970; when it was last loaded"""
 
 
 class EngineCache:
     """A folder of built files. Safe for several threads and processes."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """None: `cache_folder()`. Raises CacheError where the folder cannot be made or is not safe, and FolderError."""
+        """None: `cache_folder()`. Raises CacheError if the folder cannot be created or is not safe, and FolderError."""
         self.folder = folder or cache_folder()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class EngineCache:
         except OSError as error:
             raise CacheError(f"{self.folder}: cannot be used for engines: {error.strerror}; choose another") from None
         if not stat.S_ISDIR(found.st_mode):
-            raise CacheError(f"{self.folder}: is no folder; choose another for engines")
+            raise CacheError(f"{self.folder}: is not a folder; choose another for engines")
         if found.st_uid != os.geteuid():
             raise CacheError(
                 f"{self.folder}: belongs to user {found.st_uid}, not to {os.geteuid()} who runs this; "
@@ -79,29 +79,29 @@ class EngineCache:
             raise CacheError(f"{self.folder}: others may write to it; engines are native code: chmod 700 {self.folder}")
 
     def find(self, key: Mapping[str, Any], suffix: str) -> Path | None:
-        """The file built from exactly this, if it is there and whole; a damaged one is deleted."""
+        """The file with this key, None if it is missing; a damaged one is deleted."""
         path = self.path(key, suffix)
-        notes = _notes(path)
-        if notes is None:
+        metadata = _metadata(path)
+        if metadata is None:
             if path.exists():
-                self.discard(path, "nothing is noted of it")
+                self.discard(path, "its metadata is missing")
             return None
         try:
-            whole = notes["sha256"] == _digest(path.read_bytes())
+            intact = metadata["sha256"] == _digest(path.read_bytes())
         except OSError:
-            whole = False
-        if not whole:
-            self.discard(path, "it is not what was built")
+            intact = False
+        if not intact:
+            self.discard(path, "its digest is wrong")
             return None
-        os.utime(path.with_suffix(_NOTES))
+        os.utime(path.with_suffix(_METADATA))
         return path
 
     def get(
         self, key: Mapping[str, Any], suffix: str, build: Callable[[], bytes], limit: int = LIMIT
     ) -> tuple[Path, bool]:
-        """The file built from this, and whether it was there; else builds it. Two who want the same build it once.
+        """The file with this key, built if it is missing, and whether it was there. Concurrent callers build it once.
 
-        Raises CacheError where it cannot be written, and whatever `build` raises.
+        Raises CacheError if it cannot be written, and whatever `build` raises.
         """
         with self._locked(self.path(key, _LOCK)):
             found = self.find(key, suffix)
@@ -110,7 +110,7 @@ class EngineCache:
             began = time.monotonic()
             data = build()
             path = self.path(key, suffix)
-            notes = {
+            metadata = {
                 "key": dict(key),
                 "sha256": _digest(data),
                 "seconds": round(time.monotonic() - began, 3),
@@ -118,16 +118,16 @@ class EngineCache:
                 "suffix": suffix,
             }
             self.write(path, data)
-            self.write(path.with_suffix(_NOTES), json.dumps(notes, indent=1).encode())
+            self.write(path.with_suffix(_METADATA), json.dumps(metadata, indent=1).encode())
         self.prune(limit, keep=path)
         return path, False
 
     def path(self, key: Mapping[str, Any], suffix: str) -> Path:
-        """Where the file built from this is, or would be."""
+        """The path of the file with this key, whether it exists or not."""
         return self.folder / (_digest(json.dumps(key, sort_keys=True).encode())[:32] + suffix)
 
     def write(self, path: Path, data: bytes) -> None:
-        """A file of the cache, whole or not at all. Raises CacheError."""
+        """Writes a file of the cache atomically. Raises CacheError."""
         handle, name = tempfile.mkstemp(dir=self.folder, prefix=_BUILDING)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -139,54 +139,54 @@ class EngineCache:
             Path(name).unlink(missing_ok=True)
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise CacheError(
-                    f"{self.folder}: no space left for an engine of {len(data) / 1e6:.0f} MB; free some, or choose "
-                    "another folder"
+                    f"{self.folder}: no space left for an engine of {len(data) / 1e6:.0f} MB; free some space, or "
+                    "choose another folder"
                 ) from None
             raise CacheError(f"{path}: cannot be written: {error.strerror}") from None
 
     def discard(self, path: Path, why: str) -> None:
-        """Deletes a built file and what lies beside it; the next who wants it builds it again."""
-        _log.warning("%s: deleted, %s", path, why)
+        """Deletes a built file with its metadata and kernels; it is rebuilt when it is needed."""
+        _log.warning("%s: deleted because %s", path, why)
         for file in self._parts(path):
             file.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
-        """What is there, most recently used first."""
+        """The entries, most recently used first."""
         found = []
-        for file in self.folder.glob(f"*{_NOTES}"):
-            notes = _notes(file)
-            if notes is None:
+        for file in self.folder.glob(f"*{_METADATA}"):
+            metadata = _metadata(file)
+            if metadata is None:
                 continue
             try:
                 size = sum(part.stat().st_size for part in self._parts(file))
                 used = file.stat().st_mtime
             except FileNotFoundError:  # deleted by another process just now
                 continue
-            path = file.with_suffix(notes["suffix"])
+            path = file.with_suffix(metadata["suffix"])
             if not path.exists():
                 continue
-            found.append(Entry(path, notes["key"], size, notes["seconds"], notes["built"], used))
+            found.append(Entry(path, metadata["key"], size, metadata["seconds"], metadata["built"], used))
         return sorted(found, key=lambda entry: -entry.used)
 
     def prune(self, limit: int, keep: Path | None = None) -> list[Entry]:
-        """Deletes the least recently used until `limit` bytes are left, and what belongs to no engine; `keep` stays.
+        """Deletes the least recently used engines down to `limit` bytes, and orphaned files; `keep` stays.
 
-        Returns what was deleted of the engines.
+        Returns the engines that were deleted.
         """
         for abandoned in self.folder.glob(f"{_BUILDING}*"):  # by a process that was killed while it wrote
             with suppress(FileNotFoundError):
                 if _age(abandoned) > _ABANDONED_AFTER:
                     abandoned.unlink()
-        left, gone = 0, []
+        left, deleted = 0, []
         for entry in self.entries():
             left += entry.size
             if left > limit and entry.path != keep:
                 left -= entry.size
-                gone.append(entry)
+                deleted.append(entry)
                 for file in self._parts(entry.path):
                     file.unlink(missing_ok=True)
         self._delete_orphans(everything=limit == 0)
-        return gone
+        return deleted
 
     def _delete_orphans(self, *, everything: bool) -> None:
         """Deletes files that belong to no engine, unless a process is building it now."""
@@ -203,8 +203,8 @@ class EngineCache:
                 path.with_suffix(_LOCK).unlink()
 
     def _is_engine(self, path: Path) -> bool:
-        notes = _notes(path)
-        return notes is not None and path.with_suffix(notes["suffix"]).exists()
+        metadata = _metadata(path)
+        return metadata is not None and path.with_suffix(metadata["suffix"]).exists()
 
     def _parts(self, path: Path) -> list[Path]:
         return [file for file in self.folder.glob(f"{path.stem}.*") if file.suffix != _LOCK]
@@ -230,13 +230,13 @@ class EngineCache:
                 os.close(handle)
 
 
-def _notes(path: Path) -> dict[str, Any] | None:
-    """What was noted when a file was built, None where that is missing or unreadable."""
+def _metadata(path: Path) -> dict[str, Any] | None:
+    """The metadata of a built file, None if it is missing or unreadable."""
     try:
-        notes = json.loads(path.with_suffix(_NOTES).read_bytes())
+        metadata = json.loads(path.with_suffix(_METADATA).read_bytes())
     except (OSError, ValueError):
         return None
-    return notes if isinstance(notes, dict) and notes.keys() >= {"key", "sha256", "suffix", "built"} else None
+    return metadata if isinstance(metadata, dict) and metadata.keys() >= {"key", "sha256", "suffix", "built"} else None
 
 
 def _is_at(handle: int, path: Path) -> bool:

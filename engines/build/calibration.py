@@ -1,4 +1,4 @@
-"""Pictures that 8-bit precisions are calibrated on: a folder, how it is filled, and what a model gets of it."""
+"""Calibration images for 8-bit precisions: reading and filling their folder, and preprocessing them."""
 
 from __future__ import annotations
 
@@ -19,69 +19,69 @@ from engines.model import Model
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _QUALITY = 95
-_HOW = "take some of your own scenes with ospreyd engine build --calibrate-from a folder, a video or a camera"
+_HOW = "take images of your own scenes with ospreyd engine build --calibrate-from a folder, a video or a camera"
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Pictures of the scenes that a detector will see."""
+    """Images of the scenes that a detector will process."""
 
     folder: Path
-    pictures: tuple[Path, ...]
+    files: tuple[Path, ...]
     """in name order"""
     digest: str
-    """SHA-256 of the pictures' contents, in name order"""
+    """SHA-256 of the contents, in name order"""
 
 
-def read_set(folder: Path, least: int = 32) -> CalibrationSet:
-    """The pictures in a folder, which must be `least` or more. Raises CalibrationError."""
+def read_calibration_set(folder: Path, least: int = 32) -> CalibrationSet:
+    """The images in a folder, at least `least`. Raises CalibrationError."""
     if not folder.is_dir():
-        raise CalibrationError(f"{folder}: there is no such folder of calibration pictures; {_HOW}")
-    pictures = _pictures(folder)
-    if len(pictures) < least:
-        raise CalibrationError(f"{folder}: has {len(pictures) or 'no'} pictures; {least} are needed at least: {_HOW}")
+        raise CalibrationError(f"{folder}: there is no such folder of calibration images; {_HOW}")
+    files = _image_files(folder)
+    if len(files) < least:
+        raise CalibrationError(f"{folder}: has {len(files) or 'no'} images; at least {least} are needed: {_HOW}")
     digest = hashlib.sha256()
-    for path in pictures:
+    for path in files:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise CalibrationError(f"{path}: cannot be read: {error.strerror}") from None
         if not cv2.haveImageReader(str(path)):
-            raise CalibrationError(f"{path}: is not a picture that OpenCV can read; remove it from the folder")
-        # of fixed length, so that it counts where one picture ends
+            raise CalibrationError(f"{path}: is not an image that OpenCV can read; remove it from the folder")
+        # digests have a fixed length, so the boundaries between images count
         digest.update(hashlib.sha256(content).digest())
-    return CalibrationSet(folder, pictures, digest.hexdigest())
+    return CalibrationSet(folder, files, digest.hexdigest())
 
 
-def add_pictures(folder: Path, frames: Iterable[NDArray[np.uint8]]) -> int:
-    """Writes frames [H, W, 3] BGR as numbered pictures beside those that are there; gives how many.
+def add_images(folder: Path, frames: Iterable[NDArray[np.uint8]]) -> int:
+    """Adds frames [H, W, 3] BGR to a folder as numbered images; returns how many.
 
-    Raises CalibrationError where they cannot be written.
+    Raises CalibrationError if they cannot be written.
     """
     written = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = max((int(path.stem) for path in _pictures(folder) if path.stem.isdecimal()), default=0)
+        number = max((int(path.stem) for path in _image_files(folder) if path.stem.isdecimal()), default=0)
         for written, frame in enumerate(frames, 1):
-            picture = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+            image = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
             unfinished = folder / f"{number + written:06}.part"
-            unfinished.write_bytes(picture.tobytes())
+            unfinished.write_bytes(image.tobytes())
             unfinished.replace(unfinished.with_suffix(".jpg"))
     except OSError as error:
-        raise CalibrationError(f"{folder}: calibration pictures cannot be written: {error.strerror}") from None
+        raise CalibrationError(f"{folder}: calibration images cannot be written: {error.strerror}") from None
     return written
 
 
-def model_images(model: Model, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[Any]]:
-    """What the detector's input `images` gets for each picture [H, W, 3] BGR, one at a time: [1, ...].
+def model_inputs(model: Model, images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[Any]]:
+    """The detector's input [1, ...] for each image [H, W, 3] BGR, one at a time.
 
-    The graph of the preprocess engine computes it, so a detector is calibrated on what it will see.
+    Uses the graph of the preprocess engine, so that calibration sees the same input as inference.
     """
     graph = preprocess_model(model.geometry, model.width, model.height, model.input_type, model.planar)
     session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    for picture in pictures:
-        yield session.run(None, {FRAMES: picture[None]})[0]
+    for image in images:
+        yield session.run(None, {FRAMES: image[None]})[0]
 
 
-def _pictures(folder: Path) -> tuple[Path, ...]:
+def _image_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES))

@@ -1,1 +1,1 @@
-"""How good a model is as it runs: against a reference, and on labelled pictures."""
+"""Evaluating a session: agreement with a reference, and accuracy on labelled images."""

@@ -1,4 +1,4 @@
-"""How good a lane is on labelled pictures: average precision as COCO defines it."""
+"""Accuracy of a session on labelled images: COCO's average precision."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 
 from engines.errors import EvaluationError
-from engines.pictures import read_picture
+from engines.image_file import read_image
 from engines.postprocess import Thresholds
 from engines.records import Detections, Lane
 
 COCO_THRESHOLDS = Thresholds(confidence=0.005, iou=0.6)
-"""what detectors are compared with: nearly every candidate counts"""
+"""the thresholds of published results: nearly every candidate counts"""
 _NEEDED = {
     "images": ("id", "file_name"),
     "annotations": ("image_id", "category_id", "bbox", "area"),
     "categories": ("id", "name"),
 }
-"""what pycocotools reads of COCO's annotations"""
+"""the keys of COCO's annotations that pycocotools reads"""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Average precision as COCO defines it."""
+    """COCO's average precision."""
 
     images: int
     map50_95: float
@@ -37,48 +37,48 @@ class Accuracy:
     map50: float
     """mean over the classes at IoU 0.5"""
     ap50: dict[str, float]
-    """by class at IoU 0.5, of the classes that occur"""
+    """per class at IoU 0.5, for the classes that occur"""
 
 
 def coco_accuracy(
-    lane: Lane,
+    session: Lane,
     labels: Sequence[str],
     annotations: Path,
     images: Path,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Accuracy:
-    """Accuracy on the pictures that a COCO annotation file names; categories are matched by name.
+    """Accuracy on the images of a COCO annotation file; categories are matched by name.
 
-    The lane should have been opened with COCO_THRESHOLDS. Classes that only the model knows do not count; classes that
-    only the annotations know count as missed. Raises EvaluationError and ImageError.
+    Open the session with COCO_THRESHOLDS. Classes that only the model has are ignored; classes that only the
+    annotations have count as missed. Raises EvaluationError and ImageError.
     """
-    _pycocotools()  # told before the work, not after it
+    _pycocotools()  # raises before the work, not after it
     truth = _read_annotations(annotations)
     by_name = {category["name"]: category["id"] for category in truth["categories"]}
-    category = [by_name.get(label) for label in labels]
-    if not any(known is not None for known in category):
+    category_of = [by_name.get(label) for label in labels]
+    if not any(known is not None for known in category_of):
         raise EvaluationError(
             f"{annotations}: none of its categories ({_some(by_name)}) is a class of the model ({_some(labels)})"
         )
     entries: list[dict[str, Any]] = truth["images"]
     found: list[dict[str, Any]] = []
-    for first in range(0, len(entries), lane.max_batch):
-        batch = entries[first : first + lane.max_batch]
-        pictures = [read_picture(images / Path(entry["file_name"]).name) for entry in batch]
-        for entry, detections in zip(batch, lane.collect(lane.submit(pictures)).detections, strict=True):
+    for first in range(0, len(entries), session.max_batch):
+        batch = entries[first : first + session.max_batch]
+        batch_images = [read_image(images / Path(entry["file_name"]).name) for entry in batch]
+        for entry, detections in zip(batch, session.collect(session.submit(batch_images)).detections, strict=True):
             found += [
-                {"image_id": entry["id"], "category_id": category[label], "bbox": box, "score": score}
+                {"image_id": entry["id"], "category_id": category_of[label], "bbox": box, "score": score}
                 for box, score, label in _plain(detections)
-                if category[label] is not None
+                if category_of[label] is not None
             ]
         progress(min(1.0, (first + len(batch)) / len(entries)))
     return average_precision(truth, found)
 
 
 def average_precision(truth: dict[str, Any], found: list[dict[str, Any]]) -> Accuracy:
-    """COCO's average precision of detections `found` (image_id, category_id, bbox xywh, score) in a COCO dataset.
+    """COCO's average precision of detections `found` (image_id, category_id, bbox xywh, score) on the dataset `truth`.
 
-    Raises EvaluationError where pycocotools is missing.
+    Raises EvaluationError if pycocotools is missing.
     """
     coco_class, evaluation_class = _pycocotools()
     if not found:
@@ -102,7 +102,7 @@ def average_precision(truth: dict[str, Any], found: list[dict[str, Any]]) -> Acc
 
 
 def _pycocotools() -> tuple[Any, Any]:
-    """Its classes COCO and COCOeval."""
+    """The classes COCO and COCOeval."""
     try:
         from pycocotools.coco import COCO  # noqa: PLC0415  an extra
         from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
@@ -117,21 +117,21 @@ def _read_annotations(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:
-        raise EvaluationError(f"{path}: is not JSON; COCO's instances file is needed") from None
+        raise EvaluationError(f"{path}: is not JSON; give COCO's instances file") from None
     if not isinstance(truth, dict) or not truth.keys() >= _NEEDED.keys():
-        raise EvaluationError(f"{path}: has no images, annotations and categories; COCO's instances file is needed")
+        raise EvaluationError(f"{path}: has no images, annotations and categories; give COCO's instances file")
     for part, keys in _NEEDED.items():
         lacking = next((key for entry in truth[part] for key in keys if key not in entry), None)
         if lacking is not None:
-            raise EvaluationError(f"{path}: one of its {part} has no {lacking!r}; COCO's instances file is needed")
+            raise EvaluationError(f"{path}: one of its {part} has no {lacking!r}; give COCO's instances file")
     for number, annotation in enumerate(truth["annotations"], start=1):
-        annotation["id"] = number  # pycocotools takes a match with number 0 for none
+        annotation["id"] = number  # pycocotools treats a match with id 0 as no match
         annotation.setdefault("iscrowd", 0)
     return truth
 
 
 def _plain(detections: Detections) -> list[tuple[list[float], float, int]]:
-    """Boxes as xywh, scores and labels as COCO's tools take them."""
+    """Boxes as xywh, scores and labels, as pycocotools takes them."""
     boxes = detections.boxes.astype(np.float64)
     boxes[:, 2:] -= boxes[:, :2]
     return list(zip(boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""How far a lane agrees with a reference, picture by picture."""
+"""Compares a session with a reference, image by image."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ from engines.precision import Precision
 from engines.records import Detections, Lane, Letterbox
 
 EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0)
-"""with these a lane gives what leaves its detector, mapped to source pixels"""
-_LEAST = 0.5
-"""score from which detections must agree"""
+"""with these a session returns all candidates, mapped to source pixels"""
+_MIN_SCORE = 0.5
+"""detections from this score must agree"""
 _IOU = 0.95
 _SCORE = 0.02
 _PLAUSIBLE = 0.05
-"""score from which the box of a candidate means something"""
+"""below this score the box of a candidate is noise"""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The detections of one picture against those of the reference."""
+    """The detections in one image compared with those of the reference."""
 
     expected: int
-    """detections of the reference, of score 0.5 and more"""
+    """number of detections of the reference with a score of at least 0.5"""
     missed: int
-    """of those: no detection of the same class at IoU 0.95 and with a score within 0.02, and no tie"""
+    """of those: without a detection of the same class at IoU 0.95 with a score within 0.02, and no tie"""
     unexpected: int
-    """the other way round"""
+    """the same in the other direction"""
     ties: int
-    """of both sides: the other saw it just so too, but NMS kept another in its place whose score is within 0.02"""
+    """in both directions: the other side has the same candidate, but NMS kept another one whose score is within 0.02"""
     worst_iou: float
-    """of the best partner of each, at any score; 1 where there is nothing to compare"""
+    """smallest IoU of a detection with its best match, at any score; 1 if there are none"""
     worst_score: float
-    """largest difference between partners; what has no partner has its whole score for one"""
+    """largest score difference between matches; a detection without a match counts with its whole score"""
 
     @property
     def agrees(self) -> bool:
-        """Whether both saw the same."""
+        """Whether the two sides agree."""
         return not self.missed and not self.unexpected
 
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
-    """How far the candidates of one picture, before NMS, are from those of the reference."""
+    """The error of the candidates of one image, before NMS."""
 
     score: float
-    """largest difference between the scores of the two lists, each best first"""
+    """largest score difference of the two lists, each in descending order"""
     box: float
-    """source pixels; largest distance of a corner's coordinate between a candidate of the reference, of score 0.05 and
-    more, and the candidate next to it, of whatever class"""
+    """source pixels; largest coordinate difference between a candidate of the reference with a score of 0.05 or more
+    and the nearest candidate of any class"""
 
 
 class GraphReference:
-    """FP32 on ONNX Runtime, running the very graphs that engines are built from, preprocessing included.
+    """FP32 on ONNX Runtime with the graphs that engines are built from, preprocessing included.
 
-    The CPU backend resizes with OpenCV, whose fixed-point arithmetic differs by one grey level in every ninth pixel;
-    models with many near-equal candidates answer that with other ones.
+    The CPU backend resizes with OpenCV, whose fixed-point arithmetic differs by 1 in every ninth pixel value; models
+    with many near-equal candidates then return other candidates.
     """
 
     def __init__(self, model: Model) -> None:
@@ -74,47 +74,47 @@ class GraphReference:
         spec = BuildSpec(model, Precision.FP32, max_batch=1)
         self._model = model
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors; warnings speak of constants that it folds
+        options.log_severity_level = 3  # errors; warnings concern constant folding
         detector = spec.detector(lambda _what, _fraction: None)
         self._preprocess = ort.InferenceSession(spec.preprocess().SerializeToString(), options)
         self._detector = ort.InferenceSession(detector.SerializeToString(), options)
 
-    def __call__(self, picture: NDArray[np.uint8]) -> Detections:
-        """Every candidate of a picture [H, W, 3] BGR."""
+    def __call__(self, image: NDArray[np.uint8]) -> Detections:
+        """All candidates of an image [H, W, 3] BGR."""
         model = self._model
-        images = self._preprocess.run([IMAGES], {FRAMES: picture[None]})[0]
-        boxes, scores, labels = (out[0] for out in self._detector.run(list(CANONICAL), {IMAGES: images}))
-        box = Letterbox.of(picture.shape[1], picture.shape[0], model.width, model.height, model.geometry.fit)
+        inputs = self._preprocess.run([IMAGES], {FRAMES: image[None]})[0]
+        boxes, scores, labels = (out[0] for out in self._detector.run(list(CANONICAL), {IMAGES: inputs}))
+        box = Letterbox.of(image.shape[1], image.shape[0], model.width, model.height, model.geometry.fit)
         return to_detections(boxes, scores, labels, box, EVERY_CANDIDATE, nms=False)
 
 
 def compare(
     reference: Callable[[NDArray[np.uint8]], Detections],
-    lane: Lane,
-    pictures: Iterable[NDArray[np.uint8]],
+    session: Lane,
+    images: Iterable[NDArray[np.uint8]],
     overlap: float | None,
 ) -> Iterator[tuple[Comparison, OutputError]]:
-    """What `lane` sees against what `reference` sees, picture by picture.
+    """Compares a session with `reference`, image by image.
 
-    Both give every candidate: open the lane with EVERY_CANDIDATE. Of those of one class that overlap by more than
-    `overlap` the best is the detection; None where the model needs no NMS.
+    Both return all candidates: open the session with EVERY_CANDIDATE. `overlap` is the IoU threshold of NMS, None if
+    the model needs no NMS.
     """
-    rest = iter(pictures)
-    while batch := list(islice(rest, lane.max_batch)):
-        seen = lane.collect(lane.submit(batch)).detections
-        for picture, found in zip(batch, seen, strict=True):
-            wanted = reference(picture)
-            yield compare_candidates(wanted, found, overlap), output_error(wanted, found)
+    rest = iter(images)
+    while batch := list(islice(rest, session.max_batch)):
+        seen = session.collect(session.submit(batch)).detections
+        for image, found in zip(batch, seen, strict=True):
+            expected = reference(image)
+            yield compare_candidates(expected, found, overlap), output_error(expected, found)
 
 
-def compare_candidates(wanted: Detections, found: Detections, overlap: float | None) -> Comparison:
-    """One picture's detections against those of the reference; both give every candidate, as in `compare`."""
-    reference, seen = _Seen(wanted, overlap), _Seen(found, overlap)
-    missed, missed_ties, ious, scores = _partners(reference, seen, _LEAST)
-    # what the reference saw just below 0.5 may be just above it here
-    unexpected, unexpected_ties, _, _ = _partners(seen, reference, _LEAST + _SCORE)
+def compare_candidates(expected: Detections, found: Detections, overlap: float | None) -> Comparison:
+    """Compares the detections in one image; both sides have all candidates, as in `compare`."""
+    reference, seen = _Candidates(expected, overlap), _Candidates(found, overlap)
+    missed, missed_ties, ious, scores = _match(reference, seen, _MIN_SCORE)
+    # a score just below 0.5 in the reference may be just above it here
+    unexpected, unexpected_ties, _, _ = _match(seen, reference, _MIN_SCORE + _SCORE)
     return Comparison(
-        expected=int((reference.detections.scores >= _LEAST).sum()),
+        expected=int((reference.detections.scores >= _MIN_SCORE).sum()),
         missed=missed,
         unexpected=unexpected,
         ties=missed_ties + unexpected_ties,
@@ -123,19 +123,19 @@ def compare_candidates(wanted: Detections, found: Detections, overlap: float | N
     )
 
 
-def output_error(wanted: Detections, found: Detections) -> OutputError:
-    """One picture's candidates against those of the reference, each best first."""
-    both = min(len(wanted), len(found))
-    differences = np.abs(wanted.scores[:both] - found.scores[:both])
-    boxes = wanted.boxes[wanted.scores >= _PLAUSIBLE]
+def output_error(expected: Detections, found: Detections) -> OutputError:
+    """Compares the candidates of one image, each in descending order of score."""
+    both = min(len(expected), len(found))
+    differences = np.abs(expected.scores[:both] - found.scores[:both])
+    boxes = expected.boxes[expected.scores >= _PLAUSIBLE]
     if not len(boxes) or not len(found):
         return OutputError(float(differences.max(initial=0.0)), float("inf") if len(boxes) else 0.0)
     nearest = np.abs(boxes[:, None] - found.boxes[None]).max(axis=2).min(axis=1)
     return OutputError(float(differences.max(initial=0.0)), float(nearest.max()))
 
 
-class _Seen:
-    """Every candidate of a picture, and what NMS leaves of them."""
+class _Candidates:
+    """All candidates of an image, and the detections that NMS keeps."""
 
     def __init__(self, candidates: Detections, overlap: float | None) -> None:
         self.candidates = self.detections = candidates
@@ -145,10 +145,10 @@ class _Seen:
             self.detections = Detections(candidates.boxes[keep], candidates.scores[keep], candidates.labels[keep])
 
     def has_tie(self, box: NDArray[np.float32], score: float, label: int) -> bool:
-        """Whether such a candidate gave way to a detection that scores nearly the same."""
+        """Whether NMS suppressed such a candidate in favour of a detection with nearly the same score."""
         if self._overlap is None:
             return False
-        for index in np.flatnonzero(_like(self.candidates, box, score, label)):
+        for index in np.flatnonzero(_matches(self.candidates, box, score, label)):
             beside = iou(self.candidates.boxes[index : index + 1], self.detections.boxes)[0] > self._overlap
             close = np.abs(self.detections.scores - self.candidates.scores[index]) <= _SCORE
             if (beside & close & (self.detections.labels == label)).any():
@@ -156,24 +156,24 @@ class _Seen:
         return False
 
 
-def _like(seen: Detections, box: NDArray[np.float32], score: float, label: int) -> NDArray[np.bool_]:
-    """[N], which of those seen are the same object, seen alike."""
+def _matches(seen: Detections, box: NDArray[np.float32], score: float, label: int) -> NDArray[np.bool_]:
+    """[N], which detections match in class, score and box."""
     same = (seen.labels == label) & (np.abs(seen.scores - score) <= _SCORE)
     alike: NDArray[np.bool_] = same & (iou(box[None], seen.boxes)[0] >= _IOU)
     return alike
 
 
-def _partners(one: _Seen, other: _Seen, least: float) -> tuple[int, int, list[float], list[float]]:
-    """How many detections of `one`, of score `least` and more, have no partner in `other`, how many of them tie.
+def _match(one: _Candidates, other: _Candidates, least: float) -> tuple[int, int, list[float], list[float]]:
+    """How many detections of `one` with a score of at least `least` have no match in `other`, and how many are ties.
 
-    And IoU and difference of each one's best.
+    Also the IoU and the score difference of the best match of each.
     """
     alone, ties, ious, scores = 0, 0, [], []
     detections = one.detections
     overlaps = iou(detections.boxes, other.detections.boxes)
     for i in np.flatnonzero(detections.scores >= least):
         box, score, label = detections.boxes[i], detections.scores[i], detections.labels[i]
-        if not _like(other.detections, box, score, label).any():
+        if not _matches(other.detections, box, score, label).any():
             tie = other.has_tie(box, score, label)
             ties, alone = ties + tie, alone + (not tie)
         overlap = np.where(other.detections.labels == label, overlaps[i], 0.0)
@@ -184,7 +184,7 @@ def _partners(one: _Seen, other: _Seen, least: float) -> tuple[int, int, list[fl
 
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[N, M] overlaps of boxes a [N, 4] and b [M, 4], xyxy."""
+    """[N, M] IoU of boxes a [N, 4] and b [M, 4], xyxy."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     inside = np.clip(high - low, 0, None).astype(np.float64).prod(axis=2)

@@ -91,5 +91,5 @@ def magnitudes(
             found[name].add(values)
         progress(done)
     if not done:
-        raise CalibrationError("there are no calibration pictures; 8-bit precisions need some of your own scenes")
+        raise CalibrationError("there are no calibration images; 8-bit precisions need some of your own scenes")
     return found

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from engines.backends import SessionSettings, choose, open_session, prepare
 from engines.build.cache import EngineCache
+from engines.image_file import read_image
 from engines.model import read_model
-from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.records import Lane
@@ -89,7 +89,7 @@ def _frames(folder: Path) -> list[NDArray[np.uint8]]:
     frames = []
     for file in islice(cycle(files), 64):
         frame = allocate_frame((1080, 1920, 3))
-        frame[:] = cv2.resize(read_picture(file), (1920, 1080))
+        frame[:] = cv2.resize(read_image(file), (1920, 1080))
         frames.append(frame)
     return frames
 

@@ -276,7 +276,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     try:
         cache = EngineCache(folder)
-        message = f"{folder}: no space left for an engine of 8 MB; free some, or choose another folder"
+        message = f"{folder}: no space left for an engine of 8 MB; free some space, or choose another folder"
         with pytest.raises(CacheError, match=f"^{re.escape(message)}$"):
             cache.get(KEY, ".plan", lambda: bytes(8_000_000))
         assert {file.suffix for file in folder.iterdir()} <= {".lock"}

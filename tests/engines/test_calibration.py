@@ -1,4 +1,4 @@
-"""Calibration pictures: which folders will do, how they are filled, and what a model gets of them."""
+"""Calibration images: which folders are accepted, how they are filled, and what a model is fed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from engines.build.calibration import add_pictures, model_images, read_set
+from engines.build.calibration import add_images, model_inputs, read_calibration_set
 from engines.errors import CalibrationError
+from engines.image_file import read_image
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 
-MEND = "take some of your own scenes with ospreyd engine build --calibrate-from a folder, a video or a camera"
+MEND = "take images of your own scenes with ospreyd engine build --calibrate-from a folder, a video or a camera"
 
 
 def frames(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
@@ -41,12 +41,12 @@ def empty(folder: Path) -> Path:
 
 
 def too_few(folder: Path) -> Path:
-    add_pictures(folder, frames(5))
+    add_images(folder, frames(5))
     return folder
 
 
 def not_a_picture(folder: Path) -> Path:
-    add_pictures(folder, frames(8))
+    add_images(folder, frames(8))
     (folder / "000003.jpg").write_bytes(b"no picture")
     return folder
 
@@ -54,40 +54,40 @@ def not_a_picture(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (no_folder, f"{{}}: there is no such folder of calibration pictures; {MEND}"),
-        (a_file, f"{{}}: there is no such folder of calibration pictures; {MEND}"),
-        (empty, f"{{}}: has no pictures; 8 are needed at least: {MEND}"),
-        (too_few, f"{{}}: has 5 pictures; 8 are needed at least: {MEND}"),
-        (not_a_picture, "{}/000003.jpg: is not a picture that OpenCV can read; remove it from the folder"),
+        (no_folder, f"{{}}: there is no such folder of calibration images; {MEND}"),
+        (a_file, f"{{}}: there is no such folder of calibration images; {MEND}"),
+        (empty, f"{{}}: has no images; at least 8 are needed: {MEND}"),
+        (too_few, f"{{}}: has 5 images; at least 8 are needed: {MEND}"),
+        (not_a_picture, "{}/000003.jpg: is not an image that OpenCV can read; remove it from the folder"),
     ],
 )
 def test_a_folder_that_will_not_do(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
     folder = make(tmp_path / "pictures")
     with pytest.raises(CalibrationError) as raised:
-        read_set(folder, least=8)
+        read_calibration_set(folder, least=8)
     assert str(raised.value) == message.format(folder)
 
 
 def test_pictures_are_numbered_and_nothing_else_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "calibration"
-    assert add_pictures(folder, frames(3)) == 3
-    assert add_pictures(folder, iter(frames(2, seed=1))) == 2
+    assert add_images(folder, frames(3)) == 3
+    assert add_images(folder, iter(frames(2, seed=1))) == 2
     assert sorted(path.name for path in folder.iterdir()) == [f"00000{n}.jpg" for n in range(1, 6)]
-    assert read_set(folder, least=5).pictures == tuple(folder / f"00000{n}.jpg" for n in range(1, 6))
+    assert read_calibration_set(folder, least=5).files == tuple(folder / f"00000{n}.jpg" for n in range(1, 6))
 
 
 def test_a_picture_comes_back_nearly_as_it_was(tmp_path: Path) -> None:
     picture, _ = StreetScene(320, 240, seed=1).render(3.0)
-    add_pictures(tmp_path, [picture])
-    difference = read_picture(tmp_path / "000001.jpg").astype(int) - picture
+    add_images(tmp_path, [picture])
+    difference = read_image(tmp_path / "000001.jpg").astype(int) - picture
     assert np.abs(difference).mean() < 3
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CalibrationError) as raised:
-        add_pictures(tmp_path / "file" / "pictures", frames(1))
-    assert str(raised.value) == f"{tmp_path}/file/pictures: calibration pictures cannot be written: Not a directory"
+        add_images(tmp_path / "file" / "pictures", frames(1))
+    assert str(raised.value) == f"{tmp_path}/file/pictures: calibration images cannot be written: Not a directory"
 
 
 def test_frames_that_end_in_an_error_keep_what_was_written(tmp_path: Path) -> None:
@@ -96,25 +96,25 @@ def test_frames_that_end_in_an_error_keep_what_was_written(tmp_path: Path) -> No
         raise CalibrationError("the camera is away")
 
     with pytest.raises(CalibrationError, match="the camera is away"):
-        add_pictures(tmp_path, broken())
-    assert len(read_set(tmp_path, least=2).pictures) == 2
+        add_images(tmp_path, broken())
+    assert len(read_calibration_set(tmp_path, least=2).files) == 2
 
 
 def test_the_digest_tells_what_is_in_the_pictures(tmp_path: Path) -> None:
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        add_pictures(tmp_path / name, frames(4, seed))
-    digests = {name: read_set(tmp_path / name, least=4).digest for name in ("one", "same", "other")}
+        add_images(tmp_path / name, frames(4, seed))
+    digests = {name: read_calibration_set(tmp_path / name, least=4).digest for name in ("one", "same", "other")}
     assert digests["one"] == digests["same"] != digests["other"]
     (tmp_path / "one" / "000002.jpg").unlink()
-    assert read_set(tmp_path / "one", least=3).digest != digests["one"]
+    assert read_calibration_set(tmp_path / "one", least=3).digest != digests["one"]
     (tmp_path / "same" / "000001.jpg").rename(tmp_path / "same" / "9.jpg")
-    assert read_set(tmp_path / "same", least=4).digest != digests["same"]
+    assert read_calibration_set(tmp_path / "same", least=4).digest != digests["same"]
 
 
 def test_images_are_letterboxed_as_the_cpu_backend_does_it() -> None:
     model = read_model(street_onnx())
     pictures = [StreetScene(*size, seed=2).render(5.0)[0] for size in ((640, 480), (320, 180))]
-    images = list(model_images(model, pictures))
+    images = list(model_inputs(model, pictures))
     assert [image.shape for image in images] == [(1, 3, model.height, model.width)] * 2
     scale = min(model.width / 640, model.height / 480)
     expected = cv2.resize(pictures[0], (round(640 * scale), round(480 * scale)), interpolation=cv2.INTER_LINEAR)

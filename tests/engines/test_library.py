@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from engines.image_file import read_image
 from engines.models import street_onnx
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 from tests.conftest import ROOT
 
 MATERIAL = ROOT.parent / "shared" / "material"
@@ -100,7 +100,7 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real = MATERIAL / "models" / "yolox_nano_416.onnx"
     shutil.copy(real if real.is_file() else street_onnx(), folder / "yolox_nano.onnx")
     street = MATERIAL / "images" / "bus.jpg"
-    image = read_picture(street) if real.is_file() else StreetScene(640, 360, seed=3).render(4.0)[0]
+    image = read_image(street) if real.is_file() else StreetScene(640, 360, seed=3).render(4.0)[0]
     cv2.imwrite(str(folder / "street.jpg"), image)
     return folder
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.errors import BackendError, ModelError
+from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
 from engines.onnx_runtime import OnnxRuntimeLane
-from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.records import Detections
 from tests.reference import MODELS, disagreements, expected_of
@@ -39,13 +39,13 @@ def test_finds_what_the_reference_finds(model: Model, lane: OnnxRuntimeLane, mat
     references = expected_of(material, model.path.stem)
     assert len(references) == 12
     for reference in references:
-        picture = read_picture(material / "images" / reference.image)
+        picture = read_image(material / "images" / reference.image)
         found = lane.collect(lane.submit([picture])).detections[0]
         assert disagreements(reference, found) == []
 
 
 def test_a_static_export_takes_batches_and_gives_the_same(model: Model, lane: OnnxRuntimeLane, material: Path) -> None:
-    pictures = [read_picture(material / "images" / name) for name in ("dog.jpg", "bus.jpg", "zidane.jpg")]
+    pictures = [read_image(material / "images" / name) for name in ("dog.jpg", "bus.jpg", "zidane.jpg")]
     assert lane.max_batch == (1 if model.path.stem in ONE_BY_ONE else 4)
     if lane.max_batch == 1:
         return

@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.build.calibration import model_images
+from engines.build.calibration import model_inputs
 from engines.errors import PrecisionError
 from engines.graphs.builder import GraphBuilder
+from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
-from engines.pictures import read_picture
 from engines.precision import Precision, at_precision
 from tests.engines.layers import (
     branched,
@@ -146,7 +146,7 @@ class TestTypes:
     def test_the_model_given_is_left_alone(self, precision: Precision, street: Model) -> None:
         model = canonical(street)
         before = model.SerializeToString(deterministic=True)
-        at_precision(model, precision, model_images(street, streets(1)))
+        at_precision(model, precision, model_inputs(street, streets(1)))
         assert model.SerializeToString(deterministic=True) == before
 
 
@@ -242,6 +242,6 @@ class TestMaterial:
     def test_fp16_finds_what_fp32_finds(self, name: str, material: Path) -> None:
         model = read_model(material / "models" / f"{name}.onnx", labels="coco")
         half = at_precision(canonical(model), Precision.FP16)
-        seen = compared(model, half, map(read_picture, sorted((material / "images").iterdir())))
+        seen = compared(model, half, map(read_image, sorted((material / "images").iterdir())))
         assert sum(picture.expected for picture in seen) > 20
         assert sum(picture.missed + picture.unexpected for picture in seen) <= CLOSE_CALLS.get(name, 0)

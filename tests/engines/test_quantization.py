@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from engines.build.calibration import model_images
+from engines.build.calibration import model_inputs
 from engines.errors import CalibrationError, PrecisionError
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.graphs.builder import GraphBuilder
@@ -35,7 +35,7 @@ def street() -> Model:
 
 @pytest.fixture(scope="module", params=sorted(EIGHT_BITS), ids=lambda p: p.value)
 def eight_bits(request: pytest.FixtureRequest, street: Model) -> tuple[Precision, onnx.ModelProto]:
-    images = model_images(street, streets(12))
+    images = model_inputs(street, streets(12))
     return request.param, at_precision(canonical(street), request.param, images)
 
 
@@ -75,7 +75,7 @@ class TestEightBits:
 
     def test_progress_counts_images(self, street: Model) -> None:
         told: list[int] = []
-        at_precision(canonical(street), Precision.INT8, model_images(street, streets(3)), told.append)
+        at_precision(canonical(street), Precision.INT8, model_inputs(street, streets(3)), told.append)
         assert told == [1, 2, 3]
 
     @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ class TestEightBits:
     def test_eight_bits_without_pictures(self, street: Model) -> None:
         with pytest.raises(CalibrationError) as raised:
             at_precision(canonical(street), Precision.INT8)
-        assert str(raised.value) == "there are no calibration pictures; 8-bit precisions need some of your own scenes"
+        assert str(raised.value) == "there are no calibration images; 8-bit precisions need some of your own scenes"
 
 
 class TestMagnitudes:
@@ -156,7 +156,7 @@ class TestMagnitudes:
 @pytest.mark.parametrize(("name", "pictures"), [("yolox_nano_416", 48), ("yolov8n_640_fp32.derived", 32)])
 def test_int8_costs_little_accuracy(name: str, pictures: int, material: Path) -> None:
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
-    images = model_images(model, frames(material / "videos", pictures))
+    images = model_inputs(model, frames(material / "videos", pictures))
     detector = at_precision(canonical(model), Precision.INT8, images)
     lane = OnnxRuntimeLane(model, COCO_THRESHOLDS, 1, detector=detector)
     folder = material / "labelled" / "coco_val2017_128"

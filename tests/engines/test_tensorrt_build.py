@@ -160,7 +160,7 @@ def test_two_who_want_the_same_build_it_once(
 
 def test_int8_without_calibration_pictures(target: Target, cache: EngineCache) -> None:
     message = (
-        "int8 needs calibration pictures of your own scenes: ospreyd engine build --precision int8 --calibrate-from "
+        "int8 needs calibration images of your own scenes: ospreyd engine build --precision int8 --calibrate-from "
         "a folder, a video or a camera"
     )
     with pytest.raises(CalibrationError, match=f"^{re.escape(message)}$"):

@@ -60,11 +60,11 @@ def lane() -> OnnxRuntimeLane:
     ("content", "message"),
     [
         (None, "{file}: cannot be read: No such file or directory"),
-        ("{", "{file}: is not JSON; COCO's instances file is needed"),
-        ("[]", "{file}: has no images, annotations and categories; COCO's instances file is needed"),
+        ("{", "{file}: is not JSON; give COCO's instances file"),
+        ("[]", "{file}: has no images, annotations and categories; give COCO's instances file"),
         (
             '{"images": [{"id": 1, "file_name": "a"}], "annotations": [], "categories": [{"id": 1}]}',
-            "{file}: one of its categories has no 'name'; COCO's instances file is needed",
+            "{file}: one of its categories has no 'name'; give COCO's instances file",
         ),
         (
             '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "otter"}, {"id": 2, "name": "owl"}]}',
@@ -106,7 +106,7 @@ def test_a_picture_that_is_missing(lane: OnnxRuntimeLane, tmp_path: Path) -> Non
     file = tmp_path / "instances.json"
     image = {"id": 1, "file_name": "a.jpg"}
     file.write_text(json.dumps({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "car"}]}))
-    with pytest.raises(ImageError, match=f"^{re.escape(str(tmp_path / 'a.jpg'))}: there is no such picture$"):
+    with pytest.raises(ImageError, match=f"^{re.escape(str(tmp_path / 'a.jpg'))}: there is no such image file$"):
         coco_accuracy(lane, ("car",), file, tmp_path)
 
 

@@ -43,7 +43,7 @@ def test_verify(built: Any, cache: Path, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{number}.png"), scene.render(7.0 * number)[0])
     report = read("verify", tmp_path, "--max-batch", "4", "--cache", cache)
     assert (report["agrees"], report["precision"]) == (True, "fp16")
-    assert sum(picture["expected"] for picture in report["pictures"]) > 5
+    assert sum(picture["expected"] for picture in report["images"]) > 5
 
 
 @pytest.mark.parametrize("part", ["preprocess", "detector"])

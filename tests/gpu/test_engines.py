@@ -11,10 +11,10 @@ from engines.backends import Backend, SessionSettings, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import ModelError
 from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare
+from engines.image_file import read_image
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from tests.reference import MODELS
@@ -37,7 +37,7 @@ def test_agrees_with_onnx_runtime(
         lane = open_session(prepare(backend, model, settings, lambda *_: None))
     except ModelError as error:
         pytest.skip(str(error))
-    pictures = [read_picture(path) for path in sorted((material / "images").iterdir())]
+    pictures = [read_image(path) for path in sorted((material / "images").iterdir())]
     assert len(pictures) == 12
     seen = list(compare(GraphReference(model), lane, pictures, THRESHOLDS.iou if model.family.nms else None))
     lane.close()

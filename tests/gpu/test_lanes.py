@@ -20,10 +20,10 @@ from engines.backends import Backend, Prepared, SessionSettings, find_prepared, 
 from engines.build.cache import EngineCache
 from engines.errors import GpuMemoryError, NotPreparedError
 from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare_candidates
+from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
 from engines.models.street import StreetScene
-from engines.pictures import read_picture
 from engines.precision import Precision
 from engines.records import Detections, Lane, Ticket
 from tests.conftest import ROOT, wait_for
@@ -170,7 +170,7 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
     precision = Precision.FP32  # so that nothing but a mistake changes what is seen
     settings = SessionSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
     lane = open_session(prepare(backend, model, settings, silent))
-    pictures = [read_picture(path) for path in sorted((material / "images").iterdir())[:4]]
+    pictures = [read_image(path) for path in sorted((material / "images").iterdir())[:4]]
     reference = GraphReference(model)
     wanted = [reference(picture) for picture in pictures]
     for size in (4, 1, 2, 1, 3, 4, 2, 3, 1) * 2:

@@ -12,7 +12,7 @@ from daemon.capture.sources.diagnosis import not_accessible
 from daemon.config.schema import Camera
 from daemon.records import Reason
 from engines.errors import ImageError
-from engines.pictures import read_picture
+from engines.image_file import read_image
 
 _log = logging.getLogger("ospreyd.capture")
 _ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -91,6 +91,6 @@ class Pictures:
 
 def _read_picture(file: Path) -> Image | None:
     try:
-        return read_picture(file)
+        return read_image(file)
     except ImageError:
         return None

@@ -1,4 +1,4 @@
-"""`ospreyd engine`: building, inspecting, checking and measuring engines."""
+"""`ospreyd engine`: builds, inspects, verifies and measures engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ospreyd engine bench`: how fast a model's detector engine is by itself."""
+"""`ospreyd engine bench`: throughput and latency of a model's detector engine alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.engine.chosen import chosen
+from daemon.cli.engine.model_options import resolve_options
 from daemon.cli.options import (
     AnyBackend,
     AnyBatch,
@@ -43,32 +43,32 @@ def bench(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Measures throughput and latency for batches of 1, 2, 4 … pictures, with and without CUDA graphs."""
-    what = chosen(
+    """Measures throughput and latency for batches of 1, 2, 4 … images, with and without CUDA graphs."""
+    options = resolve_options(
         model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
         max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
-    here, settings = choose(what.backend), what.settings(EVERY_CANDIDATE)
+    chosen, settings = choose(options.backend), options.settings(EVERY_CANDIDATE)
     with progress_bar() as progress:
-        prepared = None if here.name == CPU else prepare(here, what.model, settings, progress)
+        prepared = None if chosen.name == CPU else prepare(chosen, options.model, settings, progress)
     if prepared is None or prepared.engines is None:
-        raise BackendError(f"{here.reason}; ospreyd bench measures ONNX Runtime")
+        raise BackendError(f"{chosen.reason}; engine bench measures TensorRT engines only")
     from engines.tensorrt.measure import measure  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
-    sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= what.max_batch]
-    speeds = measure(prepared.engines.detector, find(here.name), what.cache, sizes, seconds)
+    sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size <= options.max_batch]
+    speeds = measure(prepared.engines.detector, find(chosen.name), options.cache, sizes, seconds)
     report = {
-        "model": what.model.path.name,
-        "backend": f"{here.name} {here.version}",
-        "gpu": here.gpu,
-        "precision": precision_of(here, settings).value,
+        "model": options.model.path.name,
+        "backend": f"{chosen.name} {chosen.version}",
+        "gpu": chosen.gpu,
+        "precision": precision_of(chosen, settings).value,
         "speeds": [asdict(speed) for speed in speeds],
     }
     if as_json:
         print_json(report)
     else:
         typer.echo(f"{report['model']}, {report['backend']}, {report['precision']}, {report['gpu']}")
-        print_columns(("batch", "CUDA graph", "pictures/s", "latency ms", "host ms"), [_row(speed) for speed in speeds])
+        print_columns(("batch", "CUDA graph", "images/s", "latency ms", "host ms"), [_row(speed) for speed in speeds])
 
 
 def _row(speed: Speed) -> list[str]:

@@ -1,4 +1,4 @@
-"""`ospreyd engine build`: a model's engines, built before anybody waits for them."""
+"""`ospreyd engine build`: builds a model's engines before they are needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.engine.chosen import Chosen, chosen
+from daemon.cli.engine.model_options import ModelOptions, resolve_options
 from daemon.cli.options import (
     AnyBackend,
     AnyBatch,
@@ -25,7 +25,7 @@ from daemon.config.schema import Camera
 from daemon.errors import UsageError
 from daemon.tools.collect import collect
 from engines.backends import SessionSettings, build_target, choose, collected, prepare
-from engines.build.calibration import add_pictures
+from engines.build.calibration import add_images
 from engines.build.specification import BuildSpec
 from engines.evaluate.verify import EVERY_CANDIDATE
 from engines.precision import Precision
@@ -44,34 +44,35 @@ def build(
     max_batch: AnyBatch = None,
     calibrate_from: Annotated[
         str | None,
-        typer.Option(help="For int8 and fp8: a folder of pictures, a video, a stream or a camera of --config."),
+        typer.Option(help="For int8 and fp8: a folder of images, a video, a stream or a camera of --config."),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="To take from a video, stream or camera.")] = 300,
-    every: Annotated[float, typer.Option(min=0, help="Seconds between two frames of a stream.")] = 1.0,
+    frames: Annotated[int, typer.Option(min=1, help="How many to take from a video, stream or camera.")] = 300,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between two frames of a stream or camera.")] = 1.0,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Builds the preprocess and the detector engine of a model, or finds them built."""
+    """Builds the preprocess and the detector engine of a model, unless the cache has them."""
     folder = Path(calibrate_from) if calibrate_from is not None and Path(calibrate_from).is_dir() else None
-    what = chosen(
+    options = resolve_options(
         model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
         max_batch=max_batch, calibration=folder, cache=cache,
     )  # fmt: skip
-    target, wanted = build_target(what.backend), what.precision or Precision.FP16
+    target, wanted = build_target(options.backend), options.precision or Precision.FP16
     check_precision(wanted, target)
-    pictures = what.calibration or collected(what.cache.folder, what.model)
+    images = options.calibration or collected(options.cache.folder, options.model)
     with progress_bar() as progress:
         if calibrate_from is not None and folder is None:
             if wanted not in (Precision.INT8, Precision.FP8):
-                raise UsageError(f"--calibrate-from: {wanted.value} needs no pictures; add --precision int8")
+                raise UsageError(f"--calibrate-from: {wanted.value} needs no images; add --precision int8")
             camera = _camera(calibrate_from, config)
-            add_pictures(pictures, collect(camera, frames, every, lambda f: progress("collecting pictures", f)))
-        spec = BuildSpec(what.model, wanted, what.max_batch, pictures if pictures.is_dir() else what.calibration)
-        engines = build_engines(spec, target, what.cache, progress)
-        if target.gpu is not None:  # what is left to do there before the first start
-            settings = SessionSettings(EVERY_CANDIDATE, what.max_batch, wanted, spec.calibration, cache=cache)
-            prepare(choose(target.tensorrt.name), what.model, settings, progress)
-    report = _report(what, spec, engines, target)
+            add_images(images, collect(camera, frames, every, lambda f: progress("collecting images", f)))
+        folder = images if images.is_dir() else options.calibration
+        spec = BuildSpec(options.model, wanted, options.max_batch, folder)
+        engines = build_engines(spec, target, options.cache, progress)
+        if target.gpu is not None:  # compiles the kernels, so that the first start need not
+            settings = SessionSettings(EVERY_CANDIDATE, options.max_batch, wanted, spec.calibration, cache=cache)
+            prepare(choose(target.tensorrt.name), options.model, settings, progress)
+    report = _report(options, spec, engines, target)
     if as_json:
         print_json(report)
     else:
@@ -79,7 +80,7 @@ def build(
 
 
 def _camera(name: str, config: Path | None) -> Camera:
-    """What a video file, the address of a stream or the name of a camera stands for."""
+    """The camera for a video file, the address of a stream or the name of a configured camera."""
     if Path(name).is_file() or name.startswith(_STREAMS):
         return Camera(source=name)
     if config is None:
@@ -90,11 +91,11 @@ def _camera(name: str, config: Path | None) -> Camera:
     return cameras[name]
 
 
-def _report(what: Chosen, spec: BuildSpec, engines: Engines, target: Target) -> dict[str, Any]:
+def _report(options: ModelOptions, spec: BuildSpec, engines: Engines, target: Target) -> dict[str, Any]:
     return {
-        "model": what.model.path.name,
-        "preprocess": _part(what, engines.preprocess, target),
-        "detector": _part(what, engines.detector, target),
+        "model": options.model.path.name,
+        "preprocess": _part(options, engines.preprocess, target),
+        "detector": _part(options, engines.detector, target),
         "cached": engines.cached,
         "seconds": round(engines.seconds, 3),
         "precision": spec.precision.value,
@@ -104,13 +105,13 @@ def _report(what: Chosen, spec: BuildSpec, engines: Engines, target: Target) -> 
     }
 
 
-def _part(what: Chosen, plan: Path, target: Target) -> dict[str, Any]:
-    entry = next(entry for entry in what.cache.entries() if entry.path == plan)
+def _part(options: ModelOptions, plan: Path, target: Target) -> dict[str, Any]:
+    entry = next(entry for entry in options.cache.entries() if entry.path == plan)
     memory = None
     if target.gpu is not None:
         from engines.tensorrt.inspect import inspect  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
-        memory = inspect(plan, target.tensorrt, what.cache).device_memory
+        memory = inspect(plan, target.tensorrt, options.cache).device_memory
     return {
         "path": str(plan),
         "bytes": plan.stat().st_size,

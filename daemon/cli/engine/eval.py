@@ -1,4 +1,4 @@
-"""`ospreyd engine eval`: COCO mAP, so that what a precision costs is known before it is deployed."""
+"""`ospreyd engine eval`: COCO mAP, to know what a precision costs before it is deployed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.engine.chosen import chosen
+from daemon.cli.engine.model_options import resolve_options
 from daemon.cli.options import (
     AnyBackend,
     AnyBatch,
@@ -27,7 +27,7 @@ from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 
 def evaluate(
     annotations: Annotated[Path, typer.Option(help="COCO annotations (instances JSON).", show_default=False)],
-    images: Annotated[Path, typer.Option(help="Folder of the pictures that they name.", show_default=False)],
+    images: Annotated[Path, typer.Option(help="Folder of the images that they name.", show_default=False)],
     model: AnyModel = None,
     family: AnyFamily = None,
     labels: Labels = None,
@@ -39,22 +39,24 @@ def evaluate(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Measures COCO mAP of a model on labelled pictures; categories are matched by name."""
-    what = chosen(
+    """Measures COCO mAP of a model on labelled images; categories are matched by name."""
+    options = resolve_options(
         model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
         max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
-    here, settings = choose(what.backend), what.settings(COCO_THRESHOLDS)
+    chosen, settings = choose(options.backend), options.settings(COCO_THRESHOLDS)
     with progress_bar() as progress:
-        lane = open_session(prepare(here, what.model, settings, progress))
+        session = open_session(prepare(chosen, options.model, settings, progress))
         try:
-            accuracy = coco_accuracy(lane, what.model.labels, annotations, images, lambda f: progress("evaluating", f))
+            accuracy = coco_accuracy(
+                session, options.model.labels, annotations, images, lambda done: progress("evaluating", done)
+            )
         finally:
-            lane.close()
+            session.close()
     report = {
-        "model": what.model.path.name,
-        "backend": f"{here.name} {here.version}",
-        "precision": precision_of(here, settings).value,
+        "model": options.model.path.name,
+        "backend": f"{chosen.name} {chosen.version}",
+        "precision": precision_of(chosen, settings).value,
         "images": accuracy.images,
         "mAP50_95": round(accuracy.map50_95, 4),
         "mAP50": round(accuracy.map50, 4),
@@ -65,5 +67,5 @@ def evaluate(
     else:
         typer.echo(
             f"{report['model']}, {report['backend']}, {report['precision']}: mAP50-95 {accuracy.map50_95:.4f}, "
-            f"mAP50 {accuracy.map50:.4f} on {accuracy.images} pictures"
+            f"mAP50 {accuracy.map50:.4f} on {accuracy.images} images"
         )

@@ -1,4 +1,4 @@
-"""`ospreyd engine inspect`: what TensorRT has made of a model."""
+"""`ospreyd engine inspect`: the layers of a built engine."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from engines.tensorrt.inspect import Inspection, Layer
 
 _NAMED = 3
-"""nodes of the model that a row of the table names"""
+"""nodes of the model that a row of the table lists"""
 
 
 def inspect(
     plan: Annotated[Path, typer.Argument(help="Engine file, as `engine list` names it.", show_default=False)],
-    profile: Annotated[bool, typer.Option(help="Run it too: shows what was fused into what, and the time.")] = True,
+    profile: Annotated[bool, typer.Option(help="Run the engine too: shows which nodes were fused, and times.")] = True,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
@@ -32,18 +32,18 @@ def inspect(
     engines = EngineCache(cache)
     entry = _entry(engines, plan)
     trt = _built_with(entry)
-    choose(trt.name)  # says what is missing where it cannot run
+    choose(trt.name)  # raises an error that says what is missing
     path = engines.find(entry.key, entry.path.suffix)
     if path is None:
-        raise CacheError(f"{plan}: was damaged; build it again with ospreyd engine build")
-    from engines.tensorrt.inspect import inspect as look  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+        raise CacheError(f"{plan}: was damaged and is deleted; rebuild it with ospreyd engine build")
+    from engines.tensorrt.inspect import inspect as inspect_plan  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
-    found = look(path, trt, engines, profile)
+    found = inspect_plan(path, trt, engines, profile)
     if as_json:
         print_json({"path": str(path), **asdict(found)})
     else:
-        told = (entry.key.get(name) for name in ("model", "part", "precision", "tensorrt"))
-        _show(found, ", ".join(str(text) for text in told if text is not None))
+        title = (entry.key.get(name) for name in ("model", "part", "precision", "tensorrt"))
+        _show(found, ", ".join(str(text) for text in title if text is not None))
 
 
 def _entry(engines: EngineCache, plan: Path) -> Entry:
@@ -53,7 +53,7 @@ def _entry(engines: EngineCache, plan: Path) -> Entry:
         if entry.path.name == plan.name and same and "tensorrt" in entry.key:
             return entry
     raise CacheError(
-        f"{plan}: is no engine in {engines.folder}; only engines that were built here are loaded, "
+        f"{plan}: is not an engine in {engines.folder}, and only engines built here are loaded; "
         "ospreyd engine list shows them"
     )
 
@@ -64,8 +64,7 @@ def _built_with(entry: Entry) -> TensorRt:
     trt = find(name)
     if trt.version != version:
         raise CacheError(
-            f"{entry.path}: was built by {name} {version}, this is {trt.version}; "
-            "build it again with ospreyd engine build"
+            f"{entry.path}: was built by {name} {version}, this is {trt.version}; rebuild it with ospreyd engine build"
         )
     return trt
 

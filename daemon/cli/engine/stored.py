@@ -1,4 +1,4 @@
-"""`ospreyd engine list` and `ospreyd engine prune`: what is in the cache."""
+"""`ospreyd engine list` and `ospreyd engine prune`: lists and shrinks the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def list_engines(cache: Cache = None, as_json: Json = False) -> None:
-    """Shows the built engines, most recently used first."""
+    """Lists the built engines, most recently used first."""
     engines = EngineCache(cache)
     entries = engines.entries()
     if as_json:
@@ -32,24 +32,24 @@ def list_engines(cache: Cache = None, as_json: Json = False) -> None:
 
 def prune(
     max_size: Annotated[
-        str, typer.Option(help="What may stay, such as 500MB or 2GB; 0 deletes everything.")
+        str, typer.Option(help="Size to shrink to, such as 500MB or 2GB; 0 deletes everything.")
     ] = f"{LIMIT / 1e9:.3g}GB",
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Deletes the engines that were used least recently, until what is left is small enough."""
-    gone = EngineCache(cache).prune(_bytes(max_size))
+    """Deletes the least recently used engines until the cache is small enough."""
+    deleted = EngineCache(cache).prune(_bytes(max_size))
     if as_json:
-        print_json([_plain(entry) for entry in gone])
+        print_json([_plain(entry) for entry in deleted])
     else:
-        typer.echo(f"{len(gone)} engines deleted, {sum(entry.size for entry in gone) / 1e6:.1f} MB")
+        typer.echo(f"{len(deleted)} engines deleted, {sum(entry.size for entry in deleted) / 1e6:.1f} MB")
 
 
 def _row(entry: Entry) -> list[str]:
     key = entry.key
-    told = (str(key.get(name, "")) for name in ("model", "part", "precision", "max_batch"))
+    values = (str(key.get(name, "")) for name in ("model", "part", "precision", "max_batch"))
     built_with = str(key.get("tensorrt") or f"onnxruntime {key.get('onnxruntime', '')}")
-    return [*told, built_with, f"{entry.size / 1e6:.1f}", _time(entry.used), entry.path.name]
+    return [*values, built_with, f"{entry.size / 1e6:.1f}", _time(entry.used), entry.path.name]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

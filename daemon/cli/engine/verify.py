@@ -1,4 +1,4 @@
-"""`ospreyd engine verify`: a backend against FP32 on ONNX Runtime, picture by picture."""
+"""`ospreyd engine verify`: compares a backend with FP32 on ONNX Runtime, image by image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daemon.capture.sources.base import SourceError
 from daemon.capture.sources.folder import pictures_in
-from daemon.cli.engine.chosen import Chosen, chosen
+from daemon.cli.engine.model_options import ModelOptions, resolve_options
 from daemon.cli.options import (
     AnyBackend,
     AnyBatch,
@@ -31,20 +31,20 @@ from daemon.errors import EXIT_FAILURE, UsageError
 from engines.backends import CPU, Backend, Prepared, SessionSettings, choose, open_session, precision_of, prepare
 from engines.build.specification import Progress
 from engines.evaluate.verify import EVERY_CANDIDATE, Comparison, GraphReference, OutputError, compare
+from engines.image_file import read_image
 from engines.model import Model
-from engines.pictures import read_picture
 from engines.precision import Precision
 from engines.records import Detections
 
 _OVERLAP = 0.45
-"""IoU from which two boxes of one class are one object"""
+"""IoU threshold of NMS"""
 _Row: TypeAlias = tuple[Path, Comparison, OutputError]
 
 
 def verify(
-    pictures: Annotated[
+    images: Annotated[
         list[Path],
-        typer.Argument(help="Picture files or folders of them, best of your own scenes.", show_default=False),
+        typer.Argument(help="Image files or folders of them, ideally of your own scenes.", show_default=False),
     ],
     model: AnyModel = None,
     family: AnyFamily = None,
@@ -57,21 +57,21 @@ def verify(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Compares what an engine sees with FP32 on ONNX Runtime; exit code 1 if a detection of 0.5 or more differs."""
-    what = chosen(
+    """Compares detections with FP32 on ONNX Runtime; exit code 1 if one with a score of 0.5 or more differs."""
+    options = resolve_options(
         model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
         max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
-    here = choose(what.backend)
+    chosen = choose(options.backend)
     with progress_bar() as progress:
-        rows = _compare(what, here, _files(pictures), progress)
+        rows = _compare(options, chosen, _files(images), progress)
     agrees = all(comparison.agrees for _, comparison, _ in rows)
     report = {
-        "model": what.model.path.name,
-        "backend": f"{here.name} {here.version}",
-        "precision": precision_of(here, what.settings(EVERY_CANDIDATE)).value,
+        "model": options.model.path.name,
+        "backend": f"{chosen.name} {chosen.version}",
+        "precision": precision_of(chosen, options.settings(EVERY_CANDIDATE)).value,
         "agrees": agrees,
-        "pictures": [_plain(*row) for row in rows],
+        "images": [_plain(*row) for row in rows],
     }
     if as_json:
         print_json(report)
@@ -88,34 +88,34 @@ def _files(given: Sequence[Path]) -> list[Path]:
         raise UsageError(str(error)) from None
 
 
-def _compare(what: Chosen, here: Backend, files: Sequence[Path], progress: Progress) -> list[_Row]:
-    settings = what.settings(EVERY_CANDIDATE)
-    prepared = prepare(here, what.model, settings, progress)
+def _compare(options: ModelOptions, chosen: Backend, files: Sequence[Path], progress: Progress) -> list[_Row]:
+    settings = options.settings(EVERY_CANDIDATE)
+    prepared = prepare(chosen, options.model, settings, progress)
     rows: list[_Row] = []
-    lane = open_session(prepared)
+    session = open_session(prepared)
     try:
-        with _reference(here, what.model) as reference:
-            seen = compare(reference, lane, map(read_picture, files), _OVERLAP if what.model.family.nms else None)
+        with _reference(chosen, options.model) as reference:
+            seen = compare(reference, session, map(read_image, files), _OVERLAP if options.model.family.nms else None)
             for file, (comparison, error) in zip(files, seen, strict=True):
                 rows.append((file, comparison, error))
                 progress("comparing", len(rows) / len(files))
     finally:
-        lane.close()
+        session.close()
     return rows
 
 
 @contextmanager
-def _reference(here: Backend, model: Model) -> Iterator[Callable[[NDArray[np.uint8]], Detections]]:
-    """FP32 on ONNX Runtime with the preprocessing of the backend, so that only what the engine does differs."""
-    if here.name != CPU:
+def _reference(chosen: Backend, model: Model) -> Iterator[Callable[[NDArray[np.uint8]], Detections]]:
+    """FP32 on ONNX Runtime with the preprocessing of the backend, so that only the detector differs."""
+    if chosen.name != CPU:
         yield GraphReference(model)
         return
     settings = SessionSettings(EVERY_CANDIDATE, precision=Precision.FP32)
-    lane = open_session(Prepared(here, model, settings))
+    session = open_session(Prepared(chosen, model, settings))
     try:
-        yield lambda picture: lane.collect(lane.submit([picture])).detections[0]
+        yield lambda picture: session.collect(session.submit([picture])).detections[0]
     finally:
-        lane.close()
+        session.close()
 
 
 def _plain(file: Path, comparison: Comparison, error: OutputError) -> dict[str, Any]:
@@ -135,9 +135,9 @@ def _plain(file: Path, comparison: Comparison, error: OutputError) -> dict[str, 
 def _show(rows: Sequence[_Row], title: str) -> None:
     typer.echo(title)
     counts, errors = ("expected", "missed", "unexpected", "ties"), ("worst IoU", "score off", "output score off")
-    print_columns(("picture", *counts, *errors, "box off px"), [_columns(*row) for row in rows])
+    print_columns(("image", *counts, *errors, "box off px"), [_columns(*row) for row in rows])
     different = sum(not c.agrees for _, c, _ in rows)
-    typer.echo(f"{different} of {len(rows)} pictures differ" if different else f"all {len(rows)} pictures agree")
+    typer.echo(f"{different} of {len(rows)} images differ" if different else f"all {len(rows)} images agree")
 
 
 def _columns(file: Path, comparison: Comparison, error: OutputError) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the options of `ospreyd engine` mean: a model, and how it is to be run."""
+"""The model options of `ospreyd engine`: which model, and how it runs."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _MAX_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A model, and how it is to be run."""
+class ModelOptions:
+    """A model, and how it runs."""
 
     model: Model
     backend: str
-    """as asked for; engines.backends.choose says what it means here"""
+    """as given; engines.backends.choose resolves auto"""
     precision: Precision | None
-    """None: what the backend does best"""
+    """None: the backend's default"""
     max_batch: int
     calibration: Path | None
-    """folder of pictures; None: those that were collected"""
+    """folder of calibration images; None: the collected ones"""
     cache: EngineCache
 
     def settings(self, thresholds: Thresholds) -> SessionSettings:
-        """The same for a lane."""
+        """The settings of a session."""
         return SessionSettings(thresholds, self.max_batch, self.precision, self.calibration, cache=self.cache.folder)
 
 
-def chosen(
+def resolve_options(
     *,
     model: str | None,
     family: str | None,
@@ -50,26 +50,27 @@ def chosen(
     max_batch: int | None,
     calibration: Path | None,
     cache: Path | None,
-) -> Chosen:
-    """What is not given (None) is as the configuration says, where there is one.
+) -> ModelOptions:
+    """Resolves options; those not given (None) come from the configuration, if there is one.
 
     Raises UsageError, ConfigError, ModelError, LabelsError and CacheError.
     """
     if config is None:
         found = find_model(model or BUILTIN_MODEL, family or "auto", labels)
-        return Chosen(found, backend or "auto", precision, max_batch or _MAX_BATCH, calibration, EngineCache(cache))
+        largest = max_batch or _MAX_BATCH
+        return ModelOptions(found, backend or "auto", precision, largest, calibration, EngineCache(cache))
     if family is not None or labels is not None:
-        raise UsageError("--family and --labels: leave them out with --config, which says them for each model")
+        raise UsageError("--family and --labels: omit them with --config, which sets them for each model")
     loaded = load(config)
     wanted = _configured(loaded, config, model or DEFAULT_MODEL)
-    told = lane_settings(wanted, loaded.inference)
-    return Chosen(
+    configured = lane_settings(wanted, loaded.inference)
+    return ModelOptions(
         model=configured_model(wanted),
         backend=backend or loaded.inference.backend,
-        precision=precision or told.precision,
-        max_batch=max_batch or told.max_batch,
-        calibration=calibration or told.calibration,
-        cache=EngineCache(cache or told.cache),
+        precision=precision or configured.precision,
+        max_batch=max_batch or configured.max_batch,
+        calibration=calibration or configured.calibration,
+        cache=EngineCache(cache or configured.cache),
     )
 
 
