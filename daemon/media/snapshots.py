@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, Queue
 
@@ -16,7 +16,7 @@ from daemon.media.draw import annotate
 from daemon.records import FrameResult
 from daemon.system.worker_thread import WorkerThread
 
-WANTED_FOR = 10.0  # seconds; a picture of long after somebody asked for it would surprise
+WANTED_FOR = 10.0  # seconds until a request expires
 _WAITING = 2  # pictures that wait to be drawn; a large one is 25 MB
 _LARGEST = 512 * 1024  # bytes of a JPEG
 _QUALITIES = (90, 75, 60, 45, 30)  # of JPEG, tried in turn until the picture is small enough
@@ -29,8 +29,8 @@ class _Wanted:
     annotated: bool
     until: float
     """time.monotonic()"""
-    labels: frozenset[str]
-    """classes whose appearance it is wanted of"""
+    labels: Mapping[str, float]
+    """classes whose appearance it is wanted of, and until when, time.monotonic()"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class _Taken:
     result: FrameResult
     image: NDArray[np.uint8]
     """[H, W, 3] BGR, our own copy"""
-    wanted: _Wanted
+    annotated: bool
+    labels: frozenset[str]
+    """classes whose appearance it was wanted of"""
 
 
 class Snapshots:
@@ -58,7 +60,7 @@ class Snapshots:
         self._largest = largest
         self._requesting = threading.Lock()
         self._wanted: dict[str, _Wanted] = {}
-        """by camera; its operations are atomic"""
+        """by camera; to look whether one is there takes no lock"""
         self._taken: Queue[_Taken] = Queue(_WAITING)
         self._stopping = threading.Event()
         self._thread = WorkerThread("snapshots", self._run, on_fatal)
@@ -68,11 +70,14 @@ class Snapshots:
 
         `label`: the class whose appearance it is wanted of.
         """
-        labels = frozenset(() if label is None else (label,))
+        now = time.monotonic()
+        until = now + WANTED_FOR
         with self._requesting:
-            if (before := self._wanted.get(camera)) is not None:
-                labels |= before.labels
-            self._wanted[camera] = _Wanted(annotated, time.monotonic() + WANTED_FOR, labels)
+            before = self._wanted.get(camera)
+            labels = {} if before is None else _alive(before.labels, now)
+            if label is not None:
+                labels[label] = until
+            self._wanted[camera] = _Wanted(annotated, until, labels)
 
     def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         """Copies the image [H, W, 3] BGR of a result if it is wanted, else costs nothing. For one thread.
@@ -81,9 +86,12 @@ class Snapshots:
         """
         if result.camera not in self._wanted or self._taken.full():
             return
-        wanted = self._wanted.pop(result.camera)
-        if time.monotonic() < wanted.until:
-            self._taken.put_nowait(_Taken(result, image.copy(), wanted))
+        with self._requesting:
+            wanted = self._wanted.pop(result.camera)
+        now = time.monotonic()
+        if now < wanted.until:
+            labels = frozenset(_alive(wanted.labels, now))
+            self._taken.put_nowait(_Taken(result, image.copy(), wanted.annotated, labels))
 
     def start(self) -> None:
         """Starts the thread."""
@@ -104,12 +112,16 @@ class Snapshots:
             except Empty:
                 continue
             picture = taken.image
-            if taken.wanted.annotated:
+            if taken.annotated:
                 picture = annotate(picture, taken.result.detections, taken.result.labels)
-            camera, labels = taken.result.camera, taken.wanted.labels
+            camera, labels = taken.result.camera, taken.labels
             largest = self._largest(camera, labels)
             packed = jpeg(picture) if largest is None else jpeg(picture, min(_LARGEST, largest))
             self._deliver(camera, labels, packed)
+
+
+def _alive(labels: Mapping[str, float], now: float) -> dict[str, float]:
+    return {label: until for label, until in labels.items() if now < until}
 
 
 def jpeg(picture: NDArray[np.uint8], largest: int = _LARGEST) -> bytes:
