@@ -1,4 +1,4 @@
-"""One thread a camera: keeps its source open, hands its frames on and says how it stands."""
+"""One thread a camera: keeps its source open, delivers its frames and reports its state."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.frozen import FrozenPicture
-from daemon.capture.rate_limit import Thinning
+from daemon.capture.rate_limit import RateLimiter
 from daemon.capture.sources.base import Source, SourceError
 from daemon.capture.sources.open import open_source
-from daemon.capture.state_machine import Happening, Standing, after
+from daemon.capture.state_machine import CameraCondition, CameraTrigger, next_state
 from daemon.config.schema import Camera, Pace
 from daemon.config.sources import is_live
 from daemon.records import CameraStatus, Drop, Frame, Reason
@@ -27,11 +27,11 @@ from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd.capture")
 _MEMORY = FrameMemory()
-_RECORDED_BYTES = 256 << 20  # for more buffers where no frame is dropped, so that one file can fill every batch
+_RECORDED_BYTES = 256 << 20  # of buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
-_LATE = 1.0  # seconds behind a recording's clock from which on it is set anew instead of caught up with
-_GAP = 10.0  # seconds between two frames of a recording that are believed
-_GRACE = 0.5  # seconds by which a call may exceed its time-out before it is said to hang
+_LATE = 1.0  # seconds behind a recording's clock beyond which the clock is reset instead of caught up with
+_GAP = 10.0  # seconds between two frames of a recording, at most; a longer gap resets the clock
+_GRACE = 0.5  # seconds by which a call may exceed its time-out before it is reported as hanging
 _CLOSE_WITHIN = 5.0  # seconds
 
 
@@ -48,10 +48,11 @@ class CameraThread:
         on_fatal: Callable[[BaseException], None],
         memory: FrameMemory = _MEMORY,
     ) -> None:
-        """`deliver` takes each frame: a live one at once, another when there is room or it is time to stop.
+        """`deliver` takes each frame: a live one at once, another when there is room or the camera is stopped.
 
-        `report` takes each change of state, `on_fatal` the exception that ends the thread. All are called from the
-        camera's thread, but for a disabled camera, which has none. Frames lie in `memory`.
+        `report` takes each change of state, `on_fatal` the exception that ends the thread. All are called in the
+        camera's thread; a disabled camera, which has none, reports in the thread that starts it. Frames lie in
+        `memory`.
         """
         self._name = name
         self._config = config
@@ -59,7 +60,7 @@ class CameraThread:
         self._report = report
         self._stats = stats
         self._allocate = memory.allocate
-        self._thinning = Thinning(config.fps)
+        self._rate_limiter = RateLimiter(config.fps)
         """replaced as a whole, also while the thread uses it"""
         self._recorded = not is_live(config.source)
         self._live = not (self._recorded and config.pace is Pace.AS_FAST_AS_POSSIBLE)
@@ -67,11 +68,11 @@ class CameraThread:
         self._backoff = Backoff()
         self._frozen = None if config.frozen_after is None else FrozenPicture(config.frozen_after)
         self._status: CameraStatus | None = None
-        self._standing: Standing | None = None
+        self._condition: CameraCondition | None = None
         self._changing = threading.Lock()
         """guards both, and the order in which changes are reported"""
         self._call: tuple[float, str] | None = None
-        """the call that the thread is in: time.monotonic() by which it should be over, and what it means if not"""
+        """the blocking call that the thread is in: its deadline by time.monotonic(), and what to report after it"""
         self._sequence = 0
         self._clock = math.inf
         """time.monotonic() at which a recording's first frame was due"""
@@ -86,28 +87,28 @@ class CameraThread:
 
     @property
     def enabled(self) -> bool:
-        """Whether it is to be opened at all."""
+        """False: the camera is not opened and has no thread."""
         return self._config.enabled
 
     def limit(self, fps: float | None) -> None:
-        """From now on takes at most so many frames a second; None: all."""
-        self._thinning = Thinning(fps)
+        """Sets the most frames a second to capture; None: all."""
+        self._rate_limiter = RateLimiter(fps)
 
     def start(self, on_end: Callable[[CameraThread], None] | None = None) -> None:
-        """Starts capturing; a disabled camera only says that it is. The thread calls `on_end` as its last act."""
+        """Starts capturing; a disabled camera only reports that it is. `on_end` is called last in the thread."""
         if self._config.enabled:
             self._on_end = on_end or _nobody
             self._thread.start()
         else:
-            self._change(Happening.SWITCHED_OFF)
+            self._change(CameraTrigger.DISABLED)
 
     def wait_for_predecessor(self) -> None:
-        """Reports that the camera is connecting, and from `check` on what it waits for if it is not started soon."""
-        self._change(Happening.STARTED)
+        """Reports that the camera is connecting, and later, by `check`, why it has not been started."""
+        self._change(CameraTrigger.STARTED)
         self._enter(
             0.0,
             "the camera's last connection is not closed yet: a call hangs in the driver, the network or the file "
-            "system; the camera is opened when it has ended",
+            "system; the camera is opened when the call returns",
         )
 
     def stop(self) -> None:
@@ -120,31 +121,31 @@ class CameraThread:
         return self._thread.join(timeout)
 
     def check(self, now: float) -> None:
-        """Reports that the camera hangs, if a call should have been over by `now`; to be called from the hang monitor.
+        """Reports that the camera hangs if a call has exceeded its deadline by `now`; for the hang monitor.
 
-        The call cannot be interrupted, so the camera is tried again only when it has come back: a camera that hangs
-        holds one thread, however long it does.
+        The call cannot be interrupted, so the camera is tried again only when the call returns: a camera that hangs
+        holds one thread, however long.
         """
         call = self._call
         if call is not None and now > call[0]:
-            self._change(Happening.HANGS, SourceError(Reason.TIMEOUT, call[1]), call)
+            self._change(CameraTrigger.CALL_HANGS, SourceError(Reason.TIMEOUT, call[1]), call)
 
     def _run(self) -> None:
         self._leave()
         try:
-            self._change(Happening.STARTED)
+            self._change(CameraTrigger.STARTED)
             while not self._stopping.is_set() and self._capture():
                 self._stopping.wait(self._backoff.next())
         finally:
             self._on_end(self)
 
     def _capture(self) -> bool:
-        """One connection, from opening to its end; whether another is to be tried."""
+        """One connection, from opening to its end. Returns whether to try another."""
         try:
             source = open_source(self._config, self._enter)
         except SourceError as error:
             self._leave()
-            self._change(Happening.NOT_OPENED, error)
+            self._change(CameraTrigger.OPEN_FAILED, error)
             return True
         self._leave()
         self._stats.count(CameraCount.CONNECTIONS, self._name)
@@ -157,7 +158,7 @@ class CameraThread:
             if time.monotonic() - began >= _STEADY:
                 self._backoff.reset()
             again = self._config.loop or not self._recorded
-            self._change(Happening.LOST if again else Happening.ENDED, error)
+            self._change(CameraTrigger.LOST if again else CameraTrigger.ENDED, error)
             return again
         finally:
             self._enter(
@@ -169,14 +170,14 @@ class CameraThread:
         return False
 
     def _enter(self, seconds: float, hangs: str) -> None:
-        """A call begins that may hang; `hangs` says so if it is not over after `seconds`."""
+        """A call begins that may hang; if it takes longer than `seconds`, the camera reports `hangs`."""
         self._call = (time.monotonic() + seconds + _GRACE, hangs)
 
     def _leave(self) -> None:
         self._call = None
 
     def _stream(self, source: Source) -> None:
-        """Hands frames on until it is time to stop. Raises SourceError when the source has no more."""
+        """Delivers frames until the camera is stopped. Raises SourceError when the source has no more."""
         silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
             self._enter(self._config.stall_after, silent)
@@ -184,7 +185,7 @@ class CameraThread:
                 source.grab()
             finally:
                 self._leave()
-            if not self._thinning.wants(time.monotonic() if source.due is None else source.due):
+            if not self._rate_limiter.admits(time.monotonic() if source.due is None else source.due):
                 continue
             if self._live and source.due is not None:
                 self._wait_until_due(source.due)
@@ -204,7 +205,7 @@ class CameraThread:
             except SourceError:
                 release()
                 raise
-            self._change(Happening.FRAME)
+            self._change(CameraTrigger.FRAME)
             self._deliver(
                 Frame(
                     camera=self._name,
@@ -219,12 +220,12 @@ class CameraThread:
             )
 
     def _check_frozen(self, image: NDArray[np.uint8], now: float) -> None:
-        """Raises SourceError where the picture no longer changes; a new connection is worth a try then."""
-        if self._frozen is not None and self._frozen.look(image, now):
+        """Raises SourceError if the picture no longer changes; a new connection may help."""
+        if self._frozen is not None and self._frozen.check(image, now):
             raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")
 
     def _wait_until_due(self, due: float) -> None:
-        """Waits as long as a recording would take to show the frame that is `due` seconds after its first."""
+        """Waits until a recording shows the frame that is `due` seconds after its first."""
         now = time.monotonic()
         wait = self._clock + due - now
         if not -_LATE <= wait <= _GAP:
@@ -232,22 +233,24 @@ class CameraThread:
         elif wait > 0:
             self._stopping.wait(wait)
 
-    def _change(self, what: Happening, error: SourceError | None = None, call: tuple[float, str] | None = None) -> None:
-        """Reports and logs where the camera stands after `what`, if that is not what was said last.
+    def _change(
+        self, trigger: CameraTrigger, error: SourceError | None = None, call: tuple[float, str] | None = None
+    ) -> None:
+        """Reports and logs the camera's condition after `trigger`, if it differs from the last one.
 
-        `call` is the one that hangs: where the thread has left it by now, nothing has happened.
+        `call` is the one that hangs: if it has returned meanwhile, nothing is reported.
         """
         with self._changing:
             if self._stopping.is_set() or (call is not None and self._call is not call):
                 return
-            standing = after(self._standing, what, error.reason if error else None)
-            if standing == self._standing:
+            condition = next_state(self._condition, trigger, error.reason if error else None)
+            if condition == self._condition:
                 return
-            last, self._standing = self._status, standing
+            last, self._condition = self._status, condition
             now = time.time()
-            since = last.since if last is not None and last.state is standing.state else now
-            detail = str(error) if error and standing.reason else ""
-            self._status = CameraStatus(self._name, standing.state, standing.reason, detail, since, now)
+            since = last.since if last is not None and last.state is condition.state else now
+            detail = str(error) if error and condition.reason else ""
+            self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, now)
             self._log(self._status)
             self._report(self._status)
 
@@ -258,4 +261,4 @@ class CameraThread:
 
 
 def _nobody(_: CameraThread) -> None:
-    """Who waits for the end of a thread that nobody waits for."""
+    """The default of `on_end`."""

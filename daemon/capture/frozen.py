@@ -1,4 +1,4 @@
-"""Tells a picture that no longer changes from a quiet scene, in which noise changes every frame: pure."""
+"""Detects a frozen picture; in a quiet scene, noise still changes every frame. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-_LOOKS = 4  # in the time after which a picture counts as frozen
-_OFTEN_ENOUGH = 1.0  # seconds between two looks: a longer time needs no more of them
+_CHECKS = 4  # in the time after which a picture counts as frozen
+_LONGEST_INTERVAL = 1.0  # seconds between two checks
 
 
 class FrozenPicture:
-    """Compares a few pictures of a camera, whole, across its connections."""
+    """Compares whole pictures of a camera, a few a second at most, across its connections."""
 
     def __init__(self, frozen_after: float) -> None:
         """`frozen_after` is seconds."""
         self._limit = frozen_after
-        self._every = min(_OFTEN_ENOUGH, frozen_after / _LOOKS)
+        self._every = min(_LONGEST_INTERVAL, frozen_after / _CHECKS)
         self._digest: int | None = None
-        self._changed = self._looked = 0.0
+        self._changed = self._checked = 0.0
         """when the picture had changed, and when it was last compared; time.monotonic(), seconds"""
         self._frozen = False
 
-    def look(self, image: NDArray[np.uint8], now: float) -> bool:
+    def check(self, image: NDArray[np.uint8], now: float) -> bool:
         """Whether the picture has been the same for `frozen_after` seconds at `now`; once it has, until it changes."""
-        if not self._frozen and now - self._looked < self._every:
+        if not self._frozen and now - self._checked < self._every:
             return False
         digest = zlib.crc32(np.ascontiguousarray(image).data)
-        self._looked = now
+        self._checked = now
         if digest != self._digest:
             self._digest, self._changed = digest, now
         self._frozen = now - self._changed >= self._limit

@@ -26,25 +26,25 @@ A, B = (np.full((8, 8, 3), value, np.uint8) for value in (1, 2))
 )
 def test_frozen_after_four_seconds(looks: list[tuple[float, np.ndarray]], frozen_at: float | None) -> None:
     picture = FrozenPicture(4.0)
-    frozen = [now for now, image in looks if picture.look(image, now + 100.0)]
+    frozen = [now for now, image in looks if picture.check(image, now + 100.0)]
     assert (frozen[0] if frozen else None) == frozen_at
 
 
 def test_what_was_frozen_stays_so_until_it_changes() -> None:
     picture = FrozenPicture(1.0)
-    assert [picture.look(A, now) for now in (10.0, 11.0)] == [False, True]
+    assert [picture.check(A, now) for now in (10.0, 11.0)] == [False, True]
     picture.interrupt(20.0)
-    assert picture.look(A, 20.0)
-    assert not picture.look(B, 20.1)
-    assert not picture.look(A, 20.5)
+    assert picture.check(A, 20.0)
+    assert not picture.check(B, 20.1)
+    assert not picture.check(A, 20.5)
 
 
 def test_time_without_frames_does_not_count() -> None:
     picture = FrozenPicture(1.0)
-    assert not picture.look(A, 10.0)
+    assert not picture.check(A, 10.0)
     picture.interrupt(20.0)
-    assert not picture.look(A, 20.0)
-    assert picture.look(A, 21.0)
+    assert not picture.check(A, 20.0)
+    assert picture.check(A, 21.0)
 
 
 def test_a_camera_that_freezes_gives_no_frames_until_it_thaws() -> None:
