@@ -1,4 +1,4 @@
-"""The few pictures that a camera may have in the pipeline at once: bounds memory, and spares allocating each frame."""
+"""A camera's frame buffers: bound its memory and save allocating each frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from daemon.capture.sources.base import Source
 
 Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
-"""gives memory for a picture of a shape"""
+"""allocates memory for a picture of a shape"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class FrameMemory:
 
 
 class Buffer:
-    """Room for one picture."""
+    """Memory for one picture."""
 
     __slots__ = ("image", "ticket")
 
@@ -35,10 +35,10 @@ class Buffer:
         self.image: NDArray[np.uint8] | None = None
         """[H, W, 3] BGR; None until first used, and while the camera is away"""
         self.ticket = 0
-        """of whom it was last lent to"""
+        """of its last loan"""
 
     def fill(self, source: Source, allocate: Allocate | None) -> NDArray[np.uint8]:
-        """The grabbed frame of a source, in memory from `allocate` where that is given. Raises SourceError."""
+        """The grabbed frame of a source, in memory from `allocate` if that is given. Raises SourceError."""
         image = source.retrieve(self.image)
         if allocate is not None and image is not self.image:  # the first one, or another size
             own = image
@@ -49,16 +49,16 @@ class Buffer:
 
 
 class Buffers:
-    """Lent to a camera's thread, given back from any thread; all calls are short but a waiting `take`."""
+    """A pool that lends buffers to a camera's thread and takes them back from any thread; only `take` may wait."""
 
     def __init__(self, count: int, most_bytes: int = 0) -> None:
-        """`count` of them, and more as long as the pictures in all of them take no more than `most_bytes`."""
+        """Holds `count` buffers, or more while all their pictures together take at most `most_bytes`."""
         self._count = count
         self._most_bytes = most_bytes
         self._largest = 0
         """bytes of a picture"""
         self._last = Buffer()
-        """the one that was lent last"""
+        """the latest one that was lent"""
         self._free: list[Buffer] = []
         self._lent: set[int] = set()
         self._tickets = 0
@@ -66,13 +66,13 @@ class Buffers:
         self._changed = threading.Condition()
 
     def take(self, wait: bool) -> Buffer | None:
-        """A free buffer; where there is none, waits for one, or returns None: not to wait, or closed."""
+        """A free buffer. If there is none, waits for one if `wait`, else returns None; None also when closed."""
         with self._changed:
             if self._last.image is not None:
                 self._largest = max(self._largest, self._last.image.nbytes)
-            while len(self._lent) >= self._most() and wait and not self._closed:
+            while len(self._lent) >= self._capacity() and wait and not self._closed:
                 self._changed.wait()
-            if len(self._lent) >= self._most():
+            if len(self._lent) >= self._capacity():
                 return None
             self._away = False
             self._tickets += 1
@@ -89,23 +89,23 @@ class Buffers:
             self._lent.remove(ticket)
             if self._away:
                 buffer.image = None
-            if len(self._lent) + len(self._free) < self._most():  # pictures may have become larger since it was lent
+            if len(self._lent) + len(self._free) < self._capacity():  # the capacity shrinks when pictures grow
                 self._free.append(buffer)
             self._changed.notify()
 
     def drop_memory(self) -> None:
-        """Frees the pictures, those that are lent as they come back."""
+        """Frees all pictures, those that are lent when they are given back."""
         with self._changed:
             self._away = True
             for buffer in self._free:
                 buffer.image = None
 
     def close(self) -> None:
-        """Ends waiting, now and later."""
+        """Makes `take` return at once, now and later."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _most(self) -> int:
-        """How many there may be."""
+    def _capacity(self) -> int:
+        """Capacity, buffers."""
         return max(self._count, self._most_bytes // self._largest if self._largest else 0)

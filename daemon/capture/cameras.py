@@ -1,4 +1,4 @@
-"""The threads of all cameras: one a name, however often a camera is opened anew while an earlier thread hangs."""
+"""Starts and stops the threads of cameras, at most one for each name, even while one hangs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from daemon.capture.hang_monitor import HangMonitor
 
 
 class Cameras:
-    """Opens and closes cameras. A camera whose last thread has not ended yet starts when it has, however long it takes.
+    """Opens and closes cameras. If the last thread of a name has not ended yet, the next one starts when it has.
 
-    `open` and `close` are for one thread at a time; threads of cameras end whenever they do.
+    `open` and `close` are to be called by one thread at a time.
     """
 
     def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
         """`on_fatal` takes the exception that ends the hang monitor."""
         self._monitor = HangMonitor(on_fatal)
         self._running: dict[str, CameraThread] = {}
-        """by name, the one whose thread has started and not ended"""
+        """by name; the thread has started and not ended"""
         self._waiting: dict[str, CameraThread] = {}
-        """by name, the one to be started when the running one has ended"""
+        """by name; started when the running one ends"""
         self._changed = threading.Condition()
         """guards both"""
 
@@ -31,14 +31,14 @@ class Cameras:
         self._monitor.start()
 
     def open(self, camera: CameraThread) -> None:
-        """Starts the camera, now or when the thread of the last one of its name has ended."""
+        """Starts the camera, now or when the last thread of its name has ended."""
         self._monitor.add(camera)
         if not camera.enabled:
             camera.start()
             return
         with self._changed:
             blocked = camera.name in self._running
-        if blocked:  # reported without the lock: whoever takes the report may have to wait
+        if blocked:  # without the lock: the receiver of the report may wait
             camera.wait_for_predecessor()
         with self._changed:
             if camera.name in self._running:
@@ -47,7 +47,7 @@ class Cameras:
                 self._start(camera)
 
     def close(self, camera: CameraThread) -> None:
-        """Asks the camera's thread to end and returns at once; it is never started if it has not been yet."""
+        """Asks the camera's thread to end and returns at once; one that has not been started never is."""
         self._monitor.remove(camera)
         camera.stop()
         with self._changed:
@@ -55,7 +55,7 @@ class Cameras:
                 del self._waiting[camera.name]
 
     def stop(self) -> None:
-        """Asks every thread to end and starts none anew."""
+        """Asks every thread to end; those that wait are not started."""
         self._monitor.stop()
         with self._changed:
             self._waiting.clear()
@@ -63,7 +63,7 @@ class Cameras:
                 camera.stop()
 
     def join(self, timeout: float) -> bool:
-        """Whether all threads have ended within `timeout` seconds; those that hang may not, and are left behind."""
+        """Whether all threads end within `timeout` seconds; those that hang are abandoned."""
         deadline = time.monotonic() + timeout
         with self._changed:
             ended = self._changed.wait_for(lambda: not self._running, timeout)
@@ -74,7 +74,7 @@ class Cameras:
         camera.start(self._ended)
 
     def _ended(self, camera: CameraThread) -> None:
-        """In the camera's thread, as the last thing that it does."""
+        """Called last in the camera's thread."""
         with self._changed:
             del self._running[camera.name]
             if (successor := self._waiting.pop(camera.name, None)) is not None:

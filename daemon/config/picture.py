@@ -1,4 +1,4 @@
-"""Sizes, rectangles, polygons and formats of pictures as configured; positions are parts of a picture, from 0 to 1."""
+"""Sizes, rectangles, polygons and formats of pictures as configured; positions are normalised coordinates (0..1)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _is_polygon(points: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...
     return points
 
 
-# Tuples of any length, so that a wrong number of parts is told once and in the words above.
+# Tuples of any length, so that a wrong number of values gives one error, with the sentences above.
 Angle = Annotated[int, AfterValidator(_is_right), Field(json_schema_extra={"enum": _ANGLES})]
 """Clockwise, degrees."""
 Size = Annotated[tuple[Annotated[int, Field(ge=1, le=16384)], ...], AfterValidator(_is_size)]

@@ -20,7 +20,7 @@ _PICTURE_PERIOD = 1.0  # seconds that a picture lasts at pace: realtime
 
 
 def is_folder(source: str) -> bool:
-    """Whether a source that is a path is a folder of pictures; False also where there is nothing."""
+    """Whether the path is a folder; False if there is nothing."""
     return os.path.isdir(source)  # noqa: PTH112  (Path.is_dir raises where a folder above may not be entered)
 
 
@@ -49,6 +49,7 @@ class Pictures:
         self.due: float | None = None
 
     def grab(self) -> None:
+        """See Source."""
         if not self._read_next() and self._loop:
             self._left = self._all()
             self._read_next()
@@ -62,23 +63,26 @@ class Pictures:
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
 
     def retrieve(self, into: Image | None) -> Image:
+        """See Source."""
         if self._image is None:
             raise RuntimeError("retrieve() comes after grab()")
         return self._image
 
     def stream(self) -> Stream:
+        """See Source."""
         duration = len(pictures_in(self._folder)) * _PICTURE_PERIOD
         return Stream("PICTURES", None, 1 / _PICTURE_PERIOD, duration, "none")
 
     def close(self) -> None:
+        """See Source."""
         self._image = None
 
     def _all(self) -> list[Path]:
-        """Those from `start` on, the last one first."""
+        """The files from `start` on, in reverse order."""
         return pictures_in(self._folder)[self._skipped :][::-1]
 
     def _read_next(self) -> bool:
-        """Reads the next picture that can be read into `_image`; None and False at the end."""
+        """Reads the next readable picture into `_image`. Returns False at the end, with None there."""
         self._image = None
         while self._left and self._image is None:
             file = self._left.pop()

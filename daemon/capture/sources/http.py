@@ -8,10 +8,10 @@ from daemon.config.schema import Camera
 
 
 class HttpSource(NetworkSource):
-    """MJPEG has no clock of its own: FFmpeg makes one up."""
+    """MJPEG has no timestamps: those that FFmpeg gives are made up."""
 
     def _note_time(self) -> None:
-        """There is none."""
+        """Leaves `stream_time` None."""
 
 
 def open_source(camera: Camera, begin: BeginCall) -> Source:

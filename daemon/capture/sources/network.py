@@ -1,4 +1,4 @@
-"""What sources on a network have in common."""
+"""The base of sources that FFmpeg reads from a URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daemon.records import Reason
 
 
 class NetworkSource(OpenCvSource):
-    """Read by FFmpeg from a URL; its server is asked what is wrong where it gives no video."""
+    """Asks the server what is wrong if it gives no video."""
 
     def _open_capture(self) -> bool:
         need_ffmpeg()
@@ -36,13 +36,13 @@ class NetworkSource(OpenCvSource):
         self._skip_buffered(took)
 
     def _hint(self) -> str:
-        """The setting that may be to blame, and what to try instead; the end of a sentence."""
+        """What to try if the server gives no video, as the end of a sentence."""
         return decoding_hint(self._camera)
 
     def _skip_buffered(self, age: float) -> None:
-        """Drops the frames that came in while nobody took them: the grabbed one is up to `age` seconds old.
+        """Drops frames that were buffered while none was grabbed: the grabbed one is up to `age` seconds old.
 
-        They are told by the stream's clock, which runs faster than ours until grabbing has to wait for the camera.
+        While frames come from the buffer, the stream's clock runs faster than ours.
         """
         until = time.monotonic() + age
         first = position = self._position()

@@ -1,4 +1,4 @@
-"""Why a camera on the network gave no video: OpenCV says only that, so its server is asked directly."""
+"""Finds out why a network camera gives no video by asking its server; OpenCV does not tell."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from daemon.capture.sources.base import SourceError
 from daemon.records import Reason
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_LONGEST_HEAD = 65536  # bytes; what is longer is no answer of a camera
+_MAX_HEAD = 65536  # bytes; no camera's response is longer
 
 
 _Address: TypeAlias = tuple[socket.AddressFamily, Any]
-"""family, and what the system calls an address of it"""
+"""address family and socket address"""
 
 
 class _DnsSilentError(OSError):
-    """Nobody answers when asked for a name."""
+    """No DNS server answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """Where a URL leads, and with what."""
+    """The parts of a URL."""
 
     scheme: str
     host: str
     port: int
     target: str
-    """path and query; they may hold secrets, as the next two do: never in a message"""
+    """path and query; may hold secrets like the next two, so never part of a message"""
     user: str | None
     password: str
 
@@ -54,18 +54,18 @@ class _Server:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The head of a response."""
+    """The head of a response, as far as it matters here."""
 
     status: int | None
-    """None: not a response of the protocol that was spoken"""
+    """None: not a response of the requested protocol"""
     challenges: tuple[str, ...]
     """values of WWW-Authenticate"""
 
 
 def probe(url: str, timeout: float) -> SourceError | None:
-    """What the server of `url` says when asked for the stream; None if it sees nothing wrong.
+    """What the server of `url` answers to a request for the stream; None if it sees nothing wrong.
 
-    Takes no longer than `timeout` seconds.
+    Takes at most `timeout` seconds.
     """
     try:
         server = _parse(url)
@@ -123,7 +123,7 @@ def _meaning(server: _Server, answer: _Answer) -> SourceError | None:
 
 
 def _ask_for_stream(server: _Server, deadline: float) -> _Answer:
-    """Logs in when that is asked for. Raises OSError."""
+    """Requests the stream, and again with credentials if challenged. Raises OSError."""
     with _connect(server, deadline) as connection:
         answer = _exchange(connection, server, None, deadline)
         if answer.status != 401 or server.user is None:
@@ -131,9 +131,9 @@ def _ask_for_stream(server: _Server, deadline: float) -> _Answer:
         authorization = _authorization(server, answer.challenges)
         if authorization is None:
             return answer
-        if server.rtsp:  # where the challenge may hold for this connection only
+        if server.rtsp:  # the challenge may be valid for this connection only
             return _exchange(connection, server, authorization, deadline)
-    with _connect(server, deadline) as connection:  # in the first one, HTTP's page may be on its way
+    with _connect(server, deadline) as connection:  # the first one may still carry the page
         return _exchange(connection, server, authorization, deadline)
 
 
@@ -142,7 +142,7 @@ def _connect(server: _Server, deadline: float) -> socket.socket:
     if not server.scheme.endswith("s"):
         return connection
     context = ssl.create_default_context()
-    context.check_hostname = False  # FFmpeg does not look at certificates either: cameras sign their own
+    context.check_hostname = False  # as FFmpeg does: cameras have self-signed certificates
     context.verify_mode = ssl.CERT_NONE
     try:
         return context.wrap_socket(connection, server_hostname=server.host)
@@ -154,8 +154,8 @@ def _connect(server: _Server, deadline: float) -> socket.socket:
 def _look_up(server: _Server, deadline: float) -> list[_Address]:
     """The addresses of the server. Raises gaierror or _DnsSilentError.
 
-    The system's look-up knows no time-out, so it has a thread, which is left behind if there is no answer in time. It
-    ends by itself; until then OpenCV's own attempt at the same name takes as long, so they do not become many.
+    getaddrinfo has no time-out, so it runs in a thread, which is abandoned if there is no answer in time. It ends by
+    itself; OpenCV's own attempt at the same name takes as long, so these threads do not pile up.
     """
     answer: SimpleQueue[list[_Address] | OSError] = SimpleQueue()
 
@@ -177,7 +177,7 @@ def _look_up(server: _Server, deadline: float) -> list[_Address]:
 
 
 def _connect_to_first(addresses: list[_Address], deadline: float) -> socket.socket:
-    """A connection to the first address that takes it. Raises OSError, of the last one that does not."""
+    """Connects to the first address that accepts. Raises the OSError of the last one."""
     refusal: OSError | None = None
     for family, address in addresses:
         connection = socket.socket(family, socket.SOCK_STREAM)
@@ -200,7 +200,7 @@ def _exchange(connection: socket.socket, server: _Server, authorization: str | N
     connection.settimeout(_left(deadline))
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     head = b""
-    while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
+    while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD:
         connection.settimeout(_left(deadline))
         received = connection.recv(4096)
         if not received:
@@ -222,7 +222,7 @@ def _uri(server: _Server) -> str:
 
 
 def _authorization(server: _Server, challenges: tuple[str, ...]) -> str | None:
-    """The answer to the strongest challenge that cameras are known to send; None if there is none of these."""
+    """The response to the first Digest challenge with MD5, else to a Basic one; None if there is neither."""
     for challenge in challenges:
         found = re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,]*))', challenge)
         parameters = {name: quoted or plain for name, quoted, plain in found}
@@ -251,7 +251,7 @@ def _md5(text: str) -> str:
 
 
 def _left(deadline: float) -> float:
-    """Seconds until `deadline`. Raises TimeoutError when it is over."""
+    """Seconds until `deadline`. Raises TimeoutError when it has passed."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

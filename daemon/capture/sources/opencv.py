@@ -1,4 +1,4 @@
-"""What all sources have in common that cv2.VideoCapture reads."""
+"""The base of all sources that cv2.VideoCapture reads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from daemon.config.schema import Camera
 from daemon.records import Reason
 
 _FALLBACK_FPS = 25.0
-_MAX_FPS = 1000  # more is not the rate but the clock of a stream that does not announce one
+_MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
 
 
 class OpenCvSource(ABC):
-    """A kind of source says how it is opened, what its failures mean, and which clock it has."""
+    """Subclasses open `_capture`, explain failures and know which clock the stream has."""
 
     def __init__(self, camera: Camera, begin: BeginCall) -> None:
         """Opens the source and grabs its first frame. Raises SourceError."""
@@ -75,36 +75,36 @@ class OpenCvSource(ABC):
 
     @abstractmethod
     def _open_capture(self) -> bool:
-        """Opens `_capture`; whether that succeeded."""
+        """Opens `_capture`. Returns whether that succeeded; raises SourceError if it is known why not."""
 
     @abstractmethod
     def _why_not_opened(self, waited: float) -> SourceError:
-        """Of an attempt that took `waited` seconds."""
+        """Explains an attempt that took `waited` seconds."""
 
     def _turn(self) -> AbstractContextManager[None]:
-        """Entered before the call that opens, and left after it."""
+        """Entered before the call that opens, and left after it; may wait, uncounted."""
         return nullcontext()
 
     def _opened(self, took: float) -> None:  # noqa: B027  (for the kinds that have more to do)
-        """A frame is grabbed, `took` seconds after opening began; another one may be grabbed in its place."""
+        """Called with a frame grabbed, `took` seconds after opening began; may grab a later one."""
 
     def _why_lost(self, waited: float) -> SourceError:
-        """Of a stream that had begun, and for whose next frame `waited` seconds were spent."""
+        """Explains the end of a stream that gave no frame within `waited` seconds."""
         if waited >= self._camera.stall_after:
             return SourceError(Reason.TIMEOUT, f"no frame for {self._camera.stall_after:g} s")
         return SourceError(Reason.ENDED, "the stream broke off: closed by the other side, or damaged")
 
     def _duration(self) -> float | None:
-        """Of the whole stream as announced, seconds; None: live."""
+        """Of the whole stream as announced, seconds; None: live, or not announced."""
         return None
 
     def _note_time(self) -> None:
-        """Sets what the grabbed frame's clocks show."""
-        # Once only: each call of OpenCV's releases the GIL, and has to wait for it afterwards.
+        """Sets `stream_time` and `due` for the grabbed frame."""
+        # Once a frame: each call into OpenCV releases the GIL and has to wait for it afterwards.
         self.stream_time = self._position()
 
     def _open(self) -> None:
-        """Ends with a frame grabbed. The time that opening takes counts from when nobody else is waited for."""
+        """Opens and grabs a frame. The time that other sources are waited for does not count as opening."""
         with self._turn():
             begin_opening(self._camera, self._begin)
             began = time.monotonic()
@@ -131,7 +131,7 @@ class OpenCvSource(ABC):
             raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot read on: {error.err}") from error
 
     def _position(self) -> float:
-        """Of the grabbed frame on the stream's clock, seconds."""
+        """The grabbed frame's time on the stream's clock, seconds."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
     def _period(self) -> float:

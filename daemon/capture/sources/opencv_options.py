@@ -9,9 +9,9 @@ import cv2
 
 from daemon.config.schema import Camera
 
-# Without being told that FFmpeg is safe for that, as every one that is built with threads is, OpenCV opens only one
-# source at a time: each camera that is away would hold up the others for as long as its time-out.
-# Both libraries write to standard error past Python's logging, URLs with passwords included.
+# By default OpenCV opens one source at a time, so each camera that is away would delay the others by its time-out; an
+# FFmpeg that is built with threads needs no such lock. Both libraries write to standard error past Python's logging,
+# URLs with passwords included. The environment is set here, on import, because no other thread may read it meanwhile.
 os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET; OpenCV reads it once
 _set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # its names in OpenCV 4 and 5
@@ -25,7 +25,7 @@ _ACCELERATION = {
 
 
 def timeouts(camera: Camera) -> list[int]:
-    """For opening over a network, as properties and their values in turn."""
+    """Time-outs for opening and reading, as properties and values in turn."""
     return [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, math.ceil(camera.open_timeout * 1000)),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, math.ceil(camera.stall_after * 1000)),
@@ -33,7 +33,7 @@ def timeouts(camera: Camera) -> list[int]:
 
 
 def decoding(camera: Camera) -> list[int]:
-    """For FFmpeg's decoders, as properties and their values in turn."""
+    """Options of FFmpeg's decoders, as properties and values in turn."""
     parameters = [cv2.CAP_PROP_N_THREADS, camera.decoder_threads]
     if camera.hw_acceleration != "none":
         parameters += [cv2.CAP_PROP_HW_ACCELERATION, _ACCELERATION[camera.hw_acceleration]]
@@ -41,11 +41,11 @@ def decoding(camera: Camera) -> list[int]:
 
 
 def acceleration_name(acceleration: int) -> str:
-    """What decodes, as the configuration calls it."""
+    """The configuration's name of a kind of hardware acceleration."""
     return next((name for name, value in _ACCELERATION.items() if value == acceleration), "none")
 
 
 def decoding_hint(camera: Camera) -> str:
-    """What to try where a video cannot be decoded; the end of a sentence, empty where nothing comes to mind."""
+    """What to try if a video cannot be decoded, as the end of a sentence; empty if no setting is to blame."""
     wanted = camera.hw_acceleration
     return "" if wanted in ("none", "any") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"

@@ -10,11 +10,11 @@ from daemon.capture.sources.network import NetworkSource
 from daemon.capture.sources.rtsp_transport import rtsp_transport
 from daemon.config.schema import Camera
 
-_HELD_BACK = 0.3  # seconds that a frame comes later than it should, and from which on it is not taken for new
+_HELD_BACK = 0.3  # seconds late from which on a frame counts as buffered
 
 
 class RtspSource(NetworkSource):
-    """Where the network held frames back, takes the newest of them."""
+    """Skips to the newest frame after the network held some back."""
 
     def _turn(self) -> AbstractContextManager[None]:
         limit = self._camera.open_timeout

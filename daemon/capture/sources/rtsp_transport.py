@@ -1,4 +1,4 @@
-"""RTSP over TCP or UDP: OpenCV looks for it in an environment variable, which cameras take turns in setting."""
+"""Selects RTSP over TCP or UDP, which OpenCV reads from an environment variable of the whole process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _POLL = {"x86_64": ("7", "271"), "aarch64": ("73",)}
 
 
 class _RtspTransport:
-    """The environment variable in which OpenCV looks for RTSP's transport at each open.
+    """The environment variable from which OpenCV reads RTSP's transport at each open.
 
-    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. So the variable keeps its value from when
-    a source begins to open until OpenCV has read it, which is when the call waits for the network or is over. Where the
-    kernel does not tell that a thread waits, it is when the call is over.
+    OpenCV has no property for it, and FFmpeg no longer takes it from the URL. The variable must not change between the
+    start of a call that opens and OpenCV's reading it, after which the call waits for the network. Where the kernel
+    does not show that a thread waits there, the variable keeps its value until the call returns.
     """
 
     def __init__(self) -> None:
-        self._more = os.environ.get(_VARIABLE, "allowed_media_types;video")  # who knows better sets it
-        # It exists before other threads do: glibc then only exchanges a pointer, and keeps the old value for those who
-        # are reading it.
+        self._more = os.environ.get(_VARIABLE, "allowed_media_types;video")  # users may set their own
+        # Set before there are other threads: to change it later, glibc only exchanges a pointer, and it never frees the
+        # old value, which another thread may be reading.
         os.environ[_VARIABLE] = self._more
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
         self._reading: set[int] = set()
-        """threads, as the kernel numbers them, that open a source and may not have read the variable yet"""
+        """native IDs of threads that open a source and may not have read the variable yet"""
         self._transport: str | None = None
 
     @contextmanager
     def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
-        """For the RTSP source that is opened inside; waits until no other transport is about to be read."""
+        """Sets the transport for the RTSP source that is opened inside; waits while another one may still be read."""
         turn, thread = object(), threading.get_native_id()
         with self._changed:
             self._waiting.append(turn)
@@ -48,7 +48,7 @@ class _RtspTransport:
             self._reading.add(thread)
             if self._transport != transport:
                 self._transport = transport
-                # of an option that is given twice the later one counts
+                # the user's options come last: the last one of a name counts
                 os.environ[_VARIABLE] = f"rtsp_transport;{transport}|{self._more}"
             self._changed.notify_all()
         try:
@@ -64,10 +64,7 @@ class _RtspTransport:
 
 
 def waits_for_network(thread: int) -> bool:
-    """Whether a thread of this process, as the kernel numbers it, is in poll(), in which FFmpeg waits for the network.
-
-    False also where that is not known.
-    """
+    """Whether the thread with this native ID is in poll(), where FFmpeg waits for the network; False if unknown."""
     try:
         call = Path(f"/proc/self/task/{thread}/syscall").read_text("ascii").split()[0]
     except OSError:

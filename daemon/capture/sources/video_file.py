@@ -15,7 +15,7 @@ from daemon.config.schema import Camera
 from daemon.records import Reason
 
 _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers
-_CUT_SHORT = 0.9  # of the announced duration; what ends before is damaged, not ended
+_CUT_SHORT = 0.9  # of the announced duration; a file that ends before is damaged
 
 
 class VideoFile(OpenCvSource):
@@ -23,16 +23,16 @@ class VideoFile(OpenCvSource):
 
     def __init__(self, camera: Camera, begin: BeginCall) -> None:
         self._began = 0.0
-        """of this pass through the file, on the clock of `due`, seconds"""
+        """start of this pass through the file, on the clock of `due`, seconds"""
         self._first_position = 0.0
-        """in the file, seconds"""
+        """of this pass, in the file, seconds"""
         super().__init__(camera, begin)
 
     def _open_capture(self) -> bool:
         need_ffmpeg()
         camera = self._camera
         _need_file(Path(camera.source))
-        # An absolute path cannot be mistaken for a protocol of FFmpeg's, as `a:b.mp4` is.
+        # FFmpeg takes `a:b.mp4` for a protocol, but no absolute path.
         name = str(Path(camera.source).absolute())
         return self._capture.open(name, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
 
@@ -58,7 +58,7 @@ class VideoFile(OpenCvSource):
     def _note_time(self) -> None:
         super()._note_time()
         due = self._began + (self.stream_time or 0.0) - self._first_position
-        # Streams without a container have no positions that grow.
+        # Positions do not grow in streams without a container.
         self.due = due if self.due is None or due > self.due else self.due + self._period()
 
     def _duration(self) -> float | None:
@@ -66,17 +66,17 @@ class VideoFile(OpenCvSource):
         return frames * self._period() if frames > 0 else None
 
     def _skip_to_start(self) -> None:
-        """From the first frame to one that is `start` later or more; where it cannot seek, by reading on."""
+        """Seeks from the first frame to the first one at `start` or later; reads on if it cannot seek."""
         start, first, position = self._camera.start, self._position(), -math.inf
         self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
         while position < first + start - _SAME_TIME:
-            begin_opening(self._camera, self._begin)  # each frame may take as long, however many there are
+            begin_opening(self._camera, self._begin)  # the time limit is for each frame: there may be many
             if not self._grab_frame():
                 raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
             position = self._position()
 
     def _check_complete(self) -> None:
-        """Raises SourceError if the file ended long before it announced."""
+        """Raises SourceError if the file ended long before its announced duration."""
         announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period()
         read = self._camera.start + (self.due or 0.0) + self._period()
         if 0 < read < announced * _CUT_SHORT - 1:
