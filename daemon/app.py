@@ -7,20 +7,24 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
-from daemon.control.commands import INTERNAL_ERROR, CommandRejected
+from daemon.config.schema import Config
+from daemon.control.commands import INTERNAL_ERROR
+from daemon.control.overrides import SettingsFile
+from daemon.control.running_config import RunningConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
-from daemon.remote import Remote
 from daemon.serving import Generation
-from daemon.stages import Stages
+from daemon.stages import Requests, Stages
 from daemon.system.file_change import FileChange
 from engines.backends import choose
 from engines.errors import EngineError
+from engines.folders import state_folder
 
 _log = logging.getLogger("ospreyd")
 _SLEEP = 0.25  # seconds
@@ -47,7 +51,7 @@ class App:
         """Raises ConfigError for mistakes in the configuration file."""
         self._file = file
         self._change = FileChange(file)
-        self._remote = Remote(load(file), self, self._on_fatal)
+        self._running = _running(load(file))
         # not an Event: a signal that comes while the main thread is about to wait for one would wait for itself
         self._asked: SimpleQueue[_Request | str | None] = SimpleQueue()
         """what to do; the signal that asks to stop or to reload; or None: something failed"""
@@ -63,11 +67,12 @@ class App:
         """
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        config = self._remote.config
+        config = self._running.config
         backend = choose(config.inference.backend)
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
         generations = {name: Generation.read(name, config) for name in used_models(config)}
-        stages = Stages(config, backend, generations, self._remote, self._on_fatal)
+        requests = Requests(partial(self._in_main_thread, self._apply), partial(self._in_main_thread, self._reload))
+        stages = Stages(self._running, backend, generations, requests, self._on_fatal)
         self._stages = stages
         try:
             stages.start()
@@ -88,21 +93,6 @@ class App:
         else:
             _log.info("stopped")
         return EXIT_OK
-
-    def apply(self) -> None:
-        """Of Host."""
-        self._in_main_thread(self._apply)
-
-    def reload(self) -> str:
-        """Of Host."""
-        return self._in_main_thread(self._reload)
-
-    def build_engine(self, model: str) -> None:
-        """Of Host."""
-        if not self._stages.retry(model):
-            raise CommandRejected(
-                f"model {model}: no camera uses it, or ONNX Runtime FP32 runs it, which needs no engine"
-            )
 
     def _work(self) -> str | None:
         """Does what is asked until it is to stop: by the signal of that name, or None.
@@ -131,7 +121,7 @@ class App:
         return request.outcome.result()
 
     def _apply(self) -> str:
-        self._stages.apply(self._stages.plan(self._remote.config, reread=False))
+        self._stages.apply(self._stages.plan(self._running.config, reread=False))
         return ""
 
     def _try_reload(self) -> None:
@@ -155,8 +145,8 @@ class App:
         self._change.mark_known()
         try:
             file = load(self._file)
-            plan = self._stages.plan(self._remote.preview(file), reread=True)
-            with self._remote.replacing(file):
+            plan = self._stages.plan(self._running.preview(file), reread=True)
+            with self._running.replacing(file):
                 self._stages.apply(plan)
         except (UsageError, EngineError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
@@ -178,6 +168,11 @@ class App:
         if self._failure is None:
             self._failure = error
         self._asked.put(None)
+
+
+def _running(file: Config) -> RunningConfig:
+    kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
+    return RunningConfig(file, kept)
 
 
 def _sentence(different: Difference, models: tuple[str, ...]) -> str:

@@ -16,13 +16,20 @@ from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
 from daemon.config.reload import Difference, difference, used_models
 from daemon.config.schema import Config
+from daemon.control.commands import CommandRejected
+from daemon.control.handler import CommandActions, CommandHandler
+from daemon.control.inbox import Inbox
+from daemon.control.parse import CommandParser, command_subscription
+from daemon.control.running_config import RunningConfig
+from daemon.control.worker import CommandWorker
 from daemon.errors import UsageError
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread
+from daemon.media.snapshots import Snapshots
 from daemon.models import check_labels
+from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, ConfigurationInfo, DaemonInfo, Frame, Reason
-from daemon.remote import Remote
 from daemon.service.http import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry
@@ -47,35 +54,54 @@ class Plan:
     """models that are new, or otherwise than they run"""
 
 
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What commands ask of the main thread; see CommandActions."""
+
+    apply: Callable[[], object]
+    reload: Callable[[], str]
+
+
 class Stages:
     """One set of stages; a configuration is planned and applied by the main thread."""
 
     def __init__(
         self,
-        config: Config,
+        running: RunningConfig,
         backend: Backend,
         generations: Mapping[str, Generation],
-        remote: Remote,
+        requests: Requests,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`generations` of every model that a camera uses. Raises UsageError."""
+        config = running.config
         check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
         self._config = config
         self._on_fatal = on_fatal
-        self._remote = remote
+        self._running = running
         self._stats = Stats()
         self._lost: dict[str, str] = {}
         """unavailable models and the reason"""
         self._cameras: dict[str, CameraThread] = {}
         self._info = _info(config, backend)
         credit = Credits()
-        self._publisher = Publisher(config, self._info, self._stats, on_fatal, remote.subscription, credit)
+        topics = DeviceTopics.of(config.mqtt.prefix, config.device)
+        inbox = Inbox()
+        subscription = command_subscription(topics, inbox.put)
+        self._publisher = Publisher(config, self._info, self._stats, on_fatal, subscription, credit)
+        self._snapshots = Snapshots(self._publisher.picture, self._publisher.largest_picture, on_fatal)
+        actions = CommandActions(
+            requests.apply, requests.reload, self._build_engine, self._snapshots.request, self._publisher.stats_now
+        )
+        handler = CommandHandler(running, actions)
+        parser = CommandParser(topics, running.scope, self._publisher.request, self._publisher.reserved)
+        self._commands = CommandWorker(config.device, inbox, parser, handler.execute, self._publisher.send, on_fatal)
         self._registry = StatusRegistry(
             config, self._info, self._stats, lambda: self._publisher.link.connected, lambda: credit.room() <= 0
         )
         self.service = Watchdog(self._registry, on_fatal)
         outputs = Outputs(
-            self._publisher.results, self._publisher.event, remote.request_snapshot, remote.offer_snapshot
+            self._publisher.results, self._publisher.event, self._snapshots.request, self._snapshots.offer
         )
         self._analysis = AnalysisStage(config, outputs, self._stats, credit, on_fatal)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
@@ -104,7 +130,9 @@ class Stages:
     def start(self) -> None:
         """Starts every thread; models follow when they are ready."""
         self._publisher.start()
-        self._remote.start(self._publisher)
+        self._running.start(self._publisher.setting)
+        self._snapshots.start()
+        self._commands.start()
         self._analysis.start()
         self._inference.start()
         with self._lock:
@@ -124,7 +152,8 @@ class Stages:
         deadline = time.monotonic() + _STOP_WITHIN
         self.service.stop()
         self._http.stop()
-        self._remote.stop()
+        self._commands.stop()
+        self._snapshots.stop()
         self._serving.stop()
         self._capture.stop()
         self._handoff.close()
@@ -134,7 +163,7 @@ class Stages:
         self._analysis.stop()
         clean &= self._analysis.join(_left(deadline) / 4)
         clean &= self._publisher.stop(_left(deadline) / 2)
-        others = self._remote, self._serving, self.service, self._http, self._capture
+        others = self._commands, self._snapshots, self._serving, self.service, self._http, self._capture
         for other in others:
             clean &= other.join(_left(deadline))
         return clean
@@ -216,16 +245,17 @@ class Stages:
             self._info = replace(self._info, configuration=refused)
             self._tell()
 
-    def retry(self, model: str) -> bool:
-        """Builds a model again, also one that failed, whose cameras are opened again; see Serving.retry."""
+    def _build_engine(self, model: str) -> None:
+        """Builds a model again, also one that failed, whose cameras are opened again. Raises CommandRejected."""
         with self._lock:
             if not self._serving.retry(model):
-                return False
+                raise CommandRejected(
+                    f"model {model} needs no engine: no camera uses it, or it runs on ONNX Runtime in FP32"
+                )
             if self._lost.pop(model, None) is not None:
                 for name, camera in self._config.cameras.items():
                     if camera.model == model:
                         self._open(name)
-            return True
 
     def _open(self, name: str) -> None:
         """Opens a camera, and closes it first where it is open."""

@@ -11,6 +11,7 @@ from daemon.mqtt.incoming import Received
 
 log = logging.getLogger("ospreyd.mqtt")
 
+_SIZE = 64  # commands
 _TELL_EVERY = 10.0  # seconds between two warnings of the same flood
 
 
@@ -20,7 +21,7 @@ class Inbox:
     The newest is dropped, not the oldest: a flood cannot push out a command that waits already.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int = _SIZE) -> None:
         self._size = size
         self._changed = threading.Condition()
         self._waiting: deque[Received] = deque()

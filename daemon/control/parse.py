@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.control.commands import (
+    INTERNAL_ERROR,
     BuildEngine,
     ChangeSetting,
     Command,
@@ -22,12 +24,41 @@ from daemon.control.commands import (
 )
 from daemon.control.messages import BuildRequest, NoRequest, SnapshotRequest, shortened
 from daemon.control.settings import Setting, checked
-from daemon.mqtt.incoming import Received
+from daemon.mqtt.incoming import Received, Subscription
 from daemon.mqtt.topics import DeviceTopics, Topic
 
 LARGEST = 1024  # bytes of a command's payload
 _LONGEST_TOPIC = 256  # bytes of a response topic
 _LONGEST_CORRELATION = 256  # bytes
+
+
+ParseOther = Callable[[CommandScope, Received], CommandRequest | None]
+"""parses a command in another format than our own; None where the message is none"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandParser:
+    """Parses the commands to one device."""
+
+    topics: DeviceTopics
+    scope: Callable[[], CommandScope]
+    parse_other: ParseOther
+    reserved: tuple[str, ...]
+    """topics of other formats, below which no answer is published"""
+
+    def parse(self, message: Received) -> CommandRequest:
+        """The command in a message, or why it is rejected."""
+        scope = self.scope()
+        return self.parse_other(scope, message) or parse_command(self.topics, scope, message, self.reserved)
+
+    def unparsed(self, message: Received) -> CommandRequest:
+        """For the answer to a message that cannot be parsed because of an unexpected error."""
+        return CommandRequest(shortened(message.topic), CommandRejected(INTERNAL_ERROR), self.topics.answer, None)
+
+
+def command_subscription(topics: DeviceTopics, handle: Callable[[Received], None]) -> Subscription:
+    """For the link that brings the commands."""
+    return Subscription(command_patterns(topics), handle, LARGEST)
 
 
 def command_patterns(topics: DeviceTopics) -> tuple[str, ...]:

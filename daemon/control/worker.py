@@ -7,20 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 
-from daemon.control.commands import INTERNAL_ERROR, Command, CommandRejected, CommandRequest, CommandScope
+from daemon.control.commands import INTERNAL_ERROR, Command, CommandRejected
 from daemon.control.inbox import Inbox
-from daemon.control.messages import answer, shortened
-from daemon.control.parse import LARGEST, command_patterns, parse_command
+from daemon.control.messages import answer
+from daemon.control.parse import CommandParser
 from daemon.errors import DaemonError
-from daemon.mqtt.incoming import Received, Subscription
+from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message
-from daemon.mqtt.topics import DeviceTopics
 from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 
 log = logging.getLogger("ospreyd.commands")
 
-_INBOX = 64  # commands that wait
 _SEND_WITHIN = 1.0  # seconds that an answer waits for room in the network
 _RETRY_EVERY = 0.02  # seconds
 
@@ -36,43 +34,23 @@ class CommandWorker:
     def __init__(
         self,
         device: str,
-        topics: DeviceTopics,
-        scope: Callable[[], CommandScope],
+        inbox: Inbox,
+        parser: CommandParser,
         execute: Callable[[Command], str],
+        send: Callable[[Message], bool],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        """`send` takes the answers, and is False where the network has no room."""
         self._device = device
-        self._topics = topics
-        self._scope = scope
+        self._inbox = inbox
+        self._parser = parser
         self._execute = execute
-        self._inbox = Inbox(_INBOX)
-        self._send: Callable[[Message], bool] = lambda _: False
-        self._parse_other: Callable[[CommandScope, Received], CommandRequest | None] = lambda _scope, _message: None
-        self._reserved: tuple[str, ...] = ()
+        self._send = send
         self._stopping = threading.Event()
         self._thread = WorkerThread("commands", self._run, on_fatal)
-        self.subscription = Subscription(command_patterns(topics), self._inbox.put, LARGEST)
-        """for the link that brings the commands"""
 
-    @property
-    def dropped(self) -> int:
-        """Commands that found the queue full."""
-        return self._inbox.dropped
-
-    def start(
-        self,
-        send: Callable[[Message], bool],
-        parse_other: Callable[[CommandScope, Received], CommandRequest | None],
-        reserved: tuple[str, ...],
-    ) -> None:
-        """Starts the thread; `send` takes the answers, and is False where it has no room.
-
-        `parse_other` parses commands in other formats than our own, None where a message is none; no answer goes
-        below the topics that are `reserved` for them.
-        """
-        self._send = send
-        self._parse_other = parse_other
-        self._reserved = reserved
+    def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -90,10 +68,9 @@ class CommandWorker:
 
     def _handle(self, message: Received) -> None:
         """An unexpected error of a command ends here, and not the daemon."""
-        request = CommandRequest(shortened(message.topic), CommandRejected(INTERNAL_ERROR), self._topics.answer, None)
+        request = self._parser.unparsed(message)
         try:
-            scope = self._scope()
-            request = self._parse_other(scope, message) or parse_command(self._topics, scope, message, self._reserved)
+            request = self._parser.parse(message)
             if isinstance(request.command, CommandRejected):
                 raise request.command  # noqa: TRY301
             detail, ok = self._execute(request.command), True

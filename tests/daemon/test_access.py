@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, wait_for
+from tests.daemon.commanding import Commanded, commanded
 from tests.daemon.publishing import UNREACHABLE, config, result
-from tests.daemon.test_remote import ANSWER, GATE, Running, remote
+from tests.daemon.test_remote import ANSWER, GATE
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -26,11 +27,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def gate(guarded: Mosquitto) -> Iterator[Running]:
+def gate(guarded: Mosquitto) -> Iterator[Commanded]:
     """The device `gate` with the rights of its user."""
     formats = {"frigate": {"prefix": "frigate/gate"}, "deepstream": {}, "homeassistant": {}}
     login = {"username": "gate", "password": PASSWORDS["gate"]}
-    with remote(config(guarded.port, **login, stats_every=0.5, formats=formats)) as running:
+    with commanded(config(guarded.port, **login, stats_every=0.5, formats=formats)) as running:
         yield running
 
 
@@ -39,7 +40,7 @@ def as_user(broker: Mosquitto, name: str, pattern: str = "#") -> Subscriber:
 
 
 def test_a_device_may_say_all_that_it_has_to_say(
-    guarded: Mosquitto, gate: Running, caplog: pytest.LogCaptureFixture
+    guarded: Mosquitto, gate: Commanded, caplog: pytest.LogCaptureFixture
 ) -> None:
     with as_user(guarded, "dashboard") as dashboard, as_user(guarded, "operator") as operator:
         dashboard.wait_for(f"{GATE}/status", b"online")
@@ -48,7 +49,7 @@ def test_a_device_may_say_all_that_it_has_to_say(
         gate.publisher.results([result(1)])
         operator.publish(f"{GATE}/command/snapshot", '{"camera": "front"}', response_topic=f"{ANSWER}/me")
         assert dashboard.wait_for(f"{ANSWER}/me").json()["ok"]
-        gate.remote.offer_snapshot(result(2), np.zeros((8, 8, 3), np.uint8))
+        gate.snapshots.offer(result(2), np.zeros((8, 8, 3), np.uint8))
         for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
             dashboard.wait_for(f"{GATE}/{topic}")
         for topic in ("available", "stats", "front/car", "front/detect/state"):
@@ -63,11 +64,11 @@ def test_a_device_may_say_all_that_it_has_to_say(
 
 
 def test_a_user_whose_name_is_not_the_device_s_is_told(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
-    with remote(config(guarded.port, username="other", password=PASSWORDS["other"])):
+    with commanded(config(guarded.port, username="other", password=PASSWORDS["other"])):
         wait_for(lambda: "refuses a message of this client: Not authorized" in caplog.text, "the refusal in the log")
 
 
-def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Running) -> None:
+def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Commanded) -> None:
     with as_user(guarded, "operator") as operator:
         operator.wait_for(f"{GATE}/status", b"online")
         wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")
@@ -77,11 +78,11 @@ def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Running) -> No
                 stranger.publish(f"{GATE}/command/reload", b"")
         operator.publish(f"{GATE}/front/set/fps", "5")
         operator.wait_for(ANSWER)
-        assert gate.host.calls == ["apply"]
-        assert gate.remote.config.cameras["front"].fps == 5.0
+        assert gate.recorder.calls == ["apply"]
+        assert gate.config.cameras["front"].fps == 5.0
 
 
-def test_a_device_can_neither_speak_for_another_nor_hear_its_commands(guarded: Mosquitto, gate: Running) -> None:
+def test_a_device_can_neither_speak_for_another_nor_hear_its_commands(guarded: Mosquitto, gate: Commanded) -> None:
     with as_user(guarded, "other") as other, as_user(guarded, "operator") as operator:
         operator.wait_for(f"{GATE}/status", b"online")
         wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")

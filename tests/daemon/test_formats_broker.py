@@ -14,10 +14,10 @@ from daemon.control.settings import Setting
 from daemon.demo.film import Shot, film
 from daemon.records import EventType
 from tests.conftest import wait_for
+from tests.daemon.commanding import commanded
 from tests.daemon.publishing import UNREACHABLE, config, in_background, result
 from tests.daemon.running import box, daemon, has, stop
 from tests.daemon.test_formats import frigate_events, happened, seen
-from tests.daemon.test_remote import remote
 from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Message, Subscriber
@@ -30,14 +30,14 @@ def ended(messages: list[Message], count: int) -> bool:
 
 
 def test_frigates_readers_see_the_daemon_come_and_go(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with remote(config(broker.port, formats=ALL)) as running:
+    with commanded(config(broker.port, formats=ALL)) as running:
         subscriber.wait_for("frigate/available", b"online")
         assert subscriber.wait_for("frigate/front/detect/state").payload == b"ON"
         wait_for(lambda: "frigate/+/detect/set" in broker.output(), "the subscription")
         subscriber.publish("frigate/front/detect/set", "OFF")
         subscriber.wait_for("frigate/front/detect/state", b"OFF")
         assert subscriber.wait_for("ospreyd/gate/answer").json()["command"] == "frigate/front/detect/set"
-        assert running.host.calls == ["apply"]
+        assert running.recorder.calls == ["apply"]
         running.publisher.event(happened(EventType.APPEARED, 0, "car"))
         running.publisher.results([seen(0, ("car", 0.9), camera="front")])
         subscriber.wait_for("frigate/front/car", b"1")
@@ -51,7 +51,7 @@ def test_frigates_readers_see_the_daemon_come_and_go(broker: Mosquitto, subscrib
 
 def test_what_is_retained_comes_again_and_goes_with_the_camera(broker: Mosquitto, subscriber: Subscriber) -> None:
     settings = config(broker.port, formats=ALL)
-    with remote(settings) as running:
+    with commanded(settings) as running:
         subscriber.wait_for("frigate/yard/all", b"0")
         broker.kill()
         before = time.monotonic()
@@ -79,7 +79,7 @@ def test_the_formats_with_mqtt_3_1_1(tmp_path: Path) -> None:
     with (
         Amqtt(tmp_path) as broker,
         Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
-        remote(config(broker.port, formats=ALL)) as running,
+        commanded(config(broker.port, formats=ALL)) as running,
     ):
         subscriber.wait_for("frigate/available", b"online", timeout=40)
         subscriber.wait_for("homeassistant/switch/ospreyd_gate/front_enabled/config", timeout=40)
@@ -122,7 +122,7 @@ def test_a_dead_daemon_is_offline_for_frigates_readers_too(
 def test_a_broker_that_stops_reading_delays_no_result(broker: Mosquitto) -> None:
     """Counts and objects of all formats are kept up beside it; what the network has no room for is dropped."""
     settings: Config = config(broker.port, formats=ALL)
-    with remote(settings) as running:
+    with commanded(settings) as running:
         wait_for(lambda: running.publisher.link.connected, "the connection")
         broker.signal(signal.SIGSTOP)
         longest = 0.0

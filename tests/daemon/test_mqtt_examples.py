@@ -12,8 +12,8 @@ import pytest
 
 from daemon.config.load import load
 from tests.conftest import ROOT, missing, wait_for
+from tests.daemon.commanding import commanded
 from tests.daemon.publishing import config
-from tests.daemon.test_remote import remote
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -30,7 +30,7 @@ def run(example: str, port: int) -> str:
 
 
 def test_the_examples_work(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with remote(config(broker.port, "gate-01", stats_every=3600)) as running:
+    with commanded(config(broker.port, "gate-01", stats_every=3600)) as running:
         wait_for(lambda: f"{DEVICE}/command/+" in broker.output(), "the subscription")
         subscriber.wait_for(f"{DEVICE}/yard/state/fps")
         said = {example: run(example, broker.port) for example in EXAMPLES}
@@ -39,7 +39,7 @@ def test_the_examples_work(broker: Mosquitto, subscriber: Subscriber) -> None:
             lambda messages: sum(m.topic == f"{DEVICE}/answer" for m in messages) == answers, "an answer to each"
         )
         assert all(m.json()["ok"] for m in subscriber.messages(f"{DEVICE}/answer"))
-        assert running.host.calls == ["apply", "apply"]
+        assert running.recorder.calls == ["apply", "apply"]
         shown = next(block for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL))
         assert json.loads(next(out for e, out in said.items() if e.startswith("mosquitto_rr"))) == json.loads(shown)
         states = next(out for e, out in said.items() if e.startswith("mosquitto_sub"))

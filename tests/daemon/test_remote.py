@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.config.schema import Config
 from daemon.control.overrides import Overrides, SettingsFile
 from daemon.control.settings import Setting
 from daemon.errors import UsageError
-from daemon.publish.publisher import Publisher
-from daemon.remote import Remote
-from daemon.stats import Stats
 from tests.conftest import ROOT, wait_for
-from tests.daemon.commanding import Recorder
-from tests.daemon.publishing import INFO, config, no_thread_left, result
+from tests.daemon.commanding import commanded
+from tests.daemon.publishing import config, result
 from tests.daemon.running import TOPICS, box, daemon, has, state_of, stop
 from tests.daemon.test_payloads import check
 from tests.servers.amqtt import Amqtt
@@ -32,34 +26,6 @@ from tests.servers.subscriber import Message, Subscriber
 
 GATE = "ospreyd/gate"
 ANSWER = f"{GATE}/answer"
-
-
-class Running:
-    """A publisher with its remote control, and what it does in place of a daemon."""
-
-    def __init__(self, settings: Config) -> None:
-        self.host = Recorder()
-        self.failures: list[BaseException] = []
-        self.remote = Remote(settings, self.host, self.failures.append)
-        self.publisher = Publisher(self.remote.config, INFO, Stats(), self.failures.append, self.remote.subscription)
-
-    def apply_fails(self, why: str) -> None:
-        self.host.error = UsageError(why)
-
-
-@contextmanager
-def remote(settings: Config) -> Iterator[Running]:
-    running = Running(settings)
-    with no_thread_left():
-        running.publisher.start()
-        running.remote.start(running.publisher)
-        try:
-            yield running
-        finally:
-            running.remote.stop()
-            assert running.remote.join(20)
-            running.publisher.stop(5)
-    assert not running.failures
 
 
 def ready(subscriber: Subscriber, broker: Mosquitto | Amqtt) -> None:
@@ -89,7 +55,7 @@ def state(subscriber: Subscriber, camera: str, setting: str) -> tuple[object, st
 
 
 def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with remote(config(broker.port, stats_every=3600)) as running:
+    with commanded(config(broker.port, stats_every=3600)) as running:
         ready(subscriber, broker)
         assert state(subscriber, "front", "enabled") == (True, "configuration")
         answer = ask(subscriber, "front/set/fps", "5", response_topic="me/1", correlation=b"\0one")
@@ -101,7 +67,7 @@ def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscri
         assert ask(subscriber, "command/build-engine", '{"model": "default"}')["ok"]
         assert ask(subscriber, "command/stats")["ok"]
         subscriber.wait_for(f"{GATE}/stats")
-        assert running.host.calls == ["apply", "apply", "reload", "build default"]
+        assert running.recorder.calls == ["apply", "apply", "reload", "build default"]
         with Subscriber(HOST, broker.port) as late:
             late.wait_for(f"{GATE}/yard/state/fps")
             assert late.wait_for(f"{GATE}/front/state/fps").retained
@@ -111,12 +77,12 @@ def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscri
 
 
 def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with remote(config(broker.port)) as running:
+    with commanded(config(broker.port)) as running:
         ready(subscriber, broker)
         assert ask(subscriber, "front/set/fps", "fast")["detail"] == "its payload is not JSON"
         assert ask(subscriber, "front/set/confidence", "7", response_topic="me")["ok"] is False
         assert ask(subscriber, "front/set/source", '"rtsp://evil/1"')["ok"] is False
-        running.apply_fails("the model cannot be read")
+        running.recorder.error = UsageError("the model cannot be read")
         assert ask(subscriber, "front/set/fps", "5")["detail"] == "the model cannot be read"
         before = time.monotonic()
         subscriber.publish(f"{GATE}/front/set/fps", "5", response_topic=f"{GATE}/front/state/fps")
@@ -124,27 +90,27 @@ def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscr
             "its response topic is below ospreyd/"
             in check("answer", subscriber.wait_for(ANSWER, after=before).payload)["detail"]
         )
-        assert running.host.calls == []
-        assert running.remote.config == config(broker.port)
+        assert running.recorder.calls == []
+        assert running.config == config(broker.port)
         assert len(subscriber.messages(f"{GATE}/front/state/fps")) == 1
 
 
 def test_an_unexpected_error_is_answered_and_later_commands_are_obeyed(
     broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with remote(config(broker.port)) as running:
+    with commanded(config(broker.port)) as running:
         ready(subscriber, broker)
-        running.host.error = KeyError("front")
+        running.recorder.error = KeyError("front")
         answer = ask(subscriber, "front/set/fps", "5")
         assert (answer["ok"], answer["detail"]) == (False, "internal error")
-        assert running.remote.config == config(broker.port)
+        assert running.config == config(broker.port)
         assert "KeyError: 'front'" in caplog.text
-        running.host.error = None
+        running.recorder.error = None
         assert ask(subscriber, "front/set/fps", "5")["ok"]
 
 
 def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
-    with remote(config(broker.port)):
+    with commanded(config(broker.port)):
         ready(subscriber, broker)
         ask(subscriber, "front/set/fps", "5")
         broker.kill()
@@ -158,28 +124,28 @@ def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: S
 
 def test_a_retained_command_is_refused_at_each_connection(broker: Mosquitto, subscriber: Subscriber) -> None:
     subscriber.publish(f"{GATE}/front/set/enabled", "false", retain=True)
-    with remote(config(broker.port)) as running:
+    with commanded(config(broker.port)) as running:
         answer = check("answer", subscriber.wait_for(ANSWER).payload)
         assert answer["detail"].startswith("retained commands are rejected")
-        assert running.host.calls == []
+        assert running.recorder.calls == []
 
 
 def test_commands_with_mqtt_3_1_1(tmp_path: Path) -> None:
     with (
         Amqtt(tmp_path) as broker,
         Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
-        remote(config(broker.port)) as running,
+        commanded(config(broker.port)) as running,
     ):
         ready(subscriber, broker)
         assert ask(subscriber, "front/set/fps", "5")["ok"]
         assert state(subscriber, "front", "fps") == (5.0, "command")
         assert ask(subscriber, "front/set/fps", "-5")["ok"] is False
-        assert running.host.calls == ["apply"]
+        assert running.recorder.calls == ["apply"]
 
 
 def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None:
     """Results go on being published; what is too much is dropped, and a command after the flood is obeyed."""
-    with remote(config(broker.port)) as running, Subscriber(HOST, broker.port, "nothing") as attacker:
+    with commanded(config(broker.port)) as running, Subscriber(HOST, broker.port, "nothing") as attacker:
         ready(subscriber, broker)
         for number in range(3000):
             attacker.flood(f"{GATE}/front/set/fps", b"x" * (number % 2000))
@@ -195,36 +161,36 @@ def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None
             before = time.monotonic()
             subscriber.publish(f"{GATE}/front/set/fps", "7")
             subscriber.wait_for(ANSWER, after=before)
-            return running.host.calls == ["apply"]
+            return running.recorder.calls == ["apply"]
 
         wait_for(obeyed, "the command to be obeyed")
 
 
 def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
     """And nothing else waits: results go on being published."""
-    with remote(config(broker.port)) as running:
+    with commanded(config(broker.port)) as running:
         ready(subscriber, broker)
-        running.host.blocked.clear()
+        running.recorder.blocked.clear()
         subscriber.flood(f"{GATE}/front/set/fps", b"1")
-        assert running.host.reached.wait(20)
+        assert running.recorder.reached.wait(20)
         for number in range(2, 101):
             subscriber.flood(f"{GATE}/front/set/fps", str(number).encode())
-        wait_for(lambda: running.remote.dropped == 99 - 64, "the inbox to overflow")
+        wait_for(lambda: running.inbox.dropped == 99 - 64, "the inbox to overflow")
         running.publisher.results([result(1)])
         subscriber.wait_for(f"{GATE}/front/detections")
-        assert running.host.calls == []
-        running.host.blocked.set()
+        assert running.recorder.calls == []
+        running.recorder.blocked.set()
         subscriber.wait(lambda messages: sum(m.topic == ANSWER for m in messages) == 65, "an answer to each other")
-        assert running.remote.config.cameras["front"].fps == 65.0
+        assert running.config.cameras["front"].fps == 65.0
 
 
 def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
     picture = np.full((720, 1280, 3), 90, np.uint8)
-    with remote(config(broker.port, formats={"homeassistant": {}})) as running:
+    with commanded(config(broker.port, formats={"homeassistant": {}})) as running:
         ready(subscriber, broker)
-        running.remote.offer_snapshot(result(1), picture)
+        running.snapshots.offer(result(1), picture)
         assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
-        running.remote.offer_snapshot(result(2), picture)
+        running.snapshots.offer(result(2), picture)
         came = subscriber.wait_for(f"{GATE}/front/snapshot")
         assert (came.content_type, came.qos) == ("image/jpeg", 1)
         assert subscriber.wait_for(f"{GATE}/front/image").payload == came.payload
@@ -235,8 +201,8 @@ def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -
             assert late.wait_for(f"{GATE}/front/image").retained
             assert not late.messages(f"{GATE}/front/snapshot")
         before = time.monotonic()
-        only_yard = {"yard": running.remote.config.cameras["yard"]}
-        running.publisher.configure(running.remote.config.model_copy(update={"cameras": only_yard}))
+        only_yard = {"yard": running.config.cameras["yard"]}
+        running.publisher.configure(running.config.model_copy(update={"cameras": only_yard}))
         subscriber.wait_for(f"{GATE}/front/image", b"", after=before)
 
 
@@ -244,35 +210,34 @@ def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscrib
     settings = config(broker.port, formats={"frigate": {}})
     events = settings.events.model_copy(update={"snapshot": "plain"})
     picture = np.full((720, 1280, 3), 90, np.uint8)
-    with remote(settings.model_copy(update={"events": events})) as running:
+    with commanded(settings.model_copy(update={"events": events})) as running:
         ready(subscriber, broker)
         for label in ("person", "car"):
-            running.remote.request_snapshot("front", False, label)
-        running.remote.offer_snapshot(result(1), picture)
+            running.snapshots.request("front", False, label)
+        running.snapshots.offer(result(1), picture)
         for topic in (f"{GATE}/front/snapshot", "frigate/front/person/snapshot", "frigate/front/car/snapshot"):
             came = subscriber.wait_for(topic)
             assert (came.payload[:2], came.content_type) == (b"\xff\xd8", "image/jpeg")
-        running.remote.offer_snapshot(result(2), picture)
-        running.remote.request_snapshot("front", False, "dog")
-        running.remote.offer_snapshot(result(3), picture)
+        running.snapshots.offer(result(2), picture)
+        running.snapshots.request("front", False, "dog")
+        running.snapshots.offer(result(3), picture)
         subscriber.wait_for("frigate/front/dog/snapshot")
         assert len(subscriber.messages(f"{GATE}/front/snapshot")) == 2
 
 
 def test_settings_survive_a_restart_where_that_is_asked_for(
-    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    settings = config(broker.port, persist_settings=True)
-    with remote(settings):
+    kept = SettingsFile("gate", tmp_path / "state")
+    with commanded(config(broker.port), kept):
         ready(subscriber, broker)
         ask(subscriber, "front/set/fps", "5")
-    for persist, expected in ((True, (5.0, "command")), (False, (None, "configuration"))):
+    for given, expected in ((kept, (5.0, "command")), (None, (None, "configuration"))):
         before = time.monotonic()
-        with remote(config(broker.port, persist_settings=persist)) as running:
+        with commanded(config(broker.port), given) as running:
             subscriber.wait_for(f"{GATE}/front/state/fps", after=before)
             assert state(subscriber, "front", "fps") == expected
-            assert running.remote.config.cameras["front"].fps == expected[0]
+            assert running.config.cameras["front"].fps == expected[0]
 
 
 def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
