@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.app import App
+from daemon.app.app import App
 from daemon.system.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
 from daemon.system.malloc import limit_arenas
 

@@ -120,7 +120,7 @@ def test_a_daemon_that_the_watchdog_ends_says_where_its_threads_were(
         process.send_signal(signal.SIGABRT)  # as systemd does
         assert process.wait(20) == -signal.SIGABRT
     log = (tmp_path / "log").read_text()
-    for place in ("capture/camera.py", "daemon/infer.py", "publish/frame_sender.py", "daemon/app.py"):
+    for place in ("capture/camera.py", "daemon/infer.py", "publish/frame_sender.py", "daemon/app/app.py"):
         assert re.search(rf'File ".*{place}", line \d+ in ', log)
 
 

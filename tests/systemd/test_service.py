@@ -53,8 +53,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "fussy": altered(
             good, folder / "fussy", "daemon/cli/check.py", "\ndef load(path):\n    raise ConfigError(['no'])\n"
         ),
-        "broken": altered(good, folder / "broken", "daemon/app.py", "\nApp.run = None\n"),
-        "stuck": altered(good, folder / "stuck", "daemon/app.py", "\nApp.run = lambda _: signal.pause()\n"),
+        "broken": altered(good, folder / "broken", "daemon/app/app.py", "\nApp.run = None\n"),
+        "stuck": altered(good, folder / "stuck", "daemon/app/app.py", "\nApp.run = lambda _: signal.pause()\n"),
     }
 
 

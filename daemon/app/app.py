@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from daemon.app.pipeline import Requests, Stages
 from daemon.config.load import load
 from daemon.config.reload import Difference, used_models
 from daemon.config.schema import Config
@@ -20,7 +21,6 @@ from daemon.control.overrides import SettingsFile
 from daemon.control.running_config import RunningConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
 from daemon.serving import Generation
-from daemon.stages import Requests, Stages
 from daemon.system.file_change import FileChange
 from engines.backends import choose
 from engines.errors import EngineError
