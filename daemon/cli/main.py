@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from daemon import __version__
-from daemon.cli.bench import bench
 from daemon.cli.check import check
 from daemon.cli.demo import demo
 from daemon.cli.detect import detect
@@ -30,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, check, probe, demo, detect, doctor, bench, watch, schema):
+for command in (run, check, probe, demo, detect, doctor, watch, schema):
     app.command()(command)
 app.add_typer(engine, name="engine")
 app.add_typer(outbox, name="outbox")

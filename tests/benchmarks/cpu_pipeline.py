@@ -1,4 +1,4 @@
-"""The pipeline against the model alone, in one run: how much of what the hardware can do reaches the user.
+"""The pipeline against the model alone on a CPU: `python -m tests.benchmarks.cpu_pipeline --model M` prints JSON.
 
 The pipeline is the daemon's own: hand-off, inference thread, lane, NMS and message building, fed with pictures that
 are decoded already. The model alone is the same canonical detector in the same ONNX Runtime session settings, run in
@@ -7,7 +7,11 @@ a loop on a batch that never changes. The two take turns, so that whatever else 
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import statistics
+import sys
 import threading
 import time
 from collections import deque
@@ -15,22 +19,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import count, cycle, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.batch import Batcher
-from daemon.errors import UsageError
+from daemon.config.model import BUILTIN_MODEL
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel
+from daemon.models import find_model
 from daemon.publish import payloads
 from daemon.records import Frame, FrameResult
 from daemon.stats import Stats
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
+from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane, open_detector
+from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.records import BatchDetections, Lane, Ticket
 
@@ -174,7 +182,7 @@ class _Pipeline:
                 break
             first += self.results[first].batch
         if first >= len(self.results):
-            raise UsageError("too few frames were done to measure anything; give more --seconds")
+            sys.exit("too few frames were done to measure anything; give more --seconds")
         return (len(self._done) - first) / (self._done[-1] - self._done[first - 1])
 
     def _deliver(self, results: Sequence[FrameResult], _frames: Sequence[Frame]) -> None:
@@ -221,3 +229,28 @@ class _Instant:
 
 def _nothing() -> None:
     pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default=BUILTIN_MODEL, help="a file; default: the one that ships with the project")
+    parser.add_argument("--family", default="auto")
+    parser.add_argument("--labels")
+    parser.add_argument("--picture", type=Path, action="append", help="default: eight of the demonstration street")
+    parser.add_argument("--width", type=int, default=1280, help="of the demonstration street, pixels")
+    parser.add_argument("--height", type=int, default=720, help="of the demonstration street, pixels")
+    parser.add_argument("--batch", type=int, default=8, help="frames that go through the model together")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of the model")
+    parser.add_argument("--confidence", type=float, default=0.4, help="least score")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of model alone and pipeline")
+    given = parser.parse_args()
+    scene = StreetScene(given.width, given.height, seed=1)
+    pictures = [read_picture(file) for file in given.picture or ()] or [scene.render(t)[0] for t in range(8)]
+    settings = BenchSettings(given.batch, given.threads, given.seconds, given.rounds, given.confidence)
+    json.dump(bench(find_model(given.model, given.family, given.labels), pictures, settings), sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
