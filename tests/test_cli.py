@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from daemon import __version__
+from daemon.demo.street.scene import StreetScene
 from engines.graphs.heads import FAMILIES
 from engines.image_file import read_image
-from engines.models.street import StreetScene
 from engines.records import Detections
 from tests.conftest import ROOT
 from tests.reference import A_FEW, disagreements, expected_of

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.demo.street.scene import COUNTS_FROM, LABELS, StreetScene
 from engines.backends import build_target
 from engines.errors import BackendError
-from engines.models.street import COUNTS_FROM, LABELS, StreetScene
 from tests.conftest import missing
 from tests.daemon.capturing import write_video
 from tests.test_cli import ospreyd

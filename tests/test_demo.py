@@ -13,8 +13,8 @@ import pytest
 
 from daemon.demo.film import SHOTS
 from daemon.demo.score import Score, Seen, score
+from daemon.demo.street.scene import Truth
 from engines.image_file import read_image
-from engines.models.street import Truth
 from tests.servers.mosquitto import Mosquitto
 
 

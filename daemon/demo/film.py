@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene, Truth
 from daemon.errors import DaemonError
-from engines.models.street import StreetScene, Truth
 
 
 @dataclass(frozen=True, slots=True)

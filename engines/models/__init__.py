@@ -1,4 +1,4 @@
-"""The small detector that ships with the project, and the drawn street it was trained on."""
+"""The small detector that ships with the project."""
 
 from __future__ import annotations
 

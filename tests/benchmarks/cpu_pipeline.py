@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from daemon.batch import Batcher
 from daemon.config.model import BUILTIN_MODEL
+from daemon.demo.street.scene import StreetScene
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread, OpenModel
 from daemon.models import find_model
@@ -35,10 +36,9 @@ from daemon.records import Frame, FrameResult
 from daemon.stats import Stats
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES
+from engines.image_file import read_image
 from engines.model import Model
-from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane, open_detector
-from engines.pictures import read_picture
 from engines.postprocess import Thresholds
 from engines.records import BatchDetections, Lane, Ticket
 
@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of model alone and pipeline")
     given = parser.parse_args()
     scene = StreetScene(given.width, given.height, seed=1)
-    pictures = [read_picture(file) for file in given.picture or ()] or [scene.render(t)[0] for t in range(8)]
+    pictures = [read_image(file) for file in given.picture or ()] or [scene.render(t)[0] for t in range(8)]
     settings = BenchSettings(given.batch, given.threads, given.seconds, given.rounds, given.confidence)
     json.dump(bench(find_model(given.model, given.family, given.labels), pictures, settings), sys.stdout, indent=2)
     print()

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene
 from engines.evaluate.verify import Comparison, compare_candidates
 from engines.graphs.compose import canonical_detector
 from engines.model import Model
-from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane, batched_body
 from engines.postprocess import Thresholds
 

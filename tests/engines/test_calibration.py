@@ -11,12 +11,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene
 from engines.build.calibration import add_images, model_inputs, read_calibration_set
 from engines.errors import CalibrationError
 from engines.image_file import read_image
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 
 MEND = "take images of your own scenes with ospreyd engine build --calibrate-from a folder, a video or a camera"
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene
 from engines import Detection, Detector, Precision, SessionSettings, Thresholds
 from engines.detector import Image
 from engines.errors import BackendError, DetectorError, ImageError, ModelError, NotPreparedError
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.records import Ticket
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from daemon.demo.street.scene import StreetScene
 from engines.image_file import read_image
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 from tests.conftest import ROOT
 
 MATERIAL = ROOT.parent / "shared" / "material"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from daemon.demo.street.evaluate import evaluate
+from daemon.demo.street.scene import LABELS
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.evaluate import evaluate
-from engines.models.street import LABELS
 
 
 def test_small_and_self_explaining() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene
 from engines.errors import EvaluationError, ImageError
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.evaluate.verify import (
@@ -26,7 +27,6 @@ from engines.evaluate.verify import (
 )
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
 from engines.records import Detections

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import pytest
 
+from daemon.demo.street.scene import StreetScene
 from engines.backends import Backend
-from engines.models.street import StreetScene
 from tests.test_cli import ospreyd
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.demo.street.scene import StreetScene
 from engines.backends import Backend, SessionSettings, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import ModelError
@@ -14,7 +15,6 @@ from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare
 from engines.image_file import read_image
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from tests.reference import MODELS

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.demo.street.scene import StreetScene
 from engines.backends import Backend, Prepared, SessionSettings, find_prepared, frame_allocator, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import GpuMemoryError, NotPreparedError
@@ -23,7 +24,6 @@ from engines.evaluate.verify import EVERY_CANDIDATE, GraphReference, compare_can
 from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
-from engines.models.street import StreetScene
 from engines.precision import Precision
 from engines.records import Detections, Lane, Ticket
 from tests.conftest import ROOT, wait_for

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from engines.models.drawing.canvas import Canvas, Sprite, rgb, shade, smooth
+from daemon.demo.street.drawing.canvas import Canvas, Sprite, rgb, shade, smooth
 
 LAMP_HEIGHT = 5.2
 """metres"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.models.drawing.canvas import Canvas, Colour, Point, Sprite, rgb, shade, smooth
+from daemon.demo.street.drawing.canvas import Canvas, Colour, Point, Sprite, rgb, shade, smooth
 
 _SKIN = [rgb(c) for c in (0xF2C9A8, 0xE0AC85, 0xC68A62, 0x9A6443, 0x6B4430)]
 _HAIR = [rgb(c) for c in (0x2B211D, 0x4A3226, 0x7A5230, 0xC79A5B, 0x8D8D8D, 0x9C4A2A)]

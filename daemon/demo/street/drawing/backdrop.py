@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.models.drawing.canvas import Colour, fill, rgb, shade
-from engines.models.drawing.view import View
+from daemon.demo.street.drawing.canvas import Colour, fill, rgb, shade
+from daemon.demo.street.drawing.view import View
 
 KERB_NEAR, KERB_FAR, FENCE, HOUSES = 9.4, 17.7, 20.9, 25.0
 """depths in metres where the near pavement ends, the far one begins and ends, and the houses stand"""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.models.drawing import backdrop
-from engines.models.drawing.view import View
-from engines.models.street import LABELS, StreetScene
+from daemon.demo.street.drawing import backdrop
+from daemon.demo.street.drawing.view import View
+from daemon.demo.street.scene import LABELS, StreetScene
 
 
 def test_a_picture_is_a_function_of_seed_and_time() -> None:

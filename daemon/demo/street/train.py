@@ -1,4 +1,4 @@
-"""Trains the detector that ships with the project: `python -m engines.models.train --out street.onnx`.
+"""Trains the detector that ships with the project: `python -m daemon.demo.street.train --out street.onnx`.
 
 A small anchor-free network with the outputs of YOLOX (Ge et al., arXiv 2107.08430): [1, N, 5 + C], boxes relative to
 the grid, objectness and classes sigmoided. Pictures are drawn by `street` in all cores, letterboxed and encoded as
@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  as everywhere in the field
 from torch import Tensor, nn
 
-from engines.models.street import LABELS
-from engines.models.training_data import HEIGHT, PAD, WIDTH, Pictures, draw_many
+from daemon.demo.street.scene import LABELS
+from daemon.demo.street.training_data import HEIGHT, PAD, WIDTH, Pictures, draw_many
 
 STRIDES = (8, 16, 32)
 

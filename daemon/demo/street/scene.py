@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.models.drawing import things
-from engines.models.drawing.backdrop import DUSK, LAMP_GLOW, draw_backdrop, lamp_light
-from engines.models.drawing.canvas import Sprite, fill
-from engines.models.drawing.traffic import Actor, make_traffic
-from engines.models.drawing.view import View
+from daemon.demo.street.drawing import things
+from daemon.demo.street.drawing.backdrop import DUSK, LAMP_GLOW, draw_backdrop, lamp_light
+from daemon.demo.street.drawing.canvas import Sprite, fill
+from daemon.demo.street.drawing.traffic import Actor, make_traffic
+from daemon.demo.street.drawing.view import View
 
 LABELS: tuple[str, ...] = ("person", "bicycle", "car", "bus", "dog")
 COUNTS_FROM = 0.4

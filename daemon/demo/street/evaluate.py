@@ -1,4 +1,4 @@
-"""How good the shipped detector is on streets that it has never seen: `python -m engines.models.evaluate`."""
+"""How good the shipped detector is on streets that it has never seen: `python -m daemon.demo.street.evaluate`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from daemon.demo.street.scene import COUNTS_FROM, LABELS, StreetScene
+from daemon.demo.street.training_data import as_sent
 from engines.evaluate.accuracy import Accuracy, average_precision
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.models.street import COUNTS_FROM, LABELS, StreetScene
-from engines.models.training_data import as_sent
 from engines.onnx_runtime import OnnxRuntimeLane
 from engines.postprocess import Thresholds
 

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from engines.models.drawing import figures, vehicles
-from engines.models.drawing.canvas import Colour, Sprite
-from engines.models.drawing.view import View
+from daemon.demo.street.drawing import figures, vehicles
+from daemon.demo.street.drawing.canvas import Colour, Sprite
+from daemon.demo.street.drawing.view import View
 
 _PERSON, _BICYCLE, _CAR, _BUS, _DOG = range(5)
 _HEADLIGHT, _TAILLIGHT = (170, 215, 240), (40, 40, 200)

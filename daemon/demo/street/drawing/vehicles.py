@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.models.drawing.canvas import Canvas, Colour, Point, Sprite, rgb, shade, smooth
+from daemon.demo.street.drawing.canvas import Canvas, Colour, Point, Sprite, rgb, shade, smooth
 
 _PAINTS = [
     rgb(c) for c in (0xB23A48, 0x2A6F97, 0xE8E6E1, 0x3C4148, 0x9FA8B0, 0x3A6B57, 0xD9A441, 0x6D597A, 0xC9653B, 0x86B6C9)
