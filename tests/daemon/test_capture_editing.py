@@ -54,7 +54,7 @@ def test_rotate_is_clockwise(video: Path, rotate: int) -> None:
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
-def test_crop_is_of_the_turned_picture(video: Path, rotate: int) -> None:
+def test_crop_refers_to_the_rotated_picture(video: Path, rotate: int) -> None:
     wanted = [np.rot90(image, TURNS[rotate]) for image in read_video(video)]
     height, width = wanted[0].shape[:2]
     left, top, right, bottom = width // 4, 0, width // 2, height - 12
@@ -70,7 +70,7 @@ def test_a_crop_has_one_pixel_at_least(video: Path) -> None:
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 @pytest.mark.parametrize("size", [(20, 30), (200, 160)])
-def test_resize_comes_after_turning_and_cropping(video: Path, rotate: int, size: tuple[int, int]) -> None:
+def test_resize_comes_after_rotate_and_crop(video: Path, rotate: int, size: tuple[int, int]) -> None:
     turned = [np.rot90(image, TURNS[rotate]) for image in read_video(video)]
     height, width = turned[0].shape[:2]
     how = cv2.INTER_AREA if size[0] <= width // 2 and size[1] <= height // 2 else cv2.INTER_LINEAR
@@ -95,7 +95,7 @@ def test_masks_are_black_and_the_rest_is_untouched(video: Path) -> None:
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
-def test_masks_stay_where_they_are_whatever_else_is_set(tmp_path: Path, rotate: int) -> None:
+def test_masks_do_not_move_with_other_settings(tmp_path: Path, rotate: int) -> None:
     """A white picture: what is masked alone, then cropped and enlarged by hand, is what the settings give."""
     source = write_video(tmp_path / "white.avi", [np.full((48, 64, 3), 255, np.uint8)] * 2)
     masks = (((0.3, 0.2), (0.9, 0.4), (0.5, 0.95)),)
@@ -110,7 +110,7 @@ def test_masks_stay_where_they_are_whatever_else_is_set(tmp_path: Path, rotate: 
     assert (got[wanted == 0] > 250).mean() < 0.1
 
 
-def test_pictures_of_a_folder_that_differ_in_size_are_edited_each(tmp_path: Path) -> None:
+def test_pictures_of_different_sizes_are_edited(tmp_path: Path) -> None:
     for index, (width, height) in enumerate([(64, 48), (40, 80), (64, 48)]):
         cv2.imwrite(str(tmp_path / f"{index}.png"), pictures(1, width, height)[0])
     with capturing(tmp_path, keep_images=True, rotate=90, crop=(0, 0, 0.5, 1), **FAST) as captured:
@@ -128,7 +128,7 @@ def test_masks_alone_cost_no_copy(video: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"rotate": 90}, {"crop": (0, 0, 0.5, 1)}, {"rotate": 270, "resize": (40, 60)}])
-def test_edited_pictures_are_written_into_the_memory_that_is_given(video: Path, settings: dict[str, Any]) -> None:
+def test_edited_pictures_are_written_into_the_given_memory(video: Path, settings: dict[str, Any]) -> None:
     source = open_source(Camera(source=str(video), **settings))
     source.grab()
     memory = np.zeros_like(source.retrieve(None))
@@ -139,7 +139,7 @@ def test_edited_pictures_are_written_into_the_memory_that_is_given(video: Path, 
 
 @pytest.mark.parametrize("name", ["car_traffic_small.mp4", "vtest_pets_480x360.avi", "trtalpha_people_mjpeg.mp4"])
 @pytest.mark.parametrize("start", [0.04, 3.7, 12.0])
-def test_start_leaves_out_the_beginning_of_a_real_file(material: Path, name: str, start: float) -> None:
+def test_start_skips_the_beginning_of_a_real_file(material: Path, name: str, start: float) -> None:
     file = material / "videos" / name
     frames: list[tuple[float | None, Image]] = []
     whole = open_source(Camera(source=str(file)))
@@ -165,14 +165,14 @@ def test_each_loop_begins_at_the_start(tmp_path: Path) -> None:
     assert times == pytest.approx([n % 5 / 25 + 0.2 for n in range(12)])
 
 
-def test_a_file_that_is_read_from_its_start_is_complete(tmp_path: Path) -> None:
+def test_a_file_with_a_start_is_complete(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(100))
     with capturing(video, start=3.0, **FAST) as captured:
         captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
     assert len(captured.frames) == 25
 
 
-def test_a_start_behind_the_end_says_so(tmp_path: Path) -> None:
+def test_a_start_after_the_end_is_no_video(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(10))
     with capturing(video, start=3, **FAST) as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.NO_VIDEO)
@@ -184,7 +184,7 @@ def test_a_start_behind_the_end_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("acceleration", ["any", "vaapi", "mfx"])
-def test_hardware_decoding_works_or_says_what_to_do(material: Path, acceleration: str) -> None:
+def test_hardware_decoding_works_or_hints_at_the_setting(material: Path, acceleration: str) -> None:
     """`any` always gives the pictures; the others where there is such hardware."""
     video = material / "videos" / "intel_person-bicycle-car-detection_gifpreview_h264.mp4"
     with capturing(video, hw_acceleration=acceleration, keep_images=True, **FAST) as captured:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.buffers import Buffer, Buffers
 from daemon.capture.camera import CameraThread
 from daemon.capture.sources.base import SourceError
 from daemon.capture.sources.open import open_source
 from daemon.config.schema import Camera
-from daemon.records import CameraState, Drop, Frame, Reason
+from daemon.records import CameraState, Frame, Reason
 from daemon.stats import Stats
 from tests.conftest import wait_for
-from tests.daemon.capturing import Image, capture_threads, capturing, pictures, read_video, write_video
+from tests.daemon.capturing import capture_threads, capturing, pictures, read_video, write_video
 
 FAST: dict[str, Any] = {"pace": "as-fast-as-possible"}
 ENDED = [(CameraState.CONNECTING, None), (CameraState.STREAMING, None), (CameraState.OFFLINE, Reason.ENDED)]
@@ -56,59 +53,6 @@ def test_a_real_file_gives_the_frames_that_opencv_decodes(material: Path, name: 
     assert sums == [int(image[::8, ::8].sum()) for image in read_video(video)]
 
 
-@pytest.mark.parametrize("kind", ["video", "folder"])
-def test_frames_lie_in_memory_that_was_given_for_them(tmp_path: Path, kind: str) -> None:
-    """Four pictures at most are on their way, so no more are allocated, and none is decoded elsewhere."""
-    allocated: list[Image] = []
-
-    def allocate(shape: tuple[int, ...]) -> Image:
-        allocated.append(np.empty(shape, np.uint8))
-        return allocated[-1]
-
-    images = pictures(12)
-    if kind == "video":
-        source = write_video(tmp_path / "a.avi", images)
-        wanted = read_video(source)
-    else:
-        source, wanted = tmp_path, images
-        for index, image in enumerate(images):
-            cv2.imwrite(str(tmp_path / f"{index:02}.png"), image)
-    seen: list[tuple[bool, bool]] = []
-
-    def consume(frame: Frame) -> None:
-        given = any(frame.image is memory for memory in allocated)
-        seen.append((given, np.array_equal(frame.image, wanted[len(seen)])))
-        frame.release()
-
-    with capturing(source, consume=consume, allocate=allocate, pace="as-fast-as-possible"):
-        wait_for(lambda: len(seen) == 12, "every frame")
-    assert set(seen) == {(True, True)}
-    assert len(allocated) <= 4
-
-
-def test_as_fast_as_possible_waits_for_a_slow_consumer(tmp_path: Path) -> None:
-    """Frames are held until three more have come, as batches do; none is lost, repeated or overwritten meanwhile."""
-    video = write_video(tmp_path / "video.avi", pictures(60))
-    waiting: queue.Queue[Frame | None] = queue.Queue()
-    seen: list[Image] = []
-
-    def work() -> None:
-        while (frame := waiting.get()) is not None:
-            threading.Event().wait(0.002)
-            seen.append(frame.image.copy())
-            frame.release()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    with capturing(video, consume=waiting.put, **FAST) as captured:
-        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
-    waiting.put(None)
-    worker.join()
-    assert all(np.array_equal(got, want) for got, want in zip(seen, read_video(video), strict=True))
-    assert not any(frame.live for frame in captured.frames)
-    assert captured.dropped(Drop.NO_BUFFER) == 0
-
-
 def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(26), fps=50.0)
     with capturing(video) as captured:
@@ -121,17 +65,8 @@ def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
     assert min(early) > -0.005
 
 
-def test_realtime_counts_what_finds_no_buffer(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "video.avi", pictures(12), fps=100.0)
-    with capturing(video, consume=lambda _: None) as captured:
-        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
-    assert [frame.sequence for frame in captured.frames] == [1, 2, 3, 4]
-    stats = captured.stats.report(("cam",)).cameras["cam"]
-    assert (stats.captured, stats.dropped) == (12, {Drop.NO_BUFFER: 8})
-
-
 @pytest.mark.parametrize("pace", ["realtime", "as-fast-as-possible"])
-def test_a_looped_file_begins_again_without_a_pause(tmp_path: Path, pace: str) -> None:
+def test_a_looped_file_restarts_without_a_pause(tmp_path: Path, pace: str) -> None:
     video = write_video(tmp_path / "video.avi", pictures(5), fps=50.0)
     with capturing(video, pace=pace, loop=True) as captured:
         captured.wait_for_frames(22)
@@ -153,7 +88,7 @@ def test_a_file_that_appears_is_captured(tmp_path: Path) -> None:
     assert len(captured.frames) == 3
 
 
-def test_a_file_that_is_cut_short_is_damaged_not_ended(tmp_path: Path) -> None:
+def test_a_truncated_file_is_a_decode_error(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.avi", pictures(100, 320, 240)).read_bytes()
     video = tmp_path / "video.avi"
     video.write_bytes(whole[: len(whole) // 2])
@@ -165,7 +100,7 @@ def test_a_file_that_is_cut_short_is_damaged_not_ended(tmp_path: Path) -> None:
     assert status.detail.endswith(" s of 4.0 s; it is damaged")
 
 
-def test_a_name_that_looks_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_name_may_look_like_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "video.avi", pictures(2)).rename("concat:b.avi")
     with capturing("concat:b.avi", **FAST) as captured:
@@ -189,7 +124,7 @@ def test_a_folder_gives_its_pictures_by_name(tmp_path: Path, caplog: pytest.LogC
     assert skipped == [f"{tmp_path / 'b.jpg'} is not a picture that OpenCV can read; it is skipped"]
 
 
-def test_a_looped_folder_begins_again_and_shows_a_picture_a_second(tmp_path: Path) -> None:
+def test_a_looped_folder_shows_a_picture_a_second(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), pictures(1)[0])
     with capturing(tmp_path, loop=True) as captured:
         captured.wait_for_frames(2)
@@ -224,7 +159,7 @@ def _broken_pictures(folder: Path) -> str:
         (lambda _: "/dev/null", Reason.NO_VIDEO, "/dev/null gives no video; is another program using it?"),
     ],
 )
-def test_what_cannot_be_opened_says_why(
+def test_open_failures_have_a_reason(
     tmp_path: Path, make: Callable[[Path], str], reason: Reason, detail: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with capturing(make(tmp_path)) as captured:
@@ -237,7 +172,7 @@ def test_what_cannot_be_opened_says_why(
 @pytest.mark.skipif(
     cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER), reason="this OpenCV has GStreamer, whose absence is tested"
 )
-def test_gstreamer_that_opencv_lacks_is_said() -> None:
+def test_missing_gstreamer_is_unsupported() -> None:
     with capturing("videotestsrc ! videoconvert ! appsink") as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.UNSUPPORTED)
     assert status.detail == (
@@ -247,7 +182,7 @@ def test_gstreamer_that_opencv_lacks_is_said() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_unauthorized(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(1))
     video.chmod(0)
     with pytest.raises(SourceError) as raised:
@@ -265,16 +200,7 @@ def test_a_disabled_camera_is_not_opened(tmp_path: Path) -> None:
     assert captured.frames == []
 
 
-def test_stop_ends_waiting_for_a_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.capture.camera._RECORDED_BYTES", 0)
-    video = write_video(tmp_path / "video.avi", pictures(12))
-    with capturing(video, consume=lambda _: None, **FAST) as captured:
-        captured.wait_for_frames(4)
-    assert len(captured.frames) == 4
-    assert captured.states() == ENDED[:2]
-
-
-def test_an_unexpected_error_is_passed_on(tmp_path: Path) -> None:
+def test_an_unexpected_error_reaches_on_fatal(tmp_path: Path) -> None:
     failures: list[BaseException] = []
     error = RuntimeError("a mistake in the pipeline")
 
@@ -286,64 +212,3 @@ def test_an_unexpected_error_is_passed_on(tmp_path: Path) -> None:
     thread.start()
     assert thread.join(5.0)
     assert failures == [error]
-
-
-def test_memory_goes_when_the_camera_does() -> None:
-    buffers = Buffers(2)
-    lent, kept = buffers.take(wait=False), buffers.take(wait=False)
-    assert lent
-    assert kept
-    assert buffers.take(wait=False) is None
-    lent.image = kept.image = np.zeros((1, 1, 3), np.uint8)
-    buffers.give(kept, kept.ticket)
-    buffers.drop_memory()
-    buffers.give(lent, lent.ticket)
-    assert [buffer.image for buffer in (lent, kept)] == [None, None]
-    with pytest.raises(RuntimeError, match=r"^a frame was released twice$"):
-        buffers.give(lent, lent.ticket)
-
-
-def test_small_pictures_get_more_buffers_up_to_so_many_bytes() -> None:
-    buffers = Buffers(2, most_bytes=60)
-
-    def take(size: int) -> Buffer | None:
-        if buffer := buffers.take(wait=False):
-            buffer.image = np.zeros((size, 1, 1), np.uint8)
-        return buffer
-
-    lent = [take(10) for _ in range(7)]
-    assert [buffer is None for buffer in lent] == [False] * 6 + [True]
-    for buffer in filter(None, lent):
-        buffers.give(buffer, buffer.ticket)
-    lent = [take(size) for size in (10, 10, 10, 20)]
-    assert take(20) is None
-    for buffer in filter(None, lent):
-        buffers.give(buffer, buffer.ticket)
-    assert len(buffers._free) == 3, "of pictures of 20 bytes there is room for three"
-
-
-def test_opening_and_closing_leaves_nothing_behind(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "video.avi", pictures(2, 320, 240))
-
-    def cycle() -> None:
-        with capturing(video, loop=True, **FAST) as captured:
-            captured.wait_for_frames(3)
-
-    for _ in range(20):
-        cycle()
-    before, files = _resident_bytes(), _open_files()
-    for _ in range(200):
-        cycle()
-    assert capture_threads() == []
-    assert _open_files() - files < 20, (
-        "a leak would be one or more for each of 200; others in this process close theirs"
-    )
-    assert _resident_bytes() - before < 40e6, "200 cameras of 0.9 MB each came and went"
-
-
-def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -30,7 +30,7 @@ def test_frozen_after_four_seconds(looks: list[tuple[float, np.ndarray]], frozen
     assert (frozen[0] if frozen else None) == frozen_at
 
 
-def test_what_was_frozen_stays_so_until_it_changes() -> None:
+def test_a_frozen_picture_stays_frozen_until_it_changes() -> None:
     picture = FrozenPicture(1.0)
     assert [picture.check(A, now) for now in (10.0, 11.0)] == [False, True]
     picture.interrupt(20.0)

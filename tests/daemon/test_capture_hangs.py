@@ -1,4 +1,4 @@
-"""Calls that nothing can interrupt: they are said, they hold up nobody, and their end is noticed."""
+"""Calls that cannot be interrupted: they are reported, delay nothing else, and the camera goes on when they return."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def watched(source: Path, **settings: float) -> Iterator[tuple[Captured, CameraT
     assert captured.failures == []
 
 
-def test_opening_that_hangs_is_said_and_tried_again_when_it_has_ended(pipe: Path, film: tuple[bytes, bytes]) -> None:
+def test_opening_that_hangs_is_offline_until_the_call_returns(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with watched(pipe, open_timeout=0.2, stall_after=5) as (captured, camera):
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
         assert status.detail == "opening hangs for longer than 0.4 s, in the driver, the network or the file system"
@@ -72,7 +72,7 @@ def test_opening_that_hangs_is_said_and_tried_again_when_it_has_ended(pipe: Path
     assert camera.join(5.0)
 
 
-def test_reading_that_hangs_is_a_stall_and_goes_on_where_it_was(pipe: Path, film: tuple[bytes, bytes]) -> None:
+def test_reading_that_hangs_is_stalled_and_continues(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with _writer(pipe) as write, watched(pipe, stall_after=0.3) as (captured, camera):
         write(film[0])
         captured.wait_for_state(CameraState.STREAMING)
@@ -98,7 +98,7 @@ def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes
     assert camera.join(5.0)
 
 
-def test_after_stop_a_camera_that_hung_says_and_delivers_nothing(pipe: Path, film: tuple[bytes, bytes]) -> None:
+def test_a_hung_camera_reports_nothing_after_stop(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with watched(pipe) as (captured, camera):
         captured.wait_for_state(CameraState.CONNECTING)
         camera.stop()
@@ -126,7 +126,7 @@ def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[byte
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
 def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Path) -> None:
-    """OpenCV would open one after the other, each hanging for its whole time-out."""
+    """OpenCV's own lock would open one after the other."""
     video = write_video(tmp_path / "video.avi", pictures(3))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x"
@@ -141,7 +141,7 @@ def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Pat
         assert hung.frames == []
 
 
-def test_a_name_server_that_never_answers_is_said_in_time(tmp_path: Path) -> None:
+def test_a_silent_name_server_is_reported_in_time(tmp_path: Path) -> None:
     """In a network and mount namespace of its own, with a name server that takes questions only."""
     if os.geteuid() or not shutil.which("unshare") or not shutil.which("ip"):
         missing("a network namespace", "run as root, with util-linux and iproute2")
@@ -163,7 +163,7 @@ mount --bind "$1" /etc/resolv.conf && exec "$2" -m tests.daemon.unanswered
 
 @contextmanager
 def _writer(pipe: Path) -> Iterator[Callable[[bytes], object]]:
-    """Writes pictures into the pipe, which never ends before this does."""
+    """Writes into the pipe, which stays open until the end."""
     file = os.open(pipe, os.O_RDWR)
     fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, A_MEBIBYTE)
     try:

@@ -69,8 +69,8 @@ def _closed_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_rtsp_streams_and_its_first_frame_is_as_new_as_the_others(rtsp: RtspServer) -> None:
-    """FFmpeg collects a second of frames before OpenCV gives the first: those are not to pass for new ones."""
+def test_the_first_rtsp_frame_is_not_a_buffered_one(rtsp: RtspServer) -> None:
+    """FFmpeg collects a second of frames before OpenCV gives the first one."""
     with capturing(rtsp.url()) as captured:
         captured.wait_for_frames(30)
     frames = captured.frames[:30]
@@ -91,7 +91,7 @@ def test_rtsp_of_a_file_goes_on_after_its_end(tmp_path: Path) -> None:
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
-def test_a_camera_whose_server_was_killed_comes_back_by_itself() -> None:
+def test_a_camera_reconnects_after_its_server_was_killed() -> None:
     need_rtsp()
     with RtspServer() as server:
         with capturing(server.url()) as captured:
@@ -116,7 +116,7 @@ def test_a_camera_whose_server_was_killed_comes_back_by_itself() -> None:
         assert captured.stats.report(("cam",)).cameras["cam"].connections == 2
 
 
-def test_a_camera_that_falls_silent_is_stalled_and_opened_anew() -> None:
+def test_a_silent_camera_is_stalled_and_reconnected() -> None:
     need_rtsp()
     with RtspServer() as server, capturing(server.url(), stall_after=1.0, open_timeout=4.0) as captured:
         captured.wait_for_frames(5)
@@ -128,7 +128,7 @@ def test_a_camera_that_falls_silent_is_stalled_and_opened_anew() -> None:
         captured.wait_for_state(CameraState.STREAMING, after=reported)
 
 
-def test_frames_that_a_bad_network_held_back_are_not_passed_for_new_ones() -> None:
+def test_frames_delayed_by_the_network_are_dropped() -> None:
     """What comes at once after a silence that was no stall was filmed during it."""
     need_rtsp()
     with (
@@ -164,7 +164,7 @@ def test_frames_that_a_bad_network_held_back_are_not_passed_for_new_ones() -> No
         (f"{USER}:{PASSWORD}", "other", Reason.NOT_FOUND, "{server} has no such stream; check the path of the source"),
     ],
 )
-def test_rtsp_refusals_say_why(
+def test_rtsp_refusals_have_a_reason(
     rtsp_with_password: RtspServer,
     credentials: str,
     path: str,
@@ -213,7 +213,7 @@ def test_a_closed_port_refuses(
         ),
     ],
 )
-def test_what_cannot_be_reached_says_why(
+def test_unreachable_hosts_have_a_reason(
     url: str, detail: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with capturing(url) as captured:
@@ -265,12 +265,12 @@ def test_mjpeg_streams(mjpeg: MjpegServer) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"), [("other", Reason.NOT_FOUND), ("page", Reason.NO_VIDEO)], ids=["404", "page"]
 )
-def test_http_without_video_says_why(mjpeg: MjpegServer, path: str, reason: Reason) -> None:
+def test_http_without_video_has_a_reason(mjpeg: MjpegServer, path: str, reason: Reason) -> None:
     with capturing(mjpeg.url(path=path)) as captured:
         captured.wait_for_state(CameraState.OFFLINE, reason)
 
 
-def test_mjpeg_asks_for_its_password(
+def test_mjpeg_with_a_password(
     mjpeg_with_password: MjpegServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for credentials in ("", f"{USER}:wr0ng"):

@@ -61,7 +61,7 @@ def _answering(*answers: str) -> Iterator[_Server]:
         ("http", "SSH-2.0-OpenSSH_9.2\n\n", Reason.NO_VIDEO, "does not speak HTTP; check the port"),
     ],
 )
-def test_what_an_answer_means(scheme: str, answer: str, reason: Reason | None, detail: str) -> None:
+def test_responses_and_their_reasons(scheme: str, answer: str, reason: Reason | None, detail: str) -> None:
     with _answering(answer) as server:
         error = probe(f"{scheme}://127.0.0.1:{server.port}/stream", 3.0)
     if reason is None:

@@ -10,7 +10,7 @@ from tests.benchmarks.reconnects import MAY_GROW, Held, hung_up, refused
 
 
 @pytest.mark.parametrize("way", [hung_up, refused])
-def test_reconnects_leave_nothing_behind(way: Callable[[int], tuple[Held, Held]]) -> None:
+def test_reconnects_leak_nothing(way: Callable[[int], tuple[Held, Held]]) -> None:
     before, then = way(100)
     # a leak would be one for each; what one connection needs comes and goes while it is counted
     assert then.threads - before.threads < 10

@@ -107,7 +107,7 @@ def test_other_cameras_do_not_wait(pipe: Path, captured: Captured, cameras: Came
     _release(pipe)
 
 
-def test_what_waits_is_never_started_once_all_have_been_stopped(pipe: Path, captured: Captured) -> None:
+def test_a_waiting_camera_is_not_started_after_stop(pipe: Path, captured: Captured) -> None:
     cameras = Cameras(captured.failures.append)
     cameras.start()
     hung, waiting = camera(captured, pipe), camera(captured, pipe)
@@ -146,7 +146,7 @@ def _wait_for_state(subscriber: Subscriber, state: str) -> None:
 
 
 def _release(pipe: Path) -> None:
-    """Every attempt to open the pipe goes on, and finds nothing in it, until the thread that hangs in it has ended."""
+    """Ends every attempt to open the pipe, which is empty, until the thread that hung has ended."""
     hung = next(thread for thread in threading.enumerate() if thread.name == "capture:cam")
 
     def released() -> bool:

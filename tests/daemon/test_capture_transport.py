@@ -1,4 +1,4 @@
-"""RTSP over TCP and UDP: each camera gets its own, though OpenCV knows only one for the whole process."""
+"""RTSP over TCP and UDP in one process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def servers() -> Iterator[dict[str, RtspServer]]:
         yield {"tcp": tcp, "udp": udp}
 
 
-def test_cameras_that_open_at_the_same_time_get_their_own_transport(servers: dict[str, RtspServer]) -> None:
-    """A server refuses who comes over the other one, and no camera needs a second attempt."""
+def test_cameras_that_open_together_get_their_own_transport(servers: dict[str, RtspServer]) -> None:
+    """Each server refuses the other transport, and no camera needs a second attempt."""
     with ExitStack() as stack:
         cameras = [
             stack.enter_context(capturing(servers[transport].url(), transport=transport))
@@ -74,7 +74,7 @@ def opened(*transports: str, port: int, open_timeout: float) -> Iterator[list[Ca
     assert failures == []
 
 
-def test_cameras_of_both_transports_whose_servers_never_answer_do_not_wait_for_one_another() -> None:
+def test_silent_servers_of_one_transport_do_not_delay_the_other() -> None:
     """All are being opened before the first of them gives up, and each reports what its own server does."""
     with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as accepted:
         silent.settimeout(20.0)
@@ -88,8 +88,8 @@ def test_cameras_of_both_transports_whose_servers_never_answer_do_not_wait_for_o
                 assert status.detail == f"127.0.0.1:{port} does not answer"
 
 
-def test_a_camera_that_waits_for_the_other_transport_is_not_reported_as_hanging_in_the_driver() -> None:
-    """Where the kernel does not tell when OpenCV has read the transport; here, because nobody reads it."""
+def test_waiting_for_the_other_transport_is_not_a_hanging_driver() -> None:
+    """As where the kernel does not show when OpenCV has read the transport; here, nobody reads it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with ExitStack() as held:
@@ -115,9 +115,7 @@ def _work(ended: threading.Event) -> None:
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="system calls have other numbers")
 @pytest.mark.parametrize(("run", "waits"), [(_poll, True), (threading.Event.wait, False), (_work, False)])
-def test_a_thread_that_waits_for_the_network_is_told_from_others(
-    run: Callable[[threading.Event], object], waits: bool
-) -> None:
+def test_waits_for_network(run: Callable[[threading.Event], object], waits: bool) -> None:
     ended = threading.Event()
     thread = threading.Thread(target=run, args=(ended,))
     thread.start()
