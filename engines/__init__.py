@@ -4,7 +4,7 @@
         for found in detector.detect(image):
             print(found.label, found.score, found.box)
 
-Importing this package loads no other library; the first use of a name below does.
+Importing this package loads no other library; the first use of one of its names does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The library's front door: one model, loaded once, that finds objects in images."""
+"""The public API: a Detector loads a model and finds objects in images."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Detector:
     """
 
     def __init__(self, model: Model, backend: Backend, settings: SessionSettings = DEFAULTS) -> None:
-        """Opens a model that has been read; `load` does both. Raises as `load` does."""
+        """Opens a model that has already been read. Raises what `load` raises."""
         prepared = find_prepared(backend, model, settings)
         if prepared is None:
             raise NotPreparedError(
-                f"{model.path}: nothing is built for it on {backend.name} {backend.version} yet; call Detector.prepare "
+                f"{model.path}: not built yet for {backend.name} {backend.version}; call Detector.prepare "
                 "with the same arguments once, or run ospreyd engine build"
             )
         self.labels = model.labels
         """class names, indexed by class id"""
         self.backend = backend
-        """what the model runs on, and why"""
+        """the backend that runs the model, and why it was chosen"""
         self._session: Lane | None = open_session(prepared)
         self._in_flight: deque[tuple[Ticket, Sequence[Image]]] = deque()
         self._lock = threading.RLock()
@@ -69,13 +69,13 @@ class Detector:
         backend: str = "auto",
         settings: SessionSettings = DEFAULTS,
     ) -> Self:
-        """Reads an ONNX file and makes it ready to run; never builds anything.
+        """Reads an ONNX file and opens a session for it; never builds anything.
 
-        `labels` is 'coco', a text file with one name a line, or None for the model's metadata; `family` is a name in
+        `labels` is 'coco', a text file with one name per line, or None for the model's metadata; `family` is a name in
         docs/models.md, or 'auto'; `backend` is one of backends.BACKENDS.
 
-        Raises NotPreparedError where `prepare` has to build something first; ModelError and LabelsError for the files;
-        BackendError where the backend does not work here; PrecisionError, CalibrationError and CacheError for settings.
+        Raises NotPreparedError if `prepare` must build something first; ModelError and LabelsError for the files;
+        BackendError if the backend does not work here; PrecisionError, CalibrationError and CacheError for settings.
         """
         return cls(read_model(Path(path), family, labels, override), choose(backend), settings)
 
@@ -90,34 +90,34 @@ class Detector:
         settings: SessionSettings = DEFAULTS,
         progress: Callable[[str, float], None] = lambda _what, _fraction: None,
     ) -> None:
-        """Builds what `load` with the same arguments needs, and keeps it; returns at once where it is there.
+        """Builds and caches what `load` with the same arguments needs; returns at once if the cache has it.
 
-        Takes minutes with TensorRT and for INT8 and FP8; nothing with FP32 on ONNX Runtime. `progress` is told what is
-        being done and how much of it all is done, 0 to 1, from any thread.
+        TensorRT takes minutes, and so does the calibration of INT8 and FP8; FP32 on ONNX Runtime needs no build.
+        `progress` is called from any thread with the current step and the fraction of all work that is done, 0 to 1.
 
-        Raises as `load` does, but NotPreparedError, and BuildError where TensorRT fails.
+        Raises what `load` raises, and BuildError if TensorRT fails.
         """
         prepare(choose(backend), read_model(Path(path), family, labels, override), settings, progress)
 
     @property
     def max_batch(self) -> int:
-        """Most images in a batch: settings.max_batch, or 1 where the model mixes the images of a batch."""
+        """The largest batch: settings.max_batch, or 1 if the model mixes the images of a batch."""
         return self._open.max_batch
 
     @property
     def slots(self) -> int:
-        """How many batches may be in flight: submitted and not yet collected."""
+        """The largest number of batches in flight, that is submitted and not yet collected."""
         return self._open.slots
 
     def set_confidence(self, confidence: float) -> None:
-        """From now on `detect` and `collect` give objects that score at least this, 0 to 1."""
+        """Sets the lowest score of the objects that `detect` and `collect` return, 0 to 1."""
         self._open.set_confidence(confidence)
 
     def detect(self, image: Image) -> list[Detection]:
-        """The objects in one image, best first.
+        """The objects in one image, in descending order of score.
 
-        Raises ImageError for what is no image, BackendError where the backend fails, and DetectorError where batches
-        are in flight or the detector is closed.
+        Raises ImageError for anything but an image, BackendError if the backend fails, and DetectorError if batches are
+        in flight or the detector is closed.
         """
         with self._lock:
             if self._in_flight:
@@ -125,10 +125,10 @@ class Detector:
             return self.collect(self.submit([image]))[0]
 
     def submit(self, images: Sequence[Image]) -> Ticket:
-        """Starts a batch of 1 to `max_batch` images and returns; they must stay unchanged until it is collected.
+        """Starts a batch of 1 to `max_batch` images; do not change them until the batch is collected.
 
-        Raises ImageError, BackendError, and DetectorError where the batch has a wrong size, `slots` batches are in
-        flight or the detector is closed.
+        Raises ImageError, BackendError, and DetectorError if the batch has a wrong size, `slots` batches are in flight
+        or the detector is closed.
         """
         batch = [_checked(image) for image in images]
         with self._lock:
@@ -138,13 +138,13 @@ class Detector:
             if len(self._in_flight) == session.slots:
                 raise DetectorError(f"{session.slots} batches are in flight already; collect the oldest first")
             handle = session.submit(batch)
-            self._in_flight.append((handle, batch))  # holds the images: the backend reads from where they are
+            self._in_flight.append((handle, batch))  # keeps the images alive: the backend may read them in place
             return handle
 
     def collect(self, handle: Ticket) -> list[list[Detection]]:
-        """Waits for the oldest batch in flight: the objects of each of its images, best first.
+        """Waits for the oldest batch in flight; returns the objects in each image, in descending order of score.
 
-        Raises BackendError where the backend fails, and DetectorError for any other batch or a closed detector.
+        Raises BackendError if the backend fails, and DetectorError for any other batch or a closed detector.
         """
         with self._lock:
             session = self._open
@@ -157,7 +157,7 @@ class Detector:
             return [self._named(detections) for detections in found]
 
     def close(self) -> None:
-        """Frees everything; batches in flight are lost. Does nothing the second time."""
+        """Frees everything; batches in flight are lost. May be called more than once."""
         with self._lock:
             if self._session is not None:
                 self._session.close()
@@ -186,7 +186,7 @@ class Detector:
 
 
 def _checked(image: object) -> Image:
-    """The image in memory without gaps. Raises ImageError."""
+    """The image as a contiguous array. Raises ImageError."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError(f"an image is a uint8 array [height, width, 3] in BGR order, this is {what}")

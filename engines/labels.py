@@ -26,16 +26,16 @@ COCO: tuple[str, ...] = tuple(
 COCO_CATEGORIES: tuple[int, ...] = tuple(
     category for category in range(1, 91) if category not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 )
-"""COCO's own ids of these categories: ten of the ninety were given up before the data was published"""
+"""COCO's category ids of these classes; ten of the ninety ids are unused"""
 
 NAMELESS = "???"
-"""what TensorFlow's lists of labels have in place of a name"""
+"""the placeholder for a missing name in TensorFlow's label files"""
 
 
 def find_labels(setting: str | None, metadata: dict[str, str], model: str) -> tuple[str, ...] | None:
-    """The class names for a model, None where there are none.
+    """The class names for a model, None if there are none.
 
-    `setting` is 'coco', the path of a text file with one name a line, or None for the model's own metadata
+    `setting` is 'coco', the path of a text file with one name per line, or None for the model's own metadata
     (`names`, as a list or a mapping from index to name, in Python or JSON notation). Raises LabelsError.
     """
     if setting == "coco":
@@ -46,14 +46,14 @@ def find_labels(setting: str | None, metadata: dict[str, str], model: str) -> tu
 
 
 def labels_for(names: tuple[str, ...] | None, setting: str | None, classes: int | None, model: str) -> tuple[str, ...]:
-    """The names of a model's classes; `classes` is how many there are, None where the model does not show it.
+    """The names of a model's classes; `classes` is their number, None if the model does not show it.
 
-    Raises LabelsError where there are none, or fewer than classes.
+    Raises LabelsError if there are no names, or fewer than classes.
     """
     if names is None:
         needed = "the" if classes is None else str(classes)
         raise LabelsError(
-            f"{model} carries no class names; give labels: 'coco' or a text file with {needed} names, one a line"
+            f"{model} has no class names; give labels: 'coco' or a text file with {needed} names, one per line"
         )
     if classes is None:
         return names

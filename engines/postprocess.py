@@ -13,12 +13,12 @@ from engines.records import Detections, Letterbox
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What counts as a detection."""
+    """The thresholds of a detection."""
 
     confidence: float = 0.4
-    """least score, 0 to 1"""
+    """lowest score, 0 to 1"""
     iou: float = 0.45
-    """boxes of one class that overlap more are one object; unused where the family needs no NMS"""
+    """IoU threshold of NMS within a class; unused if the family needs no NMS"""
 
 
 def to_detections(
@@ -29,7 +29,7 @@ def to_detections(
     thresholds: Thresholds,
     nms: bool,
 ) -> Detections:
-    """One picture's candidates, best first, to its detections.
+    """Converts the candidates of one image, in descending order of score, to detections.
 
     boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels.
     """
@@ -39,14 +39,14 @@ def to_detections(
         keep = suppress(boxes, scores, labels, thresholds.iou)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
     else:
-        scores, labels = scores.copy(), labels.copy()  # the backend writes its next batch where these are
+        scores, labels = scores.copy(), labels.copy()  # the backend reuses this memory for its next batch
     return Detections(letterbox.to_source(boxes), scores, labels)
 
 
 def suppress(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int32], iou: float
 ) -> NDArray[np.intp]:
-    """Indices of the boxes that greedy NMS within each class keeps, best first.
+    """Indices of the boxes that greedy NMS within each class keeps, in descending order of score.
 
     boxes [N, 4] xyxy, scores [N] descending, labels [N].
     """

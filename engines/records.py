@@ -1,4 +1,4 @@
-"""Arrays that leave the engines, with coordinate space and units under each field."""
+"""Input geometry, detections and the protocol of a session, with coordinate space and units under each field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Fit(str, Enum):
-    """How a picture of any shape is fitted into the model's input."""
+    """How an image of any size is fitted into the model's input."""
 
     CENTRED = "centred"
     """letterbox: aspect ratio kept, padding on both sides"""
@@ -25,15 +25,15 @@ class Fit(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputOverride:
-    """What a user says about a model's input; None: as the family has it."""
+    """A user's changes to a model's input; None: the family's value."""
 
     fit: Fit | None = None
     pad: int | None = None
-    """grey level of the padding, 0 to 255"""
+    """pixel value of the padding, 0 to 255"""
     rgb: bool | None = None
     """False: BGR"""
     scale: float | None = None
-    """value = (pixel * scale - mean) / std; one of the three given, the others are 1, 0 and 1 unless given too"""
+    """value = (pixel * scale - mean) / std; if one of the three is set, the others default to 1, 0, 1"""
     mean: tuple[float, ...] | None = None
     """of pixels times scale, in the model's colour order"""
     std: tuple[float, ...] | None = None
@@ -42,28 +42,27 @@ class InputOverride:
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a source picture lies inside the model's input; all in whole pixels.
+    """The place of a source image in the model's input, in whole pixels.
 
-    The resized size is `round(size * min(width ratio, height ratio))`, halves to even as Python and with it most
-    training code rounds, computed in integers, so that the graph that resizes and the code that maps boxes back
-    cannot disagree.
+    The resized size is `round(size * min(width ratio, height ratio))`, halves to even as in Python and most
+    training code. It is computed in integers, so that the graph that resizes and the code that maps boxes back agree.
     """
 
     source_width: int
     source_height: int
     width: int
-    """of the resized picture inside the model's input"""
+    """of the resized image in the model's input"""
     height: int
-    """of the resized picture inside the model's input"""
+    """of the resized image in the model's input"""
     left: int
-    """of the resized picture inside the model's input"""
+    """of the resized image in the model's input"""
     top: int
-    """of the resized picture inside the model's input"""
+    """of the resized image in the model's input"""
 
     @classmethod
     @lru_cache(maxsize=256)  # cameras keep their size
     def of(cls, source_width: int, source_height: int, input_width: int, input_height: int, fit: Fit) -> Letterbox:
-        """The place of a source_width x source_height picture in an input_width x input_height input."""
+        """The place of a source_width x source_height image in an input_width x input_height input."""
         w, h = source_width, source_height
         if fit is Fit.STRETCH:
             return cls(w, h, input_width, input_height, 0, 0)
@@ -74,17 +73,17 @@ class Letterbox:
         return cls(w, h, width, height, (input_width - width) // 2, (input_height - height) // 2)
 
     def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes [N, 4] xyxy in model-input pixels, mapped to source pixels and clipped to the picture."""
+        """Boxes [N, 4] xyxy in model-input pixels, mapped to source pixels and clipped to the image."""
         offset, scale, limit = _mapping(self)
         mapped: NDArray[np.float32] = boxes - offset
         mapped *= scale
-        np.maximum(mapped, 0, out=mapped)  # cheaper than clip, which counts where every frame passes
+        np.maximum(mapped, 0, out=mapped)  # cheaper than clip, which matters for every frame
         return np.minimum(mapped, limit, out=mapped)
 
 
 @lru_cache(maxsize=256)  # cameras keep their size
 def _mapping(box: Letterbox) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """[4] each: what is subtracted from a box in the model's input, what it is multiplied by, and its limits."""
+    """Offset, scale and upper limit, [4] each, that map boxes from the model's input to the source."""
     offset = np.array([box.left, box.top] * 2, np.float32)
     scale = np.array([box.source_width / box.width, box.source_height / box.height] * 2, np.float32)
     return offset, scale, np.array([box.source_width, box.source_height] * 2, np.float32)
@@ -98,10 +97,10 @@ def _rounded_ratio(a: int, b: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The objects of one picture, best first."""
+    """The objects in one image, in descending order of score."""
 
     boxes: NDArray[np.float32]
-    """[N, 4] xyxy, pixels of the source picture, clipped to it"""
+    """[N, 4] xyxy, pixels of the source image, clipped to it"""
     scores: NDArray[np.float32]
     """[N] 0 to 1"""
     labels: NDArray[np.int32]
@@ -113,10 +112,10 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchDetections:
-    """What a backend gives for one batch of pictures."""
+    """The result of one batch of images."""
 
     detections: tuple[Detections, ...]
-    """one for each picture, in the order given"""
+    """one per image, in the order given"""
     preprocess: float
     """seconds, whole batch"""
     detector: float

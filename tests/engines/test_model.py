@@ -268,7 +268,7 @@ def test_labels_fewer_than_classes(tmp_path: Path) -> None:
     ("setting", "metadata", "message"),
     [
         ("none.txt", {}, "none.txt: there is no such labels file"),
-        (None, {"other": "x"}, "carries no class names; give labels: 'coco' or a text file with 2 names, one a line"),
+        (None, {"other": "x"}, "has no class names; give labels: 'coco' or a text file with 2 names, one per line"),
         (None, {"names": "{0: 'a', 2: 'b'}"}, "have gaps; give labels instead"),
         (None, {"names": "{0: "}, "cannot be read; give labels instead"),
         (None, {"names": "7"}, "are no list; give labels instead"),
