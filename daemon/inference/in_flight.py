@@ -17,17 +17,12 @@ class InFlightLimit:
         self._slots = slots
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self._free_since = 0.0
+        self.batches = min(_LEAST, slots)
+        """as many as the device computes in 40 ms, but two at least; two until the first is done"""
 
     def finished(self, submitted: float, now: float) -> None:
         """A batch is done; it took the device from `submitted`, or from the end of the batch before it."""
         self._seconds.append(now - max(submitted, self._free_since))
         self._free_since = now
-
-    @property
-    def batches(self) -> int:
-        """As many as the device computes in 40 ms, but two at least; two until the first is done."""
-        least = min(_LEAST, self._slots)
-        if not self._seconds:
-            return least
         seconds = sorted(self._seconds)[len(self._seconds) // 2]
-        return max(least, min(self._slots, int(_WORK / max(seconds, 1e-6))))
+        self.batches = min(self._slots, max(_LEAST, int(_WORK / max(seconds, 1e-6))))
