@@ -13,7 +13,7 @@ from daemon.mqtt.link import Link
 from daemon.mqtt.outgoing import Handover
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish import payloads
-from daemon.publish.formats.format import Transient
+from daemon.publish.formats.format import FrameMessage
 from daemon.publish.retained import Retained
 from daemon.records import Drop, FrameResult
 from daemon.stats import DaemonCount, Stats
@@ -30,7 +30,7 @@ class _Outgoing:
     """The messages of one frame."""
 
     result: FrameResult
-    formatted: tuple[Transient, ...] | None
+    formatted: tuple[FrameMessage, ...] | None
     """those of other formats; None: our own, which is made when it is sent"""
 
 
@@ -48,7 +48,7 @@ class FrameSender:
         topics: DeviceTopics,
         link: Link,
         stats: Stats,
-        report: Callable[[], Sequence[Transient]],
+        report: Callable[[], Sequence[FrameMessage]],
         done: Callable[[FrameResult, bool], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
@@ -99,7 +99,7 @@ class FrameSender:
                 self._put(_Outgoing(result, None))
             self._changed.notify_all()
 
-    def formatted(self, result: FrameResult, messages: Sequence[Transient]) -> None:
+    def formatted(self, result: FrameResult, messages: Sequence[FrameMessage]) -> None:
         """Takes the messages that other formats have for a frame; returns at once."""
         with self._changed:
             self._put(_Outgoing(result, tuple(messages)))
@@ -250,7 +250,7 @@ class FrameSender:
             self._stats.count_daemon(DaemonCount.RESULTS_FINISHED)
         return True
 
-    def _messages(self, frame: _Outgoing) -> Sequence[Transient]:
+    def _messages(self, frame: _Outgoing) -> Sequence[FrameMessage]:
         if (topic := self._detections.get(frame.result.camera)) is None:
             return ()  # the camera has just been removed
         if frame.formatted is not None:

@@ -19,7 +19,7 @@ from daemon.outbox.sender import OutboxSender
 from daemon.outbox.store import outbox_path, read_status
 from daemon.publish import payloads
 from daemon.publish.formats.fanout import Formats
-from daemon.publish.formats.format import Kind, Said, Transient
+from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMessage
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
@@ -50,7 +50,7 @@ class Publisher:
         self._config = config
         self._stats = stats
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
-        self._formats = Formats(mqtt, self._topics, config.device, self._say)
+        self._formats = Formats(mqtt, self._topics, config.device, self._publish)
         self._link = Link(
             mqtt,
             client_id=f"ospreyd-{config.device}",
@@ -198,13 +198,13 @@ class Publisher:
         ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg")
         return [ours, *self._formats.pictures(camera, labels, jpeg)]
 
-    def _report(self) -> list[Transient]:
+    def _report(self) -> list[FrameMessage]:
         """How the device is doing, since the last of these."""
         report = self._stats.report(tuple(self._config.cameras))
         self._formats_thread.stats(report)
         return [(self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts))]
 
-    def _formatted(self, result: FrameResult, messages: Sequence[Transient]) -> None:
+    def _formatted(self, result: FrameResult, messages: Sequence[FrameMessage]) -> None:
         """In the thread `formats`: what the other formats have for a frame."""
         if messages:
             self._frames.formatted(result, messages)
@@ -216,15 +216,15 @@ class Publisher:
         if not result.live:
             (self._formatting_done if formatted else self._published)()
 
-    def _say(self, said: Said) -> None:
-        if said.kind is Kind.EVENT:
-            self._outbox.put(said.topic, said.payload, time.monotonic())
-        elif said.kind is Kind.CLEARED:
-            self._link.publish(said.topic, b"", retain=True)
-        elif said.kind is Kind.PICTURE and said.camera is not None:
-            self._frames.belongs(said.topic, said.camera)
+    def _publish(self, message: OutgoingMessage) -> None:
+        if message.kind is DeliveryKind.EVENT:
+            self._outbox.put(message.topic, message.payload, time.monotonic())
+        elif message.kind is DeliveryKind.CLEARED:
+            self._link.publish(message.topic, b"", retain=True)
+        elif message.kind is DeliveryKind.PICTURE and message.camera is not None:
+            self._frames.belongs(message.topic, message.camera)
         else:
-            self._frames.retain(said.topic, said.payload, said.camera)
+            self._frames.retain(message.topic, message.payload, message.camera)
 
     def _acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
         self._outbox.acknowledged(delivery, refusal)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon.config.formats import Formats as FormatsSection
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.control.commands import ChangeSetting, CommandRejected, CommandScope
@@ -24,8 +26,8 @@ from daemon.mqtt.incoming import Received
 from daemon.mqtt.topics import DeviceTopics, level
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.fanout import Formats
-from daemon.publish.formats.format import Kind, Said
-from daemon.publish.formats.homeassistant import joined, object_id
+from daemon.publish.formats.format import DeliveryKind, Format, OutgoingMessage
+from daemon.publish.formats.homeassistant_discovery import joined, object_id
 from daemon.publish.retained import Retained
 from daemon.records import CameraStats, DaemonStats, Event, EventType, FrameResult, Percentiles
 from engines.records import Detections
@@ -39,24 +41,26 @@ class Told:
     """Formats of the device `gate`, and what they say."""
 
     def __init__(self, settings: Config) -> None:
-        self.said: list[Said] = []
+        self.said: list[OutgoingMessage] = []
         topics = DeviceTopics.of(settings.mqtt.prefix, settings.device)
         self.formats = Formats(settings.mqtt, topics, settings.device, self._say)
         self.formats.configure(settings, INFO)
 
-    def _say(self, said: Said) -> None:
+    def _say(self, said: OutgoingMessage) -> None:
         self.said.append(said)
 
     def take(self) -> dict[str, bytes]:
         """What is retained that has been said since the last time, by topic."""
-        said = {one.topic: one.payload for one in self.said if one.kind in (Kind.RETAINED, Kind.CLEARED)}
-        self.said = [one for one in self.said if one.kind is Kind.EVENT]
+        said = {
+            one.topic: one.payload for one in self.said if one.kind in (DeliveryKind.RETAINED, DeliveryKind.CLEARED)
+        }
+        self.said = [one for one in self.said if one.kind is DeliveryKind.EVENT]
         return said
 
     def events(self) -> list[Any]:
         """And the events."""
-        found = [json.loads(one.payload) for one in self.said if one.kind is Kind.EVENT]
-        self.said = [one for one in self.said if one.kind is not Kind.EVENT]
+        found = [json.loads(one.payload) for one in self.said if one.kind is DeliveryKind.EVENT]
+        self.said = [one for one in self.said if one.kind is not DeliveryKind.EVENT]
         return found
 
 
@@ -77,6 +81,11 @@ def seen(at: float, *objects: tuple[str, float], camera: str = "front") -> Frame
 
 def happened(kind: EventType, at: float, label: str, camera: str = "front") -> Event:
     return Event(camera, kind, 1_700_000_000 + at, label, 1)
+
+
+def test_every_format_of_the_configuration_has_its_module() -> None:
+    for name in FormatsSection.model_fields:
+        assert issubclass(import_module(f"daemon.publish.formats.{name}").FORMAT, Format)
 
 
 # counts

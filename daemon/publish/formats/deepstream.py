@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 
 import orjson
 
-from daemon.mqtt.topics import Topic
-from daemon.publish.formats.format import Format, Transient
+from daemon.config.formats import DeepStream as Options
+from daemon.mqtt.topics import DeviceTopics, Topic
+from daemon.publish.formats.format import Format, FrameMessage
 from daemon.records import FrameResult
 from engines.records import Detections
 
@@ -18,10 +19,10 @@ _UNTRACKED = -1  # what stands for an object that no tracker follows
 class DeepStream(Format):
     """Schema 4.0. Every object ends with `|#|` and its confidence, also where nothing classifies it further."""
 
-    def __init__(self, topic: Topic) -> None:
-        self._topic = self.root = topic.name
+    def __init__(self, options: Options, topics: DeviceTopics, _device: str) -> None:
+        self._topic = self.root = (Topic(options.topic) if options.topic else topics.root / "deepstream").name
 
-    def frame(self, result: FrameResult) -> Iterable[Transient]:
+    def frame(self, result: FrameResult) -> Iterable[FrameMessage]:
         """See Format.frame."""
         at = datetime.fromtimestamp(result.captured_at, timezone.utc)
         payload = {
@@ -32,6 +33,9 @@ class DeepStream(Format):
             "objects": list(_objects(result.detections, result.labels)),
         }
         return ((self._topic, orjson.dumps(payload)),)
+
+
+FORMAT = DeepStream
 
 
 def _objects(found: Detections, labels: tuple[str, ...]) -> Iterable[str]:

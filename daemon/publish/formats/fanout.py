@@ -1,8 +1,9 @@
-"""All formats that are switched on, told everything together."""
+"""All formats that are enabled, called together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 
 from daemon.config.mqtt import Mqtt
 from daemon.config.schema import Config
@@ -10,20 +11,19 @@ from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message, Presence
-from daemon.mqtt.topics import DeviceTopics, Topic
-from daemon.publish.formats.deepstream import DeepStream
-from daemon.publish.formats.format import Format, Said, Transient
-from daemon.publish.formats.frigate import Frigate
-from daemon.publish.formats.homeassistant import HomeAssistant
+from daemon.mqtt.topics import DeviceTopics
+from daemon.publish.formats.format import Format, FrameMessage, OutgoingMessage
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 
 class Formats:
-    """For one thread, but for what says otherwise. `say` gets the messages in their order, and must not wait."""
+    """For one thread, but for what says otherwise. `publish` gets the messages in their order, and must not wait."""
 
-    def __init__(self, mqtt: Mqtt, topics: DeviceTopics, device: str, say: Callable[[Said], None]) -> None:
-        self._formats = tuple(_switched_on(mqtt, topics, device))
-        self._say = say
+    def __init__(
+        self, mqtt: Mqtt, topics: DeviceTopics, device: str, publish: Callable[[OutgoingMessage], None]
+    ) -> None:
+        self._formats = tuple(_enabled(mqtt, topics, device))
+        self._publish = publish
 
     def __bool__(self) -> bool:
         """Whether there is a format; for any thread."""
@@ -31,7 +31,7 @@ class Formats:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Topic filters of what they want to hear."""
+        """Topic filters that they subscribe to."""
         return tuple(pattern for one in self._formats for pattern in one.patterns)
 
     @property
@@ -47,29 +47,29 @@ class Formats:
     def configure(self, config: Config, info: DaemonInfo) -> None:
         """At the start and at every change. What comes before the models are known is left out."""
         if all(camera.model in info.models for camera in config.cameras.values()):
-            self._all_say(lambda one: one.configure(config, info))
+            self._publish_all(lambda one: one.configure(config, info))
 
     def result(self, result: FrameResult) -> None:
-        """What was seen in one frame."""
-        self._all_say(lambda one: one.result(result))
+        """The detections of one frame."""
+        self._publish_all(lambda one: one.result(result))
 
     def event(self, event: Event) -> None:
-        """What has happened."""
-        self._all_say(lambda one: one.event(event))
+        """An event."""
+        self._publish_all(lambda one: one.event(event))
 
     def setting(self, camera: str, which: Setting, value: Value) -> None:
-        """What a camera runs with."""
-        self._all_say(lambda one: one.setting(camera, which, value))
+        """The value of a camera's setting."""
+        self._publish_all(lambda one: one.setting(camera, which, value))
 
     def close(self) -> None:
-        """Says what is still to be said."""
-        self._all_say(lambda one: one.close())
+        """Publishes what is left at the end."""
+        self._publish_all(lambda one: one.close())
 
-    def frames(self, result: FrameResult) -> list[Transient]:
+    def frames(self, result: FrameResult) -> list[FrameMessage]:
         """The messages of one frame that is published."""
         return [message for one in self._formats for message in one.frame(result)]
 
-    def stats(self, report: DaemonStats) -> list[Transient]:
+    def stats(self, report: DaemonStats) -> list[FrameMessage]:
         """Those of a report."""
         return [message for one in self._formats for message in one.stats(report)]
 
@@ -87,21 +87,18 @@ class Formats:
         return any(one.is_echo(topic) for one in self._formats)
 
     def echo(self, message: Received) -> None:
-        """A message of one of them that has come back: what holds no longer is cleared."""
-        self._all_say(lambda one: one.echo(message) if one.is_echo(message.topic) else ())
+        """A message of one of them that has come back: what is no longer valid is cleared."""
+        self._publish_all(lambda one: one.echo(message) if one.is_echo(message.topic) else ())
 
-    def _all_say(self, of: Callable[[Format], Iterable[Said]]) -> None:
+    def _publish_all(self, of: Callable[[Format], Iterable[OutgoingMessage]]) -> None:
         for one in self._formats:
-            for said in of(one):
-                self._say(said)
+            for message in of(one):
+                self._publish(message)
 
 
-def _switched_on(mqtt: Mqtt, topics: DeviceTopics, device: str) -> Iterable[Format]:
-    formats = mqtt.formats
-    if formats.deepstream is not None:
-        given = formats.deepstream.topic
-        yield DeepStream(topics.root / "deepstream" if given is None else Topic(given))
-    if formats.frigate is not None:
-        yield Frigate(Topic(formats.frigate.prefix), topics.answer)
-    if formats.homeassistant is not None:
-        yield HomeAssistant(Topic(formats.homeassistant.prefix), topics, device)
+def _enabled(mqtt: Mqtt, topics: DeviceTopics, device: str) -> Iterator[Format]:
+    """A format is the module here that has the name of its key in the configuration."""
+    for name in type(mqtt.formats).model_fields:
+        if (options := getattr(mqtt.formats, name)) is not None:
+            made: Format = import_module(f"daemon.publish.formats.{name}").FORMAT(options, topics, device)
+            yield made

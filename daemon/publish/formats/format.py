@@ -1,4 +1,8 @@
-"""What a format is: it is told everything and says what is to be published of it."""
+"""What a format is: it gets everything that is published, and returns its own messages.
+
+A new one needs a module here whose name is its key in the configuration, with its class as FORMAT, and that key in
+daemon/config/formats.py.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +17,67 @@ from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message, Presence
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
-Transient = tuple[str, bytes]
+FrameMessage = tuple[str, bytes]
 """Topic and payload of a message at QoS 0 that nobody keeps."""
 
 
-class Kind(Enum):
+class DeliveryKind(Enum):
     """How a message reaches the broker."""
 
     RETAINED = "retained"
-    """it is the latest of its topic, kept by the broker, and sent again after every reconnect"""
+    """the latest of its topic, kept by the broker, and sent again after every reconnect"""
     EVENT = "event"
     """through the outbox"""
     PICTURE = "picture"
     """without a payload: where pictures are retained, to be cleared with their camera"""
     CLEARED = "cleared"
-    """without a payload: what an earlier run has left is cleared, which nobody remembers"""
+    """without a payload: clears what an earlier run has retained, once"""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OutgoingMessage:
     """One message."""
 
     topic: str
     payload: bytes = b""
     """empty: what was retained is cleared"""
-    kind: Kind = Kind.RETAINED
+    kind: DeliveryKind = DeliveryKind.RETAINED
     camera: str | None = None
     """what is retained of a camera is cleared when it is removed; None where the format does so itself"""
 
 
 class Format:
-    """Says nothing of what it does not override. For one thread; a slow one delays the other formats alone."""
+    """Publishes nothing for what it does not override. For one thread; a slow one delays the other formats alone."""
 
     root: str
     """all that it publishes elsewhere than below the device's own topics is there or below"""
     presence: Presence | None = None
-    """what says that the daemon is there, on a connection of its own, since each has one last will"""
+    """whether the daemon is online, on a connection of its own, since each has one last will"""
     patterns: tuple[str, ...] = ()
-    """topic filters of its commands, and of what an earlier run may have left"""
+    """topic filters of its commands, and of retained messages that an earlier run may have left"""
 
-    def configure(self, config: Config, info: DaemonInfo) -> Iterable[Said]:
-        """At the start and at every change: the cameras and what is looked for."""
+    def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
+        """At the start and at every change: the cameras and their classes."""
         return ()
 
-    def result(self, result: FrameResult) -> Iterable[Said]:
-        """What was seen in one frame; a camera's frames come in their order."""
+    def result(self, result: FrameResult) -> Iterable[OutgoingMessage]:
+        """The detections of one frame; a camera's frames come in their order."""
         return ()
 
-    def event(self, event: Event) -> Iterable[Said]:
-        """What has happened; it comes before the result of the frame in which it was seen."""
+    def event(self, event: Event) -> Iterable[OutgoingMessage]:
+        """An event; it comes before the result of its frame."""
         return ()
 
-    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[Said]:
-        """What a camera runs with."""
+    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[OutgoingMessage]:
+        """The value of a camera's setting."""
         return ()
 
-    def frame(self, result: FrameResult) -> Iterable[Transient]:
+    def frame(self, result: FrameResult) -> Iterable[FrameMessage]:
         """The messages of one frame that is published."""
         return ()
 
-    def stats(self, report: DaemonStats) -> Iterable[Transient]:
-        """How the device is doing; every `mqtt.stats_every` seconds."""
+    def stats(self, report: DaemonStats) -> Iterable[FrameMessage]:
+        """The statistics; every `mqtt.stats_every` seconds."""
         return ()
 
     def pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> Iterable[Message]:
@@ -91,10 +95,10 @@ class Format:
         """
         return False
 
-    def echo(self, message: Received) -> Iterable[Said]:
-        """Such a message: what an earlier run has left with the broker, and holds no longer, is cleared."""
+    def echo(self, message: Received) -> Iterable[OutgoingMessage]:
+        """Such a message: what an earlier run has retained, and is no longer valid, is cleared."""
         return ()
 
-    def close(self) -> Iterable[Said]:
-        """What is still to be said at the end."""
+    def close(self) -> Iterable[OutgoingMessage]:
+        """What is left to publish at the end."""
         return ()

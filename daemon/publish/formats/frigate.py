@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from daemon.config.formats import Frigate as Options
 from daemon.config.schema import Config
 from daemon.control.commands import ChangeSetting, CommandRejected, CommandRequest, CommandScope
 from daemon.control.messages import shortened
@@ -17,9 +18,9 @@ from daemon.control.parse import reject_retained, require_known
 from daemon.control.settings import Setting, Value
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message, Presence
-from daemon.mqtt.topics import Topic, level
+from daemon.mqtt.topics import DeviceTopics, Topic, level
 from daemon.publish.formats.counts import Counts
-from daemon.publish.formats.format import Format, Kind, Said, Transient
+from daemon.publish.formats.format import DeliveryKind, Format, FrameMessage, OutgoingMessage
 from daemon.publish.formats.frigate_objects import SeenObject
 from daemon.publish.formats.labels import looked_for
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
@@ -32,10 +33,9 @@ _SWITCH = {b"ON": True, b"OFF": False}
 class Frigate(Format):
     """An object is the presence of a class at a camera, from `appeared` to `gone`; its box is the best one."""
 
-    def __init__(self, prefix: Topic, answers: Topic) -> None:
-        """`answers`: where commands are answered."""
-        self._prefix = prefix
-        self._answers = answers
+    def __init__(self, options: Options, topics: DeviceTopics, _device: str) -> None:
+        self._prefix = prefix = Topic(options.prefix)
+        self._answers = topics.answer
         self.root = prefix.name
         self.presence = Presence(prefix / "available", b"online", b"offline")
         self.patterns = (f"{prefix}/+/detect/set",)
@@ -51,14 +51,14 @@ class Frigate(Format):
         self._reported: dict[str, CameraStats] = {}
         self._reported_at = 0.0
 
-    def configure(self, config: Config, info: DaemonInfo) -> Iterable[Said]:
+    def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
         """See Format.configure."""
         self._config, self._version, self._backend = config, info.version, info.backend
         labels = {name: (*looked_for(config, name, info), _ALL) for name in config.cameras}
         unwatched = {name for name in self._watched if name in labels and not self._looks_at(name)}
         anew = {name for name, of in labels.items() if self._labels.get(name) != of} | unwatched
         gone = [
-            Said(topic, b"")
+            OutgoingMessage(topic, b"")
             for name, of in self._labels.items()
             for label in of
             if label not in labels.get(name, ())
@@ -69,12 +69,14 @@ class Frigate(Format):
         self._watched = {name for name in labels if self._looks_at(name)}
         zeros = [self._count(name, label, 0) for name in anew for label in labels[name]]
         pictures = [
-            Said(self._snapshot(name, label), kind=Kind.PICTURE, camera=name) for name in anew for label in labels[name]
+            OutgoingMessage(self._snapshot(name, label), kind=DeliveryKind.PICTURE, camera=name)
+            for name in anew
+            for label in labels[name]
         ]
         ended = self._end(name for name, _ in self._objects if not self._looks_at(name))
         return [*ended, *gone, *zeros, *pictures]
 
-    def event(self, event: Event) -> Iterable[Said]:
+    def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
         if event.label is None or self._config is None:
             return ()
@@ -86,26 +88,30 @@ class Frigate(Format):
             return (self._event(payload),)
         return ()
 
-    def result(self, result: FrameResult) -> Iterable[Said]:
+    def result(self, result: FrameResult) -> Iterable[OutgoingMessage]:
         """See Format.result."""
         if (counts := self._counts.get(result.camera)) is None:
             return ()
         seen = Counter(result.labels[index] for index in result.detections.labels.tolist())
         seen[_ALL] = sum(seen[label] for label in self._labels[result.camera][:-1])
-        said = [self._count(result.camera, *one) for one in counts.see(result.captured_mono, seen).items()]
+        messages = [self._count(result.camera, *one) for one in counts.see(result.captured_mono, seen).items()]
         for label in seen:
             there = self._objects.get((result.camera, label))
             if there is not None and (payload := there.see(result)) is not None:
-                said.append(self._event(payload))
-        return said
+                messages.append(self._event(payload))
+        return messages
 
-    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[Said]:
+    def setting(self, camera: str, which: Setting, value: Value) -> Iterable[OutgoingMessage]:
         """See Format.setting."""
         if which is not Setting.ENABLED:
             return ()
-        return (Said((self._prefix / camera / "detect" / "state").name, b"ON" if value else b"OFF", camera=camera),)
+        return (
+            OutgoingMessage(
+                (self._prefix / camera / "detect" / "state").name, b"ON" if value else b"OFF", camera=camera
+            ),
+        )
 
-    def stats(self, report: DaemonStats) -> Iterable[Transient]:
+    def stats(self, report: DaemonStats) -> Iterable[FrameMessage]:
         """See Format.stats."""
         now = time.monotonic()
         if now < self._next_stats:
@@ -148,24 +154,24 @@ class Frigate(Format):
                 return CommandRequest(shortened(message.topic), _switch(camera, scope, message), self._answers, None)
         return None
 
-    def close(self) -> Iterable[Said]:
+    def close(self) -> Iterable[OutgoingMessage]:
         """See Format.close."""
         return self._end(name for name, _ in self._objects)
 
     def _looks_at(self, camera: str) -> bool:
         return self._config is not None and camera in self._config.cameras and self._config.cameras[camera].enabled
 
-    def _end(self, cameras: Iterable[str]) -> list[Said]:
+    def _end(self, cameras: Iterable[str]) -> list[OutgoingMessage]:
         """Everything that is there at these cameras has ended: nobody would see it go."""
         gone, now = set(cameras), time.time()
         ended = [self._objects.pop(key).end(now) for key in list(self._objects) if key[0] in gone]
         return [self._event(payload) for payload in ended if payload is not None]
 
-    def _event(self, payload: bytes) -> Said:
-        return Said((self._prefix / "events").name, payload, Kind.EVENT)
+    def _event(self, payload: bytes) -> OutgoingMessage:
+        return OutgoingMessage((self._prefix / "events").name, payload, DeliveryKind.EVENT)
 
-    def _count(self, camera: str, label: str, number: int) -> Said:
-        return Said((self._prefix / camera / level(label)).name, str(number).encode(), camera=camera)
+    def _count(self, camera: str, label: str, number: int) -> OutgoingMessage:
+        return OutgoingMessage((self._prefix / camera / level(label)).name, str(number).encode(), camera=camera)
 
     def _snapshot(self, camera: str, label: str) -> str:
         return (self._prefix / camera / level(label) / "snapshot").name
@@ -185,6 +191,8 @@ class Frigate(Format):
             "capture_pid": os.getpid(),
         }
 
+
+FORMAT = Frigate
 
 _RATES = ("camera_fps", "process_fps", "skipped_fps", "detection_fps")
 

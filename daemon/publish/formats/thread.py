@@ -12,7 +12,7 @@ from daemon.config.schema import Config
 from daemon.control.settings import Setting, Value
 from daemon.mqtt.incoming import Received
 from daemon.publish.formats.fanout import Formats
-from daemon.publish.formats.format import Transient
+from daemon.publish.formats.format import FrameMessage
 from daemon.records import DaemonInfo, DaemonStats, Drop, Event, FrameResult
 from daemon.stats import Stats
 from daemon.system.thread_scheduling import request_short_slice
@@ -32,7 +32,7 @@ class FormatsThread:
     def __init__(
         self,
         formats: Formats,
-        send: Callable[[FrameResult, Sequence[Transient]], None],
+        send: Callable[[FrameResult, Sequence[FrameMessage]], None],
         publish: Callable[[str, bytes], object],
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
