@@ -36,7 +36,7 @@ def get(cache: EngineCache, key: dict[str, object] = KEY, data: bytes = DATA) ->
     return path, len(calls)
 
 
-def test_what_was_built_is_found_again(tmp_path: Path) -> None:
+def test_a_built_file_is_found(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path / "new" / "engines")
     path, first = get(cache)
     again, second = get(EngineCache(cache.folder))
@@ -48,7 +48,7 @@ def test_what_was_built_is_found_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"onnx": "abd"}, {"max_batch": 8}, {"tensorrt": "tensorrt_rtx 1.7"}])
-def test_another_recipe_is_built_anew(tmp_path: Path, change: dict[str, object]) -> None:
+def test_another_key_is_built(tmp_path: Path, change: dict[str, object]) -> None:
     cache = EngineCache(tmp_path)
     first, _ = get(cache)
     other, built = get(cache, KEY | change)
@@ -58,7 +58,7 @@ def test_another_recipe_is_built_anew(tmp_path: Path, change: dict[str, object])
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "empty", "no notes", "broken notes", "gone"])
-def test_a_damaged_file_is_built_again_once(tmp_path: Path, harm: str) -> None:
+def test_a_damaged_file_is_rebuilt(tmp_path: Path, harm: str) -> None:
     cache = EngineCache(tmp_path)
     path, _ = get(cache)
     notes = path.with_suffix(".json")
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_built_again_once(tmp_path: Path, harm: str) -> None:
     assert get(cache)[1] == 0
 
 
-def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_file(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
 
     def fails() -> bytes:
@@ -132,7 +132,7 @@ def test_processes_build_once(tmp_path: Path) -> None:
     assert log.read_text() == "built\n"
 
 
-def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
+def test_prune_deletes_the_least_recently_used(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     paths = [get(cache, KEY | {"n": n}, bytes(10_000))[0] for n in range(4)]
     for age, path in zip((4000, 1000, 3000, 2000), paths, strict=True):
@@ -148,7 +148,7 @@ def test_what_was_used_least_recently_goes_first(tmp_path: Path) -> None:
     assert cache.prune(20_000)[0].path == paths[1]  # 3 has just been used
 
 
-def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
+def test_prune_deletes_partial_files_of_killed_processes(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     old, new = tmp_path / "building-old", tmp_path / "building-new"
     for file in (old, new):
@@ -159,7 +159,7 @@ def test_what_a_killed_process_left_half_written_goes(tmp_path: Path) -> None:
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_files_that_belong_to_no_engine_are_deleted(tmp_path: Path) -> None:
+def test_prune_deletes_orphaned_files(tmp_path: Path) -> None:
     """As processes that ended while they built, and engines that were deleted, leave them."""
     cache = EngineCache(tmp_path)
     kept, _ = get(cache)
@@ -185,7 +185,7 @@ def test_files_that_belong_to_no_engine_are_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "calibration").exists()
 
 
-def test_pruning_leaves_alone_what_is_being_built(tmp_path: Path) -> None:
+def test_prune_keeps_files_of_a_build_in_progress(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
 
     def build() -> bytes:
@@ -200,7 +200,7 @@ def test_pruning_leaves_alone_what_is_being_built(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Path) -> None:
+def test_a_deleted_lock_file_is_recreated(tmp_path: Path) -> None:
     """Else the next builder would make a new lock file, and both would build."""
     cache, lock = EngineCache(tmp_path), EngineCache(tmp_path).path(KEY, ".lock")
     held: list[bool] = []
@@ -228,7 +228,7 @@ def test_a_builder_that_waited_for_a_deleted_lock_takes_the_new_one(tmp_path: Pa
     assert held == [True]
 
 
-def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> None:
+def test_a_build_prunes_to_the_limit_but_keeps_its_own_file(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     old, _ = get(cache)
     new, _ = cache.get({"n": 1}, ".plan", lambda: bytes(50_000), limit=1_000)
@@ -237,7 +237,7 @@ def test_building_keeps_to_the_limit_but_keeps_what_it_built(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
-def test_a_folder_that_others_may_write_to(tmp_path: Path, mode: int) -> None:
+def test_a_folder_writable_by_others_is_refused(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / "engines"
     folder.mkdir()
     folder.chmod(mode)
@@ -247,7 +247,7 @@ def test_a_folder_that_others_may_write_to(tmp_path: Path, mode: int) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     folder.mkdir(mode=0o700)
     os.chown(folder, 12345, 12345)
@@ -258,7 +258,7 @@ def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
         EngineCache(folder)
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     folder.touch()
     message = f"{folder}: cannot be used for engines: File exists; choose another"
@@ -267,7 +267,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
@@ -285,7 +285,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_notes_say_what_was_built(tmp_path: Path) -> None:
+def test_metadata_has_the_key(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     path, _ = get(cache)
     (entry,) = cache.entries()

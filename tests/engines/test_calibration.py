@@ -61,14 +61,14 @@ def not_a_picture(folder: Path) -> Path:
         (not_a_picture, "{}/000003.jpg: is not an image that OpenCV can read; remove it from the folder"),
     ],
 )
-def test_a_folder_that_will_not_do(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
+def test_an_unusable_folder_is_refused(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
     folder = make(tmp_path / "pictures")
     with pytest.raises(CalibrationError) as raised:
         read_calibration_set(folder, least=8)
     assert str(raised.value) == message.format(folder)
 
 
-def test_pictures_are_numbered_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_images_are_numbered(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "calibration"
     assert add_images(folder, frames(3)) == 3
     assert add_images(folder, iter(frames(2, seed=1))) == 2
@@ -76,21 +76,21 @@ def test_pictures_are_numbered_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert read_calibration_set(folder, least=5).files == tuple(folder / f"00000{n}.jpg" for n in range(1, 6))
 
 
-def test_a_picture_comes_back_nearly_as_it_was(tmp_path: Path) -> None:
+def test_images_are_stored_with_little_loss(tmp_path: Path) -> None:
     picture, _ = StreetScene(320, 240, seed=1).render(3.0)
     add_images(tmp_path, [picture])
     difference = read_image(tmp_path / "000001.jpg").astype(int) - picture
     assert np.abs(difference).mean() < 3
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CalibrationError) as raised:
         add_images(tmp_path / "file" / "pictures", frames(1))
     assert str(raised.value) == f"{tmp_path}/file/pictures: calibration images cannot be written: Not a directory"
 
 
-def test_frames_that_end_in_an_error_keep_what_was_written(tmp_path: Path) -> None:
+def test_an_error_in_the_frames_keeps_earlier_images(tmp_path: Path) -> None:
     def broken() -> Iterator[NDArray[np.uint8]]:
         yield from frames(2)
         raise CalibrationError("the camera is away")
@@ -100,7 +100,7 @@ def test_frames_that_end_in_an_error_keep_what_was_written(tmp_path: Path) -> No
     assert len(read_calibration_set(tmp_path, least=2).files) == 2
 
 
-def test_the_digest_tells_what_is_in_the_pictures(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_contents(tmp_path: Path) -> None:
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         add_images(tmp_path / name, frames(4, seed))
     digests = {name: read_calibration_set(tmp_path / name, least=4).digest for name in ("one", "same", "other")}
@@ -111,7 +111,7 @@ def test_the_digest_tells_what_is_in_the_pictures(tmp_path: Path) -> None:
     assert read_calibration_set(tmp_path / "same", least=4).digest != digests["same"]
 
 
-def test_images_are_letterboxed_as_the_cpu_backend_does_it() -> None:
+def test_calibration_input_equals_that_of_the_cpu_backend() -> None:
     model = read_model(street_onnx())
     pictures = [StreetScene(*size, seed=2).render(5.0)[0] for size in ((640, 480), (320, 180))]
     images = list(model_inputs(model, pictures))

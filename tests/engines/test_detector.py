@@ -36,7 +36,7 @@ def detector() -> Iterator[Detector]:
         yield detector
 
 
-def test_it_finds_what_the_session_finds(detector: Detector, images: list[Image]) -> None:
+def test_detections_equal_those_of_the_session(detector: Detector, images: list[Image]) -> None:
     session = OnnxRuntimeLane(read_model(street_onnx()), Thresholds(), max_batch=1, threads=1)
     for image in images:
         expected = session.collect(session.submit([image])).detections[0]
@@ -50,7 +50,7 @@ def test_it_finds_what_the_session_finds(detector: Detector, images: list[Image]
     session.close()
 
 
-def test_batches_give_what_single_images_give(detector: Detector, images: list[Image]) -> None:
+def test_a_batch_equals_single_images(detector: Detector, images: list[Image]) -> None:
     alone = [detector.detect(image) for image in images]
     first = detector.submit(images)
     second = detector.submit(images[:1])
@@ -58,7 +58,7 @@ def test_batches_give_what_single_images_give(detector: Detector, images: list[I
     assert labels(detector.collect(second)) == labels(alone[:1])
 
 
-def test_a_view_is_an_image_too(detector: Detector, images: list[Image]) -> None:
+def test_a_view_is_accepted(detector: Detector, images: list[Image]) -> None:
     turned = images[0][:, ::-1]
     assert not turned.flags.c_contiguous
     assert detector.detect(turned) == detector.detect(turned.copy())
@@ -84,7 +84,7 @@ def test_confidence_can_be_changed(detector: Detector, images: list[Image]) -> N
     ],
     ids=["grey", "alpha", "float", "empty", "none"],
 )
-def test_what_is_no_image_is_refused(detector: Detector, image: NDArray[np.uint8], images: list[Image]) -> None:
+def test_invalid_images_are_refused(detector: Detector, image: NDArray[np.uint8], images: list[Image]) -> None:
     with pytest.raises(ImageError):
         detector.detect(image)
     assert detector.detect(images[0])
@@ -126,7 +126,7 @@ def test_a_closed_detector_refuses(images: list[Image]) -> None:
             call()
 
 
-def test_threads_share_it(detector: Detector, images: list[Image]) -> None:
+def test_threads_may_share_a_detector(detector: Detector, images: list[Image]) -> None:
     expected = [detector.detect(image) for image in images]
     wrong: list[object] = []
 
@@ -141,7 +141,7 @@ def test_threads_share_it(detector: Detector, images: list[Image]) -> None:
     assert wrong == []
 
 
-def test_nothing_is_built_unless_asked_for(tmp_path: Path, images: list[Image]) -> None:
+def test_load_builds_nothing(tmp_path: Path, images: list[Image]) -> None:
     settings = SessionSettings(precision=Precision.FP16, cache=tmp_path / "cache")
     with pytest.raises(NotPreparedError, match=r"Detector\.prepare"):
         Detector.load(street_onnx(), backend=CPU, settings=settings)
@@ -154,7 +154,7 @@ def test_nothing_is_built_unless_asked_for(tmp_path: Path, images: list[Image]) 
         assert detector.detect(images[0])
 
 
-def test_mistakes_are_told_before_anything_is_opened(tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         Detector.load(tmp_path / "none.onnx")
     with pytest.raises(BackendError):

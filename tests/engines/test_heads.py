@@ -42,7 +42,7 @@ def test_yolov5(tmp_path: Path, count: int, dtype: Any) -> None:
     agree(run(model), with_objectness(rows[0].astype(np.float32)))
 
 
-def test_yolov5_with_the_undecoded_maps_of_old_exports(tmp_path: Path) -> None:
+def test_yolov5_with_undecoded_maps(tmp_path: Path) -> None:
     maps = {str(stride): numbers(1, 3, HEIGHT // stride, WIDTH // stride, 7) for stride in (8, 16, 32)}
     rows = pixel_rows(3 * len(GRID), 7)
     model = read(tmp_path, Making({**maps, "output": rows}, size=SIZE), "yolov5")
@@ -63,7 +63,7 @@ def test_yolox(tmp_path: Path) -> None:
     agree(run(model), expected)
 
 
-def test_yolox_that_decodes_itself(tmp_path: Path) -> None:
+def test_yolox_decoded_in_the_model(tmp_path: Path) -> None:
     rows = pixel_rows(len(GRID), 7)
     model = read(tmp_path, Making({"output": np.log(rows)}, {"output": "Exp"}, size=SIZE), "yolox")
     agree(run(model), with_objectness(rows[0]))

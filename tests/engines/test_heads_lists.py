@@ -113,7 +113,7 @@ def test_detr_raw_in_one_output(tmp_path: Path) -> None:
     agree(run(model), pairs(logits, boxes))
 
 
-def test_detr_raw_that_counts_category_ids(tmp_path: Path) -> None:
+def test_detr_raw_with_category_ids(tmp_path: Path) -> None:
     """91 columns, COCO's ids with their gaps: 1 is person, 13 a stop sign, 90 a toothbrush, 12 nothing."""
     logits, boxes = np.full((1, 100, 91), -9, np.float32), numbers(1, 100, 4)
     logits[0, [3, 4, 5, 6], [1, 13, 90, 12]] = [4, 3, 2, 9]
@@ -166,7 +166,7 @@ def test_ssd(tmp_path: Path, layout: str) -> None:
         ("file", {0: "person", 12: "stop sign", 89: "toothbrush"}),
     ],
 )
-def test_ssd_counts_category_ids(tmp_path: Path, setting: str, names: dict[int, str]) -> None:
+def test_ssd_with_category_ids(tmp_path: Path, setting: str, names: dict[int, str]) -> None:
     """Classes 11 and 95 have no name in COCO's list; TensorFlow's own begins with ??? for the category 0."""
     labels = np.array([[0, 12, 89, 11, 95, 0, 12, 89, 11, 95, 0, 0]])
     making, _, scores = ssd("lite", labels)
@@ -183,7 +183,7 @@ def test_ssd_counts_category_ids(tmp_path: Path, setting: str, names: dict[int, 
     assert (found.scores[6:] == -1).all()
 
 
-def test_ssd_of_floats_is_fed_from_minus_one_to_one(tmp_path: Path) -> None:
+def test_ssd_with_float_input_is_fed_minus_one_to_one(tmp_path: Path) -> None:
     making, _, _ = ssd("lite", np.zeros((1, 12)), TensorProto.FLOAT)
     geometry = read(tmp_path, making, "ssd").geometry
     assert (geometry.mean, geometry.std) == ((127.5,) * 3, (127.5,) * 3)

@@ -77,12 +77,12 @@ def run(program: str, environment: dict[str, str] | None = None, folder: Path = 
     return done.stdout
 
 
-def test_importing_it_loads_no_library() -> None:
+def test_import_loads_no_other_library() -> None:
     loaded = json.loads(run("import sys, json, engines; print(json.dumps(sorted(sys.modules)))"))
     assert not {"numpy", "cv2", "onnx", "onnxruntime", "logging"} & set(loaded)
 
 
-def test_it_leaves_the_process_as_it_was() -> None:
+def test_detecting_leaves_the_process_unchanged() -> None:
     set_for_tests = {"ORT_DISABLE_TELEMETRY", "NVIDIA_TF32_OVERRIDE"}
     kept = {name: value for name, value in os.environ.items() if name not in set_for_tests}
     before, after, threads = json.loads(run(PROCESS, kept))
@@ -112,13 +112,13 @@ def test_examples_run(example: str, example_folder: Path) -> None:
     assert said.strip(), "an example shows something"
 
 
-def test_the_first_example_finds_people_or_cars(example_folder: Path) -> None:
+def test_the_first_example_prints_objects(example_folder: Path) -> None:
     said = run(EXAMPLES[0], os.environ | {"PYTHONPATH": str(ROOT)}, example_folder)
     assert re.search(r"^\w+ 0\.\d+ \(\d+\.\d+(, \d+\.\d+){3}\)$", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("value", [None, "0", "1"])
-def test_tensorrt_takes_the_environment_as_it_is(value: str | None) -> None:
+def test_tensorrt_leaves_the_environment_unchanged(value: str | None) -> None:
     """Engines run only with the value that they were built with, so that is a part of what they are found by."""
     pytest.importorskip("tensorrt_rtx")
     environment = {name: held for name, held in os.environ.items() if name != "NVIDIA_TF32_OVERRIDE"}

@@ -53,7 +53,7 @@ YOLOV8 = [1, 6, 84]
         ([1, 7, 4, 4], "Identity", 2, "fastestdet"),
     ],
 )
-def test_family_is_found_from_the_outputs(
+def test_family_is_detected_from_the_outputs(
     tmp_path: Path, output: list[int], operator: str, names: int, family: str
 ) -> None:
     """Where the shape alone would fit several, by the operators before it or by how many names there are."""
@@ -69,7 +69,7 @@ def test_size_left_open_is_taken_from_the_metadata(tmp_path: Path) -> None:
     assert (model.labels, model.width, model.height) == (("a", "b"), 128, 32)
 
 
-def test_shipped_model_is_understood() -> None:
+def test_shipped_model_is_identified() -> None:
     model = read_model(street_onnx())
     assert model.family.name == "yolox"
     assert model.labels == ("person", "bicycle", "car", "bus", "dog")
@@ -126,13 +126,13 @@ def test_wrong_family(tmp_path: Path, output: list[int], family: str, message: s
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_no_family_takes_every_model(tmp_path: Path, family: str) -> None:
+def test_every_family_refuses_some_model(tmp_path: Path, family: str) -> None:
     with pytest.raises(ModelError, match=f"family {family} needs .*; this model has input 64x64 and outputs out"):
         read_model(make_model(tmp_path / "m.onnx", [1, 83, 7]), family)
 
 
 @pytest.mark.parametrize(("raw", "decoded"), [("yolox", "yolov5"), ("yolox", "yolov8")])
-def test_a_grid_is_not_taken_for_decoded_boxes(tmp_path: Path, raw: str, decoded: str) -> None:
+def test_raw_grid_outputs_are_not_taken_for_decoded_boxes(tmp_path: Path, raw: str, decoded: str) -> None:
     """The shapes are the same; what would be found is not."""
     file = make_model(tmp_path / "m.onnx", YOLOX)
     assert read_model(file, raw).family.name == raw
@@ -167,7 +167,7 @@ def test_four_levels_are_ambiguous(tmp_path: Path) -> None:
     assert read_model(file, "picodet").labels == ("cat", "dog")
 
 
-def test_names_do_not_outweigh_the_operators(tmp_path: Path) -> None:
+def test_operators_outweigh_the_number_of_names(tmp_path: Path) -> None:
     """Three names would fit a decoded row of 4 + 3, but a convolution is behind it: a YOLOX with a name too many?"""
     making = Making({"out": np.ones(YOLOX, np.float32)}, metadata={"names": "['a', 'b', 'c']"}, aside=["Conv"])
     with pytest.raises(ModelError) as error:
@@ -274,14 +274,16 @@ def test_labels_fewer_than_classes(tmp_path: Path) -> None:
         (None, {"names": "7"}, "are no list; give labels instead"),
     ],
 )
-def test_labels_that_cannot_be_had(tmp_path: Path, setting: str | None, metadata: dict[str, str], message: str) -> None:
+def test_unusable_labels_are_refused(
+    tmp_path: Path, setting: str | None, metadata: dict[str, str], message: str
+) -> None:
     file = make_model(tmp_path / "m.onnx", YOLOX, metadata=metadata or TWO_NAMES)
     with pytest.raises(LabelsError) as error:
         read_model(file, labels=setting)
     assert message in str(error.value)
 
 
-def test_labels_file_may_name_more(tmp_path: Path) -> None:
+def test_labels_file_may_have_more_names(tmp_path: Path) -> None:
     labels = tmp_path / "names.txt"
     labels.write_text("cat\n dog \nbird\nfish\n")
     assert read_model(make_model(tmp_path / "m.onnx", YOLOX), labels=str(labels)).labels == ("cat", "dog")

@@ -72,7 +72,7 @@ def noise(seed: int, height: int = 120, width: int = 200) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def test_two_batches_on_their_way_do_not_mix(small: OnnxRuntimeLane) -> None:
+def test_two_batches_in_flight_do_not_mix(small: OnnxRuntimeLane) -> None:
     pictures = [noise(seed) for seed in range(6)]
     alone = [small.collect(small.submit([picture])).detections[0] for picture in pictures]
     first = small.submit(pictures[:1])
@@ -85,7 +85,7 @@ def test_two_batches_on_their_way_do_not_mix(small: OnnxRuntimeLane) -> None:
     assert all(map(same, found, alone))
 
 
-def test_a_picture_of_another_shape_leaves_nothing_behind(small: OnnxRuntimeLane) -> None:
+def test_an_image_of_another_shape_leaves_no_pixels_behind(small: OnnxRuntimeLane) -> None:
     wide, tall = noise(1, 60, 300), noise(2, 300, 60)
     fresh = small.collect(small.submit([wide])).detections[0]
     for picture in (tall, tall, wide, wide):
@@ -101,7 +101,7 @@ def test_results_survive_the_next_batch(small: OnnxRuntimeLane) -> None:
     assert np.array_equal(kept.boxes, before)
 
 
-def test_no_more_than_it_has_room_for(small: OnnxRuntimeLane) -> None:
+def test_too_many_batches_or_images_are_refused(small: OnnxRuntimeLane) -> None:
     with pytest.raises(BackendError, match="3 pictures with 0 batches pending: no room"):
         small.submit([noise(1)] * 3)
     for seed in range(small.slots):
@@ -133,7 +133,7 @@ def reshaping(size: int | str, folder: Path) -> Model:
 
 
 @pytest.mark.parametrize("size", [1, 2, "any"])
-def test_any_number_of_pictures_whatever_batch_it_was_exported_for(size: int | str, tmp_path: Path) -> None:
+def test_any_batch_size_whatever_the_export_had(size: int | str, tmp_path: Path) -> None:
     lane = OnnxRuntimeLane(reshaping(size, tmp_path), Thresholds(0.0, 1.0), max_batch=3, threads=1)
     assert lane.max_batch == 3
     pictures = [noise(seed) for seed in range(3)]
@@ -162,7 +162,7 @@ def mixing(size: int, folder: Path) -> Model:
     return read_model(file, "yolox", str(folder / "names.txt"))
 
 
-def test_a_model_that_mixes_the_pictures_of_a_batch_runs_one_by_one(
+def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lane = OnnxRuntimeLane(mixing(1, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
@@ -173,7 +173,7 @@ def test_a_model_that_mixes_the_pictures_of_a_batch_runs_one_by_one(
     ]
 
 
-def test_a_model_that_mixes_the_pictures_of_its_only_batch_size_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_mixes_the_images_of_its_fixed_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         OnnxRuntimeLane(mixing(2, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
     assert str(error.value) == (

@@ -100,7 +100,7 @@ def twice_as_large(graph: GraphBuilder, x: str) -> str:
 
 class TestTypes:
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-    def test_float32_where_rounding_would_show(self, case: Case) -> None:
+    def test_sensitive_nodes_stay_float32(self, case: Case) -> None:
         model = detector(case.build)
         half = at_precision(model, Precision.FP16)
         types = types_of(half)
@@ -112,7 +112,7 @@ class TestTypes:
         x = np.random.default_rng(0).normal(size=(1, 64, 8, 8)).astype(np.float16)
         assert np.allclose(run(half, x), run(model, x.astype(np.float32)), rtol=0.01, atol=0.01)
 
-    def test_where_and_how_much_to_resize_stays_float32(self) -> None:
+    def test_resize_scales_and_sizes_stay_float32(self) -> None:
         """TensorRT takes nothing else."""
 
         def build(graph: GraphBuilder, x: str) -> str:
@@ -125,7 +125,7 @@ class TestTypes:
         assert [types[name] for name in resize.input[1:]] == [FLOAT, FLOAT]
         assert types_of(half)[resize.output[0]] == HALF
 
-    def test_values_beyond_float16_stay_finite_and_above_zero(self) -> None:
+    def test_constants_beyond_float16_are_clamped(self) -> None:
         def build(graph: GraphBuilder, x: str) -> str:
             shifted = graph.add("Add", x, graph.const(1e-12, np.float32))
             return conv(graph, graph.add("Clip", shifted, "", graph.const(1e9, np.float32)))
@@ -143,7 +143,7 @@ class TestTypes:
         assert at_precision(model, Precision.FP32) is model
 
     @pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8], ids=lambda p: p.value)
-    def test_the_model_given_is_left_alone(self, precision: Precision, street: Model) -> None:
+    def test_the_given_model_is_not_modified(self, precision: Precision, street: Model) -> None:
         model = canonical(street)
         before = model.SerializeToString(deterministic=True)
         at_precision(model, precision, model_inputs(street, streets(1)))
@@ -227,7 +227,7 @@ class TestRefused:
         assert str(raised.value) == message
 
     @pytest.mark.parametrize("name", ["foreign operator", "unsigned", "zero point"])
-    def test_fp32_leaves_it_as_it_is(self, name: str) -> None:
+    def test_fp32_returns_the_model_unchanged(self, name: str) -> None:
         model = REFUSED[name][0]
         assert at_precision(model, Precision.FP32) is model
 

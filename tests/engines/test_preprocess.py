@@ -65,7 +65,7 @@ def test_several_frames_of_one_size_at_once() -> None:
     assert np.array_equal(together, alone)
 
 
-def test_graph_serves_real_pictures(material: Path) -> None:
+def test_graph_on_real_images(material: Path) -> None:
     picture = cv2.imread(str(material / "images" / "dog.jpg"))
     assert picture is not None
     session = ort.InferenceSession(preprocess_model(GEOMETRIES[1], 640, 640).SerializeToString())
@@ -75,7 +75,7 @@ def test_graph_serves_real_pictures(material: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
 @pytest.mark.parametrize("planar", [False, True])
-def test_layout_and_type_are_what_the_model_wants(dtype: Any, planar: bool) -> None:
+def test_layout_and_type_are_those_of_the_model(dtype: Any, planar: bool) -> None:
     """uint8 is rounded, not cut off."""
     picture = np.random.default_rng(3).integers(0, 256, (90, 160, 3)).astype(np.uint8)
     geometry = InputGeometry(Fit.TOP_LEFT, pad=114, rgb=True)
@@ -104,6 +104,6 @@ FAMILY = InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)
         ),
     ],
 )
-def test_what_a_user_says_overrides_the_family(override: InputOverride, geometry: InputGeometry) -> None:
+def test_user_settings_override_the_family(override: InputOverride, geometry: InputGeometry) -> None:
     """(pixel * scale - mean) / std, in terms of grey levels; one of the three given, the others are 1, 0 and 1."""
     assert FAMILY.overridden(override) == geometry

@@ -119,14 +119,14 @@ class TestEightBits:
         with pytest.raises(PrecisionError, match=r"int8 .* fp16$"):
             at_precision(detector(build), Precision.INT8)
 
-    def test_eight_bits_without_pictures(self, street: Model) -> None:
+    def test_eight_bits_without_images(self, street: Model) -> None:
         with pytest.raises(CalibrationError) as raised:
             at_precision(canonical(street), Precision.INT8)
         assert str(raised.value) == "there are no calibration images; 8-bit precisions need some of your own scenes"
 
 
 class TestMagnitudes:
-    def test_a_larger_value_doubles_the_range_and_loses_none(self) -> None:
+    def test_a_larger_value_doubles_the_range(self) -> None:
         values = np.random.default_rng(1).normal(size=(8, 1000)).astype(np.float32) * np.logspace(-2, 2, 8)[:, None]
         found = Magnitudes()
         for row in values.astype(np.float32):
@@ -137,7 +137,7 @@ class TestMagnitudes:
         even.add(np.full(1, 4, np.float32))
         assert even.best_limit(127) == pytest.approx(3, rel=0.02)
 
-    def test_an_outlier_is_cut_off(self) -> None:
+    def test_an_outlier_is_clipped(self) -> None:
         found = Magnitudes()
         random = np.random.default_rng(2)
         for _ in range(20):

@@ -30,7 +30,7 @@ def test_place(source: tuple[int, int], model: tuple[int, int], fit: Fit, expect
 
 
 @given(w=SIZES, h=SIZES, model_w=st.integers(32, 1280), model_h=st.integers(32, 1280), fit=st.sampled_from(Fit))
-def test_fits_inside_and_the_whole_picture_maps_back(w: int, h: int, model_w: int, model_h: int, fit: Fit) -> None:
+def test_the_whole_image_maps_back(w: int, h: int, model_w: int, model_h: int, fit: Fit) -> None:
     box = Letterbox.of(w, h, model_w, model_h, fit)
     assert box.left >= 0
     assert box.top >= 0
@@ -40,6 +40,6 @@ def test_fits_inside_and_the_whole_picture_maps_back(w: int, h: int, model_w: in
     assert np.allclose(box.to_source(place), [[0, 0, w, h]], rtol=1e-5)
 
 
-def test_boxes_are_clipped_to_the_picture() -> None:
+def test_boxes_are_clipped_to_the_image() -> None:
     box = Letterbox.of(100, 50, 200, 200, Fit.CENTRED)
     assert box.to_source(np.array([[-50, -50, 500, 500]], np.float32)).tolist() == [[0, 0, 100, 50]]

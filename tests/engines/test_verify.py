@@ -72,7 +72,7 @@ def lane() -> OnnxRuntimeLane:
         ),
     ],
 )
-def test_annotations_that_do_not_serve(
+def test_unusable_annotations_are_refused(
     lane: OnnxRuntimeLane, tmp_path: Path, content: str | None, message: str
 ) -> None:
     file = tmp_path / "instances.json"
@@ -82,7 +82,7 @@ def test_annotations_that_do_not_serve(
         coco_accuracy(lane, ("car", "bus", "truck", "person"), file, tmp_path)
 
 
-def test_annotations_need_no_numbers_of_their_own(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
+def test_annotations_without_ids_are_accepted(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
     """What a lane sees best is the whole truth here, so that it is perfect; pycocotools would not count number 0."""
     picture = StreetScene(640, 360, seed=5).render(4.0)[0]
     cv2.imwrite(str(tmp_path / "a.png"), picture)
@@ -102,7 +102,7 @@ def test_annotations_need_no_numbers_of_their_own(lane: OnnxRuntimeLane, tmp_pat
     assert accuracy.map50_95 == pytest.approx(1.0)
 
 
-def test_a_picture_that_is_missing(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
+def test_a_missing_image_is_reported(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
     file = tmp_path / "instances.json"
     image = {"id": 1, "file_name": "a.jpg"}
     file.write_text(json.dumps({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "car"}]}))
@@ -110,7 +110,7 @@ def test_a_picture_that_is_missing(lane: OnnxRuntimeLane, tmp_path: Path) -> Non
         coco_accuracy(lane, ("car",), file, tmp_path)
 
 
-def test_a_lane_agrees_with_the_graphs_of_the_engines() -> None:
+def test_a_session_agrees_with_the_graphs_of_the_engines() -> None:
     model = read_model(street_onnx())
     scene = StreetScene(model.width, model.height, seed=5)  # of a size that is not resized
     pictures = [scene.render(t)[0] for t in (1.0, 4.0, 9.0)]
@@ -169,7 +169,7 @@ LEFT, RIGHT = (0.0, 0.0, 100.0, 100.0), (8.0, 0.0, 108.0, 100.0)
     ],
     ids=["tie", "not close", "not seen", "another class"],
 )
-def test_nms_may_keep_either_of_two_that_score_alike(
+def test_ties_of_nms_are_no_difference(
     wanted: list[Row], found: list[Row], expected: tuple[int, int, int, int]
 ) -> None:
     got = compare_candidates(detections(*wanted), detections(*found), overlap=0.45)
