@@ -22,6 +22,7 @@ from daemon.config.schema import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import ROOT, missing
 from tests.daemon.capturing import Captured, capture_threads, capturing, pictures, write_video
+from tests.servers.silent_rtsp import SilentRtsp
 
 A_MEBIBYTE = 1 << 20
 
@@ -42,7 +43,7 @@ def film(tmp_path: Path) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def watched(source: Path, **settings: float) -> Iterator[tuple[Captured, CameraThread]]:
+def watched(source: Path | str, **settings: float) -> Iterator[tuple[Captured, CameraThread]]:
     """The camera `cam` with a hang monitor, stopped but not awaited at the end."""
     captured = Captured(keep_images=False, consume=None)
     reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
@@ -96,6 +97,14 @@ def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes
         captured.wait_for_state(CameraState.STREAMING)
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
     assert camera.join(5.0)
+
+
+def test_a_stream_without_a_first_frame_is_not_a_hanging_driver() -> None:
+    """OpenCV waits for the frame beyond `open_timeout`; what is reported is that none came."""
+    with SilentRtsp() as server, watched(server.url, open_timeout=0.5, stall_after=2) as (captured, camera):
+        status = captured.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
+        assert "no frame within 0.5 s" in status.detail
+    assert camera.join(10.0)
 
 
 def test_a_hung_camera_reports_nothing_after_stop(pipe: Path, film: tuple[bytes, bytes]) -> None:

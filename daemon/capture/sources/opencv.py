@@ -109,7 +109,14 @@ class OpenCvSource(ABC):
             begin_opening(self._camera, self._begin)
             began = time.monotonic()
             opened = self._open_capture()
-        if not (opened and self._grab_frame()):
+        if (
+            opened
+        ):  # OpenCV waits up to `stall_after` for the first frame, also of a stream that `open_timeout` cut short
+            limit = self._camera.open_timeout
+            self._begin(began + limit - time.monotonic(), f"the source opens but gives no frame within {limit:g} s")
+            opened = self._grab_frame()
+        begin_opening(self._camera, self._begin)
+        if not opened:
             raise self._why_not_opened(time.monotonic() - began)
         self._opened(time.monotonic() - began)
         self._note_time()
