@@ -81,6 +81,18 @@ class _Attempt:
     """the latest build"""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelReports:
+    """Where changes of models are reported, in some thread."""
+
+    lock: threading.RLock
+    """held meanwhile, and whenever a model changes, so that reports come in their order"""
+    changed: Callable[[], None]
+    """`Serving.infos` has changed"""
+    unavailable: Callable[[str, str], None]
+    """a model cannot be used, and the reason"""
+
+
 class Serving:
     """Owns the threads `prepare`, which builds, and `load`, which opens and closes sessions."""
 
@@ -90,23 +102,17 @@ class Serving:
         inference: InferenceThread,
         handoff: Handoff,
         floor: Callable[[Generation], float],
-        told: Callable[[], None],
-        lost: Callable[[str, str], None],
+        reports: ModelReports,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`floor` of a model's candidates, 0 to 1, is asked in the inference thread.
-
-        `told` that `infos` has changed, and `lost`, of an unavailable model and the reason, are called in some thread
-        with `lock` held.
-        """
+        """`floor` of a model's candidates, 0 to 1, is asked in the inference thread."""
         self._backend = backend
         self._inference = inference
         self._handoff = handoff
         self._floor = floor
-        self._told = told
-        self._lost = lost
-        self.lock = threading.RLock()
-        """guards what follows, and the order in which it is told"""
+        self._reports = reports
+        self._lock = reports.lock
+        """guards what follows"""
         self._running: dict[str, Generation] = {}
         self._next: dict[str, _Attempt] = {}
         """what is being built or opened, to be or to become the model of that name"""
@@ -123,7 +129,7 @@ class Serving:
 
     def latest(self, name: str) -> Generation | None:
         """The model as it is being built, or else as it runs; None: neither."""
-        with self.lock:
+        with self._lock:
             return self._next[name].generation if name in self._next else self._running.get(name)
 
     def start(self) -> None:
@@ -133,7 +139,7 @@ class Serving:
 
     def stop(self) -> None:
         """Ends building and opening; returns at once."""
-        with self.lock:
+        with self._lock:
             self._next.clear()
         self._preparing.stop()
         self._loader.stop()
@@ -147,7 +153,7 @@ class Serving:
     def serve(self, generation: Generation, rebuild: bool = False) -> None:
         """Makes this the model of its name, as soon as it is built; until then what there was goes on."""
         name = generation.name
-        with self.lock:
+        with self._lock:
             self._cancel(name)
             self._failed.pop(name, None)
             attempt = self._next[name] = _Attempt(generation)
@@ -160,7 +166,7 @@ class Serving:
 
     def retry(self, name: str) -> bool:
         """Builds the latest model of that name again, also one that failed; False: there is nothing to build."""
-        with self.lock:
+        with self._lock:
             failed, latest = self._failed.get(name), self.latest(name)
             generation = failed or latest
             if generation is None:
@@ -173,7 +179,7 @@ class Serving:
 
     def drop(self, name: str) -> None:
         """No camera needs the model any more."""
-        with self.lock:
+        with self._lock:
             self._cancel(name)
             for known in (self._running, self._failed, self._infos):
                 known.pop(name, None)
@@ -207,7 +213,7 @@ class Serving:
         except EngineError as error:
             self._failing(attempt, error)
             return
-        with self.lock:
+        with self._lock:
             if self._is_wanted(attempt):
                 self._use(generation, session)
                 return
@@ -237,7 +243,7 @@ class Serving:
         """What failed may go otherwise: built, read again, or with smaller batches."""
         generation = attempt.generation
         settings = generation.settings
-        with self.lock:
+        with self._lock:
             if not self._is_wanted(attempt):
                 return
             if isinstance(error, GpuMemoryError) and settings.max_batch > 1:
@@ -258,11 +264,11 @@ class Serving:
             generation = Generation.read(before.name, before.config)
             check_labels(before.config, {before.name: generation.model.labels})
         except (EngineError, UsageError) as error:
-            with self.lock:
+            with self._lock:
                 if self._is_wanted(attempt):
                     self._give_up(before, error)
             return
-        with self.lock:
+        with self._lock:
             if self._is_wanted(attempt):
                 self.serve(generation)
 
@@ -296,7 +302,7 @@ class Serving:
         return attempt if attempt is not None and attempt.job is job else None
 
     def _tell(self, attempt: _Attempt, status: ModelStatus) -> None:
-        with self.lock:
+        with self._lock:
             if self._is_wanted(attempt):
                 self._show(attempt.generation, status)
 
@@ -308,7 +314,7 @@ class Serving:
         self._failed[name] = generation
         if name not in self._running:
             self._handoff.refuse(name)
-            self._lost(name, why)
+            self._reports.unavailable(name, why)
         self._show(generation, ModelStatus(ModelState.FAILED, detail=why))
 
     def _show(self, generation: Generation, status: ModelStatus) -> None:
@@ -317,7 +323,7 @@ class Serving:
             status = ModelStatus(ModelState.READY, detail=_of_successor(status))
             generation = running
         self._infos[generation.name] = self._info(generation, status)
-        self._told()
+        self._reports.changed()
 
     def _info(self, generation: Generation, status: ModelStatus) -> ModelInfo:
         model = generation.model

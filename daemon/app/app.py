@@ -12,15 +12,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from daemon.app.pipeline import Requests, Stages
+from daemon.app.pipeline import Pipeline, Requests
+from daemon.app.reload import first_plan
 from daemon.config.load import load
-from daemon.config.reload import Difference, used_models
 from daemon.config.schema import Config
 from daemon.control.commands import INTERNAL_ERROR
 from daemon.control.overrides import SettingsFile
 from daemon.control.running_config import RunningConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
-from daemon.serving import Generation
 from daemon.system.file_change import FileChange
 from engines.backends import choose
 from engines.errors import EngineError
@@ -70,18 +69,17 @@ class App:
         config = self._running.config
         backend = choose(config.inference.backend)
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
-        generations = {name: Generation.read(name, config) for name in used_models(config)}
+        plan = first_plan(config)
         requests = Requests(partial(self._in_main_thread, self._apply), partial(self._in_main_thread, self._reload))
-        stages = Stages(self._running, backend, generations, requests, self._on_fatal)
-        self._stages = stages
+        self._pipeline = Pipeline(self._running, backend, plan, requests, self._on_fatal)
         try:
-            stages.start()
-            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(generations))
+            self._pipeline.start()
+            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(plan.generations))
             if why := self._work():
                 _log.info("%s: stopping", why)
         finally:
             self._ended = True
-            clean = stages.stop()
+            clean = self._pipeline.stop()
         if self._failure is not None:
             if isinstance(self._failure, EngineError):  # the backend said what happened
                 _log.critical("stopped: %s", self._failure)
@@ -121,7 +119,7 @@ class App:
         return request.outcome.result()
 
     def _apply(self) -> str:
-        self._stages.apply(self._stages.plan(self._running.config, reread=False))
+        self._pipeline.apply(self._pipeline.plan(self._running.config, reread=False))
         return ""
 
     def _try_reload(self) -> None:
@@ -138,27 +136,27 @@ class App:
 
         Raises UsageError and EngineError where that is not possible, and then goes on as before.
         """
-        with self._stages.service.reloading():
+        with self._pipeline.watchdog.reloading():
             return self._reloaded()
 
     def _reloaded(self) -> str:
         self._change.mark_known()
         try:
             file = load(self._file)
-            plan = self._stages.plan(self._running.preview(file), reread=True)
+            plan = self._pipeline.plan(self._running.preview(file), reread=True)
             with self._running.replacing(file):
-                self._stages.apply(plan)
+                self._pipeline.apply(plan)
         except (UsageError, EngineError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
             for problem in problems:
                 _log.error("the new configuration is refused: %s", problem)
-            self._stages.refused(problems)
+            self._pipeline.refused(problems)
             raise
         except Exception:
-            self._stages.refused((f"{INTERNAL_ERROR}; the log says more",))
+            self._pipeline.refused((f"{INTERNAL_ERROR}; the log says more",))
             raise
-        self._stages.loaded()
-        return _sentence(plan.difference, tuple(plan.generations))
+        self._pipeline.loaded()
+        return plan.summary()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._asked.put(signal.Signals(number).name)
@@ -173,18 +171,3 @@ class App:
 def _running(file: Config) -> RunningConfig:
     kept = SettingsFile(file.device, state_folder()) if file.mqtt.persist_settings else None
     return RunningConfig(file, kept)
-
-
-def _sentence(different: Difference, models: tuple[str, ...]) -> str:
-    parts = {
-        "cameras added": different.added,
-        "removed": different.removed,
-        "opened anew": different.reopened,
-        "changed": different.changed,
-        "models built or opened": models,
-        "models closed": different.unused,
-        "inference changed": ("max_delay_ms, max_age_ms",) if different.inference else (),
-        "events changed": different.events,
-    }
-    said = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
-    return f"configuration loaded; {'; '.join(said) or 'nothing is different'}"

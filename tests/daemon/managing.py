@@ -17,7 +17,7 @@ from daemon.config.schema import Config
 from daemon.handoff import Handoff
 from daemon.infer import InferenceThread
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
-from daemon.serving import Serving
+from daemon.serving import ModelReports, Serving
 from daemon.stats import Stats
 from engines.backends import CPU, Backend
 
@@ -52,15 +52,8 @@ class Managed:
         stats = Stats()
         self.frames = Handoff(Batcher(dict.fromkeys(cameras, "default"), 0.0, 1e9), stats)
         self.inference = InferenceThread("inference", self.frames, self._deliver, stats, self.failures.append)
-        self.manager = Serving(
-            backend,
-            self.inference,
-            self.frames,
-            lambda _: 0.5,
-            self._told,
-            self.lost.__setitem__,
-            self.failures.append,
-        )
+        reports = ModelReports(threading.RLock(), self._told, self.lost.__setitem__)
+        self.manager = Serving(backend, self.inference, self.frames, lambda _: 0.5, reports, self.failures.append)
 
     def start(self) -> None:
         self.inference.start()

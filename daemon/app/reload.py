@@ -1,0 +1,67 @@
+"""What it takes to run with another configuration: found out before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from daemon.config.reload import Difference, difference, used_models
+from daemon.config.schema import Config
+from daemon.errors import UsageError
+from daemon.models import check_labels
+from daemon.serving import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration that can be applied, and what that takes."""
+
+    config: Config
+    difference: Difference
+    generations: Mapping[str, Generation]
+    """models to load: new or changed"""
+
+    def summary(self) -> str:
+        """What it changes, in one sentence."""
+        different = self.difference
+        parts = {
+            "cameras added": different.added,
+            "removed": different.removed,
+            "reconnected": different.reopened,
+            "changed": different.changed,
+            "models built or opened": tuple(self.generations),
+            "models closed": different.unused,
+            "inference changed": ("max_delay_ms, max_age_ms",) if different.inference else (),
+            "events changed": different.events,
+        }
+        told = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
+        return f"configuration loaded; {'; '.join(told) or 'nothing is different'}"
+
+
+def first_plan(config: Config) -> Plan:
+    """Of a start. Raises UsageError and EngineError where it is not possible."""
+    generations = {name: Generation.read(name, config) for name in used_models(config)}
+    check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
+    return Plan(config, difference(config, config), generations)
+
+
+def make_plan(running: Config, config: Config, latest: Callable[[str], Generation | None], reread: bool) -> Plan:
+    """Of a change while the daemon runs. Raises UsageError and EngineError where it is not possible.
+
+    `latest` is the model of a name as it runs or is being loaded. With `reread` the models' files are looked at too,
+    and models that have failed are tried again.
+    """
+    different = difference(running, config)
+    if different.fixed:
+        raise UsageError(
+            f"{', '.join(different.fixed)}: cannot be changed while ospreyd runs; restart it for that "
+            "(systemctl restart ospreyd)"
+        )
+    known = {name: latest(name) for name in used_models(config)}
+    wanted = set(different.models)
+    if reread:
+        wanted |= {name for name, one in known.items() if one is None or not one.is_of(config)}
+    generations = {name: Generation.read(name, config) for name in sorted(wanted)}
+    of_labels = {name: (generations.get(name) or generation) for name, generation in known.items()}
+    check_labels(config, {name: one.model.labels for name, one in of_labels.items() if one is not None})
+    return Plan(config, different, generations)

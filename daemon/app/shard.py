@@ -1,0 +1,212 @@
+"""Capture, inference and analysis of the cameras of one GPU, wired together; it knows nothing of MQTT."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from daemon.analysis.filter import score_floor
+from daemon.analysis.stage import AnalysisStage, Outputs
+from daemon.app.reload import Plan
+from daemon.batch import Batcher
+from daemon.capture.buffers import FrameMemory
+from daemon.capture.camera import CameraThread
+from daemon.capture.cameras import Cameras
+from daemon.config.schema import Config
+from daemon.handoff import Handoff
+from daemon.infer import InferenceThread
+from daemon.records import CameraState, CameraStatus, Frame, ModelInfo, Reason
+from daemon.serving import Generation, ModelReports, Serving
+from daemon.stats import Stats
+from daemon.system.credits import Credits
+from engines.backends import Backend, frame_allocator, slots
+
+_BESIDE = 2  # frames of a camera beside those in flight: one that is being filled, one that waits for its batch
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What everything in one process shares."""
+
+    stats: Stats
+    credits: Credits
+    lock: threading.RLock
+    """guards configuration, cameras and models, and the order in which their changes are reported"""
+    on_fatal: Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What a shard reports, in any thread and with the lock."""
+
+    camera_status: Callable[[CameraStatus], None]
+    models_changed: Callable[[], None]
+
+
+class Shard:
+    """Owns these stages. Apart from `start` and `stop` its methods need the lock."""
+
+    def __init__(self, config: Config, backend: Backend, shared: Shared, outputs: Outputs, reports: Reports) -> None:
+        """Nothing runs before `start`."""
+        self._config = config
+        self._shared = shared
+        self._reports = reports
+        stats, on_fatal = shared.stats, shared.on_fatal
+        self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal)
+        waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
+        self._handoff = Handoff(Batcher({}, *waits, credit=shared.credits), stats)
+        shared.credits.on_room(self._handoff.has_credit)
+        thread = "cpu:0" if backend.gpu is None else "gpu:0"
+        self._inference = InferenceThread(thread, self._handoff, self._analysis.results, stats, on_fatal)
+        self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
+        self._capture = Cameras(on_fatal)
+        models = ModelReports(shared.lock, reports.models_changed, self._give_up)
+        self._serving = Serving(backend, self._inference, self._handoff, self._floor, models, on_fatal)
+        self._cameras: dict[str, CameraThread] = {}
+        self._unavailable: dict[str, str] = {}
+        """models that cannot be used, and the reason"""
+
+    @property
+    def models(self) -> Mapping[str, ModelInfo]:
+        """What is known of every model."""
+        return self._serving.infos
+
+    @property
+    def queues(self) -> Mapping[str, Callable[[], int]]:
+        """By name, how much waits in a queue; for any thread."""
+        return {"batch": self._handoff.waiting, "analysis": self._analysis.waiting}
+
+    def latest(self, model: str) -> Generation | None:
+        """See Serving.latest."""
+        return self._serving.latest(model)
+
+    def load(self, generation: Generation) -> None:
+        """Builds a model where that is needed and opens it; the one of its name that runs goes on until then."""
+        self._unavailable.pop(generation.name, None)
+        self._serving.serve(generation)
+
+    def start(self) -> None:
+        """Starts every thread and opens every camera; models follow when they are ready."""
+        self._analysis.start()
+        self._inference.start()
+        with self._shared.lock:
+            for name in self._config.cameras:
+                self._open(name)
+        self._capture.start()
+        self._serving.start()
+
+    def stop(self) -> None:
+        """Asks capture, model loading and inference to end; returns at once. Analysis goes on until `join_analysis`."""
+        self._serving.stop()
+        self._capture.stop()
+        self._handoff.close()
+        self._inference.stop()
+
+    def join_analysis(self, timeout: float) -> bool:
+        """Whether every frame that was captured has been analysed and handed on within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        ended = self._inference.join(timeout * 2 / 3)
+        self._analysis.stop()
+        return self._analysis.join(max(0.0, deadline - time.monotonic())) and ended
+
+    def join(self, timeout: float) -> bool:
+        """Whether the other threads have ended within `timeout` seconds; a camera that hangs may not."""
+        deadline = time.monotonic() + timeout
+        ended = self._serving.join(timeout)
+        return self._capture.join(max(0.0, deadline - time.monotonic())) and ended
+
+    def apply(self, plan: Plan, announce: Callable[[], None]) -> None:
+        """Runs with the configuration of a plan.
+
+        `announce` is called when what it does not have is closed and its models are known, before cameras are opened:
+        whoever hears of their first states and frames has to know them.
+        """
+        config, different = plan.config, plan.difference
+        self._config = config
+        for name in different.removed:
+            self._close(name)
+            self._shared.stats.forget(name)
+        self._handoff.limit(config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000)
+        for model in different.unused:
+            self._serving.drop(model)
+            self._unavailable.pop(model, None)
+        again = self._unavailable.keys() & plan.generations.keys()
+        for generation in plan.generations.values():
+            self.load(generation)
+        self._analysis.configure(config)
+        announce()
+        for name, camera in config.cameras.items():
+            if name in different.added or name in different.reopened or camera.model in again:
+                self._open(name)
+            elif name in different.changed:
+                self._change(name)
+        self._serving.refresh()
+
+    def retry(self, model: str) -> bool:
+        """Builds a model again, also one that failed, whose cameras are opened again; False: it needs no engine."""
+        if not self._serving.retry(model):
+            return False
+        if self._unavailable.pop(model, None) is not None:
+            for name, camera in self._config.cameras.items():
+                if camera.model == model:
+                    self._open(name)
+        return True
+
+    def _open(self, name: str) -> None:
+        """Opens a camera, and closes it first where it is open."""
+        self._close(name)
+        camera = self._config.cameras[name]
+        if camera.enabled and camera.model in self._unavailable:
+            self._report(_model_failed(name, camera.model, self._unavailable[camera.model]))
+            return
+
+        def reported(status: CameraStatus) -> None:
+            """In the camera's thread; what one that is being closed still reports is no longer true."""
+            with self._shared.lock:
+                if self._cameras.get(name) is thread:
+                    self._report(status)
+
+        def deliver(frame: Frame) -> None:
+            self._handoff.put(frame, lambda: self._cameras.get(name) is thread)
+
+        shared = self._shared
+        thread = CameraThread(name, camera, deliver, reported, shared.stats, shared.on_fatal, self._memory)
+        self._handoff.set_camera(name, camera.model, camera.priority)
+        self._cameras[name] = thread
+        self._capture.open(thread)
+
+    def _close(self, name: str) -> None:
+        """Its thread ends when it can; its waiting frames are released."""
+        if (thread := self._cameras.pop(name, None)) is not None:
+            self._capture.close(thread)
+            self._handoff.remove_camera(name)
+
+    def _change(self, name: str) -> None:
+        """Applies settings that need no new connection."""
+        camera = self._config.cameras[name]
+        if name in self._cameras:
+            self._handoff.set_camera(name, camera.model, camera.priority)
+            self._cameras[name].limit(camera.fps)
+
+    def _give_up(self, model: str, why: str) -> None:
+        """Closes the cameras of a model that has failed."""
+        self._unavailable[model] = why
+        for name, camera in self._config.cameras.items():
+            if camera.model == model and camera.enabled:
+                self._close(name)
+                self._report(_model_failed(name, model, why))
+
+    def _report(self, status: CameraStatus) -> None:
+        self._analysis.camera_status(status)
+        self._reports.camera_status(status)
+
+    def _floor(self, generation: Generation) -> float:
+        """In any thread."""
+        return score_floor(self._config, generation.name)
+
+
+def _model_failed(camera: str, model: str, why: str) -> CameraStatus:
+    detail, now = f"its model {model} failed: {why}", time.time()
+    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, since=now, changed_at=now)
