@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from daemon.config.difference import difference
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
-from daemon.config.reload import difference
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.handoff import Handoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from daemon.config.reload import Difference, difference, used_models
+from daemon.config.difference import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.models import check_labels

@@ -18,7 +18,7 @@ from daemon.capture.rate_limit import RateLimiter
 from daemon.capture.sources.base import Source, SourceError
 from daemon.capture.sources.open import open_source
 from daemon.capture.state_machine import CameraCondition, CameraTrigger, next_state
-from daemon.config.schema import Camera, Pace
+from daemon.config.camera import Camera, Pace
 from daemon.config.sources import is_live
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats

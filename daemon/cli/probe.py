@@ -16,8 +16,9 @@ from daemon.capture.sources.base import Image, Source, SourceError
 from daemon.capture.sources.open import open_source
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
+from daemon.config.camera import Camera
+from daemon.config.credentials import without_credentials
 from daemon.config.json_schema import field_schema
-from daemon.config.schema import Camera, without_credentials
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE
 from daemon.config.sentences import requirement
 from daemon.errors import EXIT_USAGE, UsageError

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import yaml
 
+from daemon.config.credentials import without_credentials
 from daemon.config.environment import SubstitutionError, references, secret, substitute
-from daemon.config.schema import without_credentials
 from daemon.config.syntax import MERGE, NULL, TEXT
 
 KeyPath = Sequence[str | int]

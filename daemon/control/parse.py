@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from daemon.control.command_payloads import BuildRequest, NoRequest, SnapshotRequest, shortened
 from daemon.control.commands import (
     INTERNAL_ERROR,
     BuildEngine,
@@ -22,7 +23,6 @@ from daemon.control.commands import (
     Reload,
     TakeSnapshot,
 )
-from daemon.control.messages import BuildRequest, NoRequest, SnapshotRequest, shortened
 from daemon.control.settings import Setting, checked
 from daemon.mqtt.incoming import Received, Subscription
 from daemon.mqtt.topics import DeviceTopics, Topic

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from daemon.config.camera import Camera
 from daemon.config.json_schema import field_schema
-from daemon.config.schema import Camera
 from daemon.config.sentences import requirement
 
 Value = bool | int | float | str | tuple[str | int | float, ...] | None

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from daemon.control.command_payloads import answer
 from daemon.control.commands import INTERNAL_ERROR, Command, CommandRejected
 from daemon.control.inbox import Inbox
-from daemon.control.messages import answer
 from daemon.control.parse import CommandParser
 from daemon.errors import DaemonError
 from daemon.mqtt.incoming import Received

@@ -15,7 +15,9 @@ import orjson
 
 from daemon.capture.sources.base import SourceError, open_within
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera, Config, without_credentials
+from daemon.config.camera import Camera
+from daemon.config.credentials import without_credentials
+from daemon.config.schema import Config
 from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import UsageError

@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote
 
 import yaml
 
+from daemon.config.credentials import without_credentials
 from daemon.config.environment import CREDENTIALS_DIRECTORY
-from daemon.config.schema import without_credentials
 
 HIDDEN = "***"
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|key(?!alive)|credential|auth")

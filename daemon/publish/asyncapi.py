@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from daemon import __version__
+from daemon.control.command_payloads import BuildRequest, NoRequest, SnapshotRequest
 from daemon.control.commands import CommandName
-from daemon.control.messages import BuildRequest, NoRequest, SnapshotRequest
 from daemon.control.settings import Setting, value_schema
 from daemon.publish.channels import CHANNELS, DEVICE, JSON
 

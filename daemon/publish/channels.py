@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.control.messages import AnswerPayload, SettingPayload
+from daemon.control.command_payloads import AnswerPayload, SettingPayload
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
 

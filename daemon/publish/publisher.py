@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from daemon.config.schema import Config
-from daemon.control import messages
+from daemon.control import command_payloads
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
 from daemon.errors import UsageError
@@ -132,8 +132,8 @@ class Publisher:
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Takes what a camera runs with, and whether a command has set it."""
-        payload = messages.setting_message(self._device, camera, which, value, commanded=commanded)
-        self._frames.retain(messages.setting_topic(self._topics, camera, which).name, payload, camera)
+        payload = command_payloads.setting_message(self._device, camera, which, value, commanded=commanded)
+        self._frames.retain(command_payloads.setting_topic(self._topics, camera, which).name, payload, camera)
         self._formats_thread.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from daemon.config.schema import Camera, Config, Pace
+from daemon.config.camera import Camera, Pace
+from daemon.config.schema import Config
 from daemon.config.sources import is_live
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
 from daemon.service.health import HealthCounters

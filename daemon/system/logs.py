@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TextIO
 
-from daemon.config.schema import without_credentials
+from daemon.config.credentials import without_credentials
 
 FORMAT_VARIABLE = "OSPREYD_LOG_FORMAT"
 """Of the environment: the format, for the processes that the daemon starts too."""

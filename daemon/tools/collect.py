@@ -8,7 +8,8 @@ from contextlib import closing
 
 from daemon.capture.sources.base import Image, Source, SourceError
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera, without_credentials
+from daemon.config.camera import Camera
+from daemon.config.credentials import without_credentials
 from daemon.config.sources import is_live
 from daemon.records import Reason
 from engines.errors import CalibrationError

@@ -19,7 +19,7 @@ import cv2
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Frame
 from daemon.stats import Stats
 from tests.benchmarks.reconnects import held

@@ -25,7 +25,7 @@ import numpy as np
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, CameraStatus, Frame, Reason
 from daemon.stats import Stats
 from tests.benchmarks.reconnects import Held, held

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 _BUFFERS = 4
 

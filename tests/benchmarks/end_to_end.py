@@ -20,7 +20,7 @@ import typer
 
 from daemon.capture.buffers import Allocate, Buffer
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from engines.backends import choose, frame_allocator
 from tests.daemon.running import TOPICS, box, daemon, stop
 from tests.servers.mosquitto import HOST, Mosquitto

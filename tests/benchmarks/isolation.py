@@ -22,7 +22,7 @@ import numpy as np
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraStatus, Frame
 from daemon.stats import Stats
 from tests.daemon.capturing import pictures, write_video

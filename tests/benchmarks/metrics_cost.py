@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from prometheus_client import generate_latest
 
-from daemon.config.schema import Camera, Config
+from daemon.config.camera import Camera
+from daemon.config.schema import Config
 from daemon.records import Drop
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry

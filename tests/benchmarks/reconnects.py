@@ -20,7 +20,7 @@ from unittest.mock import patch
 import cv2
 
 from daemon.capture.camera import CameraThread
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.stats import Stats
 from daemon.system.backoff import Backoff
 from tests.daemon.capturing import pictures

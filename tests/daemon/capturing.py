@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from daemon.capture.buffers import Allocate, FrameMemory
 from daemon.capture.camera import CameraThread
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
 from daemon.stats import Stats
 from tests.conftest import wait_for

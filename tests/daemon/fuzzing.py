@@ -19,7 +19,7 @@ import orjson
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from daemon.control.messages import shortened
+from daemon.control.command_payloads import shortened
 from daemon.mqtt.incoming import Received
 from tests.conftest import ROOT as REPOSITORY
 from tests.daemon.hostile import DOCUMENTED, FRIGATE, MESSAGES, ROOT, may_be_answered_at

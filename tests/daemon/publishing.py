@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from daemon.config.camera import Camera
 from daemon.config.mqtt import Mqtt
-from daemon.config.schema import Camera, Config
+from daemon.config.schema import Config
 from daemon.publish.publisher import Publisher
 from daemon.records import (
     CameraState,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, Frame, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import Image, capturing, pictures, read_video, write_video

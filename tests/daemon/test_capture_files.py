@@ -14,7 +14,7 @@ import pytest
 from daemon.capture.camera import CameraThread
 from daemon.capture.sources.base import SourceError
 from daemon.capture.sources.open import open_source
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, Frame, Reason
 from daemon.stats import Stats
 from tests.conftest import wait_for

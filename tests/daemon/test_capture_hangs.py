@@ -18,7 +18,7 @@ import pytest
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import ROOT, missing
 from tests.daemon.capturing import Captured, capture_threads, capturing, pictures, write_video

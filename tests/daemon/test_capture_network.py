@@ -234,7 +234,7 @@ def test_a_process_ends_while_its_camera_hangs_in_opening(black_hole: int) -> No
     program = f"""
 import time
 from daemon.capture.camera import CameraThread
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.stats import Stats
 camera = Camera(source="rtsp://127.0.0.1:{black_hole}/stream", open_timeout=60)
 thread = CameraThread("cam", camera, print, lambda status: print(status.state.value), Stats(), print)

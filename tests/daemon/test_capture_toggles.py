@@ -12,7 +12,7 @@ import pytest
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import Captured, capture_threads, pictures, write_video

@@ -15,7 +15,7 @@ import pytest
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
 from daemon.capture.sources.rtsp_transport import rtsp_transport, waits_for_network
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import Captured, capturing

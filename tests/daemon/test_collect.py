@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.tools.collect import collect
 from engines.errors import CalibrationError
 from tests.daemon.capturing import pictures, read_video, write_video

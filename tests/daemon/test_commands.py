@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
+from daemon.control.command_payloads import answer
 from daemon.control.commands import (
     BuildEngine,
     ChangeSetting,
@@ -18,7 +19,6 @@ from daemon.control.commands import (
     Reload,
     TakeSnapshot,
 )
-from daemon.control.messages import answer
 from daemon.control.parse import LARGEST, command_patterns, parse_command
 from daemon.control.settings import Setting
 from daemon.mqtt.incoming import Received

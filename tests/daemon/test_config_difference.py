@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config.reload import Difference, difference, used_models
+from daemon.config.difference import Difference, difference, used_models
 from daemon.config.schema import Config
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from daemon.config.camera import Camera as CameraSettings
+from daemon.config.camera import Pace
 from daemon.config.load import load
 from daemon.config.mqtt import Mqtt
-from daemon.config.schema import Camera as CameraSettings
-from daemon.config.schema import Config, Pace
+from daemon.config.schema import Config
 from daemon.errors import EXIT_USAGE, ConfigError
 from engines.graphs.heads import FAMILIES
 

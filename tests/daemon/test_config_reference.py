@@ -12,10 +12,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from daemon.config.camera import Camera
 from daemon.config.json_schema import field_schema, json_schema
 from daemon.config.load import load
 from daemon.config.mqtt import Mqtt
-from daemon.config.schema import Camera, Config
+from daemon.config.schema import Config
 from daemon.config.sentences import requirement
 from daemon.errors import ConfigError
 from tests.conftest import ROOT

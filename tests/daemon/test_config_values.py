@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.config.camera import Camera
+from daemon.config.credentials import without_credentials
 from daemon.config.load import load
-from daemon.config.schema import Camera, Config, without_credentials
+from daemon.config.schema import Config
 from daemon.config.sources import SourceKind, source_kind
 from daemon.errors import ConfigError
 from engines.graphs.heads import FAMILIES

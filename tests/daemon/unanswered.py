@@ -9,7 +9,7 @@ import time
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
 from daemon.capture.sources.network_probe import probe
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import CameraState, CameraStatus, Reason
 from daemon.stats import Stats
 from tests.conftest import wait_for

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 
 Image: TypeAlias = NDArray[np.uint8]

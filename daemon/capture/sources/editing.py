@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from daemon.capture.sources.base import Image, Source, Stream
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 

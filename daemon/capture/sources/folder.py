@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.capture.sources.base import Image, SourceError, Stream
 from daemon.capture.sources.diagnosis import not_accessible
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 from engines.errors import ImageError
 from engines.image_file import read_image

@@ -8,7 +8,7 @@ from daemon.capture.sources.base import BeginCall, Source, SourceError
 from daemon.capture.sources.diagnosis import need_backend
 from daemon.capture.sources.opencv import OpenCvSource
 from daemon.capture.sources.opencv_options import timeouts
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 
 _NO_GSTREAMER = (

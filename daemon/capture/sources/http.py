@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daemon.capture.sources.base import BeginCall, Source
 from daemon.capture.sources.network import NetworkSource
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 
 class HttpSource(NetworkSource):

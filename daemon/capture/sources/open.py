@@ -8,7 +8,7 @@ from typing import Protocol
 
 from daemon.capture.sources.base import BeginCall, Source, begin_opening, untimed
 from daemon.capture.sources.editing import edited
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.config.sources import SourceKind, source_kind
 
 

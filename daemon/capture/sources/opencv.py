@@ -12,7 +12,7 @@ import numpy as np
 
 from daemon.capture.sources.base import BeginCall, Image, SourceError, Stream, begin_opening
 from daemon.capture.sources.opencv_options import acceleration_name
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 
 _FALLBACK_FPS = 25.0

@@ -7,7 +7,7 @@ import os
 
 import cv2
 
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 # By default OpenCV opens one source at a time, so each camera that is away would delay the others by its time-out; an
 # FFmpeg that is built with threads needs no such lock. Both libraries write to standard error past Python's logging,

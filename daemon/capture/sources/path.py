@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemon.capture.sources.base import BeginCall, Source
 from daemon.capture.sources.folder import Pictures, is_folder
 from daemon.capture.sources.video_file import VideoFile
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 
 def open_source(camera: Camera, begin: BeginCall) -> Source:

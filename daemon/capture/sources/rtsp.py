@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from daemon.capture.sources.base import BeginCall, Source
 from daemon.capture.sources.network import NetworkSource
 from daemon.capture.sources.rtsp_transport import rtsp_transport
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 
 _HELD_BACK = 0.3  # seconds late from which on a frame counts as buffered
 

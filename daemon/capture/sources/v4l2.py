@@ -10,7 +10,7 @@ import cv2
 from daemon.capture.sources.base import BeginCall, Source, SourceError
 from daemon.capture.sources.diagnosis import need_backend, not_accessible
 from daemon.capture.sources.opencv import OpenCvSource
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 
 

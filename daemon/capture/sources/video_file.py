@@ -11,7 +11,7 @@ from daemon.capture.sources.base import BeginCall, SourceError, begin_opening
 from daemon.capture.sources.diagnosis import need_ffmpeg, not_accessible
 from daemon.capture.sources.opencv import OpenCvSource
 from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
-from daemon.config.schema import Camera
+from daemon.config.camera import Camera
 from daemon.records import Reason
 
 _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many containers

@@ -20,8 +20,8 @@ from daemon.cli.options import (
     Labels,
 )
 from daemon.cli.output import print_json, progress_bar
+from daemon.config.camera import Camera
 from daemon.config.load import load
-from daemon.config.schema import Camera
 from daemon.errors import UsageError
 from daemon.tools.collect import collect
 from engines.backends import SessionSettings, build_target, choose, collected, prepare

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.config.camera import DEFAULT_MODEL
 from daemon.config.load import load
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ConfiguredModel
-from daemon.config.schema import DEFAULT_MODEL, Config
+from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.models import configured_model, find_model, lane_settings
 from engines.backends import SessionSettings

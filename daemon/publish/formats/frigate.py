@@ -12,17 +12,17 @@ import orjson
 
 from daemon.config.formats import Frigate as Options
 from daemon.config.schema import Config
+from daemon.control.command_payloads import shortened
 from daemon.control.commands import ChangeSetting, CommandRejected, CommandRequest, CommandScope
-from daemon.control.messages import shortened
 from daemon.control.parse import reject_retained, require_known
 from daemon.control.settings import Setting, Value
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message, Presence
 from daemon.mqtt.topics import DeviceTopics, Topic, level
+from daemon.publish.formats.camera_labels import looked_for
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, FrameMessage, OutgoingMessage
 from daemon.publish.formats.frigate_objects import SeenObject
-from daemon.publish.formats.labels import looked_for
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own

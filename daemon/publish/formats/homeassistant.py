@@ -10,10 +10,10 @@ from daemon.config.schema import Config
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message
 from daemon.mqtt.topics import DeviceTopics, Topic
+from daemon.publish.formats.camera_labels import looked_for
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, OutgoingMessage
 from daemon.publish.formats.homeassistant_discovery import Discovery
-from daemon.publish.formats.labels import looked_for
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
 
 _ON, _OFF = b"ON", b"OFF"

@@ -1,0 +1,111 @@
+"""The configuration of a camera."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
+from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
+from daemon.config.sources import SPECIFIC_SETTINGS, kinds_with, source_kind, titles_of
+
+DEFAULT_MODEL = "default"
+
+
+class Pace(str, Enum):
+    """How fast a file is read."""
+
+    REALTIME = "realtime"
+    AS_FAST_AS_POSSIBLE = "as-fast-as-possible"
+
+
+class Camera(Section):
+    """One camera."""
+
+    source: str = Field(
+        min_length=1,
+        description="rtsp://… | http(s)://… (MJPEG) | /dev/video0 or 0 (V4L2) | a video file or a folder of pictures, "
+        "relative to this configuration | a GStreamer pipeline (… ! appsink)",
+        json_schema_extra={"type": ["string", "integer"]},
+    )
+    enabled: bool = Field(True, description="false: the camera is not opened and its status says `disabled`")
+    model: str = Field(DEFAULT_MODEL, description="which of `models` looks at this camera")
+    confidence: Score | None = Field(
+        None, description="detections of a lower score are not published; default: the model's confidence"
+    )
+    labels: tuple[str, ...] | None = Field(
+        None, description="publish only these classes; default: all classes of the model"
+    )
+    priority: float = Field(
+        1.0, ge=0.1, le=10, description="where the models are too slow for all cameras, its part beside the others' 1"
+    )
+    fps: float | None = Field(
+        None, gt=0, description="most frames a second that are looked at, evenly spaced; default: all that come"
+    )
+    rotate: Angle = Field(0, description="degrees, clockwise; how the picture is turned before everything else")
+    crop: Rectangle | None = Field(
+        None,
+        description="[left, top, right, bottom], each from 0 to 1 of the turned picture: what is looked at and what "
+        "published boxes refer to; default: all of it",
+    )
+    masks: tuple[Polygon, ...] = Field(
+        (),
+        description="polygons that are blacked out before anything looks at the picture, each three points [x, y] or "
+        "more, from 0 to 1 of the turned picture, cropped or not",
+    )
+    resize: Size | None = Field(
+        None, description="[width, height] in pixels of the picture that is looked at and published; default: as it is"
+    )
+    pace: Pace = Field(
+        Pace.REALTIME,
+        description="files and folders only: realtime as filmed; as-fast-as-possible as fast as the model goes, "
+        "dropping nothing",
+    )
+    loop: bool = Field(False, description="files and folders only: begin again at the end")
+    start: float = Field(
+        0.0, ge=0, description="files and folders only: seconds to leave out at the beginning, also of each loop"
+    )
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only: what the video comes over")
+    hw_acceleration: Literal["none", "any", "vaapi", "mfx"] = Field(
+        "none",
+        description="RTSP, HTTP and video files only: OpenCV's hardware decoding; any takes what works, or the CPU",
+    )
+    decoder_threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="RTSP, HTTP and video files only: CPU threads that decode; each beyond the first delays by a frame",
+    )
+    format: PixelFormat | None = Field(
+        None, description="V4L2 only: four letters of the pixel format, such as MJPG or YUYV; default: the device's"
+    )
+    size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
+    open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
+    stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
+    frozen_after: float | None = Field(
+        None,
+        gt=0,
+        description="live sources only: seconds of identical pictures after which the camera counts as frozen and is "
+        "opened anew; default: never",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _can_be_opened(cls, source: str) -> str:
+        try:
+            source_kind(source)
+        except ValueError as error:
+            raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
+        return source
+
+    @field_validator(*sorted(SPECIFIC_SETTINGS))
+    @classmethod
+    def _fits_the_source(cls, value: object, info: ValidationInfo) -> object:
+        kinds = kinds_with(str(info.field_name))
+        fits = "source" not in info.data or source_kind(info.data["source"]) in kinds
+        if not fits and value != cls.model_fields[str(info.field_name)].default:
+            raise PydanticCustomError(MISTAKE, f"is for {titles_of(kinds)}, which this camera's source is not")
+        return value
