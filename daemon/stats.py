@@ -41,6 +41,8 @@ class CameraCount(Enum):
     PUBLISHED = ("frames_published", "Frames whose message was written to the broker's connection.")
     SKIPPED = ("frames_skipped", "Frames that `mqtt.every` left out.")
 
+    __hash__ = object.__hash__  # members are unique; Enum's own is a Python function, a quarter of counting a frame
+
 
 class DaemonCount(Enum):
     """What is counted of the daemon as a whole; as `CameraCount`."""

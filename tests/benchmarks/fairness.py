@@ -49,7 +49,7 @@ class Share:
     """What one camera got."""
 
     offered: float
-    """frames a second"""
+    """frames a second, that the camera has really given: fewer than its rate where the machine is busy"""
     got: float
     """frames a second"""
     ideal: float
@@ -108,14 +108,17 @@ def measure(
     inference = InferenceThread("cpu:0", handoff, lambda _, __: None, stats, failures.append)
     inference.use(OpenModel("m", (), lane, lambda: 0.0, lambda session: session.close()))
     inference.start()
-    stop = threading.Event()
-    cameras = [threading.Thread(target=_offer, args=(name, rate, handoff, stop)) for name, rate in rates.items()]
+    stop, offered = threading.Event(), dict.fromkeys(rates, 0)
+    cameras = [
+        threading.Thread(target=_offer, args=(name, rate, handoff, offered, stop)) for name, rate in rates.items()
+    ]
     for camera in cameras:
         camera.start()
     time.sleep(_SETTLING)
-    before, began = stats.report(tuple(rates)).cameras, time.monotonic()
+    before, given, began = stats.report(tuple(rates)).cameras, dict(offered), time.monotonic()
     time.sleep(seconds)
     after, elapsed = stats.report(tuple(rates)).cameras, time.monotonic() - began
+    measured = {camera: (count - given[camera]) / elapsed for camera, count in offered.items()}
     stop.set()
     handoff.close()
     inference.stop()
@@ -123,14 +126,15 @@ def measure(
         thread.join()
     if not inference.join(10) or failures:
         raise RuntimeError(f"the inference thread did not end well: {failures}")
-    return _shares(rates, priority or {}, before, after, elapsed)
+    return _shares(measured, priority or {}, before, after, elapsed)
 
 
-def _offer(camera: str, rate: float, handoff: Handoff, stop: threading.Event) -> None:
+def _offer(camera: str, rate: float, handoff: Handoff, offered: dict[str, int], stop: threading.Event) -> None:
     picture, sequence, began = np.zeros((2, 2, 3), np.uint8), 0, time.monotonic()
     while not stop.wait(max(0.0, began + sequence / rate - time.monotonic())):
         sequence += 1
         handoff.put(Frame(camera, sequence, picture, time.time(), time.monotonic(), None, True, lambda: None))
+        offered[camera] += 1
 
 
 def _shares(

@@ -15,13 +15,14 @@ from tests.daemon.capturing import capturing, pictures, write_video
 
 @pytest.mark.parametrize(("max_batch", "seconds_batch", "seconds_picture"), [(4, 0.1, 0.0), (4, 0.0, 0.015)])
 def test_each_camera_gets_its_share(max_batch: int, seconds_batch: float, seconds_picture: float) -> None:
+    """Of what the cameras have really offered and the model has really done, so a busy machine changes nothing."""
     shares = measure(SlowLane(max_batch, seconds_batch, seconds_picture), 5.0)
     assert {camera: share.got for camera, share in shares.items()} == pytest.approx(
-        {camera: share.ideal for camera, share in shares.items()}, rel=0.1
+        {camera: share.ideal for camera, share in shares.items()}, rel=0.15
     )
     fast = shares["fast"]
     assert fast.dropped.keys() == {"replaced"}
-    assert fast.dropped["replaced"] / 5.0 == pytest.approx(fast.offered - fast.got, abs=2.0)
+    assert fast.dropped["replaced"] / 5.0 == pytest.approx(fast.offered - fast.got, rel=0.1)
 
 
 def test_one_file_fills_the_batches_that_wait_and_that_are_on_their_way(tmp_path: Path) -> None:
