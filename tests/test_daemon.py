@@ -279,13 +279,13 @@ def test_a_refused_password_is_said_once_and_stops_nothing(street: Film, tmp_pat
         document["mqtt"].update(username="box", password="wrong-secret")
         with daemon(tmp_path, document) as process:
             deadline = time.monotonic() + 30
-            while "refuses" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+            while "refused" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
                 time.sleep(0.05)
             wait_for(lambda: broker.output().count("not authorised") >= 2, "a second attempt", 20)
             assert process.poll() is None
             assert stop(process) < 5
     log = (tmp_path / "log").read_text()
-    refusals = [line for line in log.splitlines() if "refuses the login" in line]
+    refusals = [line for line in log.splitlines() if "refused the login" in line]
     assert len(refusals) == 1
     assert refusals[0].endswith("check mqtt.username and mqtt.password")
     assert "wrong-secret" not in log

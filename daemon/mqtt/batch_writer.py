@@ -1,4 +1,4 @@
-"""Messages at QoS 0 on their way to the socket, many in one system call, and which of them have got there."""
+"""Writes QoS 0 messages to the socket, many in one system call, and reports which were written."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from daemon.mqtt.outgoing import Handed
+from daemon.mqtt.outgoing import FrameReceipt
 from daemon.mqtt.sockets import Socket
 
-_WAITING = 256  # messages
-_BURST = 65536  # bytes that are written at once, or one message; the socket's buffer is seldom larger
+_QUEUE = 256  # messages
+_BATCH = 65536  # bytes written at once, or one message; the socket's buffer is seldom larger
 
 
-class Bursts:
-    """Of one connection. Each message that was taken is told as written, or returned by `close`, once."""
+class BatchWriter:
+    """Of one connection. Each receipt that was added is passed to `on_written` or returned by `close`, once."""
 
-    def __init__(self, written: Callable[[Sequence[Handed]], None], wake: Callable[[], None]) -> None:
-        """`written` gets frames whose messages the socket has, in the thread that writes; `wake` calls that thread."""
-        self._written = written
+    def __init__(self, on_written: Callable[[Sequence[FrameReceipt]], None], wake: Callable[[], None]) -> None:
+        """`on_written` gets receipts of messages that the socket has, in the writing thread; `wake` wakes it."""
+        self._on_written = on_written
         self._wake = wake
         self._changed = threading.Condition()
         """guards the next two; notified when nothing is left to write"""
-        self._waiting: deque[tuple[bytes, Handed | None]] = deque()
+        self._queue: deque[tuple[bytes, FrameReceipt | None]] = deque()
         self._closed = False
-        # of the thread that writes alone
-        self._rest = b""
-        """of the burst that is being written"""
+        # used by the writing thread only
+        self._remaining = b""
+        """bytes of the current batch that are not written yet"""
         self._sent = 0
-        """bytes of it"""
-        self._under_way: deque[tuple[int, Handed | None]] = deque()
-        """of its messages: after how many bytes each is written"""
+        """bytes of the current batch that are written"""
+        self._in_batch: deque[tuple[int, FrameReceipt | None]] = deque()
+        """messages of the current batch: the byte at which each ends, and its receipt"""
 
-    def add(self, packet: bytes, of: Handed | None) -> bool:
-        """Takes a packet, for any thread; False where too many wait or the connection has ended."""
+    def add(self, packet: bytes, receipt: FrameReceipt | None) -> bool:
+        """Queues a packet, from any thread; False if the queue is full or the connection has ended."""
         with self._changed:
-            if self._closed or len(self._waiting) >= _WAITING:
+            if self._closed or len(self._queue) >= _QUEUE:
                 return False
-            first = not self._waiting
-            self._waiting.append((packet, of))
-        if first:  # until it is taken nobody needs to be woken for the others
+            first = not self._queue
+            self._queue.append((packet, receipt))
+        if first:  # the wake-up for the first message serves the later ones
             self._wake()
         return True
 
     @property
-    def begun(self) -> bool:
-        """A part of a burst is written: nothing else may be before its rest."""
-        return bool(self._rest)
+    def mid_write(self) -> bool:
+        """Whether a batch is partly written; nothing else may be written before its rest."""
+        return bool(self._remaining)
 
     @property
-    def wants(self) -> bool:
-        """There is something to write."""
-        return bool(self._rest or self._waiting)
+    def has_pending(self) -> bool:
+        """Whether anything is left to write."""
+        return bool(self._remaining or self._queue)
 
     def write(self, socket: Socket) -> bool:
-        """Writes one burst, or as much of it as there is room for; False if the connection is broken."""
-        if not self._rest:
-            self._take()
+        """Writes one batch, or as much of it as the socket takes; False if the connection is broken."""
+        if not self._remaining:
+            self._next_batch()
         try:
-            sent = socket.send(self._rest)
+            sent = socket.send(self._remaining)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:
@@ -68,38 +68,38 @@ class Bursts:
         return True
 
     def wait_written(self, timeout: float) -> bool:
-        """Waits until nothing is left to write; False if that takes longer, or there is no connection any more."""
+        """Waits until nothing is left to write; False after `timeout` seconds or if the connection has ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self.wants, timeout)
-            return not self.wants
+            self._changed.wait_for(lambda: self._closed or not self.has_pending, timeout)
+            return not self.has_pending
 
-    def close(self) -> list[Handed]:
-        """No more are taken; frames whose messages have not been written."""
+    def close(self) -> list[FrameReceipt]:
+        """Refuses further messages; returns the receipts of those that were not written."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        return [of for _, of in (*self._under_way, *self._waiting) if of is not None]
+        return [receipt for _, receipt in (*self._in_batch, *self._queue) if receipt is not None]
 
-    def _take(self) -> None:
+    def _next_batch(self) -> None:
         packets = []
         size = 0
         with self._changed:
-            while self._waiting and size < _BURST:
-                packet, of = self._waiting.popleft()
+            while self._queue and size < _BATCH:
+                packet, receipt = self._queue.popleft()
                 packets.append(packet)
                 size += len(packet)
-                self._under_way.append((size, of))
-            self._rest = b"".join(packets)
+                self._in_batch.append((size, receipt))
+            self._remaining = b"".join(packets)
 
     def _advance(self, sent: int) -> None:
-        self._rest = self._rest[sent:]
+        self._remaining = self._remaining[sent:]
         self._sent += sent
         written = []
-        while self._under_way and self._under_way[0][0] <= self._sent:
-            written.append(self._under_way.popleft()[1])
-        self._written([of for of in written if of is not None])
-        if not self._rest:
+        while self._in_batch and self._in_batch[0][0] <= self._sent:
+            written.append(self._in_batch.popleft()[1])
+        self._on_written([receipt for receipt in written if receipt is not None])
+        if not self._remaining:
             self._sent = 0
             with self._changed:
-                if not self._waiting:
+                if not self._queue:
                     self._changed.notify_all()

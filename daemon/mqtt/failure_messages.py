@@ -1,4 +1,4 @@
-"""Why there is no connection to the broker, as one sentence for a person that says what to mend."""
+"""Sentences about failures of the connection to the broker: what failed and how to fix it."""
 
 from __future__ import annotations
 
@@ -20,97 +20,97 @@ def unreachable(host: str, port: int, error: OSError) -> str:
     """The connection could not be opened."""
     broker = at(host, port)
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = "mqtt.tls.ca must name the certificate authority that signed it"
+        fix = "mqtt.tls.ca must name the certificate authority that signed it"
         if error.verify_code in _HOSTNAME_MISMATCH:
-            mend = "mqtt.host must be a name that stands in it"
+            fix = "mqtt.host must be one of its names"
         elif error.verify_code in {_NOT_YET_VALID, _EXPIRED}:
-            mend = f"the broker needs a new one, unless the clock here is wrong: it says {_today()}"
-        return f"{broker} has a certificate that is not trusted: {error.verify_message.rstrip('.')}; {mend}"
-    if isinstance(error, (ssl.SSLError, ConnectionResetError)):  # TCP itself is never reset while it opens
+            fix = f"renew it, or correct the clock of this device, which says {_today()}"
+        return f"{broker} has an untrusted certificate: {error.verify_message.rstrip('.')}; {fix}"
+    if isinstance(error, (ssl.SSLError, ConnectionResetError)):  # a TCP handshake is never reset
         reason = getattr(error, "reason", "") or error.strerror or str(error)
-        return f"{broker} does not speak TLS as it should: {reason.replace('_', ' ').lower()}; is {port} its TLS port?"
+        return f"TLS handshake with {broker} failed: {reason.replace('_', ' ').lower()}; is {port} its TLS port?"
     if isinstance(error, socket.gaierror):
-        return f"{broker} cannot be reached: its name is unknown ({error.strerror}); check mqtt.host"
+        return f"{broker} cannot be reached: unknown host ({error.strerror}); check mqtt.host"
     if isinstance(error, TimeoutError):
         return f"{broker} cannot be reached: no answer"
     return f"{broker} cannot be reached: {error.strerror or error}"
 
 
 def no_websocket(host: str, port: int) -> str:
-    """The connection stands, but nobody answers the upgrade to a WebSocket."""
-    return f"{at(host, port)} does not take WebSockets there; is {port} its WebSocket port, and mqtt.path right?"
+    """The server did not accept the upgrade to a WebSocket."""
+    return f"{at(host, port)} did not accept a WebSocket; check that {port} is its WebSocket port, and mqtt.path"
 
 
 def rejected_by_tls(host: str, port: int, alert: str) -> str:
-    """The broker ended the connection with an alert of TLS, which is about our certificate."""
-    told = alert.removeprefix("TLSV13_ALERT_").removeprefix("TLSV1_ALERT_").removeprefix("SSLV3_ALERT_")
-    told = told.replace("_", " ").lower()
-    return f"{at(host, port)} does not accept this device's certificate: {told}; check mqtt.tls.certificate and key"
+    """The broker ended the connection with a TLS alert about our certificate."""
+    reason = alert.removeprefix("TLSV13_ALERT_").removeprefix("TLSV1_ALERT_").removeprefix("SSLV3_ALERT_")
+    reason = reason.replace("_", " ").lower()
+    return f"{at(host, port)} rejected this device's certificate: {reason}; check mqtt.tls.certificate and key"
 
 
 def denied(host: str, port: int, pattern: str, meaning: str) -> str:
     """The broker refused a subscription."""
-    return f"{at(host, port)} does not let this client subscribe to {pattern}: {meaning}; check its access control list"
+    return f"{at(host, port)} refused the subscription to {pattern}: {meaning}; check its access control list"
 
 
 def forbidden(host: str, port: int, meaning: str) -> str:
-    """The broker has refused a message."""
-    return f"{at(host, port)} refuses a message of this client: {meaning}; check its access control list"
+    """The broker refused a message."""
+    return f"{at(host, port)} refused a message of this client: {meaning}; check its access control list"
 
 
-def missing(host: str, port: int, *, qos: int, retain: bool) -> list[str]:
-    """What the broker does not offer, and what that means here."""
-    said = []
+def unsupported(host: str, port: int, *, qos: int, retain: bool) -> list[str]:
+    """What the broker does not support, and the consequence."""
+    found = []
     if qos < 1:
-        said.append(f"{at(host, port)} takes QoS 0 only: an event that is lost on the way is not sent again")
+        found.append(f"{at(host, port)} supports QoS 0 only: events that are lost on the way are not sent again")
     if not retain:
-        said.append(
-            f"{at(host, port)} keeps no retained messages: who subscribes later gets no state before it changes"
+        found.append(
+            f"{at(host, port)} does not support retained messages: new subscribers get no state until it changes"
         )
-    return said
+    return found
 
 
 def too_large(host: str, port: int, topic: str, size: int, largest: int) -> str:
-    """A message was not sent, since the broker would end the connection for it."""
-    return f"{at(host, port)} takes packets of {largest} bytes at most: one of {size} bytes on {topic} is not sent"
+    """A message was not sent because it exceeds the broker's Maximum Packet Size."""
+    return f"{at(host, port)} accepts packets of {largest} bytes at most: {size} bytes on {topic} were not sent"
 
 
 def refused_as_too_large(host: str, port: int, topic: str, size: int) -> str:
-    """The broker refused a message whose size it had not said to be too large."""
-    return f"{at(host, port)} refuses a message of {size} bytes on {topic}: it is too large; raise the broker's limit"
+    """The broker refused a message because of a size limit that it does not announce."""
+    return f"{at(host, port)} refused {size} bytes on {topic} as too large; raise its message size limit"
 
 
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
-    """The broker answered the connection with a refusal; `code` and `meaning` are MQTT 5's."""
+    """The broker refused the connection; `code` and `meaning` are MQTT 5's."""
     if code in _LOGIN:
-        return f"{at(host, port)} refuses the login: {meaning}; check mqtt.username and mqtt.password"
-    return f"{at(host, port)} refuses the connection of client {client_id}: {meaning}"
+        return f"{at(host, port)} refused the login: {meaning}; check mqtt.username and mqtt.password"
+    return f"{at(host, port)} refused the connection of client {client_id}: {meaning}"
 
 
 def lost(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
-    """The broker ended a connection that it had accepted; `code` and `meaning` are MQTT 5's."""
+    """The broker sent a DISCONNECT; `code` and `meaning` are MQTT 5's."""
     if code == SESSION_TAKEN_OVER:
         return f"{at(host, port)} gave the session of client {client_id} to another client; {_SECOND}"
     return f"{at(host, port)} ended the connection: {meaning}"
 
 
 def broken(host: str, port: int, code: int, soon: bool) -> str:
-    """A connection that the broker had accepted, `soon` ago, is gone without a word from it."""
+    """An accepted connection ended without a DISCONNECT; `soon` after it was accepted."""
     if code == KEEP_ALIVE_TIMEOUT:
-        return f"{at(host, port)} no longer answers"
-    if soon:  # not every broker says that another client took the session over
+        return f"{at(host, port)} stopped responding"
+    if soon:  # not every broker sends "session taken over"
         return f"{at(host, port)} closed the connection soon after accepting it; {_SECOND}"
     return f"{at(host, port)} closed the connection"
 
 
 def hung_up(host: str, port: int) -> str:
-    """The broker closed the connection instead of answering it."""
+    """The broker closed the connection before its CONNACK."""
     return f"{at(host, port)} closed the connection before answering; is {port} its MQTT port, and does it expect TLS?"
 
 
 def silent(host: str, port: int, seconds: float) -> str:
-    """The broker took the connection and then said nothing."""
-    return f"{at(host, port)} took the connection but did not answer within {seconds:g} s"
+    """The broker accepted the TCP connection and sent nothing."""
+    return f"{at(host, port)} accepted the connection but did not answer within {seconds:g} s"
 
 
 def _today() -> str:
@@ -118,5 +118,5 @@ def _today() -> str:
 
 
 def at(host: str, port: int) -> str:
-    """The broker, by its address."""
+    """The broker and its address."""
     return f"the broker at [{host}]:{port}" if ":" in host else f"the broker at {host}:{port}"

@@ -1,4 +1,4 @@
-"""What comes from the broker."""
+"""Types of what is received from the broker."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message from the broker, as it came; nothing in it is to be trusted."""
+    """One message from the broker; its content is untrusted."""
 
     topic: str
     payload: bytes
-    """at most Subscription.largest bytes and one: longer ones are cut there"""
+    """cut off one byte after Subscription.max_payload"""
     retained: bool
     """the broker had kept it from before the subscription"""
     response_topic: str | None
     """MQTT 5 only"""
     correlation: bytes | None
-    """MQTT 5 only: to be sent back with the answer"""
+    """correlation data, to be sent back with the response; MQTT 5 only"""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a link subscribes to at every connect, QoS 1."""
+    """What a link subscribes to at every connect, at QoS 1."""
 
     patterns: tuple[str, ...]
     """topic filters"""
     handle: Callable[[Received], None]
-    """called in the link's thread; returns at once and raises nothing"""
-    largest: int
-    """bytes of a payload that is looked at"""
+    """called in the link's thread; must return at once and raise nothing"""
+    max_payload: int
+    """bytes of the longest payload that is of interest"""

@@ -1,4 +1,4 @@
-"""What a broker allows."""
+"""Limits of a broker."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 154, 155
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """As the broker says in its CONNACK with MQTT 5; where it says nothing, what MQTT itself allows."""
+    """As announced in an MQTT 5 CONNACK; a limit that is not announced is MQTT's own."""
 
-    packet: int = packets.LARGEST
-    """bytes, the Maximum Packet Size"""
+    packet: int = packets.MAX_PACKET
+    """bytes: Maximum Packet Size"""
     qos: int = 1
-    """the highest that may be sent, 0 or 1; 2 is not used"""
+    """Maximum QoS, 0 or 1; ospreyd does not use 2"""
     retain: bool = True
-    """it keeps retained messages"""
+    """Retain Available"""
     wildcards: bool = True
-    """it takes topic filters with + and #"""
+    """Wildcard Subscription Available"""
     in_flight: int = 65535
-    """messages at QoS 1 that may wait for its acknowledgement, the Receive Maximum"""
+    """unacknowledged messages at QoS 1: Receive Maximum"""
 
     def after_refusal(self, code: int) -> BrokerLimits:
-        """What is known once it has refused a CONNECT, whose last will it may be that it does not take."""
+        """The limits after the broker has refused a CONNECT, possibly because of its last will."""
         if code == _RETAIN_NOT_SUPPORTED:
             return replace(self, retain=False)
         if code == _QOS_NOT_SUPPORTED:

@@ -1,4 +1,4 @@
-"""Hands messages to one connection, within what its broker allows."""
+"""Hands messages to one connection, within the limits of its broker."""
 
 from __future__ import annotations
 
@@ -11,91 +11,89 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 
 from daemon.mqtt import packets, properties
-from daemon.mqtt.batch_writer import Bursts
+from daemon.mqtt.batch_writer import BatchWriter
 from daemon.mqtt.limits import BrokerLimits
-from daemon.mqtt.outgoing import Handed, Handover, Message
+from daemon.mqtt.outgoing import FrameReceipt, Handover, Message
 
-_LARGE = 16  # messages of `send` that wait for the broker's acknowledgement; they may be pictures
+_MAX_SENT = 16  # unacknowledged messages of `send`; they may be pictures
 
 
 class MessageWriter:
-    """Thread-safe. What is larger than the broker takes is never sent, since the broker would end the connection."""
+    """Thread-safe. Never sends a packet that is larger than the broker takes: the broker would end the connection."""
 
     def __init__(
         self,
         client: Client,
-        bursts: Bursts,
+        batch: BatchWriter,
         limits: BrokerLimits,
         *,
         mqtt5: bool,
-        too_large: Callable[[str, int], None],
+        on_too_large: Callable[[str, int], None],
     ) -> None:
-        """`too_large` gets the topic and the size, in bytes, of each packet that was not sent because of that."""
+        """`on_too_large` gets topic and size in bytes of each packet that is too large."""
         self._client = client
-        self._bursts = bursts
+        self._batch = batch
         self._limits = limits
         self._mqtt5 = mqtt5
-        self._too_large = too_large
-        self._large: deque[MQTTMessageInfo] = deque()
+        self._on_too_large = on_too_large
+        self._sent: deque[MQTTMessageInfo] = deque()
         self._sending = threading.Lock()
-        """guards _large"""
-        self._expiring = properties.of_many(expires=True) if mqtt5 else None
-        self._lasting = properties.of_many(expires=False) if mqtt5 else None
+        """guards _sent"""
+        self._expiring = properties.json_properties(expires=True) if mqtt5 else None
+        self._lasting = properties.json_properties(expires=False) if mqtt5 else None
 
-    def publish(self, topic: str, payload: bytes, retain: bool, of: Handed | None) -> Handover:
+    def publish(self, topic: str, payload: bytes, retain: bool, receipt: FrameReceipt | None) -> Handover:
         """See Link.publish."""
         if retain and not self._limits.retain and not payload:
-            return Handover.TAKEN  # nothing is kept there that could be cleared
-        carried = self._lasting if retain else self._expiring
-        qos = min(1, self._limits.qos) if retain else 0
-        if not self._fits(topic, len(payload), carried, qos):
+            return Handover.TAKEN  # the broker retains nothing that could be cleared
+        extra = self._lasting if retain else self._expiring
+        qos = self._limits.qos if retain else 0
+        if not self._fits(topic, len(payload), extra, qos):
             return Handover.TOO_LARGE
-        if qos:  # paho itself keeps its queue of acknowledged messages within bounds
-            return _handover(self._client.publish(topic, payload, qos, self._limits.retain, carried))
-        packet = packets.publish(topic, payload, _packed(carried), retain=retain and self._limits.retain)
-        return Handover.TAKEN if self._bursts.add(packet, of) else Handover.NO_ROOM
+        if qos:  # paho bounds its queue of unacknowledged messages
+            return _handover(self._client.publish(topic, payload, qos, self._limits.retain, extra))
+        packet = packets.publish(topic, payload, _packed(extra), retain=retain and self._limits.retain)
+        return Handover.TAKEN if self._batch.add(packet, receipt) else Handover.NO_ROOM
 
     def send(self, message: Message) -> Handover:
         """See Link.send."""
-        carried = properties.of_one(message) if self._mqtt5 else None
-        qos, retain = min(1, self._limits.qos), message.retain and self._limits.retain
-        if not self._fits(message.topic, len(message.payload), carried, qos):
+        extra = properties.message_properties(message) if self._mqtt5 else None
+        qos, retain = self._limits.qos, message.retain and self._limits.retain
+        if not self._fits(message.topic, len(message.payload), extra, qos):
             return Handover.TOO_LARGE
         with self._sending:
-            while self._large and self._large[0].is_published():
-                self._large.popleft()
-            if len(self._large) >= _LARGE:
+            while self._sent and self._sent[0].is_published():
+                self._sent.popleft()
+            if len(self._sent) >= _MAX_SENT:
                 return Handover.NO_ROOM
-            sent = self._client.publish(message.topic, message.payload, qos, retain, carried)
+            sent = self._client.publish(message.topic, message.payload, qos, retain, extra)
             if (handover := _handover(sent)) is Handover.TAKEN:
-                self._large.append(sent)
+                self._sent.append(sent)
             return handover
 
     def deliver(self, topic: str, payload: bytes) -> int | Handover:
-        """The packet identifier of a message that was taken; else what became of it. See Link.deliver."""
-        qos = min(1, self._limits.qos)
+        """The packet identifier if the message was taken. See Link.deliver."""
+        qos = self._limits.qos
         if not self._fits(topic, len(payload), self._lasting, qos):
             return Handover.TOO_LARGE
         sent = self._client.publish(topic, payload, qos, False, self._lasting)
         return sent.mid if _handover(sent) is Handover.TAKEN else Handover.NO_ROOM
 
-    def largest(self, message: Message) -> int:
-        """Bytes of payload that the message may have; its own does not count."""
-        carried = properties.of_one(message) if self._mqtt5 else None
-        besides = (
-            packets.publish_size(message.topic, 0, len(_packed(carried)), 1) + 3
-        )  # of a length that is long itself
-        return self._limits.packet - besides
+    def max_payload(self, message: Message) -> int:
+        """Bytes of the largest payload that the message may have, whatever it has now."""
+        extra = properties.message_properties(message) if self._mqtt5 else None
+        overhead = packets.publish_size(message.topic, 0, len(_packed(extra)), 1)
+        return self._limits.packet - overhead - 3  # the length itself takes 1 to 4 bytes
 
-    def _fits(self, topic: str, payload: int, carried: Properties | None, qos: int) -> bool:
-        size = packets.publish_size(topic, payload, len(_packed(carried)), qos)
+    def _fits(self, topic: str, payload: int, extra: Properties | None, qos: int) -> bool:
+        size = packets.publish_size(topic, payload, len(_packed(extra)), qos)
         if size > self._limits.packet:
-            self._too_large(topic, size)
+            self._on_too_large(topic, size)
         return size <= self._limits.packet
 
 
-def _packed(carried: Properties | None) -> bytes:
-    return b"" if carried is None else bytes(carried.pack())  # type: ignore[no-untyped-call]  # paho does not type it
+def _packed(extra: Properties | None) -> bytes:
+    return b"" if extra is None else bytes(extra.pack())  # type: ignore[no-untyped-call]  # paho does not type it
 
 
 def _handover(sent: MQTTMessageInfo) -> Handover:

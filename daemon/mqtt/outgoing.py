@@ -1,17 +1,18 @@
-"""What is handed to a connection to be sent."""
+"""Types of what is sent, and of what becomes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from daemon.mqtt.topics import Topic
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What tells others whether this client is there: the last will, and what is said on coming and going."""
+    """Tells others whether this client is connected; `offline` is also its last will."""
 
     topic: Topic
     online: bytes
@@ -20,63 +21,66 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of its own kind, which is not one of many."""
+    """A message with properties of its own."""
 
     topic: str
     payload: bytes
     content_type: str
-    """MIME; with MQTT 5 only"""
+    """MIME type; MQTT 5 only"""
     correlation: bytes | None = None
-    """what an answer sends back; with MQTT 5 only"""
+    """correlation data of a response; MQTT 5 only"""
     retain: bool = False
-    """the broker keeps it for those who come later"""
 
 
 class Handover(Enum):
-    """What became of a message that was handed to the network."""
+    """Result of handing a message to the network."""
 
     TAKEN = "taken"
     NO_ROOM = "no room"
-    """nothing is kept of it: there is no connection, or too much is waiting for the broker already"""
+    """not connected, or too many messages wait for the broker; try again"""
     TOO_LARGE = "too large"
-    """the broker does not take it, now or later; that is counted and logged"""
+    """larger than the broker takes; counted and logged, do not try again"""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the broker will not have a message."""
+    """The broker's refusal of one message."""
 
     reason: str
-    """the broker's meaning"""
+    """the broker's words"""
     final: bool
-    """it will not have it later either"""
+    """the broker will refuse the message again"""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message that the broker is to acknowledge."""
+    """Identifies a message that the broker is to acknowledge."""
 
     connection: object
-    """which of those that there were; only to be compared"""
+    """for comparison only"""
     mid: int
-    """MQTT's packet identifier, unique among what that connection has under way"""
+    """packet identifier, unique among the unacknowledged messages of the connection"""
 
 
-Handed = tuple[str, float]
-"""Camera of a frame whose message is handed to the network, and when it was captured, time.monotonic()."""
+class FrameReceipt(NamedTuple):
+    """Identifies the frame whose message is handed to the network."""
+
+    camera: str
+    captured: float
+    """time.monotonic()"""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
-    """Who is told, in the link's thread, what became of messages; by itself nobody."""
+class DeliveryCallbacks:
+    """Report what becomes of messages, in the link's thread unless noted otherwise. The defaults ignore it."""
 
-    told: Callable[[Delivery, Refusal | None], None] = lambda _delivery, _refusal: None
-    """of a message that the broker has, or has refused; of others' messages too"""
-    awaited: Callable[[], bool] = lambda: False
-    """whether any acknowledgement is waited for"""
-    written: Callable[[Sequence[Handed]], None] = lambda _frames: None
-    """of frames whose messages the socket has"""
-    lost: Callable[[Sequence[Handed]], None] = lambda _frames: None
-    """of frames whose messages it had not when the connection ended"""
-    too_large: Callable[[], None] = lambda: None
-    """of a message that the broker does not take because of its size; in the thread that hands it over or the link's"""
+    on_acknowledged: Callable[[Delivery, Refusal | None], None] = lambda _delivery, _refusal: None
+    """a message was acknowledged or refused; also called for messages of others"""
+    is_awaiting: Callable[[], bool] = lambda: False
+    """whether an acknowledgement is of interest"""
+    on_written: Callable[[Sequence[FrameReceipt]], None] = lambda _receipts: None
+    """messages were written to the socket"""
+    on_lost: Callable[[Sequence[FrameReceipt]], None] = lambda _receipts: None
+    """messages were not written before the connection ended"""
+    on_too_large: Callable[[], None] = lambda: None
+    """a message is larger than the broker takes; also called in the thread that hands it over"""

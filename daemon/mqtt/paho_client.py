@@ -1,4 +1,4 @@
-"""paho's client for one connection, which also bears a refusal that MQTT does not foresee."""
+"""paho's client for one connection, tolerant of reason codes that MQTT does not allow in a PUBACK."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 _PACKET_TOO_LARGE = 149
 _UNSPECIFIED = 128
-_OF_PUBACK = frozenset({0, 16, 128, 131, 135, 144, 145, 151, 153})
+_ALLOWED = frozenset({0, 16, 128, 131, 135, 144, 145, 151, 153})
 
 
 class PahoClient(Client):
-    """Some brokers refuse a message with a code that MQTT has for other packets only.
+    """Replaces such a reason code by "unspecified error"; paho would end the connection with a protocol error.
 
-    Mosquitto does so beyond its `message_size_limit`. paho takes that for a broken packet and ends the connection.
+    Mosquitto sends 149, "packet too large", for a message beyond its `message_size_limit`.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class PahoClient(Client):
         mqtt5: bool,
         on_too_large: Callable[[str, int], None],
     ) -> None:
-        """`on_too_large` gets topic and payload size, in bytes, of a message that the broker refuses as too large."""
+        """`on_too_large` gets topic and payload size in bytes of a message that the broker refuses as too large."""
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -35,9 +35,9 @@ class PahoClient(Client):
             transport=transport,
             reconnect_on_failure=False,
         )
-        self._told_too_large = on_too_large
+        self._on_too_large = on_too_large
         self.refused_as_too_large: int | None = None
-        """packet identifier of the message that was refused so last"""
+        """packet identifier of the last message that the broker refused as too large"""
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
@@ -46,7 +46,7 @@ class PahoClient(Client):
             mid = int.from_bytes(packet[:2], "big")
             self.refused_as_too_large = mid
             if (message := self._out_messages.get(mid)) is not None:
-                self._told_too_large(message.topic, len(message.payload))
-        if code not in _OF_PUBACK:
+                self._on_too_large(message.topic, len(message.payload))
+        if code not in _ALLOWED:
             self._in_packet["packet"] = bytearray((*packet[:2], _UNSPECIFIED, *packet[3:]))
         return super()._handle_pubackcomp(cmd)

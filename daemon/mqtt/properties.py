@@ -1,4 +1,4 @@
-"""The properties that MQTT 5 adds to what is sent, as paho takes them."""
+"""MQTT 5 properties, as paho takes them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from paho.mqtt.properties import Properties
 from daemon.mqtt.limits import BrokerLimits
 from daemon.mqtt.outgoing import Message
 
-_EXPIRES_AFTER = 60  # seconds; a message that is not retained is worth nothing to who gets it later
-_LARGEST_PACKET = 65536  # bytes besides the payload's limit
+_EXPIRES_AFTER = 60  # seconds; a message that is not retained is useless later
+_HEADROOM = 65536  # bytes of a received packet beside its payload
 
 
-def of_connect(largest: int) -> Properties:
-    """Of a CONNECT: has the broker keep back messages with much more than `largest` bytes of payload."""
+def connect_properties(max_payload: int) -> Properties:
+    """Of a CONNECT: the broker drops messages to us that are much larger than `max_payload` bytes."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho does not type it
-    properties.MaximumPacketSize = _LARGEST_PACKET + largest
+    properties.MaximumPacketSize = _HEADROOM + max_payload
     return properties
 
 
-def limits(connack: Properties | None) -> BrokerLimits:
-    """What a broker allows by the properties of its CONNACK."""
-    says = {"packet": "MaximumPacketSize", "qos": "MaximumQoS", "in_flight": "ReceiveMaximum"}
-    says |= {"retain": "RetainAvailable", "wildcards": "WildcardSubscriptionAvailable"}
-    return BrokerLimits(**{name: getattr(connack, theirs) for name, theirs in says.items() if hasattr(connack, theirs)})
+def broker_limits(connack: Properties | None) -> BrokerLimits:
+    """The limits in a CONNACK."""
+    names = {"packet": "MaximumPacketSize", "qos": "MaximumQoS", "in_flight": "ReceiveMaximum"}
+    names |= {"retain": "RetainAvailable", "wildcards": "WildcardSubscriptionAvailable"}
+    return BrokerLimits(**{ours: getattr(connack, name) for ours, name in names.items() if hasattr(connack, name)})
 
 
-def of_one(message: Message) -> Properties:
-    """Of a message of its own kind."""
+def message_properties(message: Message) -> Properties:
+    """Of one message with properties of its own."""
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # as above
     properties.ContentType = message.content_type
     if not message.retain:
@@ -37,27 +37,27 @@ def of_one(message: Message) -> Properties:
     return properties
 
 
-def of_many(*, expires: bool) -> PublishProperties:
+def json_properties(*, expires: bool) -> PackedProperties:
     """Of every JSON message."""
-    properties = PublishProperties()
+    properties = PackedProperties()
     properties.ContentType = "application/json"
     if expires:
         properties.MessageExpiryInterval = _EXPIRES_AFTER
     return properties
 
 
-class PublishProperties(Properties):
-    """Packed once: they are the same for every message, and paho spends half of its time on packing them."""
+class PackedProperties(Properties):
+    """Properties of a PUBLISH that are packed once: paho spends half of its time per message on packing them."""
 
     _packed: bytes
 
     def __init__(self) -> None:
         super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho does not type it
-        # paho's own assignment knows only the names of MQTT's properties
+        # paho's __setattr__ takes the names of MQTT properties only
         object.__setattr__(self, "_packed", b"")
 
     def pack(self) -> bytes:
-        """The bytes as they are sent; all properties must have been set before the first call."""
+        """The packed bytes; set all properties before the first call."""
         packed: bytes = self._packed or super().pack()  # type: ignore[no-untyped-call]  # as above
         object.__setattr__(self, "_packed", packed)
         return packed

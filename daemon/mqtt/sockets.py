@@ -1,4 +1,4 @@
-"""paho's sockets, and what is done to them before they are used."""
+"""Adjustments to the sockets that paho opens."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Protocol
 
 
 class Socket(Protocol):
-    """One that does not block, or what paho puts around it."""
+    """A non-blocking socket, or paho's wrapper around one."""
 
     def fileno(self) -> int: ...
 
     def send(self, data: bytes, /) -> int: ...
 
 
-def send_at_once(sock: Socket) -> None:
-    """Without it a message waits, up to 40 ms, until the broker has confirmed the TCP segment before."""
-    with socket.socket(fileno=os.dup(sock.fileno())) as same:  # paho's own around TLS or WebSockets does not let us
+def disable_nagle(sock: Socket) -> None:
+    """Sets TCP_NODELAY; otherwise a message waits up to 40 ms for the acknowledgement of the previous TCP segment."""
+    with socket.socket(fileno=os.dup(sock.fileno())) as same:  # paho's TLS and WebSocket wrappers have no setsockopt
         same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def keep_parts(sock: Socket) -> None:
-    """Of a WebSocket: what it has written in part is handed to it again.
+def resume_partial_writes(sock: Socket) -> None:
+    """Makes a WebSocket raise BlockingIOError after a partial write, so that the caller sends the same data again.
 
-    It says that nothing was written, which paho takes for an end: the packet is lost, and the next one misread.
+    paho's wrapper returns 0 instead, which the loop takes for the end of the connection.
     """
     send = sock.send
 
@@ -33,4 +33,4 @@ def keep_parts(sock: Socket) -> None:
             raise BlockingIOError
         return sent
 
-    sock.send = send_or_wait  # type: ignore[method-assign]  # there is no other way in
+    sock.send = send_or_wait  # type: ignore[method-assign]  # paho has no option for it

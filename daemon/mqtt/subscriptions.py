@@ -1,4 +1,4 @@
-"""What one connection subscribes to, and what comes of it."""
+"""Subscriptions of one connection."""
 
 from __future__ import annotations
 
@@ -14,55 +14,54 @@ from daemon.mqtt.limits import BrokerLimits
 
 
 class Subscriptions:
-    """Of one paho client, in the thread that serves it."""
+    """Used in the link's thread only."""
 
-    def __init__(self, subscription: Subscription | None, denied: Callable[[str, str], None]) -> None:
-        """`denied` gets each topic filter that the broker does not take, and why."""
+    def __init__(self, subscription: Subscription | None, on_denied: Callable[[str, str], None]) -> None:
+        """`on_denied` gets each topic filter that the broker refuses, and the reason."""
         self._subscription = subscription
-        self._denied = denied
-        self._asked: dict[int, str] = {}
+        self._on_denied = on_denied
+        self._requested: dict[int, str] = {}
         """topic filters by the packet identifier of their SUBSCRIBE"""
 
     @property
-    def largest(self) -> int:
-        """Bytes of a payload that is looked at."""
-        return self._subscription.largest if self._subscription else 0
+    def max_payload(self) -> int:
+        """Bytes of the longest payload that is of interest."""
+        return self._subscription.max_payload if self._subscription else 0
 
-    def begin(self, client: Client, limits: BrokerLimits) -> None:
-        """Asks for one topic filter a packet: if the broker does not allow one of them, the others do not suffer."""
+    def subscribe(self, client: Client, limits: BrokerLimits) -> None:
+        """Sends one SUBSCRIBE for each topic filter, so that a refused one does not affect the others."""
         for pattern in self._subscription.patterns if self._subscription else ():
             if not limits.wildcards and not {"+", "#"}.isdisjoint(pattern):
-                self._denied(pattern, "it takes no wildcards")
+                self._on_denied(pattern, "wildcards are not supported")
             elif packets.subscribe_size(pattern) > limits.packet:
-                self._denied(pattern, "it takes no packet so large")
+                self._on_denied(pattern, "the packet is too large")
             elif (mid := client.subscribe(pattern, 1)[1]) is not None:
-                self._asked[mid] = pattern
+                self._requested[mid] = pattern
 
     def on_subscribe(
         self, _client: Client, _user: object, mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        """Of paho."""
-        pattern = self._asked.pop(mid, "")
+        """Called by paho."""
+        pattern = self._requested.pop(mid, "")
         for code in codes:
             if code.is_failure:
-                self._denied(pattern, str(code))
+                self._on_denied(pattern, str(code))
 
     def on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        """Of paho."""
+        """Called by paho."""
         subscription = self._subscription
         if subscription is None:
             return
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            return  # no topic of ours
-        carried = message.properties
+            return  # not a topic of ours
         subscription.handle(
             Received(
                 topic=topic,
-                payload=bytes(message.payload[: subscription.largest + 1]),
+                payload=bytes(message.payload[: subscription.max_payload + 1]),
                 retained=message.retain,
-                response_topic=getattr(carried, "ResponseTopic", None),
-                correlation=getattr(carried, "CorrelationData", None),
+                response_topic=getattr(message.properties, "ResponseTopic", None),
+                correlation=getattr(message.properties, "CorrelationData", None),
             )
         )

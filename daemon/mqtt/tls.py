@@ -1,4 +1,4 @@
-"""TLS to the broker: whom we trust, who we are, and what the other side thought of it."""
+"""TLS to the broker: trusted authorities, client certificate, and the reason when the broker rejects it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from daemon.errors import UsageError
 
 
 class TlsContext(ssl.SSLContext):
-    """A client's context that checks the broker's certificate and name, and remembers why a connection ended."""
+    """A client context that checks the broker's certificate and host name, and records the broker's alert."""
 
     alert = ""
-    """what the broker said last when it ended a connection whose handshake had succeeded, OpenSSL's words"""
+    """OpenSSL's name of the last alert that came after a successful handshake"""
 
 
 class _Socket(ssl.SSLSocket):
-    """Closes itself where the handshake fails, which paho leaves to the garbage collector, and keeps the alert."""
+    """Closes itself if the handshake fails, which paho does not do, and records the alert."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -28,7 +28,7 @@ class _Socket(ssl.SSLSocket):
             raise
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """As of every socket. With TLS 1.3 a broker tells only here what it thinks of our certificate."""
+        """Receives; with TLS 1.3 the broker's verdict on our certificate arrives only here."""
         try:
             return super().recv(buflen, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -40,23 +40,23 @@ class _Socket(ssl.SSLSocket):
 
 
 def tls_context(config: Tls | None) -> TlsContext | None:
-    """How to speak TLS, None where it is not asked for. Raises UsageError for a file that cannot be used."""
+    """Reads the files of `mqtt.tls`; None without TLS. Raises UsageError for a file that cannot be used."""
     if config is None:
         return None
-    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks certificates and names
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name by default
     context.sslsocket_class = _Socket
     if config.ca is None:
         context.load_default_certs()
     else:
-        _trust(context, config.ca)
+        _load_ca(context, config.ca)
     if config.certificate is not None:
-        _introduce(context, config.certificate, config.key)
+        _load_certificate(context, config.certificate, config.key)
     if config.alpn is not None:
         context.set_alpn_protocols([config.alpn])
     return context
 
 
-def _trust(context: ssl.SSLContext, ca: Path) -> None:
+def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(ca)
     except OSError as error:  # ssl.SSLError is one
@@ -64,8 +64,8 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
         raise UsageError(f"mqtt.tls.ca: cannot read CA certificates from {ca}: {why}") from None
 
 
-def _introduce(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    """Shows `certificate` to the broker; a key of None is in the same file."""
+def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Loads the client certificate; without `key` the private key is in the same file."""
     _check_pem("mqtt.tls.certificate", certificate, "CERTIFICATE-----", "certificate")
     key_name = "mqtt.tls.key" if key else "mqtt.tls.certificate"
     _check_pem(key_name, key or certificate, "PRIVATE KEY-----", "private key")
@@ -80,18 +80,18 @@ def _introduce(context: ssl.SSLContext, certificate: Path, key: Path | None) -> 
         context.load_cert_chain(certificate, key, no_passphrase)
     except (ssl.SSLError, ValueError) as error:
         if asked:
-            mend = f"write it without: openssl pkey -in {key or certificate} -out PLAIN_KEY"
-            raise UsageError(f"{key_name}: the key in {key or certificate} has a passphrase; {mend}") from None
+            fix = f"write it without: openssl pkey -in {key or certificate} -out PLAIN_KEY"
+            raise UsageError(f"{key_name}: the key in {key or certificate} has a passphrase; {fix}") from None
         reason = getattr(error, "reason", None) or str(error)
         if reason == "KEY_VALUES_MISMATCH":
-            mend = f"the private key in {key or certificate} does not fit the certificate in {certificate}"
-            raise UsageError(f"{key_name}: {mend}; one of them is another device's") from None
-        told = reason.replace("_", " ").lower()
-        raise UsageError(f"{key_name}: certificate and key in {certificate} cannot be used: {told}") from None
+            mismatch = f"the private key in {key or certificate} does not match the certificate in {certificate}"
+            raise UsageError(f"{key_name}: {mismatch}; one of them belongs to another device") from None
+        detail = reason.replace("_", " ").lower()
+        raise UsageError(f"{key_name}: certificate and key in {certificate} cannot be used: {detail}") from None
 
 
 def _check_pem(name: str, file: Path, mark: str, what: str) -> None:
-    """Tells apart what OpenSSL reports in the same words for every file."""
+    """Names the file that is missing or is not PEM; OpenSSL reports the same error for all of them."""
     try:
         text = file.read_bytes()
     except OSError as error:

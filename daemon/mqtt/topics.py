@@ -1,15 +1,15 @@
-"""Where things are published: validated MQTT topic names below `<prefix>/<device>`."""
+"""Validated MQTT topic names, and the topics below `<prefix>/<device>`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_MAX_BYTES = 65535  # MQTT writes a topic's length in two bytes
+_MAX_BYTES = 65535  # MQTT encodes a topic's length in two bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic name that may be published to. Raises ValueError where MQTT or good sense forbids it."""
+    """A topic name to publish to. Raises ValueError if MQTT or this project does not allow it."""
 
     name: str
 
@@ -33,21 +33,21 @@ class Topic:
 
 
 def level(text: str) -> str:
-    """Any text as one level of a topic: what a level cannot hold becomes _."""
+    """Any text as one level of a topic; characters that a level cannot have become _."""
     return "".join("_" if c in "/+#" or not c.isprintable() else c for c in text) or "_"
 
 
 @dataclass(frozen=True, slots=True)
 class CameraTopics:
-    """What one camera publishes."""
+    """Topics of one camera."""
 
     root: Topic
     status: Topic
     """JSON, retained"""
     detections: Topic
-    """JSON, one message a frame"""
+    """JSON, one message per frame"""
     events: Topic
-    """JSON, through the outbox"""
+    """JSON, sent through the outbox"""
     snapshot: Topic
     """JPEG, on command and as `events.snapshot` says"""
 
@@ -58,21 +58,21 @@ class CameraTopics:
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopics:
-    """What one device publishes."""
+    """Topics of one device."""
 
     root: Topic
     status: Topic
-    """online | offline, retained, last will"""
+    """online | offline, retained; also the last will"""
     info: Topic
     """JSON, retained"""
     stats: Topic
     """JSON, periodic"""
     answer: Topic
-    """JSON, for each command that names no other topic"""
+    """JSON, for commands without a response topic"""
 
     @classmethod
     def of(cls, prefix: str, device: str) -> DeviceTopics:
-        """The topics of `device`, all below `<prefix>/<device>`."""
+        """The topics of `device`, below `<prefix>/<device>`."""
         root = Topic(prefix) / device
         return cls(root=root, status=root / "status", info=root / "info", stats=root / "stats", answer=root / "answer")
 

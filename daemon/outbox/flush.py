@@ -8,7 +8,7 @@ import time
 from daemon.config.schema import Config
 from daemon.errors import DaemonError
 from daemon.mqtt.link import Link, LinkState
-from daemon.mqtt.outgoing import Delivery, Outcomes, Refusal
+from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, Refusal
 from daemon.outbox.sender import OutboxSender
 from daemon.outbox.store import outbox_path, read_status
 
@@ -37,7 +37,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         presence=None,  # no daemon comes or goes
         on_state=link_changed,
         on_fatal=failures.append,
-        outcomes=Outcomes(acknowledged, lambda: sender.awaiting),
+        callbacks=DeliveryCallbacks(acknowledged, lambda: sender.awaiting),
     )
     sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)
     before = read_status(path).waiting

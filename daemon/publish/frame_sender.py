@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from daemon.config.schema import Config
 from daemon.mqtt.link import Link
-from daemon.mqtt.outgoing import Handover
+from daemon.mqtt.outgoing import FrameReceipt, Handover
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish import payloads
 from daemon.publish.formats.format import FrameMessage
@@ -222,10 +222,10 @@ class FrameSender:
         """
         result = frame.result
         messages = self._messages(frame)
-        of = (result.camera, result.captured_mono) if frame.formatted is None else None
+        receipt = FrameReceipt(result.camera, result.captured_mono) if frame.formatted is None else None
         sent, whole = 0, True
         while sent < len(messages):
-            handover = self._link.publish(*messages[sent], of=of)
+            handover = self._link.publish(*messages[sent], receipt=receipt)
             if handover is not Handover.NO_ROOM:
                 whole &= handover is Handover.TAKEN
                 sent += 1

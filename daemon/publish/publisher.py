@@ -13,7 +13,7 @@ from daemon.control.settings import Setting, Value
 from daemon.errors import UsageError
 from daemon.mqtt.incoming import Received, Subscription
 from daemon.mqtt.link import Link, LinkState
-from daemon.mqtt.outgoing import Delivery, Handed, Handover, Message, Outcomes, Presence, Refusal
+from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, FrameReceipt, Handover, Message, Presence, Refusal
 from daemon.mqtt.topics import DeviceTopics
 from daemon.outbox.sender import OutboxSender
 from daemon.outbox.store import outbox_path, read_status
@@ -58,7 +58,7 @@ class Publisher:
             on_state=self._link_changed,
             on_fatal=on_fatal,
             subscription=self._with_formats(subscription),
-            outcomes=Outcomes(self._acknowledged, self._awaiting, self._written, self._lost, self._too_large),
+            callbacks=DeliveryCallbacks(self._acknowledged, self._awaiting, self._written, self._lost, self._too_large),
         )
         self._presences = [
             Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, on_fatal)
@@ -141,8 +141,8 @@ class Publisher:
         return self._link.send(message) is not Handover.NO_ROOM
 
     def largest_picture(self, camera: str, labels: frozenset[str]) -> int | None:
-        """Bytes of a JPEG that the broker takes as a snapshot of these; None: no broker is there to say."""
-        fitting = [self._link.largest(message) for message in self._pictures(camera, labels, b"")]
+        """Bytes of the largest JPEG that the broker takes as this snapshot; None: not connected."""
+        fitting = [self._link.max_payload(message) for message in self._pictures(camera, labels, b"")]
         return min((size for size in fitting if size is not None), default=None)
 
     def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
@@ -192,7 +192,7 @@ class Publisher:
             else:
                 subscription.handle(message)
 
-        return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.largest)
+        return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.max_payload)
 
     def _pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
         ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg")
@@ -232,13 +232,13 @@ class Publisher:
     def _awaiting(self) -> bool:
         return self._outbox.awaiting
 
-    def _written(self, frames: Sequence[Handed]) -> None:
+    def _written(self, receipts: Sequence[FrameReceipt]) -> None:
         now = time.monotonic()
-        self._stats.published([(camera, now - captured) for camera, captured in frames])
+        self._stats.published([(camera, now - captured) for camera, captured in receipts])
         self._frames.written()
 
-    def _lost(self, frames: Sequence[Handed]) -> None:
-        for camera, _ in frames:
+    def _lost(self, receipts: Sequence[FrameReceipt]) -> None:
+        for camera, _ in receipts:
             self._stats.dropped(camera, Drop.NOT_CONNECTED)
 
     def _too_large(self) -> None:

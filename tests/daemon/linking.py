@@ -24,7 +24,7 @@ class Recorded:
         self.states: list[LinkState] = []
         self.failures: list[BaseException] = []
         presence = Presence(Topic("gate/status"), b"online", b"offline")
-        subscription = Subscription(patterns, self.received.append, largest=100) if patterns else None
+        subscription = Subscription(patterns, self.received.append, max_payload=100) if patterns else None
         self.link = Link(config, "ospreyd-gate", presence, self.states.append, self.failures.append, subscription)
 
     def wait_connected(self) -> str:

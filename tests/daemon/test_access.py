@@ -65,7 +65,7 @@ def test_a_device_may_say_all_that_it_has_to_say(
 
 def test_a_user_whose_name_is_not_the_device_s_is_told(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     with commanded(config(guarded.port, username="other", password=PASSWORDS["other"])):
-        wait_for(lambda: "refuses a message of this client: Not authorized" in caplog.text, "the refusal in the log")
+        wait_for(lambda: "refused a message of this client: Not authorized" in caplog.text, "the refusal in the log")
 
 
 def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Commanded) -> None:

@@ -178,7 +178,7 @@ def test_a_login_that_the_broker_refuses_is_told(tmp_path: Path) -> None:
         mqtt = {"host": HOST, "port": broker.port, "username": "bob", "password": SECRETS["broker"]}
         done = doctor(tmp_path, configuration(tmp_path, broker.port, mqtt=mqtt))
     assert done.returncode == 1
-    assert "refuses the login" in done.stdout
+    assert "refused the login" in done.stdout
     assert SECRETS["broker"] not in done.stdout + done.stderr
 
 

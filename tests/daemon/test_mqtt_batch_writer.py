@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import pytest
 
-from daemon.mqtt.batch_writer import Bursts
-from daemon.mqtt.outgoing import Delivery, Handed, Handover
+from daemon.mqtt.batch_writer import BatchWriter
+from daemon.mqtt.outgoing import Delivery, FrameReceipt, Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.servers import certificates
@@ -108,7 +108,7 @@ def test_a_broker_that_hangs_gets_all_of_them_whole(tmp_path: Path, kind: str) -
         assert len(recorded.states) == 1, "the connection has lasted"
 
 
-def test_paho_waits_for_the_rest_of_a_burst() -> None:
+def test_paho_waits_for_the_rest_of_a_batch() -> None:
     """The socket takes a part of ours: none of paho's may come into the middle of it."""
     frame, event = b"f" * 8_000_000, b"e" * 10
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
@@ -166,17 +166,17 @@ def test_what_is_told_as_written_is_what_the_socket_took() -> None:
     ours, other = socket.socketpair()
     with ours, other:
         ours.setblocking(False)
-        told: list[Handed] = []
-        bursts = Bursts(told.extend, lambda: None)
+        told: list[FrameReceipt] = []
+        batch = BatchWriter(told.extend, lambda: None)
         packet, given, came = bytes(10_007), 0, 0
-        while bursts.add(packet, ("front", float(given))):
+        while batch.add(packet, FrameReceipt("front", float(given))):
             given += 1
         while len(told) < 50:
-            assert bursts.write(ours)
-            if bursts.begun:  # it is full
+            assert batch.write(ours)
+            if batch.mid_write:  # it is full
                 came += len(other.recv(15_000))
-        lost = bursts.close()
-        assert not bursts.add(packet, None)
+        lost = batch.close()
+        assert not batch.add(packet, None)
         ours.close()
         while data := other.recv(65_536):
             came += len(data)

@@ -77,7 +77,7 @@ def test_a_topic_filter_that_the_broker_does_not_take_costs_no_other(
         for pattern in asked:
             kind, body = packet(stream)
             assert (kind & 0xF0, body[5:-1].decode()) == (SUBSCRIBE, pattern)
-        denied = [p for p in patterns if any(f"subscribe to {p}:" in message for message in caplog.messages)]
+        denied = [p for p in patterns if any(f"the subscription to {p}:" in message for message in caplog.messages)]
         assert sorted([*asked, *denied]) == sorted(patterns)
 
 

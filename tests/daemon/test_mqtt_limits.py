@@ -17,6 +17,7 @@ from daemon.mqtt.outgoing import Delivery, Handover, Message
 from daemon.publish.publisher import Publisher
 from daemon.records import Drop, Event, EventType
 from daemon.stats import CameraCount, DaemonCount, Stats
+from daemon.system.credits import Credits
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import INFO, config, publisher, result
@@ -54,7 +55,7 @@ def connections(broker: Mosquitto) -> int:
 
 def named(caplog: pytest.LogCaptureFixture, topic: str) -> int:
     """Warnings that a message on the topic was not sent."""
-    return sum(f" on {topic} is not sent" in message for message in caplog.messages)
+    return sum(f"bytes on {topic} were not sent" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize("payload", [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
@@ -84,7 +85,7 @@ def test_what_just_fits_is_sent_and_what_does_not_keeps_the_connection(tmp_path:
             size = next(size for size in range(limit, 0, -1) if send(bytes(size)) is not Handover.TOO_LARGE)
             subscriber.wait_for(f"gate/{name}", bytes(size))
         assert connections(broker) == 1
-        assert link.largest(Message("gate/other", b"", "image/jpeg")) in range(limit - 60, limit)
+        assert link.max_payload(Message("gate/other", b"", "image/jpeg")) in range(limit - 60, limit)
 
 
 def test_frames_that_are_too_large_are_counted_and_named_once(
@@ -104,11 +105,16 @@ def test_frames_that_are_too_large_are_counted_and_named_once(
 
 
 def test_a_file_that_is_read_as_fast_as_possible_goes_on_after_a_frame_that_is_too_large(
-    broker: Mosquitto, running: Publisher
+    broker: Mosquitto,
 ) -> None:
-    with Subscriber(HOST, broker.port, DETECTIONS) as subscriber:
-        running.results([result(number, live=False, count=300 if number % 2 else 1) for number in range(20)])
+    credit = Credits()
+    with Subscriber(HOST, broker.port, DETECTIONS) as subscriber, publisher(config(broker.port), None, credit) as made:
+        for number in range(20):
+            credit.take()
+            made.results([result(number, live=False, count=300 if number % 2 else 1)])
         subscriber.wait(lambda messages: len(messages) == 10, "those that fit")
+        room = Credits().room()
+        wait_for(lambda: credit.room() == room, "the end of all of them")
 
 
 def test_a_state_that_is_too_large_leaves_no_older_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.mqtt import failure_messages
 from daemon.mqtt.link import LinkState
 from daemon.mqtt.outgoing import Handover
 from tests.conftest import wait_for
@@ -94,10 +96,7 @@ def test_a_refused_login_is_told_once_and_is_no_connection(tmp_path: Path, caplo
         linked(broker.port, username="osprey", password=SECRET) as recorded,
     ):
         wait_for(lambda: len(recorded.states) >= 3, "three attempts")
-        sentence = (
-            f"the broker at 127.0.0.1:{broker.port} refuses the login: Not authorized; "
-            "check mqtt.username and mqtt.password"
-        )
+        sentence = failure_messages.refused(HOST, broker.port, 135, "Not authorized", "ospreyd-gate")
         assert recorded.link.state == LinkState(connected=False, detail=sentence)
         assert {state.connected for state in recorded.states} == {False}
         assert recorded.link.publish("gate/stats", b"{}") is Handover.NO_ROOM
@@ -119,9 +118,8 @@ def test_a_broker_that_is_down_at_the_start(tmp_path: Path, caplog: pytest.LogCa
         started = time.monotonic()
         with linked(broker.port) as recorded:
             assert time.monotonic() - started < 1.0
-            assert recorded.wait_refused() == (
-                f"the broker at 127.0.0.1:{broker.port} cannot be reached: Connection refused"
-            )
+            refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+            assert recorded.wait_refused() == failure_messages.unreachable(HOST, broker.port, refused)
             wait_for(lambda: len(recorded.states) >= 2, "a second attempt")
             broker.start()
             recorded.wait_connected()
@@ -130,9 +128,7 @@ def test_a_broker_that_is_down_at_the_start(tmp_path: Path, caplog: pytest.LogCa
 
 def test_an_unknown_host() -> None:
     with linked(1883, host="no-such-host.invalid") as recorded:
-        assert recorded.wait_refused().startswith(
-            "the broker at no-such-host.invalid:1883 cannot be reached: its name is unknown ("
-        )
+        assert "check mqtt.host" in recorded.wait_refused()
 
 
 def test_a_second_client_with_the_same_identifier(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -140,10 +136,7 @@ def test_a_second_client_with_the_same_identifier(tmp_path: Path, caplog: pytest
     with Mosquitto(tmp_path) as broker, linked(broker.port) as first:
         first.wait_connected()
         with linked(broker.port) as second:
-            sentence = (
-                f"the broker at 127.0.0.1:{broker.port} closed the connection soon after accepting it; "
-                "does a second ospreyd run with the same `device`?"
-            )
+            sentence = failure_messages.broken(HOST, broker.port, 0, soon=True)
             wait_for(lambda: len([s for s in first.states if s.detail == sentence]) >= 2, "two take-overs")
             second.wait_connected()
             assert len([r for r in caplog.records if r.getMessage() == sentence]) <= 2  # by each of them once
@@ -157,10 +150,8 @@ def test_a_session_taken_over_in_words() -> None:
             peer.sendall(bytes([0x20, 3, 0, 0, 0]) + bytes([0xE0, 2, 142, 0]))
             wait_for(lambda: len(recorded.states) >= 2, "the end of the connection")
         assert recorded.states[0].connected
-        assert recorded.states[1].detail == (
-            f"the broker at 127.0.0.1:{port} gave the session of client ospreyd-gate to another client; "
-            "does a second ospreyd run with the same `device`?"
-        )
+        taken_over = failure_messages.SESSION_TAKEN_OVER
+        assert recorded.states[1].detail == failure_messages.lost(HOST, port, taken_over, "", "ospreyd-gate")
 
 
 def test_stop_while_nobody_answers() -> None:
@@ -174,12 +165,10 @@ def test_stop_while_nobody_answers() -> None:
 
 
 def test_a_broker_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.mqtt.connection._ANSWER_MQTT5_WITHIN", 0.1)
-    monkeypatch.setattr("daemon.mqtt.connection._ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("daemon.mqtt.connection._CONNACK_MQTT5_WITHIN", 0.1)
+    monkeypatch.setattr("daemon.mqtt.connection._CONNACK_WITHIN", 0.2)
     with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
-        assert recorded.wait_refused() == (
-            f"the broker at 127.0.0.1:{port} took the connection but did not answer within 0.2 s"
-        )
+        assert recorded.wait_refused() == failure_messages.silent(HOST, port, 0.2)
 
 
 def test_stop_while_the_broker_hangs_leaves_the_last_will(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
+from daemon.mqtt import failure_messages
 from daemon.mqtt.outgoing import Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
@@ -29,36 +30,27 @@ def test_tls(tmp_path: Path) -> None:
 def test_tls_with_a_certificate_of_another_authority(tmp_path: Path) -> None:
     folder, other = (certificates.make(tmp_path / name) for name in ("one", "other"))
     with Mosquitto(tmp_path, tls=folder) as broker, linked(broker.port, tls={"ca": other / "ca.crt"}) as recorded:
-        told = recorded.wait_refused()
-        start = f"the broker at 127.0.0.1:{broker.port} has a certificate that is not trusted: "
-        assert told.startswith(start)
-        assert told.endswith("; mqtt.tls.ca must name the certificate authority that signed it")
+        assert "mqtt.tls.ca" in recorded.wait_refused()
 
 
 def test_tls_with_a_certificate_for_another_host(tmp_path: Path) -> None:
     folder = certificates.make(tmp_path / "certificates", names="DNS:elsewhere.example")
     with Mosquitto(tmp_path, tls=folder) as broker, linked(broker.port, tls={"ca": folder / "ca.crt"}) as recorded:
-        assert recorded.wait_refused() == (
-            f"the broker at 127.0.0.1:{broker.port} has a certificate that is not trusted: IP address mismatch, "
-            "certificate is not valid for '127.0.0.1'; mqtt.host must be a name that stands in it"
-        )
+        told = recorded.wait_refused()
+        assert "certificate is not valid for '127.0.0.1'" in told
+        assert "mqtt.host" in told
 
 
 def test_tls_to_a_port_without_it(tmp_path: Path) -> None:
     folder = certificates.make(tmp_path / "certificates")
     with Mosquitto(tmp_path) as broker, linked(broker.port, tls={"ca": folder / "ca.crt"}) as recorded:
-        told = recorded.wait_refused()
-        assert told.startswith(f"the broker at 127.0.0.1:{broker.port} does not speak TLS as it should: ")
-        assert told.endswith(f"; is {broker.port} its TLS port?")
+        assert f"is {broker.port} its TLS port?" in recorded.wait_refused()
 
 
 def test_no_tls_to_a_port_that_expects_it(tmp_path: Path) -> None:
     folder = certificates.make(tmp_path / "certificates")
     with Mosquitto(tmp_path, tls=folder) as broker, linked(broker.port) as recorded:
-        assert recorded.wait_refused() == (
-            f"the broker at 127.0.0.1:{broker.port} closed the connection before answering; "
-            f"is {broker.port} its MQTT port, and does it expect TLS?"
-        )
+        assert recorded.wait_refused() == failure_messages.hung_up(HOST, broker.port)
 
 
 def test_a_certificate_of_the_broker_that_has_expired(tmp_path: Path) -> None:
@@ -66,10 +58,8 @@ def test_a_certificate_of_the_broker_that_has_expired(tmp_path: Path) -> None:
     certificates.expire(folder)
     with Mosquitto(tmp_path, tls=folder) as broker, linked(broker.port, tls={"ca": folder / "ca.crt"}) as recorded:
         told = recorded.wait_refused()
-        start = (
-            f"the broker at 127.0.0.1:{broker.port} has a certificate that is not trusted: certificate has expired; "
-        )
-        assert told.startswith(f"{start}the broker needs a new one, unless the clock here is wrong: it says 2")
+        assert "certificate has expired" in told
+        assert "clock" in told
 
 
 ASKS_FOR_A_CERTIFICATE = ("require_certificate true", "use_identity_as_username true")
@@ -111,8 +101,7 @@ def test_a_certificate_that_the_broker_does_not_accept(tmp_path: Path, shown: st
         linked(broker.port, tls=tls) as recorded,
     ):
         told = recorded.wait_refused()
-        assert told.startswith(f"the broker at 127.0.0.1:{broker.port} does not accept this device's certificate: ")
-        assert told.endswith("; check mqtt.tls.certificate and key")
+        assert "mqtt.tls.certificate and key" in told
         # both authorities have the same name, so the broker tells them apart by the signature only
         assert {"none": "certificate required", "expired": "expired"}.get(shown, "decrypt error") in told
 
@@ -177,8 +166,8 @@ def test_the_protocol_that_is_asked_for_in_the_handshake(tmp_path: Path) -> None
         (
             ("gate-01.crt", "server.key"),
             (
-                "mqtt.tls.key: the private key in FOLDER/server.key does not fit the certificate in "
-                "FOLDER/gate-01.crt; one of them is another device's"
+                "mqtt.tls.key: the private key in FOLDER/server.key does not match the certificate in "
+                "FOLDER/gate-01.crt; one of them belongs to another device"
             ),
         ),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.mqtt import failure_messages
 from daemon.mqtt.outgoing import Handover
 from tests.daemon.linking import linked
 from tests.servers import certificates
@@ -62,7 +63,4 @@ def test_websockets_where_the_broker_knows_mqtt_3_1_1_only(tmp_path: Path) -> No
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_port_without_websockets(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, linked(broker.port, transport="websockets") as recorded:
-        assert recorded.wait_refused() == (
-            f"the broker at 127.0.0.1:{broker.port} does not take WebSockets there; "
-            f"is {broker.port} its WebSocket port, and mqtt.path right?"
-        )
+        assert recorded.wait_refused() == failure_messages.no_websocket(HOST, broker.port)

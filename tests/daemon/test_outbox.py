@@ -76,7 +76,7 @@ def test_events_without_a_broker_come_later_in_order_and_marked(tmp_path: Path) 
     ):
         tell(running, range(50))
         wait_for(lambda: waiting() == 50, "fifty events on disk")
-        wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
+        wait_for(lambda: "refused the login" in running.link.detail, "the refusal")
         broker.add_user("osprey", "o")
         subscriber.wait(lambda messages: len(counts(messages)) == 50, "fifty events", 40)
         tell(running, range(50, 60))

@@ -37,7 +37,7 @@ def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -
     ):
         tell(running, range(90))
         wait_for(lambda: waiting() == 90, "the backlog on disk")
-        wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
+        wait_for(lambda: "refused the login" in running.link.detail, "the refusal")
         broker.add_user("osprey", "o")
         subscriber.wait(lambda messages: len(counts(messages)) >= 3, "the first of the backlog", 40)
         tell(running, range(90, 92))

@@ -150,7 +150,7 @@ def test_a_file_waits_for_the_broker_and_live_frames_do_not_wait_behind_it(tmp_p
     ):
         feed_file(running, credit, 600, "yard")
         assert credit.room() == 0
-        wait_for(lambda: "refuses the login" in running.link.detail, "the refusal")
+        wait_for(lambda: "refused the login" in running.link.detail, "the refusal")
         feed(running, 20)
         wait_for(lambda: counted(stats)[1] == {Drop.NOT_CONNECTED: 20}, "the live frames to be dropped")
         assert counted(stats, "yard") == (0, {})

@@ -99,7 +99,7 @@ def test_the_broker_of_a_configuration_and_a_login(tmp_path: Path, subscriber: S
         assert looks(watch(*login, OSPREYD_MQTT_PASSWORD="pass"))[0]["broker"]["connected"]
         refused = watch(*login, OSPREYD_MQTT_PASSWORD="s3cret")
         assert refused.returncode == 1
-        assert "refuses the login" in refused.stderr
+        assert "refused the login" in refused.stderr
         assert "s3cret" not in refused.stderr
 
 
