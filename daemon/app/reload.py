@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from daemon.config.difference import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.models import check_labels
-from daemon.serving import Generation
+from daemon.inference.model_config import check_labels
+from daemon.inference.model_revision import Generation
 
 
 @dataclass(frozen=True, slots=True)

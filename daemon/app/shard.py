@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from daemon.analysis.filter import score_floor
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.app.reload import Plan
-from daemon.batch import Batcher
 from daemon.capture.buffers import FrameMemory
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
 from daemon.config.schema import Config
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.model_manager import ModelReports, Serving
+from daemon.inference.model_revision import Generation
+from daemon.inference.worker import InferenceThread
 from daemon.records import CameraState, CameraStatus, Frame, ModelInfo, Reason
-from daemon.serving import Generation, ModelReports, Serving
 from daemon.stats import Stats
 from daemon.system.credits import Credits
 from engines.backends import Backend, frame_allocator, slots

@@ -16,8 +16,8 @@ from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json, progress_bar
 from daemon.config.model import BUILTIN_MODEL
 from daemon.errors import EXIT_USAGE, UsageError
+from daemon.inference.model_config import find_model
 from daemon.media.draw import annotate
-from daemon.models import find_model
 from engines.backends import SessionSettings, choose, prepare
 from engines.detector import Detection, Detector
 from engines.errors import ImageError

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.batch import Batcher
 from daemon.config.model import BUILTIN_MODEL
 from daemon.demo.street.scene import StreetScene
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel
-from daemon.models import find_model
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.model_config import find_model
+from daemon.inference.worker import InferenceThread, OpenModel
 from daemon.publish import payloads
 from daemon.records import Frame, FrameResult
 from daemon.stats import Stats

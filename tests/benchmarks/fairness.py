@@ -1,4 +1,4 @@
-"""Shares of cameras of different rates on a model that is too slow for them, against the ideal of daemon.batch.
+"""Shares of cameras of different rates on a model that is too slow for them, against the ideal of the batcher.
 
 `python -m tests.benchmarks.fairness` runs the daemon's own hand-off and inference thread with one camera at 60 frames
 a second, four at 15 and four at 5, and exits with 1 if a camera is more than 10 % off its ideal share.
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.batch import Batcher
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.worker import InferenceThread, OpenModel
 from daemon.records import CameraStats, Frame
 from daemon.stats import Stats
 from engines.records import BatchDetections, Detections, Ticket

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.batch import Batcher
 from daemon.config.schema import Config
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.model_manager import ModelReports, Serving
+from daemon.inference.worker import InferenceThread
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
-from daemon.serving import ModelReports, Serving
 from daemon.stats import Stats
 from engines.backends import CPU, Backend
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.batch import Batcher
-from daemon.handoff import Handoff
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
 from daemon.stats import Stats
 from tests.benchmarks.fairness import SlowLane, measure
 from tests.daemon.capturing import capturing, pictures, write_video

@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from daemon.batch import Batcher
 from daemon.capture.buffers import Buffers
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
 from daemon.inference.in_flight import InFlightLimit
+from daemon.inference.worker import InferenceThread, OpenModel
 from daemon.records import Drop, Frame, FrameResult
 from daemon.stats import Stats
 from engines.records import BatchDetections, Ticket

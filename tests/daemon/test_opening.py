@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from daemon import serving
 from daemon.config.model import Model as ModelConfig
+from daemon.inference import model_manager
+from daemon.inference.model_revision import Generation
 from daemon.records import ModelState
-from daemon.serving import Generation
 from engines.backends import Backend, Prepared, SessionSettings
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
@@ -88,9 +88,9 @@ class Session(SlowLane):
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     made = Engines()
-    monkeypatch.setattr(serving, "find_prepared", made.find)
-    monkeypatch.setattr(serving, "open_session", made.open)
-    monkeypatch.setattr(serving, "prepare_model", build)
+    monkeypatch.setattr(model_manager, "find_prepared", made.find)
+    monkeypatch.setattr(model_manager, "open_session", made.open)
+    monkeypatch.setattr(model_manager, "prepare_model", build)
     return made
 
 
@@ -189,7 +189,7 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
         assert go_on.wait(30)
         return engines.open(prepared, frame_sizes)
 
-    monkeypatch.setattr(serving, "open_session", slowly)
+    monkeypatch.setattr(model_manager, "open_session", slowly)
     m.manager.serve(generation(tmp_path))
     assert entered.wait(60)
     m.manager.drop("default")
@@ -200,7 +200,7 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
 
 def test_errors_of_both_kinds_cross_the_process(m: Managed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A builder that runs out of the GPU's memory is followed by one for half the batch."""
-    monkeypatch.setattr(serving, "prepare_model", build_up_to_two)
+    monkeypatch.setattr(model_manager, "prepare_model", build_up_to_two)
     m.manager.serve(generation(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     latest = m.manager.latest("default")

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.batch import Batcher
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Config
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.worker import InferenceThread, OpenModel
 from daemon.publish.publisher import Publisher
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.service.sdnotify import Notifier
@@ -120,7 +120,7 @@ def test_a_daemon_that_the_watchdog_ends_says_where_its_threads_were(
         process.send_signal(signal.SIGABRT)  # as systemd does
         assert process.wait(20) == -signal.SIGABRT
     log = (tmp_path / "log").read_text()
-    for place in ("capture/camera.py", "daemon/infer.py", "publish/frame_sender.py", "daemon/app/app.py"):
+    for place in ("capture/camera.py", "daemon/inference/worker.py", "publish/frame_sender.py", "daemon/app/app.py"):
         assert re.search(rf'File ".*{place}", line \d+ in ', log)
 
 

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.inference import in_flight
+from daemon.inference.model_revision import Generation
 from daemon.records import Frame, ModelState
-from daemon.serving import Generation
 from engines.backends import Backend, frame_allocator
 from tests.conftest import wait_for
 from tests.daemon.managing import Managed, config, frames_coming, managed

@@ -11,7 +11,7 @@ from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ConfiguredModel
 from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.models import configured_model, find_model, lane_settings
+from daemon.inference.model_config import configured_model, find_model, lane_settings
 from engines.backends import SessionSettings
 from engines.build.cache import EngineCache
 from engines.model import Model

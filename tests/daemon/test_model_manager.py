@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
+from daemon.inference.model_revision import Generation
 from daemon.records import ModelState
-from daemon.serving import Generation
 from engines.backends import CPU, choose, needs_building
 from engines.build.specification import digest
 from engines.errors import EngineError

@@ -8,66 +8,23 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from daemon.config.difference import difference
-from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
-from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.handoff import Handoff
-from daemon.infer import InferenceThread, OpenModel
+from daemon.inference.engine_builder import Job, Preparing
+from daemon.inference.frame_queue import Handoff
+from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
+from daemon.inference.model_revision import Generation
 from daemon.inference.session_loader import SessionLoader
-from daemon.models import check_labels, configured_model, lane_settings, prepare_model, rebuild_model
-from daemon.preparing import Job, Preparing
+from daemon.inference.worker import InferenceThread, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
-from engines.model import Model
 from engines.records import Lane
 
 _log = logging.getLogger("ospreyd")
 _BUILDS = 2  # of the same revision; what is refused or gone again after that would be so for ever
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Generation:
-    """A model as one configuration, and the files that it names, had it."""
-
-    name: str
-    config: Config
-    model: Model
-    settings: SessionSettings
-    stamps: tuple[tuple[int, int] | None, ...]
-    """of its files, so that another file of the same name is noticed"""
-
-    @classmethod
-    def read(cls, name: str, config: Config) -> Generation:
-        """Raises EngineError."""
-        settings = config.models[name]
-        stamps = file_stamps(name, config)  # before it is read: a file that changes meanwhile is read once more
-        model = configured_model(settings)
-        _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
-        if settings.file == BUILTIN_MODEL:
-            _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
-        return cls(name, config, model, lane_settings(settings, config.inference), stamps)
-
-    def is_of(self, config: Config) -> bool:
-        """Whether `read` would give the same now; what failed to take its place is not the same."""
-        return self.name not in difference(self.config, config).models and self.stamps == file_stamps(self.name, config)
-
-    def has_same_files(self) -> bool:
-        """Whether its files are as they were when it was read."""
-        return self.stamps == file_stamps(self.name, self.config)
-
-
-def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
-    """When the files of a model were changed, and their sizes; None of one that is not there."""
-    settings = config.models[name]
-    named = [settings.file] if settings.file != BUILTIN_MODEL else []
-    named += [settings.labels] if settings.labels not in (None, BUILTIN_LABELS) else []
-    return tuple(_stamp(Path(path)) for path in named)
 
 
 @dataclass(slots=True, eq=False)
@@ -343,11 +300,3 @@ def _of_successor(status: ModelStatus) -> str:
     if status.state is ModelState.FAILED:
         return f"runs as before; what it was to be replaced by failed: {status.detail}"
     return f"runs until it is replaced: {status.detail}, {status.progress} %"
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
-from daemon.handoff import Handoff
+from daemon.inference.frame_queue import Handoff
 from daemon.inference.in_flight import InFlightLimit
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import DaemonCount, Stats

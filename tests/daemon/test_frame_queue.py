@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from daemon.batch import Batcher
-from daemon.handoff import Handoff
+from daemon.inference.batcher import Batcher
+from daemon.inference.frame_queue import Handoff
 from daemon.records import Drop, Frame
 from daemon.stats import Stats
 from tests.conftest import wait_for

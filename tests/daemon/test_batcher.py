@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.batch import Batcher
+from daemon.inference.batcher import Batcher
 from daemon.records import Frame
 from daemon.system.credits import Credits
 from tests.benchmarks.fairness import CAMERAS, ideal_shares

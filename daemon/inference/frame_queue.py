@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from daemon.batch import Batcher
+from daemon.inference.batcher import Batcher
 from daemon.records import Batch, Drop, Frame
 from daemon.stats import Stats
 

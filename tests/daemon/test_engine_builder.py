@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.preparing import Job, Preparing
+from daemon.inference.engine_builder import Job, Preparing
 from daemon.records import ModelStatus
 from engines.build.specification import Progress
 from engines.errors import BuildError, EngineError, GpuMemoryError

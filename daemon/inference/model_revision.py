@@ -1,0 +1,63 @@
+"""A model as one configuration, and its files at that time, had it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config.difference import difference
+from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
+from daemon.config.schema import Config
+from daemon.inference.model_config import configured_model, lane_settings
+from engines.backends import SessionSettings
+from engines.model import Model
+
+_log = logging.getLogger("ospreyd")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """A model as one configuration, and the files that it names, had it."""
+
+    name: str
+    config: Config
+    model: Model
+    settings: SessionSettings
+    stamps: tuple[tuple[int, int] | None, ...]
+    """of its files, so that another file of the same name is noticed"""
+
+    @classmethod
+    def read(cls, name: str, config: Config) -> Generation:
+        """Raises EngineError."""
+        settings = config.models[name]
+        stamps = file_stamps(name, config)  # before it is read: a file that changes meanwhile is read once more
+        model = configured_model(settings)
+        _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
+        if settings.file == BUILTIN_MODEL:
+            _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
+        return cls(name, config, model, lane_settings(settings, config.inference), stamps)
+
+    def is_of(self, config: Config) -> bool:
+        """Whether `read` would give the same now; what failed to take its place is not the same."""
+        return self.name not in difference(self.config, config).models and self.stamps == file_stamps(self.name, config)
+
+    def has_same_files(self) -> bool:
+        """Whether its files are as they were when it was read."""
+        return self.stamps == file_stamps(self.name, self.config)
+
+
+def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
+    """When the files of a model were changed, and their sizes; None of one that is not there."""
+    settings = config.models[name]
+    named = [settings.file] if settings.file != BUILTIN_MODEL else []
+    named += [settings.labels] if settings.labels not in (None, BUILTIN_LABELS) else []
+    return tuple(_stamp(Path(path)) for path in named)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
