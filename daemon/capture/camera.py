@@ -199,12 +199,15 @@ class CameraThread:
                 self._stats.dropped(self._name, Drop.NO_BUFFER)
                 continue
             release = partial(self._buffers.give, buffer, buffer.ticket)
+            self._enter(self._config.stall_after, silent)
             try:
                 image = buffer.fill(source, self._allocate)
                 self._check_frozen(image, captured_mono)
             except SourceError:
                 release()
                 raise
+            finally:
+                self._leave()
             self._change(CameraTrigger.FRAME)
             self._deliver(
                 Frame(

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ import pytest
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
+from daemon.capture.sources.base import Image
+from daemon.capture.sources.video_file import VideoFile
 from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import ROOT, missing
@@ -83,6 +86,23 @@ def test_reading_that_hangs_is_stalled_and_continues(pipe: Path, film: tuple[byt
         write(film[1])
         captured.wait_for_state(CameraState.STREAMING, after=reported)
         captured.wait_for_frames(delivered + 5)
+    assert camera.join(5.0)
+
+
+def test_converting_that_hangs_is_stalled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the driver of a hardware decoder may."""
+    converting, returns = VideoFile.retrieve, threading.Event()
+
+    def retrieve(source: VideoFile, into: Image | None) -> Image:
+        if source.stream_time:  # not the first one
+            returns.wait()
+        return converting(source, into)
+
+    monkeypatch.setattr(VideoFile, "retrieve", retrieve)
+    with watched(write_video(tmp_path / "video.avi", pictures(5)), stall_after=0.3) as (captured, camera):
+        captured.wait_for_state(CameraState.STALLED, Reason.TIMEOUT)
+        returns.set()
+        captured.wait_for_frames(5)
     assert camera.join(5.0)
 
 
