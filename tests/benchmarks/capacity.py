@@ -37,20 +37,20 @@ def measure(source: str, cameras: int, seconds: float, warm_up: float, loop: boo
         frames[frame.camera] += 1
         frame.release()
 
-    watch, threads = HangMonitor(failures.append), []
+    monitor, threads = HangMonitor(failures.append), []
     before = held()
     for number in range(cameras):
         config = Camera(source=source, loop=loop)
         threads.append(CameraThread(f"cam{number}", config, deliver, lambda _: None, Stats(), failures.append))
-        watch.add(threads[-1])
+        monitor.add(threads[-1])
         threads[-1].start()
-    watch.start()
+    monitor.start()
     time.sleep(warm_up)
     first, began, cpu = frames.copy(), time.monotonic(), _cpu()
     time.sleep(seconds)
     last, took, used = frames.copy(), time.monotonic() - began, _cpu() - cpu
     grown = held().memory - before.memory
-    watch.stop()
+    monitor.stop()
     for thread in threads:
         thread.stop()
     if not all(thread.join(15.0) for thread in threads) or failures:

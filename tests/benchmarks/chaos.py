@@ -55,9 +55,9 @@ SILENT = {"stop": {Reason.TIMEOUT}, "silence": {Reason.TIMEOUT}}
 class Server:
     """A camera's server, a process, and the network before it."""
 
-    def __init__(self, kind: str, rng: random.Random, *, tormented: bool) -> None:
-        """A tormented one, whose restarts would take a core for a second each time, gets what nobody else wants."""
-        self._command = ["chrt", "--idle", "0"] if tormented else []
+    def __init__(self, kind: str, rng: random.Random, *, fault_injected: bool) -> None:
+        """A fault-injected one runs as SCHED_IDLE: its restarts would otherwise take a core for a second each time."""
+        self._command = ["chrt", "--idle", "0"] if fault_injected else []
         self._command += {
             "mjpeg": [sys.executable, "-m", "tests.servers.mjpeg_program"],
             "rtsp-tcp": [PYTHON, str(PROGRAM), "--transport=tcp"],
@@ -129,7 +129,7 @@ class Watched:
         return self.state is CameraState.STREAMING and bool(self.frames) and self.frames[-1][0] > moment
 
 
-def torment(camera: Watched, rng: random.Random, until: float, say: Callable[[str], None]) -> None:
+def inject_faults(camera: Watched, rng: random.Random, until: float, say: Callable[[str], None]) -> None:
     """Does one bad thing after another to the camera's server, until it is time to end; then all is well again."""
     server, proxy = camera.server, camera.server.proxy
     while (pause := rng.uniform(1.0, 6.0)) and time.monotonic() + pause < until:
@@ -194,30 +194,30 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
     kinds = ("rtsp-tcp", "rtsp-tcp", "rtsp-tcp", "rtsp-udp", "mjpeg", "mjpeg")  # the first one is left alone
     failures: list[BaseException] = []
     cameras = [
-        Watched(f"{kind}-{number}", Server(kind, random.Random(f"{seed} network {number}"), tormented=number > 0))
+        Watched(f"{kind}-{number}", Server(kind, random.Random(f"{seed} network {number}"), fault_injected=number > 0))
         for number, kind in enumerate(kinds)
     ]
-    watch, threads = HangMonitor(failures.append), []
+    monitor, threads = HangMonitor(failures.append), []
     for camera in cameras:
         config = Camera(source=camera.server.url, stall_after=STALL_AFTER, open_timeout=OPEN_TIMEOUT)
         reports = camera.deliver, camera.report, Stats(), failures.append
         threads.append(CameraThread(camera.name, config, *reports))
-        watch.add(threads[-1])
+        monitor.add(threads[-1])
         threads[-1].start()
-    watch.start()
+    monitor.start()
     try:
         _wait(lambda: all(camera.streams_since(0) for camera in cameras), 30.0)
         began = time.monotonic()
         time.sleep(quiet)
         before, chaos = held(), time.monotonic()
         rngs = [random.Random(f"{seed} {camera.name}") for camera in cameras]
-        tormentors = [
-            threading.Thread(target=torment, args=(camera, rng, chaos + seconds, say), name="tormentor")
+        injectors = [
+            threading.Thread(target=inject_faults, args=(camera, rng, chaos + seconds, say), name="fault-injector")
             for camera, rng in zip(cameras[1:], rngs[1:], strict=True)
         ]
-        for thread in tormentors:
+        for thread in injectors:
             thread.start()
-        for thread in tormentors:
+        for thread in injectors:
             thread.join()
         over = time.monotonic()
         _wait(lambda: all(camera.streams_since(over) for camera in cameras), BACK_WITHIN)
@@ -246,7 +246,7 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
             "wrong": wrong,
         }
     finally:
-        watch.stop()
+        monitor.stop()
         for capture in threads:
             capture.stop()
         stopped = [capture.join(5.0) for capture in threads]

@@ -40,19 +40,19 @@ def measure(source: str | None, video: Path, cameras: int, seconds: float) -> di
         times.append(frame.captured_mono)
         frame.release()
 
-    watch = HangMonitor(failures.append)
+    monitor = HangMonitor(failures.append)
     threads = [CameraThread("quiet", Camera(source=str(video), loop=True), deliver, lambda _: None, Stats(), print)]
     for number in range(cameras if source else 0):
         config = Camera(source=str(source), open_timeout=2.0, stall_after=2.0)
         threads.append(CameraThread(f"hung{number}", config, deliver, states.append, Stats(), failures.append))
     for thread in threads:
-        watch.add(thread)
+        monitor.add(thread)
         thread.start()
-    watch.start()
+    monitor.start()
     time.sleep(seconds)
     late = (np.diff(times) - _PERIOD) * 1000
     began = time.monotonic()
-    watch.stop()
+    monitor.stop()
     for thread in threads:
         thread.stop()
     quiet = threads[0].join(5.0)
