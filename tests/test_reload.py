@@ -83,11 +83,13 @@ def test_cameras_come_change_and_go_beside_one_that_loses_nothing(
     with daemon(tmp_path, document) as process:
         for camera in "ab":
             still_comes(subscriber, camera)
-        document["cameras"]["c"] = file
+        document["cameras"] |= {"c": file, "off": {**file, "enabled": False}}
         reload(process, tmp_path, document)
+        subscriber.wait(lambda m: state_of(m, "off")["state"] == "disabled", "the state of a camera that is not opened")
+        del document["cameras"]["off"]
         still_comes(subscriber, "c")
         subscriber.wait_for(f"{TOPICS}/c/state/fps")
-        subscriber.wait(lambda m: info_of(m)["cameras"] == ["a", "b", "c"], "the camera in the info")
+        subscriber.wait(lambda m: info_of(m)["cameras"] == ["a", "b", "c", "off"], "the cameras in the info")
 
         document["cameras"]["c"] = {**file, "resize": [200, 100], "fps": 8}
         reload(process, tmp_path, document)

@@ -36,7 +36,7 @@ class EventDetector:
         if (presence := self._presence.get(result.camera)) is None:
             return []  # it has just been disabled
         counts = Counter(result.labels[index] for index in result.detections.labels.tolist())
-        return presence.see(result.captured_mono, result.captured_at, counts)
+        return presence.update(result.captured_mono, result.captured_at, counts)
 
     def camera_status(self, status: CameraStatus) -> list[Event]:
         """Takes a camera's state; another detail of the same state is no event."""

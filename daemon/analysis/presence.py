@@ -1,4 +1,4 @@
-"""Whether objects of a class are there: frames in, appearances and goings out. Pure."""
+"""Whether objects of a class are present: frames in, appeared and gone events out. Pure."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from daemon.records import Event, EventType
 
 
 class Presence:
-    """Of all classes at one camera.
+    """Presence of every class at one camera.
 
-    A class has appeared when it was seen in `appear_frames` frames in a row, and is gone when frames of `gone_after`
-    seconds did not have it. Only frames count: while none come, nothing appears and nothing goes.
+    A class has appeared when `appear_frames` frames in a row had it, and is gone when the frames of `gone_after`
+    seconds did not. Only frames count: while none come, no class appears or goes.
     """
 
     def __init__(self, camera: str, settings: Settings) -> None:
         self._camera = camera
         self._settings = settings
         self._in_a_row: dict[str, int] = {}
-        """of classes that have not appeared: frames in a row that they were seen in"""
+        """by class that has not appeared: the latest frames in a row that had it"""
         self._missed_since: dict[str, float | None] = {}
-        """of classes that are there: time of the first frame of those without them at the end, None if seen last"""
+        """by class that is present: time of the first of the latest frames without it; None: the latest has it"""
 
-    def see(self, now: float, time: float, counts: Mapping[str, int]) -> list[Event]:
+    def update(self, now: float, time: float, counts: Mapping[str, int]) -> list[Event]:
         """Takes one frame: when it was captured (monotonic and UTC, seconds) and the objects in it by class."""
         wanted = self._settings.labels
         counts = {label: n for label, n in counts.items() if n > 0 and (wanted is None or label in wanted)}
         return self._gone(now, time, counts) + self._appeared(time, counts)
 
     def end(self, time: float) -> list[Event]:
-        """Nobody looks any more, since `time` (UTC, seconds): what was there is gone."""
+        """The camera is no longer processed, since `time` (UTC, seconds): every class that was present is gone."""
         return [Event(self._camera, EventType.GONE, time, label, 0) for label in self._missed_since]
 
     def _gone(self, now: float, time: float, counts: Mapping[str, int]) -> list[Event]:

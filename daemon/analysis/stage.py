@@ -34,7 +34,7 @@ class Outputs:
     request_snapshot: Callable[[str, bool, str], None]
     """of the frame that `offer_snapshot` is called with next: camera, whether annotated, class that has appeared"""
     offer_snapshot: Callable[[FrameResult, NDArray[np.uint8]], None]
-    """every result with its image [H, W, 3] BGR, which is not to be kept"""
+    """every result with its image [H, W, 3] BGR, which is valid during the call only"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +48,8 @@ class _Inferred:
 class AnalysisStage:
     """Owns the thread `analysis` and every frame from inference until it is released.
 
-    Its inbox keeps the order of results, states and configurations, and nobody who puts into it waits. Of live cameras
-    the oldest result makes room for the newest and is counted; everything else is kept: credits bound what is not live.
+    Its inbox keeps the order of results, states and configurations; no caller waits. Of live cameras the oldest result
+    makes room for the newest and is counted; everything else is kept: credits bound what is not live.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class AnalysisStage:
         credit: Credits,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`credit` gets back what was taken for results that end here; `on_fatal` gets what nobody expected."""
+        """`credit` gets back what was taken for results that end here; `on_fatal` gets unexpected errors."""
         self._outputs = outputs
         self._stats = stats
         self._credits = credit

@@ -125,8 +125,8 @@ class Pipeline:
     def apply(self, plan: Plan) -> None:
         """Runs with the configuration of a plan that was made of what runs; returns when all of it has begun.
 
-        An unexpected error is raised after the previous configuration has been applied again. Where that fails too,
-        nobody knows what runs, and the daemon stops.
+        An unexpected error is raised after the previous configuration has been applied again. Where that fails
+        too, the state is unknown and the daemon stops.
         """
         before = self._config
         try:
@@ -158,7 +158,7 @@ class Pipeline:
             self._publish_info()
 
     def _announce(self) -> None:
-        """A new configuration holds for everybody who is told of its cameras."""
+        """Publishing and monitoring take the new configuration."""
         self._info = replace(self._info, cameras=tuple(self._config.cameras), models=self._shard.models)
         self._publisher.configure(self._config)
         self._registry.use(self._config, self._info)

@@ -34,8 +34,8 @@ class Plan:
             "inference changed": ("max_delay_ms, max_age_ms",) if different.inference else (),
             "events changed": different.events,
         }
-        told = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
-        return f"configuration loaded; {'; '.join(told) or 'nothing is different'}"
+        changed = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
+        return f"configuration loaded; {'; '.join(changed) or 'nothing is different'}"
 
 
 def first_plan(config: Config) -> Plan:
@@ -48,8 +48,8 @@ def first_plan(config: Config) -> Plan:
 def make_plan(running: Config, config: Config, latest: Callable[[str], Generation | None], reread: bool) -> Plan:
     """Of a change while the daemon runs. Raises UsageError and EngineError where it is not possible.
 
-    `latest` is the model of a name as it runs or is being loaded. With `reread` the models' files are looked at too,
-    and models that have failed are tried again.
+    `latest` is the model of a name as it runs or is being loaded. With `reread` changed model files are
+    noticed too, and failed models are retried.
     """
     different = difference(running, config)
     if different.fixed:

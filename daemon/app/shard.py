@@ -121,8 +121,8 @@ class Shard:
     def apply(self, plan: Plan, announce: Callable[[], None]) -> None:
         """Runs with the configuration of a plan.
 
-        `announce` is called when what it does not have is closed and its models are known, before cameras are opened:
-        whoever hears of their first states and frames has to know them.
+        `announce` is called when removed cameras are closed and new models are known, before cameras are opened:
+        publishing must know a camera before its first state and frame.
         """
         config, different = plan.config, plan.difference
         self._config = config

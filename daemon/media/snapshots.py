@@ -44,7 +44,7 @@ class _Taken:
 
 
 class Snapshots:
-    """Owns the thread `snapshots`. `on_fatal` gets what nobody expected.
+    """Owns the thread `snapshots`. `on_fatal` gets unexpected errors.
 
     `deliver` gets the camera, the classes that it was wanted of and the JPEG there; `largest` says, for these, how many
     bytes the broker takes.

@@ -35,7 +35,7 @@ class _Outgoing:
 
 
 class FrameSender:
-    """Owns the thread `publish`. Nobody who gives it something waits.
+    """Owns the thread `publish`; no caller ever waits.
 
     Of live cameras the oldest waiting frame makes room for the newest, and what finds no broker is dropped; each
     drop is counted. Frames of files wait for the broker, and no live one waits behind them: credits bound how many
@@ -52,9 +52,9 @@ class FrameSender:
         done: Callable[[FrameResult, bool], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`report` gives the messages of every `mqtt.stats_every` seconds; `on_fatal` gets what nobody expected.
+        """`report` makes the messages of every `mqtt.stats_every` seconds; `on_fatal` gets unexpected errors.
 
-        `done` is told of each result when nothing more becomes of it, and whether that is of other formats' messages.
+        `done` is called once for each result that is sent or dropped; true: of the messages of other formats.
         """
         self._device = config.device
         self._topics = topics
@@ -116,19 +116,19 @@ class FrameSender:
                 self._retained.set(topic, payload, camera)
                 self._changed.notify_all()
 
-    def belongs(self, topic: str, camera: str) -> bool:
+    def assign(self, topic: str, camera: str) -> bool:
         """What others have the broker keep there is cleared with the camera; False where it is gone already."""
         with self._changed:
             there = camera in self._detections
             if there:
-                self._retained.belongs(topic, camera)
+                self._retained.assign(topic, camera)
             return there
 
     def link_changed(self, connected: bool) -> None:
         """Takes whether there is a broker."""
         with self._changed:
             if connected:
-                self._retained.forgotten()
+                self._retained.mark_all_unsent()
             self._changed.notify_all()
 
     def written(self) -> None:
@@ -263,13 +263,13 @@ class FrameSender:
                 if not self._sendable():
                     return
                 # Taken off the list first: if the link changes meanwhile, it is put back and sent again.
-                topic, payload = self._retained.take()
+                topic, payload = self._retained.pop()
             handover = self._link.publish(topic, payload, retain=True)
             if handover is Handover.TOO_LARGE:  # the broker keeps nothing rather than what is no longer true
                 handover = self._link.publish(topic, b"", retain=True)
             if handover is Handover.NO_ROOM:
                 with self._changed:
-                    self._retained.put_back(topic)
+                    self._retained.requeue(topic)
                     self._changed.wait(_FULL_NETWORK)
                 return
 

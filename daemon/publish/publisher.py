@@ -28,7 +28,7 @@ from daemon.system.credits import Credits
 
 
 class Publisher:
-    """Owns the link to the broker and who sends over it: frames and states, events, and the other formats.
+    """Owns the link to the broker and all that is sent over it: frames and states, events, and other formats.
 
     Frames are sent at once or dropped and counted (see FrameSender); the latest info and states are retained by the
     broker; events wait in the outbox on disk until the broker has acknowledged them. `on_fatal` gets the exception that
@@ -150,7 +150,7 @@ class Publisher:
         for message in self._pictures(camera, labels, jpeg):
             too_large = self._link.send(message) is Handover.TOO_LARGE
             # the broker keeps nothing rather than an older picture, or that of a camera that has just been removed
-            if message.retain and (not self._frames.belongs(message.topic, camera) or too_large):
+            if message.retain and (not self._frames.assign(message.topic, camera) or too_large):
                 self._link.publish(message.topic, b"", retain=True)
 
     def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
@@ -159,7 +159,7 @@ class Publisher:
 
     @property
     def reserved(self) -> tuple[str, ...]:
-        """Topics of the other formats, below which nobody else may have us publish."""
+        """Topics of the other formats: no command may name a response topic below them."""
         return self._formats.roots
 
     def stats_now(self) -> None:
@@ -222,7 +222,7 @@ class Publisher:
         elif message.kind is DeliveryKind.CLEARED:
             self._link.publish(message.topic, b"", retain=True)
         elif message.kind is DeliveryKind.PICTURE and message.camera is not None:
-            self._frames.belongs(message.topic, message.camera)
+            self._frames.assign(message.topic, message.camera)
         else:
             self._frames.retain(message.topic, message.payload, message.camera)
 

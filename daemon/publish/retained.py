@@ -19,13 +19,13 @@ class Retained:
         """topics whose payload is empty, in the order in which they were cleared"""
 
     def __bool__(self) -> bool:
-        """Whether the broker does not have all of it."""
+        """Whether something is unsent."""
         return bool(self._unsent)
 
     def set(self, topic: str, payload: bytes, camera: str | None = None) -> None:
         """An empty payload tells the broker to forget the topic."""
         if camera is not None:
-            self.belongs(topic, camera)
+            self.assign(topic, camera)
         self._payloads[topic] = payload
         self._unsent[topic] = None
         self._cleared.pop(topic, None)
@@ -34,35 +34,34 @@ class Retained:
             if len(self._cleared) > _CLEARED:
                 self._forget(next(iter(self._cleared)))
 
-    def belongs(self, topic: str, camera: str) -> None:
-        """What others retain there is cleared with the camera."""
+    def assign(self, topic: str, camera: str) -> None:
+        """Makes the topic one of a camera, with which it is cleared; also where others publish it."""
         self._cameras[topic] = camera
         if self._payloads.get(topic) == b"":  # of a camera of that name that was removed
             self._forget(topic)
 
     def keep(self, cameras: Iterable[str]) -> None:
-        """Clears what belongs to others.
+        """Clears the topics of other cameras.
 
-        To clear is remembered, of the latest topics, for a broker that is not there now or comes back with what it
-        knew.
+        Cleared topics are remembered, the latest of them, for a broker that is absent now or comes back with old ones.
         """
         there = set(cameras)
         for topic in [topic for topic, camera in self._cameras.items() if camera not in there]:
             del self._cameras[topic]
             self.set(topic, b"")
 
-    def forgotten(self) -> None:
-        """The broker may have lost everything."""
+    def mark_all_unsent(self) -> None:
+        """Everything is sent again: the broker may have lost it."""
         self._unsent = dict.fromkeys(self._payloads)
 
-    def take(self) -> tuple[str, bytes]:
-        """The oldest that the broker does not have; it counts as sent from now on."""
+    def pop(self) -> tuple[str, bytes]:
+        """The oldest unsent topic and its payload; it counts as sent from now on."""
         topic = next(iter(self._unsent))
         del self._unsent[topic]
         return topic, self._payloads[topic]
 
-    def put_back(self, topic: str) -> None:
-        """It was not sent."""
+    def requeue(self, topic: str) -> None:
+        """Makes a topic unsent again that could not be sent."""
         if topic in self._payloads:
             self._unsent[topic] = None
 

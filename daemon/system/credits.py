@@ -1,4 +1,4 @@
-"""Back-pressure for frames that must not be dropped: how many of them later stages have in hand."""
+"""Back-pressure for frames that must not be dropped: limits how many of them later stages hold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LIMIT = 256  # frames
 
 
 class Credits:
-    """Counts such frames for each consumer; whoever takes a frame from its source asks for room first. Thread-safe.
+    """Counts these frames for each consumer; the batcher takes one only while every consumer has room. Thread-safe.
 
-    So a source is held back by the slowest consumer, and no stage ever waits with the frame in its hands.
+    So a file is read as fast as its slowest consumer allows, and no stage blocks while it holds a frame.
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:
@@ -23,7 +23,7 @@ class Credits:
         self._on_room: Callable[[], None] = lambda: None
 
     def consumer(self, name: str) -> Callable[[], None]:
-        """Adds a consumer, before the first frame; it calls what is returned once for every frame that it ends with."""
+        """Adds a consumer, before the first frame; it calls the returned function once for each finished frame."""
         self._in_hand[name] = 0
         return partial(self._give_back, name)
 

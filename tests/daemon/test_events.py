@@ -29,7 +29,7 @@ def told(settings: Settings, frames: list[tuple[float, int]]) -> list[tuple[floa
     return [
         (event.time, event.type, event.count)
         for now, count in frames
-        for event in presence.see(now, now, {"person": count})
+        for event in presence.update(now, now, {"person": count})
     ]
 
 
@@ -49,7 +49,7 @@ def test_presence(frames: list[tuple[float, int]], events: list[tuple[float, Eve
     assert told(Settings(), frames) == events
 
 
-def test_labels_that_are_not_asked_for() -> None:
+def test_other_labels_are_ignored() -> None:
     assert told(Settings(labels=("car",), appear_frames=1), [(0, 1)]) == []
 
 
@@ -58,7 +58,7 @@ def test_labels_that_are_not_asked_for() -> None:
     st.integers(1, 4),
     st.floats(0.1, 5),
 )
-def test_appearances_and_goings_take_turns(steps: list[tuple[float, int]], frames: int, after: float) -> None:
+def test_appeared_and_gone_alternate(steps: list[tuple[float, int]], frames: int, after: float) -> None:
     now, seen = 0.0, []
     for step, count in steps:
         now += step
@@ -98,7 +98,7 @@ def test_each_state_is_told_once_and_classes_by_name() -> None:
     assert len({e.id for e in events}) == len(events)
 
 
-def test_another_reason_of_the_same_state_is_an_event_of_its_own_time(tmp_path: Path) -> None:
+def test_a_changed_reason_has_its_own_event_time(tmp_path: Path) -> None:
     """A camera that has been offline for long and is offline for another reason now."""
     source = tmp_path / "film.avi"
     with capturing(source) as captured:
@@ -148,7 +148,7 @@ def test_mqtt_every() -> None:
 
 
 @pytest.mark.parametrize("every", ["change", "3600"])
-def test_the_first_frame_of_a_camera_that_comes_back_is_published(every: str) -> None:
+def test_a_returning_camera_publishes_its_first_frame(every: str) -> None:
     limiter, frames = RateLimiter(every), [result(1), result(1, camera="yard")]
     assert [limiter.allows(frame) for frame in frames] == [True, True]
     limiter.keep(["yard"])

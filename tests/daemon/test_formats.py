@@ -465,14 +465,14 @@ def test_entities_of_different_names_have_different_identifiers(names: set[tuple
 
 def test_a_picture_is_cleared_with_its_camera_and_not_when_that_has_come_again() -> None:
     retained = Retained()
-    retained.belongs("image", "front")
+    retained.assign("image", "front")
     retained.keep(["yard"])
-    assert retained.take() == ("image", b"")
+    assert retained.pop() == ("image", b"")
     retained.keep(["yard", "front"])
-    retained.belongs("image", "front")
-    retained.put_back("image")
+    retained.assign("image", "front")
+    retained.requeue("image")
     assert not retained
-    retained.forgotten()
+    retained.mark_all_unsent()
     assert not retained
 
 

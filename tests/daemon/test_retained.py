@@ -15,8 +15,8 @@ def test_only_the_latest_cleared_topics_are_remembered(monkeypatch: pytest.Monke
         retained.set(f"{number}/status", b"{}", str(number))
         retained.keep([])
     retained.set("8/status", b"{}", "8")
-    retained.forgotten()
+    retained.mark_all_unsent()
     sent = []
     while retained:
-        sent.append(retained.take())
+        sent.append(retained.pop())
     assert sorted(sent) == [("7/status", b""), ("8/status", b"{}"), ("9/status", b""), ("info", b"{}")]
