@@ -32,43 +32,46 @@ class Camera(Section):
         json_schema_extra={"type": ["string", "integer"]},
     )
     enabled: bool = Field(True, description="false: the camera is not opened and its status says `disabled`")
-    model: str = Field(DEFAULT_MODEL, description="which of `models` looks at this camera")
+    model: str = Field(DEFAULT_MODEL, description="which of `models` analyses this camera")
     confidence: Score | None = Field(
-        None, description="detections of a lower score are not published; default: the model's confidence"
+        None, description="minimum score of published detections; default: the model's confidence"
     )
     labels: tuple[str, ...] | None = Field(
         None, description="publish only these classes; default: all classes of the model"
     )
     priority: float = Field(
-        1.0, ge=0.1, le=10, description="where the models are too slow for all cameras, its part beside the others' 1"
+        1.0,
+        ge=0.1,
+        le=10,
+        description="relative weight (1 = equal share) where the models are too slow for all cameras",
     )
     fps: float | None = Field(
-        None, gt=0, description="most frames a second that are looked at, evenly spaced; default: all that come"
+        None, gt=0, description="maximum number of frames analysed per second, evenly spaced; default: all"
     )
-    rotate: Angle = Field(0, description="degrees, clockwise; how the picture is turned before everything else")
+    rotate: Angle = Field(0, description="degrees clockwise by which the picture is rotated before everything else")
     crop: Rectangle | None = Field(
         None,
-        description="[left, top, right, bottom], each from 0 to 1 of the turned picture: what is looked at and what "
-        "published boxes refer to; default: all of it",
+        description="[left, top, right, bottom] in normalised coordinates (0..1) of the rotated picture: the part "
+        "that is analysed and that published boxes refer to; default: all of it",
     )
     masks: tuple[Polygon, ...] = Field(
         (),
-        description="polygons that are blacked out before anything looks at the picture, each three points [x, y] or "
-        "more, from 0 to 1 of the turned picture, cropped or not",
+        description="polygons that are blacked out before the picture is analysed, each of three points [x, y] "
+        "or more in normalised coordinates (0..1) of the rotated picture before it is cropped",
     )
     resize: Size | None = Field(
-        None, description="[width, height] in pixels of the picture that is looked at and published; default: as it is"
+        None, description="[width, height] in pixels of the picture that is analysed and published; default: unchanged"
     )
     pace: Pace = Field(
         Pace.REALTIME,
-        description="files and folders only: realtime as filmed; as-fast-as-possible as fast as the model goes, "
-        "dropping nothing",
+        description="files and folders only: realtime reads at the recorded rate; as-fast-as-possible at the rate "
+        "of the model, dropping nothing",
     )
-    loop: bool = Field(False, description="files and folders only: begin again at the end")
+    loop: bool = Field(False, description="files and folders only: start again at the end")
     start: float = Field(
-        0.0, ge=0, description="files and folders only: seconds to leave out at the beginning, also of each loop"
+        0.0, ge=0, description="files and folders only: seconds to skip at the beginning, also of each loop"
     )
-    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only: what the video comes over")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only: transport protocol of the video")
     hw_acceleration: Literal["none", "any", "vaapi", "mfx"] = Field(
         "none",
         description="RTSP, HTTP and video files only: OpenCV's hardware decoding; any takes what works, or the CPU",
@@ -84,12 +87,12 @@ class Camera(Section):
     )
     size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
-    stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is opened anew")
+    stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is reconnected")
     frozen_after: float | None = Field(
         None,
         gt=0,
         description="live sources only: seconds of identical pictures after which the camera counts as frozen and is "
-        "opened anew; default: never",
+        "reconnected; default: never",
     )
 
     @field_validator("source")

@@ -1,4 +1,4 @@
-"""What is different between the configuration that runs and the one that is to run: pure."""
+"""The difference between the running configuration and the next one. Pure."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from daemon.config.schema import Config
 from daemon.config.section import Section
 
 _FIXED = ("device", "mqtt", "service")
-"""sections that hold for as long as the process"""
+"""sections that need a restart"""
 _FIXED_INFERENCE = frozenset({"backend"})
 _LIVE_INFERENCE = frozenset({"max_delay_ms", "max_age_ms"})
 _LIVE_CAMERA = frozenset({"model", "confidence", "labels", "priority", "fps"})
-"""keys that change nothing about how a camera is opened"""
+"""keys that change without reopening the camera"""
 _LIVE_MODEL = frozenset({"confidence"})
-"""keys that change nothing about a model's lane"""
+"""keys that change without reopening the model"""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Names, each in the order of the configuration that it is in."""
+    """Names, in the order of their configuration."""
 
     fixed: tuple[str, ...]
-    """keys that are different and hold from the next start on"""
+    """keys that differ and need a restart"""
     added: tuple[str, ...]
     """cameras"""
     removed: tuple[str, ...]
     """cameras"""
     reopened: tuple[str, ...]
-    """cameras that are opened otherwise, or are enabled or disabled"""
+    """cameras to reopen, enable or disable"""
     changed: tuple[str, ...]
-    """cameras that only their frames or detections are treated otherwise of"""
+    """cameras with changes that do not reopen them"""
     models: tuple[str, ...]
-    """models that a camera uses, and that are new or have to be opened anew"""
+    """models to load: new or changed, and used by a camera"""
     unused: tuple[str, ...]
     """models that no camera uses any more"""
     inference: bool
-    """the times that frames wait are different"""
+    """whether max_delay_ms or max_age_ms differ"""
     events: tuple[str, ...]
-    """keys of `events` that are different"""
+    """keys of `events` that differ"""
 
     def __bool__(self) -> bool:
-        """Whether anything that can be changed is different."""
+        """Whether anything differs that can change without a restart."""
         cameras = self.added or self.removed or self.reopened or self.changed
         return bool(cameras or self.models or self.unused or self.inference or self.events)
 
@@ -52,14 +52,14 @@ def used_models(config: Config) -> tuple[str, ...]:
 
 
 def difference(old: Config, new: Config) -> Difference:
-    """What has to be done so that what runs with `old` runs with `new`."""
+    """The changes that take a daemon from `old` to `new`."""
     both = [name for name in new.cameras if name in old.cameras]
     kept = {name: _different(old.cameras[name], new.cameras[name]) for name in both}
     reopened = {name for name, keys in kept.items() if keys - _LIVE_CAMERA}
-    # the default of a camera's confidence and the places of its labels are its model's
+    # a camera takes its default confidence and the indices of its labels from its model
     used, before = used_models(new), used_models(old)
     touched = {name for name in used if name in old.models and _different(old.models[name], new.models[name])}
-    lanes = _different(old.inference, new.inference) - _FIXED_INFERENCE - _LIVE_INFERENCE
+    sessions = _different(old.inference, new.inference) - _FIXED_INFERENCE - _LIVE_INFERENCE
     return Difference(
         fixed=tuple(_fixed(old, new)),
         added=tuple(name for name in new.cameras if name not in old.cameras),
@@ -71,7 +71,7 @@ def difference(old: Config, new: Config) -> Difference:
         models=tuple(
             name
             for name in used
-            if name not in before or lanes or _different(old.models[name], new.models[name]) - _LIVE_MODEL
+            if name not in before or sessions or _different(old.models[name], new.models[name]) - _LIVE_MODEL
         ),
         unused=tuple(name for name in before if name not in used),
         inference=bool(_different(old.inference, new.inference) & _LIVE_INFERENCE),

@@ -1,4 +1,4 @@
-"""One configuration file as plain values, and its mistakes, each with the line and the dotted path of what is wrong."""
+"""One configuration file as plain values, and its mistakes, each with its line and dotted path."""
 
 from __future__ import annotations
 

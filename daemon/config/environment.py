@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
-"""Where systemd tells a service that its credentials are, one file each."""
+"""Variable in which systemd passes the folder of a service's credentials, one file each."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
 class SubstitutionError(ValueError):
-    """A value that cannot be had; the message is for the user and never holds a value."""
+    """An unavailable value; the message is for the user and never holds a value."""
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Which events there are, as configured."""
+"""The configuration of events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from daemon.config.section import Section
 
 
 class Events(Section):
-    """What counts as the appearance and the going of a class of objects."""
+    """When a class of objects counts as appeared or gone."""
 
     labels: tuple[str, ...] | None = Field(
-        None, description="classes whose coming and going is an event; [] for none; default: all that are published"
+        None, description="classes that generate appeared/gone events; [] for none; default: all that are published"
     )
-    appear_frames: int = Field(3, ge=1, description="frames in a row that a class must be seen in to have appeared")
+    appear_frames: int = Field(3, ge=1, description="consecutive frames with a class after which it has appeared")
     gone_after: float = Field(
-        5.0, gt=0, description="seconds of frames without a class after which it is gone; frames must come meanwhile"
+        5.0, gt=0, description="seconds without a class after which it is gone; counted only while frames come"
     )
     snapshot: Literal["none", "plain", "annotated"] = Field(
         "none",
-        description="picture that is published when a class has appeared: none, plain as it came, or annotated with "
-        "what was seen",
+        description="picture that is published when a class has appeared: none, plain, or annotated with the "
+        "detections",
     )

@@ -1,4 +1,4 @@
-"""The configuration of the formats that are published beside our own."""
+"""The configuration of other systems' formats, by the names of their modules in daemon/publish/formats."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ TopicName = Annotated[
 
 
 class Frigate(Section):
-    """What readers of Frigate's messages understand."""
+    """Frigate's messages."""
 
     prefix: TopicName = Field(
-        "frigate", description="topics begin with this; give each device its own where several share a broker"
+        "frigate", description="first levels of its topics; give each device its own where several share a broker"
     )
 
 
 class DeepStream(Section):
-    """What readers of DeepStream's minimal payload understand."""
+    """DeepStream's minimal payload."""
 
     topic: TopicName | None = Field(
-        None, description="where the messages of all cameras go; default: `<mqtt.prefix>/<device>/deepstream`"
+        None, description="topic of the messages of all cameras; default: `<mqtt.prefix>/<device>/deepstream`"
     )
 
 
 class HomeAssistant(Section):
-    """Entities that Home Assistant finds by itself."""
+    """Home Assistant's discovery."""
 
     prefix: TopicName = Field("homeassistant", description="its discovery prefix")
 
 
 class Formats(Section):
-    """Each is off where it is not given; {} switches it on."""
+    """Each is off unless it is given; {} enables it."""
 
     frigate: Frigate | None = Field(
         None, description="events, counts, snapshots and detect/set as Frigate has them; default: off"

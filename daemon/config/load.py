@@ -22,6 +22,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     `cameras.yaml:14: cameras.front.open_timeout: must be a positive number, got 'ten'`. Model, label and CA files must
     be there; a camera's source need not.
     """
+    _require_utf8(path)
     document = Document(str(path), compose(str(path), read(path)), environ)
     paths.resolve(document, path.absolute().parent)
     config = None
@@ -34,3 +35,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     if config is None or document.problems:
         raise ConfigError(document.problems)
     return config
+
+
+def _require_utf8(path: Path) -> None:
+    """Relative paths start at the file's folder, and messages that name one must be UTF-8."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ConfigError([f"{str(path)!r}: must be in UTF-8, its folders too; rename what is not"]) from None

@@ -27,26 +27,26 @@ Deviations = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator
 
 
 class ModelInput(Section):
-    """What a model is fed: value = (pixel * scale - mean) / std, pixels from 0 to 255."""
+    """Input of a model: value = (pixel * scale - mean) / std, pixels from 0 to 255."""
 
     fit: Fit | None = Field(
         None,
-        description="how a picture fits into the input: centred or top-left keep its shape and pad the rest, stretch "
-        "fills the input; default: the family's",
+        description="how a picture fits into the input: centred and top-left keep its aspect ratio and pad the rest, "
+        "stretch fills the input; default: the family's",
     )
-    pad: int | None = Field(None, ge=0, le=255, description="grey level of the padding; default: the family's")
+    pad: int | None = Field(None, ge=0, le=255, description="pixel value of the padding; default: the family's")
     color: Literal["rgb", "bgr"] | None = Field(None, description="order of the channels; default: the family's")
     scale: float | None = Field(
-        None, gt=0, description="pixels are multiplied by this; default: 1 where mean or std is given, or the family's"
+        None, gt=0, description="factor of the pixel values; default: 1 where mean or std is given, or the family's"
     )
     mean: Means | None = Field(
         None,
-        description="taken from each channel after scaling, in the order of `color`; default: 0 where scale or std is "
-        "given, or the family's",
+        description="subtracted from each channel after scaling, in the order of `color`; default: 0 where scale "
+        "or std is given, or the family's",
     )
     std: Deviations | None = Field(
         None,
-        description="what each channel is divided by after that, in the order of `color`; default: 1 where scale or "
+        description="divisor of each channel after that, in the order of `color`; default: 1 where scale or "
         "mean is given, or the family's",
     )
 
@@ -80,15 +80,15 @@ class Model(Section):
     )
     input: ModelInput = Field(
         default_factory=ModelInput,
-        description="what the model is fed, where that is not what its family is fed; default: the family's",
+        description="the model's input, where it differs from its family's; default: the family's",
     )
     precision: Literal["auto", "fp32", "fp16", "int8", "fp8"] = Field(
-        "auto", description="what the model computes with; auto is fp16 with TensorRT and fp32 with ONNX Runtime"
+        "auto", description="numeric precision; auto is fp16 with TensorRT and fp32 with ONNX Runtime"
     )
     calibration: Path | None = Field(
         None,
-        description="folder of pictures that int8 and fp8 are calibrated on, relative to this configuration; default: "
+        description="folder of pictures for the calibration of int8 and fp8, relative to this configuration; default: "
         "those that `ospreyd engine build --calibrate-from` has collected",
     )
-    confidence: Score = Field(0.4, description="detections of a lower score are not published")
-    iou: Score = Field(0.45, description="boxes of one class that overlap by more than this are one object (NMS)")
+    confidence: Score = Field(0.4, description="minimum score of published detections")
+    iou: Score = Field(0.45, description="IoU above which two boxes of one class are one object (NMS)")

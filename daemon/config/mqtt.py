@@ -35,7 +35,7 @@ class Tls(Section):
     )
     certificate: Path | None = Field(
         None,
-        description="PEM file with the certificate that this device shows to the broker, and those between it and its "
+        description="PEM file with the certificate of this device, and the intermediate certificates up to its "
         "CA, relative to this configuration; default: none",
     )
     key: Path | None = Field(
@@ -45,7 +45,7 @@ class Tls(Section):
     )
     alpn: _Protocol | None = Field(
         None,
-        description="protocol that is asked for in the TLS handshake (ALPN); x-amzn-mqtt-ca for AWS IoT on port 443; "
+        description="protocol to negotiate in the TLS handshake (ALPN); x-amzn-mqtt-ca for AWS IoT on port 443; "
         "default: none",
     )
 
@@ -67,18 +67,19 @@ class Mqtt(Section):
         le=65535,
         description="TCP port of the broker; default: 1883, with TLS 8883, with websockets 80, with both 443",
     )
-    username: str | None = Field(None, description="user that the broker knows; default: log in without one")
+    username: str | None = Field(None, description="user name; default: log in without one")
     password: SecretStr | None = Field(
         None,
-        description="password of that user, best given as !secret NAME or ${NAME} and not written here; default: none",
+        description="password of that user, best given as !secret NAME or ${NAME} instead of in clear text; "
+        "default: none",
     )
     transport: Literal["tcp", "websockets"] = Field(
-        "tcp", description="what MQTT goes through; websockets passes HTTP proxies and firewalls"
+        "tcp", description="transport protocol; websockets passes HTTP proxies and firewalls"
     )
     path: str = Field(
         "/mqtt",
         pattern=r"^/[\x21-\x7e]*$",
-        description="websockets only: path that the broker answers under",
+        description="websockets only: path of the broker's endpoint",
         json_schema_extra={"patternErrorMessage": "must begin with / and hold no spaces"},
     )
     tls: Tls | None = Field(None, description="encrypt the connection; {} is enough; default: not encrypted")
@@ -89,15 +90,13 @@ class Mqtt(Section):
     stats_every: float = Field(10.0, gt=0, description="seconds between two messages on the topic `stats`")
     every: Every = Field(
         "frame",
-        description="which frames are published on `detections`: frame for each, change for those in which other "
-        "classes or numbers of objects are seen than in the last, or the least seconds between two",
+        description="which frames are published on `detections`: frame for each, change for those whose classes or "
+        "numbers of objects differ from the last, or the minimum number of seconds between two",
     )
-    formats: Formats = Field(
-        default_factory=Formats, description="what else is published, for readers of other systems"
-    )
+    formats: Formats = Field(default_factory=Formats, description="formats of other systems that are published too")
     outbox: Outbox = Field(default_factory=Outbox, description="where events wait for the broker")
     persist_settings: bool = Field(
-        False, description="keep what commands have set (docs/mqtt/commands.md) over a restart of the daemon"
+        False, description="keep settings that commands have changed (docs/mqtt/commands.md) over a restart"
     )
 
     @field_validator("password")

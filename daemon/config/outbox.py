@@ -1,4 +1,4 @@
-"""The outbox as configured: where events wait for the broker, and how many."""
+"""The configuration of the outbox: where events wait for the broker, and how many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Outbox(Section):
 
     path: Path | None = Field(
         None,
-        description="the file, relative to this configuration; its folder is made; default: outbox-<device>.db in "
+        description="the file, relative to this configuration; its folder is created; default: outbox-<device>.db in "
         "systemd's state directory, or in ospreyd in the user's",
     )
     max_mb: float = Field(64.0, ge=2, description="megabytes; beyond this the oldest events are dropped and counted")
@@ -22,5 +22,5 @@ class Outbox(Section):
         168.0, gt=0, description="hours of running; events that have waited longer are dropped and counted"
     )
     replay_rate: float = Field(
-        200.0, gt=0, description="events a second, at most, that are sent of those that an outage left behind"
+        200.0, gt=0, description="maximum rate at which the events of an outage are sent, events per second"
     )

@@ -1,4 +1,4 @@
-"""Files and folders that a configuration names: relative ones are found from its folder, and most must be there."""
+"""Files and folders in a configuration: relative paths start at its folder, and most must exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daemon.config.sources import SourceKind, source_kind
 def resolve(document: Document, folder: Path) -> None:
     """Makes the document's paths absolute and notes each file that is missing.
 
-    A source may be missing: a camera that is away is no mistake of the configuration. The cache is made when needed.
+    A source may be missing: a camera that is away is no mistake of the configuration. The cache is created when needed.
     """
     models, inference, mqtt, cameras = (
         _mapping(document.values, key) for key in ("models", "inference", "mqtt", "cameras")
@@ -29,7 +29,7 @@ def resolve(document: Document, folder: Path) -> None:
     for key in ("ca", "certificate", "key"):
         _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder)
     outbox = _mapping(mqtt, "outbox")
-    if isinstance(path := outbox.get("path"), str) and path:  # made when needed, with its folder
+    if isinstance(path := outbox.get("path"), str) and path:  # created when needed, with its folder
         outbox["path"] = str(folder / path)
     for name in cameras:
         camera = _mapping(cameras, name)
@@ -39,7 +39,7 @@ def resolve(document: Document, folder: Path) -> None:
 
 
 def _mapping(values: object, key: str) -> dict[str, object]:
-    """The mapping under `key`; an empty one where there is none, which the schema will tell."""
+    """The mapping under `key`; an empty one where there is none, which the schema reports."""
     value = values.get(key) if isinstance(values, Mapping) else None
     return value if isinstance(value, dict) else {}
 
@@ -61,7 +61,7 @@ def _file(
 
 
 def _folder(document: Document, section: dict[str, object], path: KeyPath, folder: Path, *, made: bool = False) -> None:
-    """`made`: it need not be there yet."""
+    """`made`: it need not exist yet."""
     key = str(path[-1])
     value = section.get(key)
     if not isinstance(value, str):

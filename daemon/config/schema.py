@@ -33,45 +33,45 @@ CameraName = Annotated[Name, AfterValidator(_is_no_device_topic)]
 
 
 class Inference(Section):
-    """How frames go through the models."""
+    """How models run on frames."""
 
     backend: Literal["auto", "tensorrt", "tensorrt_rtx", "onnxruntime"] = Field(
-        "auto", description="what the models run on; auto takes the fastest that works here"
+        "auto", description="what runs the models; auto takes the fastest that works here"
     )
     cache: Path | None = Field(
         None,
-        description="folder that built engines are kept in, relative to this configuration; nobody else may write to "
+        description="folder of built engines, relative to this configuration; nobody else may write to "
         "it; default: systemd's cache directory, or ospreyd in the user's",
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one a core")
-    max_batch: int = Field(8, ge=1, le=64, description="most frames that go through a model together")
+    threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one per core")
+    max_batch: int = Field(8, ge=1, le=64, description="maximum number of frames in a batch")
     max_delay_ms: float = Field(
-        10.0, ge=0, description="milliseconds that a frame waits at most for others to fill a batch"
+        10.0, ge=0, description="maximum milliseconds that a frame waits for others to fill a batch"
     )
     max_age_ms: float = Field(
-        1000.0, gt=0, description="milliseconds; a live frame older than this when its turn comes is dropped"
+        1000.0, gt=0, description="milliseconds; live frames older than this when their turn comes are dropped"
     )
 
 
 class Config(Section):
     """Configuration of ospreyd."""
 
-    device: Name = Field(description="name of this box, part of every topic")
+    device: Name = Field(description="name of this device, part of every topic")
     mqtt: Mqtt = Field(description="the broker")
     models: dict[Name, Model] = Field(
         default_factory=lambda: {DEFAULT_MODEL: Model()},
         description="detection models by name; cameras use 'default' unless they name another; "
         "default: the demonstration model as 'default'",
     )
-    inference: Inference = Field(default_factory=Inference, description="how frames go through the models")
-    events: Events = Field(default_factory=Events, description="what is told once, when it changes, and never lost")
-    service: Service = Field(default_factory=Service, description="what the daemon shows of itself")
+    inference: Inference = Field(default_factory=Inference, description="how models run on frames")
+    events: Events = Field(default_factory=Events, description="what is published once per change, and never lost")
+    service: Service = Field(default_factory=Service, description="metrics and health checks")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")
     @classmethod
     def _models_of_cameras_exist(cls, data: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
-        """Wraps the whole, so that this mistake is told together with all others, not after them."""
+        """Wraps the whole validation, so that this mistake is reported together with all others."""
         unknown = list(_unknown_models(data)) if isinstance(data, Mapping) else []
         try:
             config = validate(data)
@@ -83,7 +83,7 @@ class Config(Section):
 
 
 def _unknown_models(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Cameras that name a model that is not there, seen in data that may have any other mistake too."""
+    """Cameras that name a model that is not there, in data that may have other mistakes too."""
     models, cameras = data.get("models", {DEFAULT_MODEL: {}}), data.get("cameras")
     if not isinstance(models, Mapping) or not isinstance(cameras, Mapping):
         return
@@ -103,7 +103,7 @@ def _unknown_models(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
 
 
 def _again(error: ErrorDetails) -> InitErrorDetails:
-    """An error that pydantic reported, fit to be raised once more."""
+    """An error that pydantic reported, in the form in which it can be raised again."""
     kind: str | PydanticCustomError = error["type"]
     if error["type"] in (MISTAKE, MISTAKEN_VALUE):
         kind = PydanticCustomError(error["type"], "{message}", {"message": error["msg"]})

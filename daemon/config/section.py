@@ -1,4 +1,4 @@
-"""What every part of the configuration is made of."""
+"""Types that all sections of the configuration share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MISTAKE = "mistake"
-"""Type of the errors that the configuration raises whose message says all."""
+"""Type of the configuration's own errors whose message is complete."""
 MISTAKEN_VALUE = "mistaken_value"
-"""Type of the errors that the configuration raises whose message should be followed by the value."""
+"""Type of the configuration's own errors whose message is followed by the value."""
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -33,6 +33,6 @@ Every = Annotated[
 
 
 class Section(BaseModel):
-    """What every part of the configuration shares."""
+    """The base of all sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""What a mistake is called: pydantic's errors as plain sentences that say what would be right."""
+"""Pydantic's errors as plain sentences that say what would be right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def report(document: Document, error: ErrorDetails) -> None:
 
 
 def requirement(schema: Schema) -> str:
-    """'must be …', for a value of which JSON Schema says the same."""
+    """'must be …', from the JSON Schema of a value."""
     if "patternErrorMessage" in schema:
         return str(schema["patternErrorMessage"])
     if "enum" in schema:

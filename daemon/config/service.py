@@ -1,4 +1,4 @@
-"""How the daemon shows what it does to those who run it, as configured."""
+"""The configuration of metrics and health checks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Metrics(Section):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="address that is listened on; there is no password, so the world should not reach it",
+        description="listen address; unauthenticated: do not expose it to untrusted networks",
     )
     port: int = Field(9469, ge=1, le=65535, description="TCP port; if it is taken, the daemon runs without metrics")
 
 
 class Service(Section):
-    """What the daemon shows of itself."""
+    """Metrics and health checks."""
 
     metrics: Metrics | None = Field(
         default_factory=Metrics,

@@ -1,4 +1,4 @@
-"""From a configuration file to the YAML node graph, every mistake of file or syntax told in one line."""
+"""From a configuration file to the YAML node graph, each mistake of file or syntax in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves every plain scalar as the text that was written, null and << apart.
+    """Leaves every plain scalar as the text that was written, except null and <<.
 
     The schema then says what a value must be, so `device: 007` and `device: on` are names and `port: on` is no number.
     """
