@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from daemon import __version__
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.graphs.heads import FAMILIES
 from engines.image_file import read_image
 from engines.records import Detections

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.demo.street.scene import COUNTS_FROM, LABELS, StreetScene
+from daemon.demo.street.generator import COUNTS_FROM, LABELS, StreetScene
 from engines.backends import build_target
 from engines.errors import BackendError
 from tests.conftest import missing

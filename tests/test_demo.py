@@ -13,7 +13,7 @@ import pytest
 
 from daemon.demo.film import SHOTS
 from daemon.demo.score import Score, Seen, score
-from daemon.demo.street.scene import Truth
+from daemon.demo.street.generator import Truth
 from engines.image_file import read_image
 from tests.servers.mosquitto import Mosquitto
 

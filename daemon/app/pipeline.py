@@ -22,7 +22,7 @@ from daemon.media.snapshots import Snapshots
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraStatus, ConfigurationInfo, DaemonInfo
-from daemon.service.http import HttpServer
+from daemon.service.http_server import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene, Truth
+from daemon.demo.street.generator import StreetScene, Truth
 from daemon.errors import DaemonError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import COUNTS_FROM, LABELS, Truth
+from daemon.demo.street.generator import COUNTS_FROM, LABELS, Truth
 
 _IOU = 0.5
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from daemon.demo.film import SHOTS, Film, film
 from daemon.demo.score import Score, score, seen_in
-from daemon.demo.street.scene import LABELS
+from daemon.demo.street.generator import LABELS
 from daemon.demo.subscriber import Received, Subscriber
 from daemon.errors import DaemonError, UsageError
 from daemon.media.draw import annotate

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
-from daemon.service.gpu import Gpu, read_gpus
+from daemon.service.gpu_readings import Gpu, read_gpus
 from daemon.service.status import StatusRegistry, StatusSnapshot
 from daemon.service.watchdog import Watchdog
 from daemon.stats import BUCKETS, CameraCount, DaemonCount

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -164,6 +164,20 @@ def inject_faults(camera: Watched, rng: random.Random, until: float, say: Callab
             camera.wrong.append(f"{camera.name}: {what} for {lasts:.1f} s was told as {told[0]}")
 
 
+def inject_all(cameras: Sequence[Watched], seed: int, until: float, say: Callable[[str], None]) -> None:
+    """Faults of all these cameras at the same time, in the order that the seed gives each."""
+    threads = [
+        threading.Thread(
+            target=inject_faults, args=(camera, random.Random(f"{seed} {camera.name}"), until, say), name="faults"
+        )
+        for camera in cameras
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def untrue(camera: Watched) -> list[str]:
     """What cannot have happened in the order in which it was told."""
     wrong: list[str] = []
@@ -210,15 +224,7 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
         began = time.monotonic()
         time.sleep(quiet)
         before, chaos = held(), time.monotonic()
-        rngs = [random.Random(f"{seed} {camera.name}") for camera in cameras]
-        injectors = [
-            threading.Thread(target=inject_faults, args=(camera, rng, chaos + seconds, say), name="fault-injector")
-            for camera, rng in zip(cameras[1:], rngs[1:], strict=True)
-        ]
-        for thread in injectors:
-            thread.start()
-        for thread in injectors:
-            thread.join()
+        inject_all(cameras[1:], seed, chaos + seconds, say)
         over = time.monotonic()
         _wait(lambda: all(camera.streams_since(over) for camera in cameras), BACK_WITHIN)
         back = time.monotonic() - over

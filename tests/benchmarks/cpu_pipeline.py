@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.model import BUILTIN_MODEL
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from daemon.inference.batcher import Batcher
 from daemon.inference.frame_queue import Handoff
 from daemon.inference.model_config import find_model

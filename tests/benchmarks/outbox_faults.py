@@ -69,7 +69,7 @@ def verdict(announced: Sequence[dict[str, Any]], messages: Iterable[Message], be
     }
 
 
-def torment(faults: int, seconds: float, seed: int) -> dict[str, Any]:
+def inject_faults(faults: int, seconds: float, seed: int) -> dict[str, Any]:
     """So many faults, each kind before any comes again, spread over the time; the verdict."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -135,7 +135,7 @@ def main() -> int:
         return 0
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     print(f"seed {seed}, process {os.getpid()}", file=sys.stderr, flush=True)
-    found = torment(options.faults, options.seconds, seed)
+    found = inject_faults(options.faults, options.seconds, seed)
     print(json.dumps(found, indent=2))
     return 1 if found["wrong"] else 0
 

@@ -14,7 +14,7 @@ import cv2
 import pytest
 
 from daemon.demo.film import Film, Shot, film
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from tests.conftest import wait_for
 from tests.daemon.running import (
     TOPICS,

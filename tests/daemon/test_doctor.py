@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from daemon.config.schema import Config
 from daemon.config.service import Metrics
-from daemon.service.http import HttpServer
+from daemon.service.http_server import HttpServer
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import Stats

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.config.service import Metrics
 from daemon.records import CameraState, CameraStatus, Drop, ModelState, ModelStatus, OutboxStatus
-from daemon.service.gpu import Gpu, read_gpus
-from daemon.service.http import HttpServer
+from daemon.service.gpu_readings import Gpu, read_gpus
+from daemon.service.http_server import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.demo.street.drawing import backdrop
 from daemon.demo.street.drawing.view import View
-from daemon.demo.street.scene import LABELS, StreetScene
+from daemon.demo.street.generator import LABELS, StreetScene
 
 
 def test_a_picture_is_a_function_of_seed_and_time() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.evaluate.verify import Comparison, compare_candidates
 from engines.graphs.compose import canonical_detector
 from engines.model import Model

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.build.calibration import add_images, model_inputs, read_calibration_set
 from engines.errors import CalibrationError
 from engines.image_file import read_image

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines import Detection, Detector, Precision, SessionSettings, Thresholds
 from engines.detector import Image
 from engines.errors import BackendError, DetectorError, ImageError, ModelError, NotPreparedError

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.image_file import read_image
 from engines.models import street_onnx
 from tests.conftest import ROOT

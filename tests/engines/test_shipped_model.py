@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.demo.street.evaluate import evaluate
-from daemon.demo.street.scene import LABELS
+from daemon.demo.street.generator import LABELS
 from engines.model import read_model
 from engines.models import street_onnx
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.errors import EvaluationError, ImageError
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.evaluate.verify import (

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import pytest
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.backends import Backend
 from tests.test_cli import ospreyd
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines import Detector, SessionSettings
 from engines.backends import CPU, Backend
 from engines.detector import Detection

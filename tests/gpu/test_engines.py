@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.backends import Backend, SessionSettings, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import ModelError

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import StreetScene
+from daemon.demo.street.generator import StreetScene
 from engines.backends import Backend, Prepared, SessionSettings, find_prepared, frame_allocator, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.errors import GpuMemoryError, NotPreparedError

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 
 from daemon.demo.film import Shot, film
 from tests.conftest import ROOT, wait_for
@@ -23,13 +22,12 @@ from tests.daemon.running import TOPICS, has, state_of
 from tests.servers.mosquitto import HOST, free_port
 from tests.servers.subscriber import Subscriber
 from tests.systemd.box import DEBIAN_ROOT, Box
+from tests.systemd.installed import CONFIGURATION, PORT, configure, detects, files, install, main_pid, restarted
 from tests.systemd.wheels import altered, dependencies, project
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
 
-PORT = free_port()
 PASSWORD = "the broker's password"
-CONFIGURATION = "/etc/ospreyd/ospreyd.yaml"
 BROKER = f"""listener {PORT} {HOST}
 allow_anonymous false
 password_file /etc/mosquitto/passwords
@@ -38,8 +36,6 @@ WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
 EXTRA = "eval"
 """that is small"""
 STATUS = re.compile(r"1 of 1 cameras streaming, [1-9]\d*\.\d frames/s")
-PLACES = ("etc", "opt", "usr", "var/lib", "var/cache", "home", "root", "run/systemd")
-EVERYDAY = ("var/lib/systemd", "var/lib/mosquitto", "etc/mosquitto", "run/systemd", "var/cache/ldconfig", "etc/.pwd")
 
 
 @pytest.fixture(scope="module")
@@ -90,50 +86,6 @@ def before(box: Box) -> set[str]:
 def subscriber(box: Box) -> Iterator[Subscriber]:
     with Subscriber(HOST, PORT, username="box", password=PASSWORD) as running:
         yield running
-
-
-def files(box: Box) -> set[str]:
-    """Of the places where something might be left; without what a running system writes by itself."""
-    found = box.must("find", *PLACES, "-xdev").splitlines()
-    return {file for file in found if not file.startswith(EVERYDAY)}
-
-
-def install(box: Box, wheel: Path, folder: Path, *options: str) -> tuple[int, str]:
-    """Runs install.sh; its exit status, and all that it said."""
-    place = Path("/wheels") / wheel.relative_to(folder)
-    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", *options, str(place))
-    return done.returncode, done.stdout + done.stderr
-
-
-def configure(box: Box, *cameras: str, file: str = CONFIGURATION, **more: object) -> None:
-    """Writes the configuration: every camera shows the film, over and over."""
-    box.file(file).write_text(
-        yaml.safe_dump(
-            {
-                "device": "box",
-                "mqtt": {"host": HOST, "port": PORT, "username": "box", "password": "PASSWORD"},
-                "inference": {"backend": "onnxruntime", "threads": 1},
-                "cameras": {name: {"source": "/films/street.mp4", "loop": True, "fps": 5} for name in cameras},
-                **more,
-            }
-        ).replace("PASSWORD", "!secret ospreyd_broker")
-    )
-
-
-def main_pid(box: Box) -> int:
-    """Of the daemon, which must be running."""
-    pid = int(box.show("MainPID"))
-    assert pid, box.journal()[-4000:]  # kill would take 0 for its own process group
-    return pid
-
-
-def restarted(box: Box, old: int) -> bool:
-    return box.show("MainPID") not in {"0", str(old)} and box.show("ActiveState") == "active"
-
-
-def detects(subscriber: Subscriber, camera: str = "front") -> None:
-    """Another frame of the camera is published, from now on."""
-    subscriber.wait_for(f"{TOPICS}/{camera}/detections", after=time.monotonic(), timeout=30)
 
 
 def test_an_extra_that_is_not_there_is_refused(box: Box, wheels: dict[str, Path], before: set[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.demo.street.scene import COUNTS_FROM, LABELS, StreetScene
+from daemon.demo.street.generator import COUNTS_FROM, LABELS, StreetScene
 from daemon.demo.street.training_data import as_sent
 from engines.evaluate.accuracy import Accuracy, average_precision
 from engines.model import read_model

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  as everywhere in the field
 from torch import Tensor, nn
 
-from daemon.demo.street.scene import LABELS
+from daemon.demo.street.generator import LABELS
 from daemon.demo.street.training_data import HEIGHT, PAD, WIDTH, Pictures, draw_many
 
 STRIDES = (8, 16, 32)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.demo.street.scene import COUNTS_FROM, StreetScene
+from daemon.demo.street.generator import COUNTS_FROM, StreetScene
 from engines.records import Fit, Letterbox
 
 WIDTH, HEIGHT = 416, 256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from daemon.demo.street.drawing import things
 from daemon.demo.street.drawing.backdrop import DUSK, LAMP_GLOW, draw_backdrop, lamp_light
 from daemon.demo.street.drawing.canvas import Sprite, fill
+from daemon.demo.street.drawing.compositing import Cutout, Drawn, cover, flat, paste
 from daemon.demo.street.drawing.traffic import Actor, make_traffic
 from daemon.demo.street.drawing.view import View
 
@@ -26,7 +27,6 @@ _NOISE_TILE = 256
 _RAMP = np.linspace(-1, 1, 64)
 _FALL = np.clip(1 - np.hypot(_RAMP[None, :], _RAMP[:, None]), 0, 1) ** 2
 _HALO = np.repeat((255 * _FALL).astype(np.uint8)[:, :, None], 3, axis=2)  # light around a lamp
-_SOLID = 128  # alpha from which a pixel belongs to what is drawn there
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,6 @@ class Truth:
     """xyxy, pixels of the rendered picture, tight around what is visible"""
     visible: float
     """part of the object's own pixels that neither others nor the picture's edge hide, over 0 to 1"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cutout:
-    """A sprite as the camera sees it, before it is cut at the picture's edge."""
-
-    pixels: NDArray[np.uint8]
-    """[h, w, 4] premultiplied BGRA"""
-    x: int
-    """picture column of its left edge; may be outside"""
-    y: int
-    """picture row of its upper edge; may be outside"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """Where an actor was drawn."""
-
-    size: int
-    """pixels that it would have with nothing in front and no picture's edge"""
-    left: int
-    """pixels; the part of the picture that holds it"""
-    top: int
-    right: int
-    bottom: int
 
 
 class StreetScene:
@@ -92,8 +67,8 @@ class StreetScene:
         furniture = sorted(self._furniture(layout), key=lambda thing: -thing[1])
         self._things = [(d, self._stand(sprite, s, d, 1)) for s, d, sprite in furniture]
         for _, cutout in self._things:
-            _paste(self._backdrop.day, None, cutout, np.ones(3))
-            _paste(self._backdrop.dusk, None, cutout, np.array(DUSK))
+            paste(self._backdrop.day, None, cutout, np.ones(3))
+            paste(self._backdrop.dusk, None, cutout, np.array(DUSK))
         self._textures: dict[tuple[int, int], Sprite] = {}
         grain = noise.normal(0, 2.2, (2 * _NOISE_TILE, 2 * _NOISE_TILE, 3)).round()
         self._noise = np.clip(grain, 0, 255).astype(np.uint8), np.clip(-grain, 0, 255).astype(np.uint8)
@@ -112,15 +87,15 @@ class StreetScene:
         picture = sky.astype(np.uint8, copy=False)
         owner = np.zeros(picture.shape[:2], np.uint8)
         daylight = np.array([(1 - dusk) * cloud + dusk * part for part in DUSK])
-        waiting, drawn = list(self._things), list[_Drawn | None]()
+        waiting, drawn = list(self._things), list[Drawn | None]()
         for index, actor in enumerate(self._actors):
             while waiting and waiting[0][0] > actor.depth:
-                _cover(picture, owner, waiting.pop(0)[1], daylight, drawn)
+                cover(picture, owner, waiting.pop(0)[1], daylight, drawn)
             s, d = actor.place(t)
             light = daylight + dusk * lamp_light(s, d, self._lamps) * np.array(LAMP_GLOW)
             drawn.append(self._draw(picture, owner, index, (s, d, t), light, dusk))
         for _, cutout in waiting:
-            _cover(picture, owner, cutout, daylight, drawn)
+            cover(picture, owner, cutout, daylight, drawn)
         self._lamp_heads(picture, dusk)
         return self._grain(picture, t), self._truths(owner, drawn)
 
@@ -132,7 +107,7 @@ class StreetScene:
         at: tuple[float, float, float],
         light: NDArray[np.float64],
         dusk: float,
-    ) -> _Drawn | None:
+    ) -> Drawn | None:
         """Draw one actor with its shadow and lamps; None when it is out of sight."""
         actor, (s, d, t) = self._actors[index], at
         step = actor.step(t)
@@ -146,7 +121,7 @@ class StreetScene:
         cutout = self._stand(texture, s, d, actor.facing)
         if actor.shadow:
             self._shadow(picture, s, d, actor.shadow, 0.5 - 0.2 * dusk)
-        size = _paste(picture, owner, cutout, light, index + 1)
+        size = paste(picture, owner, cutout, light, index + 1)
         for x, u, colour in actor.lamps if dusk > 0.3 else ():
             self._glow(picture, (s + actor.facing * x, d, u), 0.75, np.array(colour) * (dusk - 0.3))
         h, w = cutout.pixels.shape[:2]
@@ -156,14 +131,14 @@ class StreetScene:
             min(picture.shape[1], cutout.x + w),
             min(picture.shape[0], cutout.y + h),
         )
-        return _Drawn(size, *place) if place[0] < place[2] and place[1] < place[3] else None
+        return Drawn(size, *place) if place[0] < place[2] and place[1] < place[3] else None
 
     def _texture_scale(self, actor: Actor) -> float:
         """Pixels a metre that an actor's texture needs where it comes nearest."""
         low, high = self._view.reach(actor.depth, 0.0)
         return max(self._view.scale(low, actor.depth), self._view.scale(high, actor.depth))
 
-    def _stand(self, sprite: Sprite, s: float, d: float, facing: int) -> _Cutout:
+    def _stand(self, sprite: Sprite, s: float, d: float, facing: int) -> Cutout:
         """Stand a sprite in the street, along it, facing up (1) or down (-1) the street."""
         left, right = s + facing * sprite.left, s + facing * sprite.right
         world = [(left, d, sprite.top), (right, d, sprite.top), (right, d, sprite.bottom), (left, d, sprite.bottom)]
@@ -173,7 +148,7 @@ class StreetScene:
         texture = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32) - np.float32(0.5)
         warp = cv2.getPerspectiveTransform(texture, (quad - low - 0.5).astype(np.float32))
         size = int(high[0] - low[0]), int(high[1] - low[1])
-        return _Cutout(
+        return Cutout(
             cv2.warpPerspective(sprite.pixels, warp, size).astype(np.uint8, copy=False), int(low[0]), int(low[1])
         )
 
@@ -220,7 +195,7 @@ class StreetScene:
         zoom = reach / middle
         place = np.array([[zoom, 0, x - left - middle * zoom], [0, zoom, y - top - middle * zoom]])
         halo = cv2.warpAffine(_HALO, place, (right - left, low - top))
-        tint = _flat(low - top, right - left, colour)
+        tint = flat(low - top, right - left, colour)
         patch = picture[top:low, left:right]
         cv2.add(patch, cv2.multiply(halo, tint, scale=1 / 255), dst=patch)
 
@@ -241,7 +216,7 @@ class StreetScene:
                 cv2.subtract(cv2.add(patch, light), dark, dst=patch)
         return picture
 
-    def _truths(self, owner: NDArray[np.uint8], drawn: list[_Drawn | None]) -> list[Truth]:
+    def _truths(self, owner: NDArray[np.uint8], drawn: list[Drawn | None]) -> list[Truth]:
         """The truth from the picture's owner map: which actor (index + 1) each pixel shows."""
         truths = []
         for index, at in enumerate(drawn):
@@ -254,54 +229,3 @@ class StreetScene:
                 left, top = float(at.left + x), float(at.top + y)
                 truths.append(Truth(self._actors[index].label, (left, top, left + w, top + h), count / at.size))
         return truths
-
-
-def _flat(height: int, width: int, colour: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A picture of one colour; copied row by row, which is many times faster than numpy.full with three channels."""
-    flat = np.empty((height, width, 3), np.uint8)
-    flat[:] = np.tile(np.clip(colour, 0, 255).astype(np.uint8), (width, 1))
-    return flat
-
-
-def _cover(
-    picture: NDArray[np.uint8],
-    owner: NDArray[np.uint8],
-    cutout: _Cutout,
-    light: NDArray[np.float64],
-    drawn: Sequence[_Drawn | None],
-) -> None:
-    """Draw a thing, which the backdrop already shows, again where actors were drawn behind it."""
-    h, w = cutout.pixels.shape[:2]
-    for at in drawn:
-        if at is not None:
-            left, top = max(at.left, cutout.x), max(at.top, cutout.y)
-            right, bottom = min(at.right, cutout.x + w), min(at.bottom, cutout.y + h)
-            if left < right and top < bottom:
-                part = cutout.pixels[top - cutout.y : bottom - cutout.y, left - cutout.x : right - cutout.x]
-                _paste(picture, owner, _Cutout(part, left, top), light)
-
-
-def _paste(
-    picture: NDArray[np.uint8],
-    owner: NDArray[np.uint8] | None,
-    cutout: _Cutout,
-    light: NDArray[np.float64],
-    mark: int = 255,
-) -> int:
-    """Draw a cutout in this light (BGR factors) and mark its pixels; how many it has, also off the picture."""
-    h, w = cutout.pixels.shape[:2]
-    top, left = max(0, -cutout.y), max(0, -cutout.x)
-    bottom, right = min(h, picture.shape[0] - cutout.y), min(w, picture.shape[1] - cutout.x)
-    size = int(np.count_nonzero(cutout.pixels[:, :, 3] >= _SOLID))
-    if bottom <= top or right <= left:
-        return size
-    pixels = cutout.pixels[top:bottom, left:right]
-    here = slice(cutout.y + top, cutout.y + bottom), slice(cutout.x + left, cutout.x + right)
-    alpha = np.ascontiguousarray(pixels[:, :, 3])
-    behind = cv2.multiply(picture[here], cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
-    lamp = _flat(alpha.shape[0], alpha.shape[1], light * 128)
-    lit = cv2.multiply(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), lamp, scale=1 / 128)
-    cv2.add(behind, lit, dst=picture[here])
-    if owner is not None:
-        owner[here][alpha >= _SOLID] = mark
-    return size
