@@ -29,7 +29,7 @@ _log = logging.getLogger("ospreyd.engines")
 SLOTS = 2
 """how many batches may be in flight"""
 _ERROR, _FATAL = 3, 4
-"""ONNX Runtime's severities; warnings speak of constants that it folds"""
+"""log severities of ONNX Runtime; warnings concern constant folding"""
 _Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
 """boxes, scores, labels as in heads.base.CANONICAL"""
 
@@ -136,23 +136,23 @@ class OnnxRuntimeLane:
 
 
 def warn_one_by_one(model: Model) -> None:
-    """Of a model that runs smaller batches than were asked for."""
-    _log.warning("%s: exported for batch 1 and mixes the pictures of larger ones; it runs one by one", model.path)
+    """Logs that a model runs its batches one image at a time."""
+    _log.warning("%s: exported for batch 1, and a larger batch would mix its images; they run one by one", model.path)
 
 
 def open_detector(
     model: Model, threads: int | None = None, detector: onnx.ModelProto | None = None
 ) -> tuple[ort.InferenceSession, bool]:
-    """The canonical detector ready to run, and whether it takes any batch size. Raises ModelError."""
+    """A session of the canonical detector, and whether its batch is dynamic. Raises ModelError."""
     detector = canonical_detector(model, batched_body(model)) if detector is None else quantizing_in_float32(detector)
     any_batch = not detector.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
     return _session(with_frame_input(model, detector), threads, str(model.path)), any_batch
 
 
 def batched_body(model: Model) -> onnx.ModelProto:
-    """The model for any batch, where it then computes the same for each picture; else for one picture.
+    """The model with a dynamic batch if it then computes the same for each image, else with batch 1.
 
-    Raises ModelError where it takes neither.
+    Raises ModelError if it supports neither.
     """
     proto, name = model.proto, model.input_name
     size = fixed_batch(proto, name)
@@ -162,14 +162,14 @@ def batched_body(model: Model) -> onnx.ModelProto:
     if _same(model, dynamic):
         return dynamic
     if size is not None and size > 1:
-        raise ModelError(f"{model.path}: is exported for batches of {size} and no others; export it with batch 1")
+        raise ModelError(f"{model.path}: was exported for batches of {size} only; export it with batch 1")
     return with_batch(proto, name, 1)
 
 
 def _runs_batches(model: Model) -> bool:
-    """Whether a model that says that it takes any batch gives as much for each picture of one as for it alone.
+    """Whether a model with a dynamic batch returns outputs of the right shape for a batch of two.
 
-    Nothing more is asked: the exporter's word is better than a comparison of what noise gives.
+    Values are not compared: the exporter is more reliable than a comparison on noise.
     """
     session = _session(model.proto, None, str(model.path), _FATAL)
     pictures = _noise(model)
@@ -185,16 +185,16 @@ def _runs_batches(model: Model) -> bool:
 
 
 def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
-    """Whether `dynamic` gives for a batch what the model gives for each picture of it alone."""
+    """Whether `dynamic` computes for a batch what the model computes for each of its images."""
     if not model.raw.operators.isdisjoint(DATA_DEPENDENT):
-        return False  # there is nothing to see in noise, so that equal outputs would prove nothing
+        return False  # they find nothing in noise, so equal outputs would prove nothing
     size = fixed_batch(model.proto, model.input_name) or 1
     as_exported = _session(model.proto, None, str(model.path))
     pictures = _noise(model)
     singles = [as_exported.run(None, {model.input_name: np.stack([picture] * size)}) for picture in pictures]
     try:
         batch = _session(dynamic, None, str(model.path), _FATAL).run(None, {model.input_name: pictures})
-    except Exception:  # a rewritten graph that does not load or run is simply not the same
+    except Exception:  # a rewritten graph that does not load or run is not the same
         return False
     expected = [np.concatenate([p[: len(p) // size] for p in parts]) for parts in zip(*singles, strict=True)]
     return all(
@@ -204,14 +204,14 @@ def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
 
 
 def _noise(model: Model) -> NDArray[np.generic]:
-    """Two pictures as the model takes them."""
+    """A batch of two images of noise, as the model takes them."""
     shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
     noise = np.random.default_rng(0).uniform(0, 255, (2, *shape))
     return noise.astype(onnx.helper.tensor_dtype_to_np_dtype(model.input_type))
 
 
 def quantizing_in_float32(detector: onnx.ModelProto) -> onnx.ModelProto:
-    """For ONNX Runtime 1.23, the last for Python 3.10, which cuts off where QuantizeLinear of float16 has to round."""
+    """Quantizes from float32: ONNX Runtime 1.23, the last for Python 3.10, truncates in QuantizeLinear of float16."""
     constants = {c.name: c for c in detector.graph.initializer}
     mended = onnx.ModelProto()
     mended.CopyFrom(detector)
@@ -235,10 +235,10 @@ def _session(proto: onnx.ModelProto, threads: int | None, path: str, severity: i
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = severity
-    # threads that spin between two batches would take the cores from decoding
+    # threads that spin between two batches would take CPU time from decoding
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if any(constant.data_type == onnx.TensorProto.FLOAT16 for constant in proto.graph.initializer):
-        # it would make integers of biases with a quotient that is beyond float16
+        # it would convert biases to integers through a float16 quotient, which overflows
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -169,13 +169,11 @@ def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
     lane.close()
     assert lane.max_batch == 1
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path}/mixes.onnx: exported for batch 1 and mixes the pictures of larger ones; it runs one by one"
+        f"{tmp_path}/mixes.onnx: exported for batch 1, and a larger batch would mix its images; they run one by one"
     ]
 
 
 def test_a_model_that_mixes_the_images_of_its_fixed_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         OnnxRuntimeLane(mixing(2, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
-    assert str(error.value) == (
-        f"{tmp_path}/mixes.onnx: is exported for batches of 2 and no others; export it with batch 1"
-    )
+    assert str(error.value) == (f"{tmp_path}/mixes.onnx: was exported for batches of 2 only; export it with batch 1")
