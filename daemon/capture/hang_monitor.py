@@ -13,7 +13,7 @@ _EVERY = 0.25  # seconds between two checks of every camera
 
 
 class HangMonitor:
-    """Checks cameras from a thread of its own, because the thread of one that hangs can report nothing."""
+    """Checks cameras in a thread of its own: the thread of a camera that hangs cannot report it."""
 
     def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
         """`on_fatal` takes the exception that ends the monitor."""
@@ -23,11 +23,11 @@ class HangMonitor:
         self._thread = WorkerThread("hang-monitor", self._run, on_fatal)
 
     def add(self, camera: CameraThread) -> None:
-        """From now on this camera is checked too; to be called by one thread only, as `remove` is."""
+        """Adds a camera to check; `add` and `remove` are for one thread at a time."""
         self._cameras += (camera,)
 
     def remove(self, camera: CameraThread) -> None:
-        """No longer checks the camera."""
+        """Removes a camera."""
         self._cameras = tuple(other for other in self._cameras if other is not camera)
 
     def start(self) -> None:
@@ -39,7 +39,7 @@ class HangMonitor:
         self._stopping.set()
 
     def join(self, timeout: float) -> bool:
-        """Whether the thread has ended within `timeout` seconds; a camera whose state is reported may hold it up."""
+        """Whether the thread ends within `timeout` seconds; the receiver of a report may delay it."""
         return self._thread.join(timeout)
 
     def _run(self) -> None:
