@@ -1,4 +1,4 @@
-"""Sends what waits in an outbox while no daemon runs."""
+"""Sends the events of an outbox while no daemon runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from daemon.outbox.store import outbox_path, read_status
 
 
 def flush(config: Config, seconds: float) -> tuple[int, int]:
-    """How many events the broker has acknowledged within so many seconds, and how many are left.
+    """Sends for so many seconds at most; how many events the broker has acknowledged, and how many are left.
 
-    Raises UsageError where a daemon uses the outbox, and DaemonError where the broker cannot be reached in that time.
+    Raises UsageError if a daemon uses the outbox, and DaemonError if the broker cannot be reached in that time.
     """
     deadline = time.monotonic() + seconds
     path = outbox_path(config.mqtt.outbox, config.device)
@@ -34,10 +34,10 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
     link = Link(
         config.mqtt,
         client_id=f"ospreyd-{config.device}",
-        presence=None,  # no daemon comes or goes
+        presence=None,  # the daemon is not running
         on_state=link_changed,
         on_fatal=failures.append,
-        callbacks=DeliveryCallbacks(acknowledged, lambda: sender.awaiting),
+        callbacks=DeliveryCallbacks(acknowledged, lambda: sender.is_awaiting),
     )
     sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)
     before = read_status(path).waiting
@@ -51,7 +51,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         if failures:
             raise DaemonError(f"the events could not be sent: {failures[0]}")
         if not reached:
-            raise DaemonError(f"nothing was sent, {before} events wait: {why}")
+            raise DaemonError(f"no event was sent, {before} are waiting: {why}")
     else:
         sender.stop(0.0)
     left = read_status(path).waiting

@@ -1,4 +1,4 @@
-"""Which message of the outbox is sent next, and which are under way: late ones beside live ones."""
+"""Schedules what the outbox sends next, and keeps track of what is unacknowledged. Pure: no clock, disk or network."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 
 from daemon.mqtt.outgoing import Delivery
 
-REFUSED = 10.0
-"""seconds until a topic is tried again of which the broker has refused a message"""
-_UNDER_WAY = 100  # messages sent and not acknowledged
-_CATCH_UP = 1.0  # seconds of the rate that are made up for after a delay
+RETRY_REFUSED = 10.0
+"""seconds until a topic is probed again after the broker has refused one of its messages"""
+_IN_FLIGHT = 100  # unacknowledged messages
+_BURST = 1.0  # seconds' worth of `rate` that may be sent at once after a delay
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What is to be sent now: messages of one topic, in the order of their rows."""
+    """Messages of one topic to be sent now, in the order of their rows."""
 
     topic: str
     after: int
-    """those behind this row"""
+    """row before the first of them"""
     count: int
-    """so many of them at most"""
+    """at most"""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the broker has said to one message."""
+    """The broker's answer to one message."""
 
     topic: str
     row: int
     changed: bool
-    """it is the first refusal on this topic, or the end of refusals"""
+    """the first refusal on this topic, or the first acknowledgement after refusals"""
 
 
 @dataclass(slots=True)
@@ -40,118 +40,118 @@ class _Topic:
     last: int
     """row of its newest message"""
     sent: int = 0
-    """row of the last that was sent on this connection; those up to it are acknowledged or under way"""
-    late_until: int = 0
-    """row of its newest message at the beginning of this connection"""
-    under_way: int = 0
+    """row of the last message sent on this connection; earlier ones are acknowledged or in flight"""
+    backlog_until: int = 0
+    """row of its newest message when this connection began"""
+    in_flight: int = 0
     refused_until: float | None = None
-    """while the broker refuses: when one message is tried again, time.monotonic()"""
-    trying: bool = False
-    """that one is under way"""
+    """time.monotonic() of the next probe, after a refusal"""
+    probing: bool = False
+    """the probe is in flight"""
 
 
-class Order:
-    """In order for each topic; a topic of which nothing late waits goes ahead of all late messages.
+class SendScheduler:
+    """Keeps the order within each topic; topics without a backlog go first.
 
-    What waits when a connection begins is late: one message of each topic in turn, no more than `rate` a second.
-    After a refusal the topic is tried again with one message, until that is accepted; others go on. It keeps topics of
-    which something waits, not messages. Times are time.monotonic().
+    What waits when a connection begins is its backlog: one message of each topic in turn, at most `rate` a second.
+    After a refusal the topic is probed with one message until the broker acknowledges it; other topics go on. It stores
+    topics with waiting messages, not messages. Times are time.monotonic().
     """
 
     def __init__(self, waiting: Mapping[str, int], rate: float) -> None:
-        """`waiting`: the row of each topic's newest message."""
+        """`waiting`: row of the newest message by topic."""
         self._topics = {name: _Topic(last) for name, last in waiting.items()}
         """in the order of their turns"""
         self._rate = rate
-        self._late_at = 0.0
-        self._under_way: dict[Delivery, tuple[str, int]] = {}
+        self._backlog_at = 0.0
+        """when the next message of a backlog may be sent"""
+        self._in_flight: dict[Delivery, tuple[str, int]] = {}
 
     @property
-    def awaiting(self) -> bool:
-        """Whether messages are under way."""
-        return bool(self._under_way)
+    def is_awaiting(self) -> bool:
+        """Whether messages are in flight."""
+        return bool(self._in_flight)
 
     @property
     def finished(self) -> bool:
-        """Whether all is sent and answered, but for what the broker refuses."""
-        return not self._under_way and all(
+        """Whether everything is sent and answered, except for what the broker refuses."""
+        return not self._in_flight and all(
             topic.sent >= topic.last or topic.refused_until is not None for topic in self._topics.values()
         )
 
-    def begin(self, now: float) -> None:
-        """A new connection: all that waits is late, what was under way too."""
-        self._under_way.clear()
-        self._topics = {name: _Topic(topic.last, late_until=topic.last) for name, topic in self._topics.items()}
-        self._late_at = max(self._late_at, now)
+    def connected(self, now: float) -> None:
+        """A new connection: everything that waits or was in flight is its backlog."""
+        self._in_flight.clear()
+        self._topics = {name: _Topic(topic.last, backlog_until=topic.last) for name, topic in self._topics.items()}
+        self._backlog_at = max(self._backlog_at, now)
 
-    def written(self, name: str, row: int) -> None:
-        """There is a message more."""
+    def add(self, name: str, row: int) -> None:
+        """A message was written to disk."""
         self._topics.setdefault(name, _Topic(row, sent=row - 1)).last = row
 
     def next(self, now: float) -> Next | None:
-        """What is to be sent now; None where there is nothing, or it is not yet time."""
-        if (room := _UNDER_WAY - len(self._under_way)) <= 0:
+        """What to send now, if anything."""
+        if (room := _IN_FLIGHT - len(self._in_flight)) <= 0:
             return None
         found = None
         for name, topic in self._topics.items():
             if self._due(topic) > now:
                 continue
-            if topic.sent >= topic.late_until:
+            if topic.sent >= topic.backlog_until:
                 return Next(name, topic.sent, room if topic.refused_until is None else 1)
             found = found or Next(name, topic.sent, 1)
         return found
 
     def due(self) -> float | None:
-        """When `next` has something, if nothing else happens before; None: never."""
-        full = len(self._under_way) >= _UNDER_WAY
+        """When `next` returns something, if nothing else happens; None: never."""
+        full = len(self._in_flight) >= _IN_FLIGHT
         due = math.inf if full else min(map(self._due, self._topics.values()), default=math.inf)
         return None if due == math.inf else due
 
-    def is_late(self, name: str, row: int) -> bool:
+    def in_backlog(self, name: str, row: int) -> bool:
         """Whether the message was there before this connection."""
-        return row <= self._topics[name].late_until
+        return row <= self._topics[name].backlog_until
 
     def sent(self, name: str, row: int, delivery: Delivery, now: float) -> None:
-        """The message is under way; other topics are first now."""
+        """The message is in flight; the turn goes to other topics."""
         topic = self._topics[name] = self._topics.pop(name)
-        if row <= topic.late_until:
-            self._late_at = max(self._late_at, now - _CATCH_UP) + 1 / self._rate
+        if row <= topic.backlog_until:
+            self._backlog_at = max(self._backlog_at, now - _BURST) + 1 / self._rate
         topic.sent = row
-        topic.under_way += 1
-        topic.trying = topic.refused_until is not None
-        self._under_way[delivery] = name, row
+        topic.in_flight += 1
+        topic.probing = topic.refused_until is not None
+        self._in_flight[delivery] = name, row
 
-    def passed(self, name: str, row: int | None = None) -> None:
-        """The message, or by default all of the topic, needs not be sent."""
+    def skip(self, name: str, row: int | None = None) -> None:
+        """Does not send the message, or by default any of the topic."""
         topic = self._topics[name]
         topic.sent = topic.last if row is None else row
-        self._forget(name)
+        self._remove_if_done(name)
 
     def answered(self, delivery: Delivery, refused: bool, now: float) -> Answer | None:
-        """The broker has, or will not have, the message; None where it is none of these."""
-        if (found := self._under_way.pop(delivery, None)) is None:
+        """The broker has acknowledged or refused the message; None if it is not one of these."""
+        if (found := self._in_flight.pop(delivery, None)) is None:
             return None
         name, row = found
         topic = self._topics[name]
-        topic.under_way -= 1
-        changed = topic.refused_until is None if refused else topic.trying
+        topic.in_flight -= 1
+        changed = topic.refused_until is None if refused else topic.probing
         if refused:
             topic.sent = min(topic.sent, row - 1)
-            topic.refused_until = now + REFUSED
-        elif topic.trying:
+            topic.refused_until = now + RETRY_REFUSED
+        elif topic.probing:
             topic.refused_until = None
-        topic.trying = False
-        self._forget(name)
+        topic.probing = False
+        self._remove_if_done(name)
         return Answer(name, row, changed)
 
     def _due(self, topic: _Topic) -> float:
-        """When it may send again; never, where only an answer or a new message changes that."""
-        if topic.sent >= topic.last or (topic.refused_until is not None and topic.under_way):
+        """When it may send again; infinite if that takes an answer or a new message."""
+        if topic.sent >= topic.last or (topic.refused_until is not None and topic.in_flight):
             return math.inf
-        return max(topic.refused_until or 0.0, self._late_at if topic.sent < topic.late_until else 0.0)
+        return max(topic.refused_until or 0.0, self._backlog_at if topic.sent < topic.backlog_until else 0.0)
 
-    def _forget(self, name: str) -> None:
-        """If nothing of it waits."""
+    def _remove_if_done(self, name: str) -> None:
         topic = self._topics[name]
-        if topic.sent >= topic.last and not topic.under_way:
+        if topic.sent >= topic.last and not topic.in_flight:
             del self._topics[name]

@@ -1,4 +1,4 @@
-"""Marks a message that is sent late."""
+"""Marks messages of a backlog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import orjson
 
 
 def replayed(payload: bytes) -> bytes:
-    """The same message as it is when it comes late; unchanged where its format has no word for that."""
+    """The message with `"replayed": true`; unchanged if its format has no such field."""
     message = orjson.loads(payload)
     if isinstance(message, dict) and "replayed" in message:
         return orjson.dumps({**message, "replayed": True})

@@ -1,4 +1,4 @@
-"""The thread that writes events to the outbox and sends what is in it."""
+"""The thread that writes events to the outbox and sends them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.mqtt.outgoing import Delivery, Handover, Refusal
-from daemon.outbox.order import REFUSED, Order
+from daemon.outbox.order import RETRY_REFUSED, SendScheduler
 from daemon.outbox.replay import replayed
-from daemon.outbox.store import Outbox, Waiting
+from daemon.outbox.store import Outbox, StoredMessage
 from daemon.records import OutboxCounts
 from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.outbox")
 
-_INBOX = 10_000  # messages that wait to be written while the disk does not work
-_AGAIN = 1.0  # seconds until a disk that failed is tried again
-_TELL_EVERY = 60.0  # seconds between two warnings of dropped messages
-_CLOSING = 0.05  # seconds between two looks at the time while stopping
+_INBOX = 10_000  # messages in memory while the disk cannot be written
+_RETRY_DISK = 1.0  # seconds until a failed disk is tried again
+_LOG_EVERY = 60.0  # seconds between two warnings about dropped messages
+_CLOSING = 0.05  # seconds between two checks of the deadline while stopping
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
 
 
 class OutboxSender:
-    """Owns the thread `outbox` and the file. Messages are sent once they are on disk, in order for each topic.
+    """Owns the thread `outbox` and the file. Sends messages once they are on disk, in order within each topic.
 
-    What waits when a connection begins is marked as late and sent at `replay_rate` at most, beside what is new on
-    other topics. Raises UsageError where the file cannot be used.
+    The backlog of a new connection is marked as replayed and sent at `replay_rate` at most; new messages on other
+    topics do not wait for it. Raises UsageError if the file cannot be used.
     """
 
     def __init__(
@@ -39,117 +39,117 @@ class OutboxSender:
         settings: Settings,
         deliver: Callable[[str, bytes], Delivery | Handover],
         on_fatal: Callable[[BaseException], None],
-        took: Callable[[float], None] = lambda _seconds: None,
+        on_latency: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """`took` gets the seconds from what `put` was told until the broker's acknowledgement."""
+        """`on_latency` gets the seconds from the `since` of `put` until the broker's acknowledgement."""
         self._outbox = Outbox(path, settings)
         self._deliver = deliver
-        self._took = took
+        self._on_latency = on_latency
         self._thread = WorkerThread("outbox", self._run, on_fatal)
         self._changed = threading.Condition()
-        """guards what follows; notified when there is something to write or an answer, and at the end"""
+        """guards what follows; notified when a message or an answer arrives, the link changes or the end begins"""
         self._inbox: deque[tuple[str, bytes, float]] = deque()
         self._answers: deque[tuple[Delivery, Refusal | None]] = deque()
         self._connections = 0
-        """how many there were; so one that comes and goes between two looks is noticed"""
+        """number of connections so far: notices one that came and went between two checks"""
         self._connected = False
         self._closed = False
-        self._lost = 0
-        """messages dropped since that was last told"""
-        self._unwritten = 0
-        """messages, dropped from the inbox or given up, that the file does not count yet"""
+        self._unlogged_drops = 0
+        """messages dropped since the last warning"""
+        self._uncounted_drops = 0
+        """messages dropped without the file, which does not count them yet"""
         self._end_by = 0.0
         self._awaiting = False
-        """messages are under way, so answers are of interest; written by the thread before it sends"""
-        # of the thread alone
+        """messages are in flight; set by the thread before it sends"""
+        # used by the thread only
         self._serving = 0
-        self._order = Order(self._outbox.found, settings.replay_rate)
+        self._scheduler = SendScheduler(self._outbox.newest_rows, settings.replay_rate)
         self._since: dict[int, float] = {}
-        """of rows that this process has written"""
-        self._done: set[int] = set()
-        """rows that the broker has, still on disk"""
+        """by row that this process has written"""
+        self._finished: set[int] = set()
+        """rows on disk that the broker has acknowledged or refused for good"""
         self._send_again = 0.0
         self._write_again = 0.0
-        self._told = -_TELL_EVERY
+        self._logged_at = -_LOG_EVERY
 
     def start(self) -> None:
-        """Begins to write and to send."""
+        """Starts the thread."""
         self._thread.start()
 
     def put(self, topic: str, payload: bytes, since: float) -> None:
-        """Takes a message of what was to be seen at `since`, time.monotonic(); returns at once.
+        """Queues a message about what was captured at `since`, time.monotonic(); returns at once.
 
-        It counts as having happened when the thread has written it.
+        It survives a crash of the process once the thread has written it.
         """
         with self._changed:
             if len(self._inbox) >= _INBOX:
                 self._inbox.popleft()
-                self._lost += 1
-                self._unwritten += 1
+                self._unlogged_drops += 1
+                self._uncounted_drops += 1
             self._inbox.append((topic, payload, since))
             self._changed.notify()
 
     def acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
-        """What the broker says to a message; others' messages are ignored. For the link's thread: returns at once."""
+        """Takes the broker's answer to a message, in the link's thread; ignores messages of others."""
         if self._awaiting:
             with self._changed:
                 self._answers.append((delivery, refusal))
                 self._changed.notify()
 
     @property
-    def awaiting(self) -> bool:
-        """Whether messages are under way, whose acknowledgement is of interest."""
+    def is_awaiting(self) -> bool:
+        """Whether messages are in flight."""
         return self._awaiting
 
     @property
     def counts(self) -> OutboxCounts:
-        """What waits, on disk or to be written, and what was dropped; without a look at the disk, for any thread."""
+        """Messages that wait on disk or in memory, and dropped ones; from any thread, without disk access."""
         with self._changed:
             return OutboxCounts(
-                waiting=self._outbox.waiting + len(self._inbox), dropped=self._outbox.dropped + self._unwritten
+                waiting=self._outbox.waiting + len(self._inbox), dropped=self._outbox.dropped + self._uncounted_drops
             )
 
     def link_changed(self, connected: bool) -> None:
-        """Takes whether there is a broker."""
+        """Takes the state of the link."""
         with self._changed:
             self._connected = connected
             self._connections += connected
             self._changed.notify()
 
     def stop(self, timeout: float) -> bool:
-        """Writes what is left and sends what it can; False if that took too long. What is not sent stays on disk."""
+        """Writes what is queued and sends for `timeout` seconds; False if that took longer. The rest stays on disk."""
         with self._changed:
             self._closed = True
             self._end_by = time.monotonic() + timeout
             self._changed.notify()
-        return self._thread.join(timeout + 1.0)  # a write to the disk that is under way ends first
+        return self._thread.join(timeout + 1.0)  # a write to the disk is not interrupted
 
     def _run(self) -> None:
         try:
-            while self._turn():
+            while self._run_once():
                 pass
         finally:
             self._outbox.close()
 
-    def _turn(self) -> bool:
-        """Waits for something to do and does it; False at the end."""
+    def _run_once(self) -> bool:
+        """Waits for work and does it; False at the end."""
         with self._changed:
             if not self._has_news():
                 self._changed.wait(self._idle())
             answers, self._answers = self._answers, deque()
             connected, connections, closed = self._connected, self._connections, self._closed
-        self._settle(answers)
-        if connected and connections != self._serving:  # before what is not written yet: that is not late
+        self._take_answers(answers)
+        if connected and connections != self._serving:  # before writing what is queued, which is not backlog
             self._serving = connections
-            self._order.begin(time.monotonic())
+            self._scheduler.connected(time.monotonic())
             self._send_again = 0.0
         self._write()
         if connected:
             self._send()
-        if self._unwritten:
-            self._write()  # what was just given up
-        self._awaiting = self._order.awaiting
-        self._tell_of_drops()
+        if self._uncounted_drops:
+            self._write()  # deletes what was just given up
+        self._awaiting = self._scheduler.is_awaiting
+        self._log_drops()
         return not (closed and self._is_done(connected))
 
     def _has_news(self) -> bool:
@@ -157,9 +157,9 @@ class OutboxSender:
         return bool(self._answers) or connection or (bool(self._inbox) and time.monotonic() >= self._write_again)
 
     def _idle(self) -> float | None:
-        """Seconds until there is something to do by itself."""
+        """Seconds until there is work without a notification; None: never."""
         due = [self._write_again] if self._inbox else []
-        if self._connected and (sendable := self._order.due()) is not None:
+        if self._connected and (sendable := self._scheduler.due()) is not None:
             due.append(max(sendable, self._send_again))
         now = time.monotonic()
         if self._closed:
@@ -169,105 +169,105 @@ class OutboxSender:
     def _is_done(self, connected: bool) -> bool:
         if time.monotonic() >= self._end_by:
             return True
-        return not self._inbox and not (connected and not self._order.finished)
+        return not self._inbox and not (connected and not self._scheduler.finished)
 
-    def _settle(self, answers: deque[tuple[Delivery, Refusal | None]]) -> None:
+    def _take_answers(self, answers: deque[tuple[Delivery, Refusal | None]]) -> None:
         for delivery, refusal in answers:
             final = refusal is not None and refusal.final
-            answer = self._order.answered(delivery, refusal is not None and not final, time.monotonic())
+            answer = self._scheduler.answered(delivery, refusal is not None and not final, time.monotonic())
             if answer is None:
                 continue
             if refusal is not None and final:
                 self._give_up(answer.topic, answer.row, refusal.reason)
                 continue
             if answer.changed and refusal is not None:
-                said = "the broker refuses an event on %s: %s; it is tried again every %g s"
-                log.warning(said, answer.topic, refusal.reason, REFUSED)
+                warning = "the broker refuses an event on %s: %s; retrying every %g s"
+                log.warning(warning, answer.topic, refusal.reason, RETRY_REFUSED)
             elif answer.changed:
-                log.info("the broker takes events on %s again", answer.topic)
+                log.info("the broker accepts events on %s again", answer.topic)
             if refusal is None:
-                self._done.add(answer.row)
+                self._finished.add(answer.row)
                 if (since := self._since.pop(answer.row, None)) is not None:
-                    self._took(time.monotonic() - since)
+                    self._on_latency(time.monotonic() - since)
 
     def _write(self) -> None:
-        """Writes what waits to be written and takes off what the broker has, in one transaction."""
+        """Writes queued messages and deletes finished ones, in one transaction."""
         if time.monotonic() < self._write_again:
             return
         with self._changed:
             added = list(self._inbox)
             self._inbox.clear()
-            lost, self._unwritten = self._unwritten, 0
-        if not added and not self._done:
+            lost, self._uncounted_drops = self._uncounted_drops, 0
+        if not added and not self._finished:
             return
         try:
-            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._done, lost)
+            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._finished, lost)
         except OSError as error:
             if not self._write_again:
-                log.error("%s; events wait in memory", error)  # noqa: TRY400  the error says it all
-            self._write_again = time.monotonic() + _AGAIN
+                log.error("%s; events are kept in memory", error)  # noqa: TRY400  the message is complete
+            self._write_again = time.monotonic() + _RETRY_DISK
             with self._changed:
                 self._inbox.extendleft(reversed(added))
-                self._unwritten += lost
+                self._uncounted_drops += lost
             return
         if self._write_again:
             log.info("the outbox can be written again")
         self._write_again = 0.0
-        self._done.clear()
+        self._finished.clear()
         first = self._outbox.last - len(added) + 1
         for row, (topic, _, since) in enumerate(added, first):
-            self._order.written(topic, row)
+            self._scheduler.add(topic, row)
             self._since[row] = since
-        while len(self._since) > _INBOX:  # of a long outage only the newest
+        while len(self._since) > _INBOX:  # after a long outage only the newest
             del self._since[next(iter(self._since))]
         with self._changed:
-            self._lost += dropped
+            self._unlogged_drops += dropped
 
     def _send(self) -> None:
         now = time.monotonic()
-        while now >= self._send_again and (turn := self._order.next(now)) is not None:
+        while now >= self._send_again and (batch := self._scheduler.next(now)) is not None:
             try:
-                found = self._outbox.after(turn.after, turn.count, turn.topic)
+                found = self._outbox.read_after(batch.after, batch.count, batch.topic)
             except OSError as error:
-                log.error("%s; it is tried again", error)  # noqa: TRY400  the error says it all
-                self._send_again = now + _AGAIN
+                log.error("%s; retrying", error)  # noqa: TRY400  the message is complete
+                self._send_again = now + _RETRY_DISK
                 return
             if not found:
-                self._order.passed(turn.topic)  # dropped for want of room, or for their age
-            for waiting in found:
-                if not self._hand_over(waiting, now):
+                self._scheduler.skip(batch.topic)  # dropped because of max_mb or max_age_hours
+            for message in found:
+                if not self._hand_over(message, now):
                     self._send_again = now + _FULL_NETWORK
                     return
 
-    def _hand_over(self, waiting: Waiting, now: float) -> bool:
-        """To the network; False where that has no room."""
-        topic, row, payload = waiting.topic, waiting.row, waiting.payload
-        if row in self._done:
-            self._order.passed(topic, row)
+    def _hand_over(self, message: StoredMessage, now: float) -> bool:
+        """Hands a message to the network; False if that has no room."""
+        topic, row, payload = message.topic, message.row, message.payload
+        if row in self._finished:
+            self._scheduler.skip(topic, row)
             return True
-        self._awaiting = True  # before the broker can answer
-        delivery = self._deliver(topic, replayed(payload) if self._order.is_late(topic, row) else payload)
+        self._awaiting = True  # before the broker can acknowledge it
+        delivery = self._deliver(topic, replayed(payload) if self._scheduler.in_backlog(topic, row) else payload)
         if isinstance(delivery, Delivery):
-            self._order.sent(topic, row, delivery, now)
+            self._scheduler.sent(topic, row, delivery, now)
         elif delivery is Handover.TOO_LARGE:
-            self._order.passed(topic, row)
+            self._scheduler.skip(topic, row)
             self._give_up(topic, row, "it is too large")
         return delivery is not Handover.NO_ROOM
 
     def _give_up(self, topic: str, row: int, why: str) -> None:
-        """Takes an event that the broker will never have off the disk, and counts it as dropped."""
-        log.error("an event on %s is dropped: the broker refuses it for good: %s", topic, why)
-        self._done.add(row)
+        """Drops an event that the broker refuses for good."""
+        log.error("an event on %s is dropped: the broker refuses it: %s", topic, why)
+        self._finished.add(row)
         self._since.pop(row, None)
         with self._changed:
-            self._unwritten += 1
+            self._uncounted_drops += 1
 
-    def _tell_of_drops(self) -> None:
+    def _log_drops(self) -> None:
         now = time.monotonic()
         with self._changed:
-            lost = self._lost
-            if not lost or (now - self._told < _TELL_EVERY and not self._closed):
+            lost = self._unlogged_drops
+            if not lost or (now - self._logged_at < _LOG_EVERY and not self._closed):
                 return
-            self._lost = 0
-        self._told = now
-        log.warning("the outbox dropped its %d oldest events, for want of room or for their age", lost)
+            self._unlogged_drops = 0
+        self._logged_at = now
+        log.warning("the outbox dropped its %d oldest events because of max_mb or max_age_hours", lost)

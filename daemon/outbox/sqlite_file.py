@@ -1,4 +1,4 @@
-"""The SQLite file of the outbox: its lock, its soundness and its sizes."""
+"""The SQLite file of the outbox: lock, integrity check and sizes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import IO
 from daemon.errors import UsageError
 from daemon.records import OutboxStatus
 
-_KEPT = 3  # damaged files that are kept beside the outbox, the newest ones
-_COMPANIONS = ("-wal", "-shm")  # what SQLite has beside a file
-_RESERVE = 1 << 20  # bytes that the file has beyond its content, so that it works for a while on a full disk
+_KEPT = 3  # newest damaged files that are kept beside the outbox
+_COMPANIONS = ("-wal", "-shm")  # files that SQLite creates beside it
+_RESERVE = 1 << 20  # bytes of free space in the file, so that it works for a while on a full disk
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS messages (
@@ -26,11 +26,11 @@ CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
 COMMIT;
 """
-"""In one, so that nobody who reads the file meanwhile sees a part of it."""
+"""In one transaction, so that no reader sees a part of it."""
 
 
-def own(path: Path) -> IO[bytes]:
-    """The lock file of the outbox, locked until it is closed or the process ends."""
+def lock_file(path: Path) -> IO[bytes]:
+    """Locks the outbox until the returned file is closed or the process ends. Raises UsageError if it is locked."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = path.with_name(path.name + ".lock").open("ab")
@@ -48,7 +48,7 @@ def own(path: Path) -> IO[bytes]:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of what is done inside, or nothing."""
+    """Commits what is done inside, or rolls it back after an exception."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database
@@ -60,35 +60,35 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def make_tables(database: sqlite3.Connection) -> None:
-    """Makes what is not there yet, also in a file of an earlier version."""
+    """Creates missing tables and columns, also in a file of an earlier version."""
     database.executescript(_SCHEMA)
     if "checksum" not in [column[1] for column in database.execute("PRAGMA table_info(messages)")]:
         database.execute("ALTER TABLE messages ADD COLUMN checksum INTEGER")
-    with suppress(sqlite3.OperationalError):  # no room for it on a full disk: it is slower without
+    with suppress(sqlite3.OperationalError):  # optional: a full disk has no room for it
         database.execute("CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic)")
 
 
 def check(database: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError where the file is damaged, or a message is not what was written."""
+    """Raises sqlite3.DatabaseError if the file or a message is damaged."""
     found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(found)
     senseless = "SELECT 1 FROM numbers WHERE typeof(value) != 'real' OR value NOT BETWEEN 0 AND 1e15"
     if database.execute(senseless).fetchone():
-        raise sqlite3.DatabaseError("its counts make no sense")
+        raise sqlite3.DatabaseError("its counters are invalid")
     every = "SELECT row, CAST(topic AS BLOB), CAST(payload AS BLOB), clock, checksum FROM messages"
     for row, topic, payload, clock, expected in database.execute(every):
         if expected is not None and checksum(topic, payload, clock) != expected:
-            raise sqlite3.DatabaseError(f"message {row} is not what was written")
+            raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
 
 
 def checksum(topic: bytes, payload: bytes, clock: float) -> int:
-    """Of a message; what SQLite itself checks is the order of its pages, not their content."""
+    """Of a message; SQLite checks the structure of its pages, not their content."""
     return zlib.crc32(payload, zlib.crc32(topic, zlib.crc32(repr(clock).encode())))
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged file and what belongs to it, and deletes older ones, but for the newest; its new name."""
+    """Renames a damaged file with its companions, keeps the newest of such files, and returns the new name."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
     aside = path.with_name(f"{path.name}.corrupt-{stamp}")
     path.rename(aside)
@@ -99,19 +99,19 @@ def set_aside(path: Path) -> Path:
     stamps = [one for one in found if not one.name.endswith(_COMPANIONS)]
     for one in found:
         if not one.name.startswith(tuple(kept.name for kept in stamps[-_KEPT:])):
-            with suppress(OSError):  # it costs room, and nothing else
+            with suppress(OSError):  # an old file that stays takes space only
                 one.unlink()
     return aside
 
 
 def last_row(database: sqlite3.Connection) -> int:
-    """Row of the newest message that there ever was."""
+    """Row of the newest message ever written."""
     found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
     return 0 if found is None else int(found[0])
 
 
 def reserve(database: sqlite3.Connection) -> None:
-    """Makes the file and its WAL larger than they need to be; on a disk that is full already they stay as they are."""
+    """Reserves free space in the file and its WAL, unless the disk is full already."""
     with suppress(sqlite3.OperationalError):
         if free(database) < _RESERVE:
             database.execute("CREATE TABLE reserve (bytes BLOB)")
@@ -122,7 +122,7 @@ def reserve(database: sqlite3.Connection) -> None:
 
 
 def status_of(database: sqlite3.Connection) -> OutboxStatus:
-    """What it holds now."""
+    """The current content."""
     waiting, oldest = database.execute("SELECT count(*), min(clock) FROM messages").fetchone()
     numbers = dict(database.execute("SELECT name, value FROM numbers"))
     hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
@@ -130,13 +130,13 @@ def status_of(database: sqlite3.Connection) -> OutboxStatus:
 
 
 def size(database: sqlite3.Connection) -> int:
-    """Bytes of its content."""
+    """Bytes that are in use."""
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     return int(pages) * _page(database) - free(database)
 
 
 def free(database: sqlite3.Connection) -> int:
-    """Bytes that the file has beyond its content."""
+    """Bytes of the file that are not in use."""
     return int(database.execute("PRAGMA freelist_count").fetchone()[0]) * _page(database)
 
 

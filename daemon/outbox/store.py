@@ -1,4 +1,4 @@
-"""The outbox: messages that wait on disk, in their order, until the broker has acknowledged them (SQLite)."""
+"""The outbox: messages on disk (SQLite), in order, until the broker has acknowledged them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from daemon.outbox.sqlite_file import (
     checksum,
     free,
     last_row,
+    lock_file,
     make_tables,
-    own,
     reserve,
     set_aside,
     size,
@@ -31,45 +31,45 @@ from engines.folders import state_folder
 
 log = logging.getLogger("ospreyd.outbox")
 
-_BUSY = 5.0  # seconds to wait for another process that reads or writes
-_MARGIN = 1 << 16  # bytes of what the file has in reserve that are left for its indexes
-_SHORT = 4 << 20  # bytes; a disk with less counts as full, since the WAL is on it too
-_CHECKPOINT = 100  # pages; keeps the WAL within what the reserve has made of it
+_BUSY = 5.0  # seconds to wait for another process that locks the file
+_MARGIN = 1 << 16  # bytes of the file's free space that are left for its indexes
+_SHORT = 4 << 20  # bytes; a disk with less free space counts as full, since it holds the WAL too
+_CHECKPOINT = 100  # pages; keeps the WAL within its reserved size
 _DROPPED = "UPDATE numbers SET value = value + ? WHERE name = 'dropped'"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class StoredMessage:
     """A message in the outbox."""
 
     row: int
-    """its place; later messages have higher ones, also after others have left"""
+    """rises with every message and is never reused"""
     topic: str
     payload: bytes
 
 
 class Outbox:
-    """One file, owned by one process as long as it is open; for one thread at a time.
+    """One file, locked by one process while it is open; used by one thread at a time.
 
-    Ages are counted by a clock that runs only while the outbox is open and is kept in it, so that a clock that jumps
-    ages nothing. A file that is damaged is set aside beside it, and a new one begins: looked at as a whole when it is
-    opened, and each message when it is read. Raises UsageError where the file cannot be used.
+    Ages are measured by a clock that is stored in the file and runs only while it is open, so a jump of the system
+    clock does not matter. The whole file is checked when it is opened, and each message when it is read; a damaged file
+    is renamed and replaced by a new one. Raises UsageError if the file cannot be used.
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._settings = settings
-        self._lock = own(path)
+        self._lock = lock_file(path)
         self._opened = time.monotonic()
         self._clock = 0.0
         self.last = 0
-        """row of the newest message that there ever was"""
-        self.found: dict[str, int] = {}
-        """by topic, row of its newest message when the outbox was opened"""
+        """row of the newest message ever written"""
+        self.newest_rows: dict[str, int] = {}
+        """by topic, row of its newest message when the file was opened"""
         self.waiting = 0
-        """messages that it holds"""
+        """messages in the file"""
         self.dropped = 0
-        """messages, ever, for want of room or for their age"""
+        """messages ever dropped"""
         try:
             self._database = self._open()
         except BaseException:
@@ -77,10 +77,10 @@ class Outbox:
             raise
 
     def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int], lost: int = 0) -> int:
-        """Adds messages (topic, payload) and removes rows in one transaction, on disk when it returns.
+        """Adds messages (topic, payload) and removes rows in one transaction; durable when it returns.
 
-        `lost` messages, which came while nothing could be written, are counted as dropped. Returns how many of the
-        oldest messages were dropped to make room. Raises OSError, and changes nothing, where even that does not help.
+        Counts `lost` messages as dropped besides. Returns how many of the oldest messages were dropped because of
+        max_mb, max_age_hours or a full disk. Raises OSError, and changes nothing, if the file cannot be written.
         """
         gone = [(row,) for row in removed]
         try:
@@ -90,39 +90,36 @@ class Outbox:
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         except sqlite3.DatabaseError as error:
-            self._begin_anew(error)
+            self._recreate(error)
             self._write(added, (), lost)
             return 0
 
-    def after(self, row: int, count: int, topic: str | None = None) -> list[Waiting]:
-        """The first `count` messages, of one topic if it is given, behind `row`, in their order.
-
-        Raises OSError where the disk fails.
-        """
+    def read_after(self, row: int, count: int, topic: str | None = None) -> list[StoredMessage]:
+        """Up to `count` messages after `row`, of one topic if it is given. Raises OSError if the disk fails."""
         of_topic, values = ("topic = ? AND", (topic,)) if topic is not None else ("", ())
         which = f"WHERE {of_topic} row > ? ORDER BY row LIMIT ?"
         query = f"SELECT row, topic, payload, clock, checksum FROM messages {which}"  # noqa: S608  ours
         try:
-            return [_sound(*found) for found in self._database.execute(query, (*values, row, count))]
+            return [_verified(*found) for found in self._database.execute(query, (*values, row, count))]
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be read: {error}") from None
         except sqlite3.DatabaseError as error:
-            self._begin_anew(error)
+            self._recreate(error)
             return []
 
     def status(self) -> OutboxStatus:
-        """What it holds now."""
+        """The current content."""
         return status_of(self._database)
 
     def drop_all(self) -> int:
-        """Drops every message; how many there were."""
+        """Drops every message; returns how many."""
         with transaction(self._database) as writing:
             dropped = writing.execute("DELETE FROM messages").rowcount
         self.waiting = 0
         return dropped
 
     def close(self) -> None:
-        """Closes it; what waits stays."""
+        """Closes the file; messages stay in it."""
         self._database.close()
         self._lock.close()
 
@@ -142,9 +139,9 @@ class Outbox:
         self.dropped += lost
 
     def _enforce(self) -> int:
-        """Keeps the limits of size and age; how many messages were dropped.
+        """Drops messages beyond max_mb or max_age_hours; how many.
 
-        Where the disk fails it is left for another time: what was added just before must not be added again.
+        Ignores a failing disk until the next time: an error would make the caller add its messages again.
         """
         dropped = 0
         with suppress(sqlite3.OperationalError):
@@ -159,7 +156,7 @@ class Outbox:
         return dropped
 
     def _make_room(self, needed: int) -> int:
-        """On a disk that is all but full the file must not grow; how many messages were dropped for that."""
+        """Drops messages so that the file does not grow on an almost full disk; how many."""
         disk = os.statvfs(self._path.parent)
         dropped = 0
         while disk.f_bavail * disk.f_frsize < _SHORT and free(self._database) < needed + _MARGIN:
@@ -169,7 +166,7 @@ class Outbox:
         return dropped
 
     def _drop_some(self) -> int:
-        """The oldest tenth, at least one."""
+        """Drops the oldest tenth, at least one; how many."""
         return self._drop(
             "row IN (SELECT row FROM messages ORDER BY row LIMIT 1 + (SELECT count(*) / 10 FROM messages))"
         )
@@ -183,34 +180,34 @@ class Outbox:
         return dropped
 
     def _now(self) -> float:
-        """Seconds that this outbox has been open, ever."""
+        """Total seconds for which the file has been open."""
         return self._clock + time.monotonic() - self._opened
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return self._prepared()
+            return self._opened_file()
         except sqlite3.OperationalError as error:
             raise UsageError(f"mqtt.outbox.path: {self._path} cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
             self._set_aside(error)
-            return self._prepared()
+            return self._opened_file()
 
-    def _prepared(self) -> sqlite3.Connection:
+    def _opened_file(self) -> sqlite3.Connection:
         if self._path.is_file() and not self._path.stat().st_size:
             raise sqlite3.DatabaseError("it is empty")
         database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")  # what was written survives a loss of power
+            database.execute("PRAGMA synchronous = FULL")  # committed data survives a loss of power
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
             make_tables(database)
             check(database)
             self._clock = database.execute("SELECT value FROM numbers WHERE name = 'clock'").fetchone()[0]
             self._opened = time.monotonic()
-            if self.last:  # rows go on to rise where a damaged file was replaced
+            if self.last:  # rows keep rising when a damaged file is replaced
                 database.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (self.last,))
             self.last = last_row(database)
-            self.found = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
+            self.newest_rows = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
             reserve(database)
             status = status_of(database)
             self.waiting, self.dropped = status.waiting, status.dropped
@@ -219,37 +216,38 @@ class Outbox:
             raise
         return database
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+    def _recreate(self, error: sqlite3.DatabaseError) -> None:
         self._database.close()
         self._set_aside(error)
-        self._database = self._prepared()
+        self._database = self._opened_file()
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
         aside = set_aside(self._path)
-        log.error("the outbox %s is damaged (%s): it was set aside as %s, a new one begins", self._path, error, aside)
+        sentence = "the outbox %s is damaged (%s): it was renamed to %s and replaced by a new one"
+        log.error(sentence, self._path, error, aside)
 
 
-def _sound(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> Waiting:
-    """The message. Raises sqlite3.DatabaseError where it is not what was written."""
+def _verified(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> StoredMessage:
+    """The message. Raises sqlite3.DatabaseError if its checksum is wrong."""
     if expected is not None and checksum(topic.encode(), payload, clock) != expected:
-        raise sqlite3.DatabaseError(f"message {row} is not what was written")
-    return Waiting(row, topic, payload)
+        raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
+    return StoredMessage(row, topic, payload)
 
 
 def outbox_path(settings: Settings, device: str) -> Path:
-    """Where the outbox of a device is. Raises FolderError."""
+    """Path of a device's outbox. Raises FolderError."""
     return settings.path or state_folder() / f"outbox-{device}.db"
 
 
 def read_status(path: Path) -> OutboxStatus:
-    """What an outbox holds, also while a daemon uses it. Raises UsageError where there is none to be read."""
+    """The content of an outbox, even while a daemon uses it. Raises UsageError if the file cannot be read."""
     if not path.is_file():
         return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
     try:
         database = sqlite3.connect(path, timeout=_BUSY)
         try:
             if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
-                return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is just being made
+                return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is being created
             return status_of(database)
         finally:
             database.close()

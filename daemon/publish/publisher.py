@@ -230,7 +230,7 @@ class Publisher:
         self._outbox.acknowledged(delivery, refusal)
 
     def _awaiting(self) -> bool:
-        return self._outbox.awaiting
+        return self._outbox.is_awaiting
 
     def _written(self, receipts: Sequence[FrameReceipt]) -> None:
         now = time.monotonic()

@@ -71,7 +71,8 @@ class DaemonMetrics(Collector):
             age = 3600 * (outbox.oldest or 0.0)
             yield _gauge("outbox_oldest_seconds", "Time of running that the oldest message has waited.", age)
             dropped = CounterMetricFamily(
-                "ospreyd_outbox_dropped", "Messages dropped for want of room or for their age."
+                "ospreyd_outbox_dropped",
+                "Messages dropped because of max_mb, max_age_hours or the broker's size limit.",
             )
             dropped.add_metric((), outbox.dropped)
             yield dropped

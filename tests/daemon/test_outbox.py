@@ -145,7 +145,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
     outbox = Outbox(path, Settings())
     try:
         assert outbox.update([("a", b"1")], ()) == 0
-        assert [w.payload for w in outbox.after(0, 10)] == [b"1"]
+        assert [w.payload for w in outbox.read_after(0, 10)] == [b"1"]
     finally:
         outbox.close()
     assert "is damaged" in caplog.text
@@ -163,7 +163,7 @@ def test_one_process_owns_it(tmp_path: Path) -> None:
 def test_beyond_its_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings(max_mb=2))
     dropped = sum(outbox.update([("a", bytes(10_000))] * 10, ()) for _ in range(50))
-    left = outbox.after(0, 1000)
+    left = outbox.read_after(0, 1000)
     assert 0 < dropped < 500
     assert [w.row for w in left] == list(range(dropped + 1, 501))
     outbox.update([], [left[0].row, left[1].row, 1], lost=7)
@@ -179,7 +179,7 @@ def test_age_is_counted_in_hours_of_running(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings(max_age_hours=0.1 / 3600))
     outbox.update([("a", b"old")], ())
     wait_for(lambda: outbox.update([("a", b"new")], ()), "the drop of the old one")
-    assert b"old" not in [w.payload for w in outbox.after(0, 10_000)]
+    assert b"old" not in [w.payload for w in outbox.read_after(0, 10_000)]
     outbox.close()
 
 
@@ -208,10 +208,10 @@ def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
         dropped = 0
         for number in range(400):
             dropped += outbox.update([("a", bytes(10_000)), ("a", b"%d" % number)], ())
-        left = [w.payload for w in outbox.after(0, 10_000)]
+        left = [w.payload for w in outbox.read_after(0, 10_000)]
         assert left[-1] == b"399"
         assert dropped > 0
-        assert [w.row for w in outbox.after(0, 10_000)] == list(range(dropped + 1, 801))
+        assert [w.row for w in outbox.read_after(0, 10_000)] == list(range(dropped + 1, 801))
         outbox.close()
     finally:
         subprocess.run(["umount", "-l", str(small_disk)], check=True)
@@ -252,7 +252,7 @@ def test_flush_sends_what_a_stopped_daemon_has_left(tmp_path: Path, broker: Mosq
         assert "is in use by a running ospreyd" in refused.stderr
     unreached = flush(nowhere, "--seconds=1")
     assert unreached.returncode == 1
-    assert "nothing was sent, 30 events wait" in unreached.stderr
+    assert "no event was sent, 30 are waiting" in unreached.stderr
     assert json.loads(flush(broker.port, "--json").stdout) == {"sent": 30, "left": 0}
     assert counts(subscriber.messages()) == list(range(30))
     assert all(m.json()["replayed"] for m in subscriber.messages(EVENTS))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.outbox.sqlite_file import set_aside
-from daemon.outbox.store import Outbox, Waiting
+from daemon.outbox.store import Outbox, StoredMessage
 
 MESSAGES = [(f"gate/{n % 3}/events", b'{"id": "%d", "count": %d}' % (n, n * 7)) for n in range(300)]
-HELD = [Waiting(row, *message) for row, message in enumerate(MESSAGES, 1)]
+HELD = [StoredMessage(row, *message) for row, message in enumerate(MESSAGES, 1)]
 
 
 @cache
@@ -36,7 +36,7 @@ def used() -> int:
     return sound().rindex(b'{"id": "') + 4096
 
 
-def opened(content: bytes) -> tuple[list[Waiting], list[str]]:
+def opened(content: bytes) -> tuple[list[StoredMessage], list[str]]:
     """What an outbox of this content holds, and what it says; from then on it works."""
     said: list[str] = []
     handler = logging.Handler()
@@ -48,9 +48,9 @@ def opened(content: bytes) -> tuple[list[Waiting], list[str]]:
             path = Path(folder) / "outbox.db"
             path.write_bytes(content)
             outbox = Outbox(path, Settings())
-            held = [of for topic in sorted(outbox.found) for of in outbox.after(0, 1000, topic)]
+            held = [of for topic in sorted(outbox.newest_rows) for of in outbox.read_after(0, 1000, topic)]
             outbox.update([("new", b"1")], ())
-            assert [of.payload for of in outbox.after(0, 1000, "new")] == [b"1"]
+            assert [of.payload for of in outbox.read_after(0, 1000, "new")] == [b"1"]
             assert outbox.waiting == len(held) + 1
             outbox.close()
             assert [of.read_bytes() for of in path.parent.glob("*.corrupt-*") if "-wal" not in of.name] == (
@@ -94,11 +94,11 @@ def test_one_letter_of_a_message_found_while_it_runs(tmp_path: Path, caplog: pyt
     database.execute("UPDATE messages SET payload = CAST(replace(payload, '2', '3') AS BLOB) WHERE row = 3")
     database.commit()
     database.close()
-    assert outbox.after(0, 2) == HELD[:2]
-    assert outbox.after(2, 2) == []
-    assert "message 3 is not what was written" in caplog.text
+    assert outbox.read_after(0, 2) == HELD[:2]
+    assert outbox.read_after(2, 2) == []
+    assert "the checksum of message 3 is wrong" in caplog.text
     outbox.update([("new", b"1")], ())
-    assert outbox.after(0, 10) == [Waiting(301, "new", b"1")]
+    assert outbox.read_after(0, 10) == [StoredMessage(301, "new", b"1")]
     outbox.close()
 
 
@@ -115,7 +115,7 @@ def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
     database.close()
     outbox = Outbox(tmp_path / "outbox.db", Settings())
     outbox.update([("new", b"1")], ())
-    assert outbox.after(0, 1000) == [*HELD, Waiting(301, "new", b"1")]
+    assert outbox.read_after(0, 1000) == [*HELD, StoredMessage(301, "new", b"1")]
     assert outbox.dropped == 2
     outbox.close()
 

@@ -1,4 +1,4 @@
-"""What is sent next: whatever is written, answered, refused and cut off, in order for each topic and all of it."""
+"""The order in which the outbox sends, after any sequence of writes, answers, refusals and reconnects."""
 
 from __future__ import annotations
 
@@ -6,69 +6,69 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.mqtt.outgoing import Delivery
-from daemon.outbox.order import REFUSED, Next, Order
+from daemon.outbox.order import RETRY_REFUSED, Next, SendScheduler
 
 RATE = 10.0
 TOPICS = ("a", "b", "c")
 
 
 class Model:
-    """A broker, a disk and a clock around an order; what must hold is asserted at every step."""
+    """A broker, a disk and a clock around a scheduler; each step asserts the rules."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.rows: dict[int, str] = {}
         """on disk: not acknowledged"""
-        self.under_way: dict[Delivery, int] = {}
+        self.in_flight: dict[Delivery, int] = {}
         self.accepted: list[int] = []
-        self.late: list[float] = []
-        """when late messages were sent"""
+        self.backlog: list[float] = []
+        """when messages of a backlog were sent"""
         self.refused: dict[str, int] = {}
-        """on this connection, by topic: the message that is to be next"""
+        """by topic, on this connection: the row to be sent next"""
         self.ever_refused: set[str] = set()
         self._last = self._mid = 0
-        self._late_until = 0
-        self.order = Order({}, RATE)
+        self._backlog_until = 0
+        self.scheduler = SendScheduler({}, RATE)
         self.connect()
 
     def write(self, topic: str) -> None:
         self._last += 1
         self.rows[self._last] = topic
-        self.order.written(topic, self._last)
+        self.scheduler.add(topic, self._last)
 
     def connect(self) -> None:
-        self.under_way.clear()
+        self.in_flight.clear()
         self.refused.clear()
-        self._late_until = self._last
-        self.order.begin(self.now)
+        self._backlog_until = self._last
+        self.scheduler.connected(self.now)
 
     def live(self) -> set[str]:
-        """Topics of which something is to be sent, and nothing that is late.
+        """Topics with messages to send and without a backlog.
 
-        Not those of which a message was refused and later ones were not: that these are gone is seen in their turn.
+        Without those that were refused a message and acknowledged later ones: the scheduler notices in their turn.
         """
-        unsent = {row: of for row, of in self.rows.items() if row not in self.under_way.values()}
-        late = {of for row, of in unsent.items() if row <= self._late_until}
+        unsent = {row: of for row, of in self.rows.items() if row not in self.in_flight.values()}
+        late = {of for row, of in unsent.items() if row <= self._backlog_until}
         return set(unsent.values()) - late - self.ever_refused
 
     def send(self) -> Next | None:
         """What is to be sent now, sent."""
-        turn = self.order.next(self.now)
-        due = self.order.due()
+        turn = self.scheduler.next(self.now)
+        due = self.scheduler.due()
         assert (turn is not None) == (due is not None and due <= self.now)
         if turn is None:
             return None
         found = sorted(row for row, topic in self.rows.items() if topic == turn.topic and row > turn.after)
         if not found:
-            self.order.passed(turn.topic)
+            self.scheduler.skip(turn.topic)
         for row in found[: turn.count]:
             self._send(turn.topic, row)
         return turn
 
     def answer(self, delivery: Delivery, refused: bool) -> None:
-        row = self.under_way.pop(delivery)
+        row = self.in_flight.pop(delivery)
         topic = self.rows[row]
-        answer = self.order.answered(delivery, refused, self.now)
+        answer = self.scheduler.answered(delivery, refused, self.now)
         assert answer is not None
         assert (answer.topic, answer.row) == (topic, row)
         if refused:
@@ -83,20 +83,20 @@ class Model:
             self.accepted.append(row)
 
     def _send(self, topic: str, row: int) -> None:
-        assert row not in self.under_way.values()
-        waiting = [other for other, of in self.rows.items() if of == topic and other not in self.under_way.values()]
+        assert row not in self.in_flight.values()
+        waiting = [other for other, of in self.rows.items() if of == topic and other not in self.in_flight.values()]
         assert row == min(waiting)
         if topic in self.refused:
             assert row == self.refused[topic]
-            assert topic not in {self.rows[other] for other in self.under_way.values()}
-        assert self.order.is_late(topic, row) == (row <= self._late_until)
-        if row <= self._late_until:
-            self.late.append(self.now)
+            assert topic not in {self.rows[other] for other in self.in_flight.values()}
+        assert self.scheduler.in_backlog(topic, row) == (row <= self._backlog_until)
+        if row <= self._backlog_until:
+            self.backlog.append(self.now)
             assert not self.live(), "that would have been first"
         self._mid += 1
         delivery = Delivery("connection", self._mid)
-        self.order.sent(topic, row, delivery, self.now)
-        self.under_way[delivery] = row
+        self.scheduler.sent(topic, row, delivery, self.now)
+        self.in_flight[delivery] = row
 
 
 STEPS = st.lists(
@@ -121,10 +121,10 @@ def step(model: Model, what: tuple[object, ...]) -> None:
             for _ in range(count):
                 model.send()
         case ("accept", int(which), int(count)):
-            for _ in range(min(count, len(model.under_way))):
-                model.answer(list(model.under_way)[which % len(model.under_way)], refused=False)
-        case ("refuse", int(which)) if model.under_way:
-            model.answer(list(model.under_way)[which % len(model.under_way)], refused=True)
+            for _ in range(min(count, len(model.in_flight))):
+                model.answer(list(model.in_flight)[which % len(model.in_flight)], refused=False)
+        case ("refuse", int(which)) if model.in_flight:
+            model.answer(list(model.in_flight)[which % len(model.in_flight)], refused=True)
         case ("pass", float(seconds)):
             model.now += seconds
         case ("connect",):
@@ -133,40 +133,40 @@ def step(model: Model, what: tuple[object, ...]) -> None:
 
 @settings(deadline=None)  # how long one takes depends on what else the machine does
 @given(STEPS)
-def test_all_is_sent_in_order_whatever_happens(steps: list[tuple[object, ...]]) -> None:
+def test_every_message_is_sent_in_order_after_any_steps(steps: list[tuple[object, ...]]) -> None:
     model = Model()
     for what in steps:
         step(model, what)
     for _ in range(100_000):
         while model.send():
             pass
-        for delivery in list(model.under_way):
+        for delivery in list(model.in_flight):
             model.answer(delivery, refused=False)
-        if (due := model.order.due()) is None:
+        if (due := model.scheduler.due()) is None:
             break
         model.now = max(model.now, due)
     assert not model.rows
-    assert model.order.finished
+    assert model.scheduler.finished
     assert len(set(model.accepted)) == len(model.accepted)
-    for first, at in enumerate(model.late):
-        within = sum(other <= at + 1 for other in model.late[first:])
-        assert within <= 2 * RATE + 1, "late ones at no more than the rate, and what a second had left"
+    for first, at in enumerate(model.backlog):
+        within = sum(other <= at + 1 for other in model.backlog[first:])
+        assert within <= 2 * RATE + 1, "at most the rate, and one second's worth"
 
 
-def test_nothing_late_waits_for_a_topic_that_is_refused() -> None:
+def test_a_refused_topic_does_not_delay_the_backlog_of_others() -> None:
     model = Model()
     for topic in ("a", "b", "a", "b"):
         model.write(topic)
     model.connect()
     assert model.send() == Next("a", 0, 1)
-    model.answer(next(iter(model.under_way)), refused=True)
+    model.answer(next(iter(model.in_flight)), refused=True)
     model.now += 1
     assert model.send() == Next("b", 0, 1)
     assert model.send() == Next("b", 2, 1)
     assert model.send() is None
-    for delivery in list(model.under_way):
+    for delivery in list(model.in_flight):
         model.answer(delivery, refused=False)
-    assert model.order.finished, "a stop does not wait for what is refused"
-    model.now += REFUSED
+    assert model.scheduler.finished, "a stop does not wait for what is refused"
+    model.now += RETRY_REFUSED
     assert model.send() == Next("a", 0, 1)
     assert model.send() is None, "one, until it is accepted"

@@ -72,7 +72,7 @@ def test_what_comes_together_with_the_connection_is_not_late(tmp_path: Path) -> 
 def test_a_refused_event_keeps_only_its_own_topic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("daemon.outbox.order.REFUSED", 0.5)
+    monkeypatch.setattr("daemon.outbox.order.RETRY_REFUSED", 0.5)
     rules = tmp_path / "acl"
     refusing = "user watcher\ntopic read #\nuser osprey\ntopic write ospreyd/gate/front/#\ntopic write +/+/stats\n"
     rules.write_text(refusing)
@@ -106,7 +106,7 @@ def test_a_broker_that_never_answers_keeps_nobody_and_a_living_one_gets_all(
     broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the connection, and that is all."""
-    monkeypatch.setattr("daemon.mqtt.connection._ANSWER_WITHIN", 2.0)  # so that the test need not wait for ten seconds
+    monkeypatch.setattr("daemon.mqtt.connection._CONNACK_WITHIN", 2.0)  # so that the test need not wait for ten seconds
     proxy = Proxy(broker.port, random.Random(0))
     proxy.silent = True
     with publisher(config(proxy.port)) as running:
