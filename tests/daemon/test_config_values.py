@@ -13,7 +13,6 @@ from daemon.config.camera import Camera
 from daemon.config.credentials import without_credentials
 from daemon.config.load import load
 from daemon.config.schema import Config
-from daemon.config.sources import SourceKind, source_kind
 from daemon.errors import ConfigError
 from engines.graphs.heads import FAMILIES
 from tests.conftest import ROOT
@@ -188,27 +187,6 @@ def test_credentials_in_the_name_of_a_model_are_not_shown_where_the_names_are_li
 )
 def test_credentials_are_taken_out_of_sources(source: str, shown: str) -> None:
     assert without_credentials(source) == shown
-
-
-@pytest.mark.parametrize(
-    ("source", "kind"),
-    [
-        ("rtsp://cam/1", SourceKind.RTSP),
-        ("RTSPS://cam/1", SourceKind.RTSP),
-        ("http://cam/1.mjpg", SourceKind.HTTP),
-        ("https://cam/1.mjpg", SourceKind.HTTP),
-        ("0", SourceKind.V4L2),
-        ("/dev/v4l/by-id/usb-x", SourceKind.V4L2),
-        ("videotestsrc ! appsink", SourceKind.GSTREAMER),
-        ("rtspsrc location=rtsp://cam/1 ! decodebin ! appsink", SourceKind.GSTREAMER),
-        ("street.mp4", SourceKind.PATH),
-        ("/var/pictures", SourceKind.PATH),
-        ("0/", SourceKind.PATH),
-        ("Stop!.mp4", SourceKind.PATH),
-    ],
-)
-def test_kinds_of_sources(source: str, kind: SourceKind) -> None:
-    assert source_kind(source) is kind
 
 
 def test_paths_are_relative_to_the_configuration() -> None:
