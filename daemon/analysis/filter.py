@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.schema import Config
+from daemon.records import FrameResult
+from daemon.records.followed import Followed
 from engines.records import Detections
 
 _FLOOR = 0.1  # least score that analysis sees, however high the cameras' `confidence` is
@@ -24,17 +28,25 @@ class DetectionFilter:
         self._class_ids: NDArray[np.int32] = np.empty(0, np.int32)
         """those of `labels` among `_names`"""
 
-    def keep(self, found: Detections, names: tuple[str, ...]) -> Detections:
-        """The candidates that are published; `names` are the model's classes, which change when it is exchanged."""
-        keep = found.scores >= self._confidence
+    def of(self, result: FrameResult, objects: Sequence[Followed | None] | None) -> FrameResult:
+        """The result with the candidates that are published, and the objects that these are."""
+        found = result.detections
+        keep = self._kept(found, result.labels)
+        if objects is not None:
+            objects = tuple(itertools.compress(objects, keep.tolist()))
+        if not keep.all():
+            found = Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+        return replace(result, detections=found, objects=objects)
+
+    def _kept(self, found: Detections, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Which of the candidates are published; `names` are the model's classes, which change when it is exchanged."""
+        keep: NDArray[np.bool_] = found.scores >= self._confidence
         if self._labels is not None:
             if names is not self._names:
                 self._names = names
                 self._class_ids = np.array([names.index(one) for one in self._labels if one in names], np.int32)
             keep &= np.isin(found.labels, self._class_ids)
-        if keep.all():
-            return found
-        return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
+        return keep
 
 
 def filters_of(config: Config) -> Mapping[str, DetectionFilter]:
@@ -51,6 +63,10 @@ def confidence_of(config: Config, camera: str) -> float:
 
 
 def score_floor(config: Config, model: str) -> float:
-    """Least score of the candidates that a model is asked for, 0 to 1: no camera's `confidence` is below it."""
-    cameras = (name for name, camera in config.cameras.items() if camera.model == model)
-    return min([_FLOOR, *(confidence_of(config, name) for name in cameras)])
+    """Least score of the candidates that a model is asked for, 0 to 1.
+
+    No `confidence` of its cameras is below it, nor `low_score` where objects are followed.
+    """
+    cameras = [name for name, camera in config.cameras.items() if camera.model == model]
+    low = [tracking.low_score for name in cameras if (tracking := config.tracking_of(name)) is not None]
+    return min([_FLOOR, *(confidence_of(config, name) for name in cameras), *low])

@@ -19,6 +19,7 @@ from daemon.analysis.objects import TrackedObject
 from daemon.analysis.telling import Moment, Teller
 from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
 from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
+from daemon.records.followed import Followed
 from daemon.records.objects import LeftReason, ObjectEvent, Occupancy
 
 LONGEST_GAP = 10.0
@@ -165,6 +166,11 @@ class Scene:
                     for counts in (zone.counts, zone.stationary if each.stationary else zone.active):
                         counts[label] = counts.get(label, 0) + 1
         return result
+
+    def followed(self, each: TrackedObject) -> Followed:
+        """How one of them is now."""
+        zones = tuple(self._areas.zone_names[index] for index in each.stays.current())
+        return Followed(each.id, each.number, each.stationary, zones)
 
     def objects(self) -> list[TrackedObject]:
         """Those that were told of and have not left."""

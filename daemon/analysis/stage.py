@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.areas import Totals
 from daemon.analysis.events import EventDetector
 from daemon.analysis.filter import DetectionFilter, filters_of
+from daemon.analysis.object_tracking import ObjectTracking
 from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
+from daemon.records.objects import LineState, ZoneState
 from daemon.stats import CameraCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
@@ -35,6 +38,8 @@ class Outputs:
     """of the frame that `offer_snapshot` is called with next: camera, whether annotated, class that has appeared"""
     offer_snapshot: Callable[[FrameResult, NDArray[np.uint8]], None]
     """every result with its image [H, W, 3] BGR, which is valid during the call only"""
+    area: Callable[[ZoneState | LineState], None]
+    """how a zone or a line is now; after the events that have made it so"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +48,15 @@ class _Inferred:
 
     result: FrameResult
     frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class _ResetLines:
+    camera: str | None
+    """None: all"""
+
+
+_Work = _Inferred | CameraStatus | Config | _ResetLines
 
 
 class AnalysisStage:
@@ -59,15 +73,19 @@ class AnalysisStage:
         stats: Stats,
         credit: Credits,
         on_fatal: Callable[[BaseException], None],
+        totals: Mapping[str, Totals] | None = None,
     ) -> None:
-        """`credit` gets back what was taken for results that end here; `on_fatal` gets unexpected errors."""
+        """`credit` gets back what was taken for results that end here; `on_fatal` gets unexpected errors.
+
+        `totals`: crossings of lines by camera, counted before the daemon was started.
+        """
         self._outputs = outputs
         self._stats = stats
         self._credits = credit
         self._thread = WorkerThread("analysis", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows"""
-        self._inbox: deque[_Inferred | CameraStatus | Config] = deque([config])
+        self._inbox: deque[_Work] = deque([config])
         self._live = 0
         """results of live cameras in it"""
         self._closed = False
@@ -75,6 +93,7 @@ class AnalysisStage:
         self._filters: Mapping[str, DetectionFilter] = {}
         self._limiter = RateLimiter(config.mqtt.every)
         self._events = EventDetector(config.events)
+        self._tracking = ObjectTracking(totals or {})
         self._snapshot = config.events.snapshot
         self._finished: list[FrameResult] = []
         """results that are still to be handed on"""
@@ -115,7 +134,11 @@ class AnalysisStage:
         """Takes a new configuration, which holds for what comes after it; returns at once."""
         self._put(config)
 
-    def _put(self, item: CameraStatus | Config) -> None:
+    def reset_lines(self, camera: str | None) -> None:
+        """Has the totals of lines begin anew, of one camera or all; returns at once."""
+        self._put(_ResetLines(camera))
+
+    def _put(self, item: CameraStatus | Config | _ResetLines) -> None:
         with self._changed:
             self._inbox.append(item)
             self._changed.notify()
@@ -138,12 +161,17 @@ class AnalysisStage:
                     finally:
                         item.frame.release()
                 elif isinstance(item, CameraStatus):
-                    self._emit(self._events.camera_status(item))
+                    self._emit([*self._events.camera_status(item), *self._tracking.camera_status(item)])
+                elif isinstance(item, _ResetLines):
+                    self._tracking.reset_lines(item.camera)
                 else:
                     self._configure(item)
+                self._tell_areas()
             self._hand_on()
+        self._emit(self._tracking.end())
+        self._tell_areas()
 
-    def _take(self) -> list[_Inferred | CameraStatus | Config]:
+    def _take(self) -> list[_Work]:
         """Waits for work; none at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._inbox or self._closed)
@@ -156,18 +184,20 @@ class AnalysisStage:
         self._filters = filters_of(config)
         self._limiter.keep(enabled)
         self._snapshot = config.events.snapshot
-        self._emit(self._events.configure(config.events, config.cameras, enabled))
+        events: list[Event] = self._events.configure(config.events, config.cameras, enabled)
+        self._emit([*events, *self._tracking.configure(config)])
 
     def _analyse(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
         if (published := self._filters.get(result.camera)) is None:  # the camera has just been removed
             if not result.live:
                 self._credits.give_back_all()
             return
-        found = replace(result, detections=published.keep(result.detections, result.labels))
+        told, objects = self._tracking.result(result)
+        found = published.of(result, objects)
         if not self._limiter.allows(found):
             self._stats.count(CameraCount.SKIPPED, result.camera)
             found = replace(found, skipped=True)
-        self._emit(self._events.result(found))
+        self._emit([*self._events.result(found), *told])
         self._outputs.offer_snapshot(found, image)
         self._finished.append(found)
 
@@ -179,6 +209,10 @@ class AnalysisStage:
             self._outputs.event(event)
             if event.type is EventType.APPEARED and event.label is not None and self._snapshot != "none":
                 self._outputs.request_snapshot(event.camera, self._snapshot == "annotated", event.label)
+
+    def _tell_areas(self) -> None:
+        for state in self._tracking.areas():
+            self._outputs.area(state)
 
     def _hand_on(self) -> None:
         if self._finished:

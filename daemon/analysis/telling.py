@@ -68,7 +68,7 @@ class Teller:
         events = self.stays(each, each.stays.leave(each.stays.current(), each.last_mono), moment)
         seconds = max(0.0, each.last_seen - each.first_seen)
         event = self._event(EventType.OBJECT_LEFT, moment.utc, each)
-        events.append(replace(event, seconds=seconds, visited=tuple(each.visited), left_because=reason))
+        events.append(replace(event, seconds=seconds, left_because=reason))
         return events
 
     def stays(self, each: TrackedObject, changes: Sequence[Change], moment: Moment) -> list[ObjectEvent]:

@@ -64,21 +64,30 @@ class Pipeline:
         subscription = command_subscription(topics, inbox.put)
         self._publisher = Publisher(config, self._info, stats, on_fatal, subscription, credit)
         self._snapshots = Snapshots(self._publisher.picture, self._publisher.largest_picture, on_fatal)
-        actions = CommandActions(
-            requests.apply, requests.reload, self._build_engine, self._snapshots.request, self._publisher.stats_now
-        )
-        handler = CommandHandler(running, actions)
-        parser = CommandParser(topics, running.scope, self._publisher.request, self._publisher.reserved)
-        self._commands = CommandWorker(config.device, inbox, parser, handler.execute, self._publisher.send, on_fatal)
         self._registry = StatusRegistry(
             config, self._info, stats, lambda: self._publisher.link.connected, lambda: credit.room() <= 0
         )
         self.watchdog = Watchdog(self._registry, on_fatal)
         outputs = Outputs(
-            self._publisher.results, self._publisher.event, self._snapshots.request, self._snapshots.offer
+            self._publisher.results,
+            self._publisher.event,
+            self._snapshots.request,
+            self._snapshots.offer,
+            self._publisher.area,
         )
         reports = Reports(self._camera_status, self._publish_info)
-        self._shard = Shard(config, backend, self._shared, outputs, reports)
+        self._shard = Shard(config, backend, self._shared, outputs, reports, self._publisher.totals())
+        actions = CommandActions(
+            requests.apply,
+            requests.reload,
+            self._build_engine,
+            self._snapshots.request,
+            self._publisher.stats_now,
+            self._shard.reset_lines,
+        )
+        handler = CommandHandler(running, actions)
+        parser = CommandParser(topics, running.scope, self._publisher.request, self._publisher.reserved)
+        self._commands = CommandWorker(config.device, inbox, parser, handler.execute, self._publisher.send, on_fatal)
         queues = {
             **self._shard.queues,
             "formats": self._publisher.formats_waiting,

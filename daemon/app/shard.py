@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from daemon.analysis.areas import Totals
 from daemon.analysis.filter import score_floor
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.app.reload import Plan
@@ -49,13 +50,21 @@ class Reports:
 class Shard:
     """Owns these stages. Apart from `start` and `stop` its methods need the lock."""
 
-    def __init__(self, config: Config, backend: Backend, shared: Shared, outputs: Outputs, reports: Reports) -> None:
-        """Nothing runs before `start`."""
+    def __init__(
+        self,
+        config: Config,
+        backend: Backend,
+        shared: Shared,
+        outputs: Outputs,
+        reports: Reports,
+        totals: Mapping[str, Totals],
+    ) -> None:
+        """Nothing runs before `start`. `totals` of crossings of lines by camera, which are counted on."""
         self._config = config
         self._shared = shared
         self._reports = reports
         stats, on_fatal = shared.stats, shared.on_fatal
-        self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal)
+        self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal, totals)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._handoff = Handoff(Batcher({}, *waits, credit=shared.credits), stats)
         shared.credits.on_room(self._handoff.has_credit)
@@ -87,6 +96,10 @@ class Shard:
         """Builds a model where that is needed and opens it; the one of its name that runs goes on until then."""
         self._unavailable.pop(generation.name, None)
         self._serving.serve(generation)
+
+    def reset_lines(self, camera: str | None) -> None:
+        """Counts crossings of lines anew, of one camera or all; for any thread."""
+        self._analysis.reset_lines(camera)
 
     def start(self) -> None:
         """Starts every thread and opens every camera; models follow when they are ready."""

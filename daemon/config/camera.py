@@ -9,8 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
-from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Score, Section
+from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Name, Score, Section
 from daemon.config.sources import SPECIFIC_SETTINGS, kinds_with, source_kind, titles_of
+from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone
 
 DEFAULT_MODEL = "default"
 
@@ -93,6 +94,21 @@ class Camera(Section):
         gt=0,
         description="live sources only: seconds of identical pictures after which the camera counts as frozen and is "
         "reconnected; default: never",
+    )
+    tracking: Tracking | None = Field(
+        None,
+        description="what is different from the top level's `tracking` at this camera; null: its objects are not "
+        "followed; default: as there",
+    )
+    objects: dict[str, ObjectFilter] = Field(
+        default_factory=dict, description="by class name: which detections may begin an object; default: all"
+    )
+    zones: dict[Name, Zone] = Field(
+        default_factory=dict,
+        description="by name, part of the zone's topic: where it matters who is there; default: none",
+    )
+    lines: dict[Name, Line] = Field(
+        default_factory=dict, description="by name, part of the line's topic: lines that objects cross; default: none"
     )
 
     @field_validator("source")

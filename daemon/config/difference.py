@@ -11,7 +11,8 @@ _FIXED = ("device", "mqtt", "service")
 """sections that need a restart"""
 _FIXED_INFERENCE = frozenset({"backend"})
 _LIVE_INFERENCE = frozenset({"max_delay_ms", "max_age_ms"})
-_LIVE_CAMERA = frozenset({"model", "confidence", "labels", "priority", "fps"})
+_TRACKING = frozenset({"tracking", "objects", "zones", "lines"})
+_LIVE_CAMERA = _TRACKING | {"model", "confidence", "labels", "priority", "fps"}
 """keys that change without reopening the camera"""
 _LIVE_MODEL = frozenset({"confidence"})
 """keys that change without reopening the model"""
@@ -66,7 +67,10 @@ def difference(old: Config, new: Config) -> Difference:
         removed=tuple(name for name in old.cameras if name not in new.cameras),
         reopened=tuple(name for name in both if name in reopened),
         changed=tuple(
-            name for name in both if name not in reopened and (kept[name] or new.cameras[name].model in touched)
+            name
+            for name in both
+            if name not in reopened
+            and (kept[name] or new.cameras[name].model in touched or old.tracking_of(name) != new.tracking_of(name))
         ),
         models=tuple(
             name

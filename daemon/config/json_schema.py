@@ -6,7 +6,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from daemon.config.schema import NAME_RULE, Config
+from daemon.config.schema import Config
+from daemon.config.section import NAME_RULE
 
 Schema = dict[str, Any]
 
@@ -56,6 +57,8 @@ def _child(schema: Schema, part: str | int) -> Schema:
         child = schema.get("items", {})
     elif "patternProperties" in schema:
         child = next(iter(schema["patternProperties"].values()))
+    elif "properties" not in schema and isinstance(schema.get("additionalProperties"), dict):
+        child = schema["additionalProperties"]
     else:
         child = schema.get("properties", {}).get(part, {})
     return dict(child)
@@ -85,6 +88,8 @@ def _choices(schema: Schema) -> list[Schema]:
         ((pattern, named),) = plain.pop("patternProperties").items()
         plain["propertyNames"] = {"pattern": pattern, "patternErrorMessage": NAME_RULE}
         plain["additionalProperties"] = {"$ref": named["$ref"].lower()}
+    if isinstance(plain.get("additionalProperties"), dict):
+        plain["additionalProperties"] = {"$ref": plain["additionalProperties"]["$ref"].lower()}
     free_text = "string" in plain["type"] and set(plain) <= _FREE_TEXT
     if free_text or plain["type"] in ("object", "array", "null"):
         return [plain]

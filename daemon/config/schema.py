@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from daemon.config.camera import DEFAULT_MODEL, Camera
 from daemon.config.events import Events
+from daemon.config.fitting import again, mismatches, validation_error
 from daemon.config.model import Model
 from daemon.config.mqtt import Mqtt
-from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Section
+from daemon.config.section import MISTAKE, Name, Section
 from daemon.config.service import Service
+from daemon.config.tracking import Tracking
 
 _DEVICE_TOPICS = frozenset({"status", "info", "stats", "command", "answer"})
 
@@ -26,9 +28,6 @@ def _is_no_device_topic(name: str) -> str:
     return name
 
 
-NAME_RULE = "must be letters, digits, - and _, up to 64"
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]
-"""One level of an MQTT topic: no separators, wildcards or spaces."""
 CameraName = Annotated[Name, AfterValidator(_is_no_device_topic)]
 
 
@@ -65,50 +64,33 @@ class Config(Section):
     )
     inference: Inference = Field(default_factory=Inference, description="how models run on frames")
     events: Events = Field(default_factory=Events, description="what is published once per change, and never lost")
+    tracking: Tracking | None = Field(
+        None, description="follow objects from frame to frame at all cameras; {} switches it on; default: off"
+    )
     service: Service = Field(default_factory=Service, description="metrics and health checks")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")
     @classmethod
-    def _models_of_cameras_exist(cls, data: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
-        """Wraps the whole validation, so that this mistake is reported together with all others."""
-        unknown = list(_unknown_models(data)) if isinstance(data, Mapping) else []
+    def _parts_fit_together(cls, data: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
+        """Wraps the whole validation, so that these mistakes are reported together with all others."""
+        wrong = list(mismatches(data)) if isinstance(data, Mapping) else []
         try:
             config = validate(data)
         except ValidationError as error:
-            raise _validation_error([*map(_again, error.errors(include_url=False)), *unknown]) from error
-        if unknown:
-            raise _validation_error(unknown)
+            raise validation_error(cls.__name__, [*map(again, error.errors(include_url=False)), *wrong]) from error
+        if wrong:
+            raise validation_error(cls.__name__, wrong)
         return config
 
+    def tracked(self, camera: str) -> Tracking | None:
+        """The same, of a camera that may not be there or be disabled."""
+        return self.tracking_of(camera) if camera in self.cameras else None
 
-def _unknown_models(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Cameras that name a model that is not there, in data that may have other mistakes too."""
-    models, cameras = data.get("models", {DEFAULT_MODEL: {}}), data.get("cameras")
-    if not isinstance(models, Mapping) or not isinstance(cameras, Mapping):
-        return
-    known = ", ".join(sorted(map(str, models))) or "none"
-    for name, camera in cameras.items():
-        if isinstance(camera, Camera):
-            given: object = camera.model
-        elif isinstance(camera, Mapping):
-            given = camera.get("model")
-        else:
-            continue
-        model = DEFAULT_MODEL if given is None else given
-        if isinstance(model, str) and model not in models:
-            kind, rest = (MISTAKEN_VALUE, "") if given else (MISTAKE, f"; it is {DEFAULT_MODEL!r} unless given")
-            error = PydanticCustomError(kind, "must be one of `models` ({known}){rest}", {"known": known, "rest": rest})
-            yield InitErrorDetails(type=error, loc=("cameras", str(name), "model"), input=model)
-
-
-def _again(error: ErrorDetails) -> InitErrorDetails:
-    """An error that pydantic reported, in the form in which it can be raised again."""
-    kind: str | PydanticCustomError = error["type"]
-    if error["type"] in (MISTAKE, MISTAKEN_VALUE):
-        kind = PydanticCustomError(error["type"], "{message}", {"message": error["msg"]})
-    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
-
-
-def _validation_error(details: list[InitErrorDetails]) -> ValidationError:
-    return ValidationError.from_exception_data(Config.__name__, details, hide_input=True)
+    def tracking_of(self, camera: str) -> Tracking | None:
+        """How a camera's objects are followed; None where they are not."""
+        own = self.cameras[camera]
+        if own.tracking is None:
+            return None if "tracking" in own.model_fields_set else self.tracking
+        given = {key: getattr(own.tracking, key) for key in own.tracking.model_fields_set}
+        return (self.tracking or Tracking()).model_copy(update=given)

@@ -11,6 +11,9 @@ MISTAKE = "mistake"
 MISTAKEN_VALUE = "mistaken_value"
 """Type of the configuration's own errors whose message is followed by the value."""
 
+NAME_RULE = "must be letters, digits, - and _, up to 64"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]
+"""One level of an MQTT topic: no separators, wildcards or spaces."""
 Score = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -8,8 +8,7 @@ from pydantic_core import ErrorDetails
 
 from daemon.config.document import Document
 from daemon.config.json_schema import Schema, field_schema
-from daemon.config.schema import NAME_RULE
-from daemon.config.section import MISTAKE, MISTAKEN_VALUE
+from daemon.config.section import MISTAKE, MISTAKEN_VALUE, NAME_RULE
 
 
 def report(document: Document, error: ErrorDetails) -> None:

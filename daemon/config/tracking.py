@@ -57,7 +57,7 @@ def _is_segment(points: tuple[Corner, ...]) -> tuple[Corner, ...]:
 
 
 def _as_list(value: object) -> object:
-    return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return (value,) if isinstance(value, (int, float, str)) else value
 
 
 def _is_rising(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -72,7 +72,12 @@ Dwell = Annotated[
     tuple[Annotated[float, Field(gt=0)], ...],
     BeforeValidator(_as_list),
     AfterValidator(_is_rising),
-    Field(json_schema_extra={"type": ["number", "array"]}),
+    Field(
+        json_schema_extra={
+            "type": ["number", "array"],
+            "patternErrorMessage": "must be a positive number or a rising list of them",
+        }
+    ),
 ]
 
 

@@ -45,6 +45,14 @@ class BuildRequest(TypedDict):
 
 
 @_received
+class ResetLinesRequest(TypedDict):
+    """Asks for crossings of lines to be counted anew."""
+
+    camera: NotRequired[Name]
+    """Name of the camera whose lines they are; default: all cameras."""
+
+
+@_received
 class NoRequest(TypedDict):
     """A command without parameters; the payload may be empty too."""
 

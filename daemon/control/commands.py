@@ -23,6 +23,7 @@ class CommandName(str, Enum):
     RELOAD = "reload"
     BUILD_ENGINE = "build-engine"
     STATS = "stats"
+    RESET_LINES = "reset-lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,15 @@ class PublishStats:
     """Publishes the statistics now."""
 
 
-Command = ChangeSetting | TakeSnapshot | Reload | BuildEngine | PublishStats
+@dataclass(frozen=True, slots=True)
+class ResetLines:
+    """Counts crossings of lines anew."""
+
+    camera: str | None
+    """None: of all"""
+
+
+Command = ChangeSetting | TakeSnapshot | Reload | BuildEngine | PublishStats | ResetLines
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from daemon.control.commands import (
     CommandRejected,
     PublishStats,
     Reload,
+    ResetLines,
     TakeSnapshot,
 )
 from daemon.control.running_config import RunningConfig
@@ -38,6 +39,8 @@ class CommandActions:
     """publishes the next picture of a camera, annotated or not"""
     publish_stats: Callable[[], None]
     """publishes the statistics now"""
+    reset_lines: Callable[[str | None], None]
+    """counts crossings of lines anew, of one camera or all"""
 
 
 class CommandHandler:
@@ -62,6 +65,9 @@ class CommandHandler:
             case PublishStats():
                 self._actions.publish_stats()
                 return "the statistics are published"
+            case ResetLines():
+                self._actions.reset_lines(command.camera)
+                return f"crossings of the lines of {command.camera or 'all cameras'} are counted anew"
 
     def _change(self, command: ChangeSetting) -> str:
         changed = self._running.change(command.camera, command.setting, command.value, self._actions.apply)

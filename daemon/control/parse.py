@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.control.command_payloads import BuildRequest, NoRequest, SnapshotRequest, shortened
+from daemon.control.command_payloads import BuildRequest, NoRequest, ResetLinesRequest, SnapshotRequest, shortened
 from daemon.control.commands import (
     INTERNAL_ERROR,
     BuildEngine,
@@ -21,6 +21,7 @@ from daemon.control.commands import (
     CommandScope,
     PublishStats,
     Reload,
+    ResetLines,
     TakeSnapshot,
 )
 from daemon.control.settings import Setting, checked
@@ -161,6 +162,13 @@ def _stats(_scope: CommandScope, payload: bytes) -> PublishStats:
     return PublishStats()
 
 
+def _reset_lines(scope: CommandScope, payload: bytes) -> ResetLines:
+    request: ResetLinesRequest = _shaped(_RESET, payload or b"{}")
+    if (camera := request.get("camera")) is not None:
+        require_known(camera, scope.cameras, "camera")
+    return ResetLines(camera)
+
+
 def require_known(name: str, known: Collection[str], what: str) -> None:
     """Raises CommandRejected where `name` is not one of `known`; `what` it is the name of: camera, model, setting."""
     if name not in known:
@@ -193,10 +201,12 @@ _SENTENCES = {
 }
 _SNAPSHOT: TypeAdapter[Any] = TypeAdapter(SnapshotRequest)
 _BUILD: TypeAdapter[Any] = TypeAdapter(BuildRequest)
+_RESET: TypeAdapter[Any] = TypeAdapter(ResetLinesRequest)
 _NOTHING: TypeAdapter[Any] = TypeAdapter(NoRequest)
 _READERS: dict[CommandName, Callable[[CommandScope, bytes], Command]] = {
     CommandName.SNAPSHOT: _snapshot,
     CommandName.RELOAD: _reload,
     CommandName.BUILD_ENGINE: _build_engine,
     CommandName.STATS: _stats,
+    CommandName.RESET_LINES: _reset_lines,
 }

@@ -55,6 +55,14 @@ class CameraTopics:
         """JSON, retained: the value of a setting."""
         return self.root / "state" / setting
 
+    def zone(self, name: str) -> Topic:
+        """JSON, retained: who is in a zone."""
+        return self.root / "zones" / name
+
+    def line(self, name: str) -> Topic:
+        """JSON, retained: how often a line was crossed."""
+        return self.root / "lines" / name
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopics:

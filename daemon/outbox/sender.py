@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
@@ -24,6 +25,14 @@ _RETRY_DISK = 1.0  # seconds until a failed disk is tried again
 _LOG_EVERY = 60.0  # seconds between two warnings about dropped messages
 _CLOSING = 0.05  # seconds between two checks of the deadline while stopping
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    message: tuple[str, bytes] | None
+    """topic and payload; None where only something is to be kept"""
+    since: float
+    kept: Mapping[str, bytes | None]
 
 
 class OutboxSender:
@@ -48,7 +57,7 @@ class OutboxSender:
         self._thread = WorkerThread("outbox", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when a message or an answer arrives, the link changes or the end begins"""
-        self._inbox: deque[tuple[str, bytes, float]] = deque()
+        self._inbox: deque[_Put] = deque()
         self._answers: deque[tuple[Delivery, Refusal | None]] = deque()
         self._connections = 0
         """number of connections so far: notices one that came and went between two checks"""
@@ -76,17 +85,32 @@ class OutboxSender:
         """Starts the thread."""
         self._thread.start()
 
-    def put(self, topic: str, payload: bytes, since: float) -> None:
+    @property
+    def kept(self) -> Mapping[str, bytes]:
+        """What the file kept when it was opened, by key; to be asked before `start`."""
+        return self._outbox.kept
+
+    def put(self, topic: str, payload: bytes, since: float, kept: Mapping[str, bytes | None] = {}) -> None:
         """Queues a message about what was captured at `since`, time.monotonic(); returns at once.
 
-        It survives a crash of the process once the thread has written it.
+        It survives a crash of the process once the thread has written it. The same transaction keeps the values of
+        `kept` by key, and deletes those that are None.
         """
+        self._put(_Put((topic, payload), since, kept))
+
+    def keep(self, kept: Mapping[str, bytes | None]) -> None:
+        """Keeps values without a message; returns at once."""
+        self._put(_Put(None, 0.0, kept))
+
+    def _put(self, put: _Put) -> None:
         with self._changed:
             if len(self._inbox) >= _INBOX:
-                self._inbox.popleft()
-                self._unlogged_drops += 1
-                self._uncounted_drops += 1
-            self._inbox.append((topic, payload, since))
+                oldest, second = self._inbox.popleft(), self._inbox.popleft()
+                self._inbox.appendleft(replace(second, kept={**oldest.kept, **second.kept}))
+                lost = oldest.message is not None
+                self._unlogged_drops += lost
+                self._uncounted_drops += lost
+            self._inbox.append(put)
             self._changed.notify()
 
     def acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
@@ -106,7 +130,8 @@ class OutboxSender:
         """Messages that wait on disk or in memory, and dropped ones; from any thread, without disk access."""
         with self._changed:
             return OutboxCounts(
-                waiting=self._outbox.waiting + len(self._inbox), dropped=self._outbox.dropped + self._uncounted_drops
+                waiting=self._outbox.waiting + sum(put.message is not None for put in self._inbox),
+                dropped=self._outbox.dropped + self._uncounted_drops,
             )
 
     def link_changed(self, connected: bool) -> None:
@@ -200,8 +225,9 @@ class OutboxSender:
             lost, self._uncounted_drops = self._uncounted_drops, 0
         if not added and not self._finished:
             return
+        kept = {key: value for put in added for key, value in put.kept.items()}
         try:
-            dropped = self._outbox.update([(topic, payload) for topic, payload, _ in added], self._finished, lost)
+            dropped = self._outbox.update([put.message for put in added if put.message], self._finished, lost, kept)
         except OSError as error:
             if not self._write_again:
                 log.error("%s; events are kept in memory", error)  # noqa: TRY400  the message is complete
@@ -214,8 +240,8 @@ class OutboxSender:
             log.info("the outbox can be written again")
         self._write_again = 0.0
         self._finished.clear()
-        first = self._outbox.last - len(added) + 1
-        for row, (topic, _, since) in enumerate(added, first):
+        messages = [(put.message[0], put.since) for put in added if put.message]
+        for row, (topic, since) in enumerate(messages, self._outbox.last - len(messages) + 1):
             self._scheduler.add(topic, row)
             self._since[row] = since
         while len(self._since) > _INBOX:  # after a long outage only the newest

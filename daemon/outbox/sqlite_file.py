@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +22,7 @@ BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS messages (
     row INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, clock REAL NOT NULL,
     checksum INTEGER);
+CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value REAL NOT NULL);
 INSERT OR IGNORE INTO numbers VALUES ('clock', 0), ('dropped', 0);
 COMMIT;
@@ -80,6 +81,24 @@ def check(database: sqlite3.Connection) -> None:
     for row, topic, payload, clock, expected in database.execute(every):
         if expected is not None and checksum(topic, payload, clock) != expected:
             raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
+
+
+def read_kept(database: sqlite3.Connection) -> dict[str, bytes]:
+    """What is kept beside the messages. Raises sqlite3.DatabaseError where it is not what was written."""
+    every = "SELECT key, CAST(key AS BLOB), CAST(value AS BLOB), checksum FROM kept"
+    kept = {}
+    for key, name, value, expected in database.execute(every):
+        if checksum(name, value, 0.0) != expected:
+            raise sqlite3.DatabaseError("what is kept in it is not what was written")
+        kept[key] = value
+    return kept
+
+
+def write_kept(database: sqlite3.Connection, kept: Mapping[str, bytes | None]) -> None:
+    """Keeps these values by key, and forgets those that are None."""
+    database.executemany("DELETE FROM kept WHERE key = ?", [(key,) for key in kept])
+    values = [(key, value, checksum(key.encode(), value, 0.0)) for key, value in kept.items() if value is not None]
+    database.executemany("INSERT INTO kept VALUES (?, ?, ?)", values)
 
 
 def checksum(topic: bytes, payload: bytes, clock: float) -> int:

@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,13 @@ from daemon.outbox.sqlite_file import (
     last_row,
     lock_file,
     make_tables,
+    read_kept,
     reserve,
     set_aside,
     size,
     status_of,
     transaction,
+    write_kept,
 )
 from daemon.records import OutboxStatus
 from engines.folders import state_folder
@@ -70,28 +72,37 @@ class Outbox:
         """messages in the file"""
         self.dropped = 0
         """messages ever dropped"""
+        self.kept: dict[str, bytes] = {}
+        """values by key, which change with messages; they stay when a damaged file is replaced while it is open"""
         try:
             self._database = self._open()
         except BaseException:
             self._lock.close()
             raise
 
-    def update(self, added: Sequence[tuple[str, bytes]], removed: Iterable[int], lost: int = 0) -> int:
+    def update(
+        self,
+        added: Sequence[tuple[str, bytes]],
+        removed: Iterable[int],
+        lost: int = 0,
+        kept: Mapping[str, bytes | None] = {},
+    ) -> int:
         """Adds messages (topic, payload) and removes rows in one transaction; durable when it returns.
 
-        Counts `lost` messages as dropped besides. Returns how many of the oldest messages were dropped because of
-        max_mb, max_age_hours or a full disk. Raises OSError, and changes nothing, if the file cannot be written.
+        The same transaction keeps the values of `kept`, and deletes those that are None. Counts `lost` messages as
+        dropped besides. Returns how many of the oldest messages were dropped because of max_mb, max_age_hours or a full
+        disk. Raises OSError, and changes nothing, if the file cannot be written.
         """
         gone = [(row,) for row in removed]
         try:
             dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
-            self._write(added, gone, lost)
+            self._write(added, gone, lost, kept)
             return dropped + self._enforce()
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         except sqlite3.DatabaseError as error:
             self._recreate(error)
-            self._write(added, (), lost)
+            self._write(added, (), lost, kept)
             return 0
 
     def read_after(self, row: int, count: int, topic: str | None = None) -> list[StoredMessage]:
@@ -123,7 +134,13 @@ class Outbox:
         self._database.close()
         self._lock.close()
 
-    def _write(self, added: Sequence[tuple[str, bytes]], removed: Iterable[tuple[int]], lost: int) -> None:
+    def _write(
+        self,
+        added: Sequence[tuple[str, bytes]],
+        removed: Iterable[tuple[int]],
+        lost: int,
+        kept: Mapping[str, bytes | None],
+    ) -> None:
         clock = self._now()
         with transaction(self._database) as writing:
             left = self.waiting - max(0, writing.executemany("DELETE FROM messages WHERE row = ?", removed).rowcount)
@@ -133,7 +150,13 @@ class Outbox:
             )
             writing.execute("UPDATE numbers SET value = ? WHERE name = 'clock'", (clock,))
             writing.execute(_DROPPED, (lost,))
+            write_kept(writing, kept)
             last = last_row(writing)
+        for key, value in kept.items():
+            if value is None:
+                self.kept.pop(key, None)
+            else:
+                self.kept[key] = value
         self.last = last
         self.waiting = left + len(added)
         self.dropped += lost
@@ -206,6 +229,10 @@ class Outbox:
             self._opened = time.monotonic()
             if self.last:  # rows keep rising when a damaged file is replaced
                 database.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (self.last,))
+            if self.kept:
+                write_kept(database, self.kept)
+            else:
+                self.kept = read_kept(database)
             self.last = last_row(database)
             self.newest_rows = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
             reserve(database)

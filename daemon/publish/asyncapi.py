@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from daemon import __version__
-from daemon.control.command_payloads import BuildRequest, NoRequest, SnapshotRequest
+from daemon.control.command_payloads import BuildRequest, NoRequest, ResetLinesRequest, SnapshotRequest
 from daemon.control.commands import CommandName
 from daemon.control.settings import Setting, value_schema
 from daemon.publish.channels import CHANNELS, DEVICE, JSON
@@ -20,6 +20,8 @@ _PARAMETERS = {
     "prefix": {"description": "`mqtt.prefix` of the configuration; may have several levels.", "default": "ospreyd"},
     "device": {"description": "`device` of the configuration."},
     "camera": {"description": "Name of a camera in the configuration."},
+    "zone": {"description": "Name of a zone in the configuration."},
+    "line": {"description": "Name of a line in the configuration."},
     "setting": {"description": "Which setting.", "enum": [setting.value for setting in Setting]},
 }
 
@@ -30,6 +32,7 @@ _HEARD: dict[str, tuple[str, Any]] = {
     CommandName.RELOAD.value: ("command/reload", NoRequest),
     CommandName.BUILD_ENGINE.value: ("command/build-engine", BuildRequest),
     CommandName.STATS.value: ("command/stats", NoRequest),
+    CommandName.RESET_LINES.value: ("command/reset-lines", ResetLinesRequest),
 }
 """Topic, below the device's, and payload of each command."""
 

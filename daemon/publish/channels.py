@@ -8,7 +8,8 @@ from typing import Any
 
 from daemon.control.command_payloads import AnswerPayload, SettingPayload
 from daemon.mqtt.topics import DeviceTopics
-from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, EventPayload, InfoPayload, StatsPayload
+from daemon.publish.event_messages import EventPayload, LinePayload, ZonePayload
+from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 JSON = "application/json"
 DEVICE = DeviceTopics.of("{prefix}", "{device}")
@@ -60,6 +61,8 @@ CHANNELS = (
     Channel("event", _CAMERA.events.name, "What has happened, until the broker has it.", EventPayload, 1, False),
     Channel("camera-status", _CAMERA.status.name, "State of a camera.", CameraStatusPayload, 1, True),
     Channel("detections", _CAMERA.detections.name, "What was detected in one frame.", DetectionsPayload, 0, False),
+    Channel("zone", _CAMERA.zone("{zone}").name, "Who is in a zone.", ZonePayload, 1, True),
+    Channel("line", _CAMERA.line("{line}").name, "How often a line was crossed.", LinePayload, 1, True),
     Channel("setting", _CAMERA.state("{setting}").name, "Current value of a setting.", SettingPayload, 1, True),
     Channel("snapshot", _CAMERA.snapshot.name, "A picture, on command.", {"type": "string"}, 1, False, "image/jpeg"),
     Channel("answer", DEVICE.answer.name, "Answer to a command without a response topic.", AnswerPayload, 1, False),

@@ -65,6 +65,8 @@ class FrameSender:
         self._every = config.mqtt.stats_every
         self._next_stats = time.monotonic() + self._every
         self._detections: dict[str, str] = {}
+        self._zoned: set[str] = set()
+        """cameras with zones"""
         self._room = threading.Event()
         """something has been written since the thread last waited for that"""
         self._thread = WorkerThread("publish", self._run, on_fatal)
@@ -86,6 +88,7 @@ class FrameSender:
         """From now on these cameras are published of; what is retained of others is cleared."""
         with self._changed:
             self._detections = {name: self._topics.camera(name).detections.name for name in config.cameras}
+            self._zoned = {name for name, camera in config.cameras.items() if camera.zones}
             self._retained.keep(config.cameras)
             self._changed.notify_all()
 
@@ -255,7 +258,7 @@ class FrameSender:
             return ()  # the camera has just been removed
         if frame.formatted is not None:
             return frame.formatted
-        return ((topic, payloads.detections(self._device, frame.result)),)
+        return ((topic, payloads.detections(self._device, frame.result, zones=frame.result.camera in self._zoned)),)
 
     def _send_retained(self) -> None:
         while True:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, with_config
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
-from daemon.records import CameraState, Drop, EventType, ModelState, Reason
+from daemon.records import CameraState, Drop, ModelState, Reason
 
-_documented = with_config(ConfigDict(use_attribute_docstrings=True))
+documented = with_config(ConfigDict(use_attribute_docstrings=True))
 
 Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -28,7 +28,7 @@ Time = Annotated[
 ]
 
 
-@_documented
+@documented
 class Size(TypedDict):
     """The size of a picture."""
 
@@ -38,7 +38,7 @@ class Size(TypedDict):
     """Pixels."""
 
 
-@_documented
+@documented
 class DetectedObject(TypedDict):
     """One object that was seen."""
 
@@ -50,9 +50,15 @@ class DetectedObject(TypedDict):
     """How sure the model is; 4 decimals."""
     box: Annotated[list[float], Field(min_length=4, max_length=4)]
     """[x1, y1, x2, y2], pixels of the frame: left, top, right, bottom; 2 decimals."""
+    track_id: NotRequired[str | None]
+    """Which object it is, the same in its events; null until that is certain. Only where `tracking` is on."""
+    stationary: NotRequired[bool]
+    """Whether that object stands. Only where `tracking` is on."""
+    zones: NotRequired[list[str]]
+    """Zones that the object is in, in the order entered. Only where the camera has zones."""
 
 
-@_documented
+@documented
 class FrameLatency(TypedDict):
     """How long this frame spent in each stage, milliseconds."""
 
@@ -68,7 +74,7 @@ class FrameLatency(TypedDict):
     """From capture until this message was written."""
 
 
-@_documented
+@documented
 class DetectionsPayload(TypedDict):
     """What was seen in one frame; not retained, at most once (QoS 0)."""
 
@@ -96,7 +102,7 @@ class DetectionsPayload(TypedDict):
     """How old this answer is, stage by stage."""
 
 
-@_documented
+@documented
 class CameraStatusPayload(TypedDict):
     """Where a camera stands; retained."""
 
@@ -116,7 +122,7 @@ class CameraStatusPayload(TypedDict):
     """When it came into this state."""
 
 
-@_documented
+@documented
 class InfoModel(TypedDict):
     """One model."""
 
@@ -139,7 +145,7 @@ class InfoModel(TypedDict):
     """What is being done while building, one sentence that says why it failed, or nothing."""
 
 
-@_documented
+@documented
 class InfoConfiguration(TypedDict):
     """How the configuration stands."""
 
@@ -149,7 +155,7 @@ class InfoConfiguration(TypedDict):
     """Why the one that was to take its place last was refused, a sentence for each mistake; null where it was not."""
 
 
-@_documented
+@documented
 class InfoPayload(TypedDict):
     """What this device is and runs; retained."""
 
@@ -175,7 +181,7 @@ class InfoPayload(TypedDict):
     """Of the configuration file, with what commands have set over it."""
 
 
-@_documented
+@documented
 class LatencyPercentiles(TypedDict):
     """How long at most a share of the frames since the last report took, milliseconds."""
 
@@ -187,7 +193,7 @@ class LatencyPercentiles(TypedDict):
     """99 % of the frames."""
 
 
-@_documented
+@documented
 class StatsCamera(TypedDict):
     """Counts of one camera since the daemon started, and its rates since the last report."""
 
@@ -207,7 +213,7 @@ class StatsCamera(TypedDict):
     """By stage: queue, preprocess, detector, postprocess, total; stages without a frame are absent."""
 
 
-@_documented
+@documented
 class StatsOutbox(TypedDict):
     """How events stand that wait on disk until the broker has acknowledged them."""
 
@@ -217,7 +223,7 @@ class StatsOutbox(TypedDict):
     """Events dropped for want of room or for their age, since the outbox was made."""
 
 
-@_documented
+@documented
 class StatsPayload(TypedDict):
     """How the device is doing; every `mqtt.stats_every` seconds, not retained."""
 
@@ -237,31 +243,3 @@ class StatsPayload(TypedDict):
     """Mean number of frames in a batch since the last report; 0 if there was none."""
     outbox: StatsOutbox
     """Events that are not published yet."""
-
-
-@_documented
-class EventPayload(TypedDict):
-    """Something that has happened; sent at least once, in order for each camera, QoS 1."""
-
-    schema: Literal[1]
-    """Version of this message."""
-    id: str
-    """Unique; a message that comes twice carries the same."""
-    device: str
-    """Name of the device."""
-    camera: str
-    """Name of the camera."""
-    type: EventType
-    """What has happened."""
-    time: Time
-    """When it was seen, also where the message comes later."""
-    label: str | None
-    """Class name; null for camera states."""
-    count: Count | None
-    """Objects of that class in the frame; null for camera states."""
-    state: CameraState | None
-    """Where the camera stands now; null but for camera states."""
-    reason: Reason | None
-    """Why it is not streaming; null where there is nothing to say."""
-    replayed: bool
-    """It comes late: it was written while there was no broker, or before the last connection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 import numpy as np
@@ -13,28 +13,28 @@ from daemon.publish.messages import (
     CameraStatusPayload,
     DetectedObject,
     DetectionsPayload,
-    EventPayload,
     InfoPayload,
     LatencyPercentiles,
     StatsPayload,
 )
-from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, Event, FrameResult, OutboxCounts, Percentiles
+from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, FrameResult, OutboxCounts, Percentiles
+from daemon.records.followed import Followed
 from engines.records import Detections
 
 
-def detections(device: str, result: FrameResult) -> bytes:
-    """The message of one frame; its total latency ends here."""
+def detections(device: str, result: FrameResult, *, zones: bool = False) -> bytes:
+    """The message of one frame; its total latency ends here. `zones`: whether the camera has any."""
     latency = result.latency
     payload: DetectionsPayload = {
         "schema": 1,
         "device": device,
         "camera": result.camera,
         "sequence": result.sequence,
-        "captured_at": _rfc3339(result.captured_at),
+        "captured_at": rfc3339(result.captured_at),
         "stream_time": None if result.stream_time is None else round(result.stream_time, 6),
         "frame": {"width": result.width, "height": result.height},
         "model": result.model,
-        "objects": objects(result.detections, result.labels),
+        "objects": objects(result.detections, result.labels, result.objects, zones=zones),
         "batch": result.batch,
         "latency_ms": {
             "queue": _ms(latency.queue),
@@ -47,14 +47,29 @@ def detections(device: str, result: FrameResult) -> bytes:
     return orjson.dumps(payload)
 
 
-def objects(found: Detections, labels: tuple[str, ...]) -> list[DetectedObject]:
-    """Detections as they are published. Through float64, so that no float32 noise is left after the rounding."""
+def objects(
+    found: Detections,
+    labels: tuple[str, ...],
+    followed: Sequence[Followed | None] | None = None,
+    *,
+    zones: bool = False,
+) -> list[DetectedObject]:
+    """Detections as they are published. Through float64, so that no float32 noise is left after the rounding.
+
+    `followed`: the object that each is, None where it is none; None where nothing is followed.
+    """
     boxes = found.boxes.astype(np.float64).round(2).tolist()
     scores = found.scores.astype(np.float64).round(4).tolist()
-    return [
+    result: list[DetectedObject] = [
         {"label": labels[class_id], "class_id": class_id, "score": score, "box": box}
         for class_id, score, box in zip(found.labels.tolist(), scores, boxes, strict=True)
     ]
+    for shown, each in zip(result, followed or (), strict=followed is not None):
+        shown["track_id"] = None if each is None else each.id
+        shown["stationary"] = each is not None and each.stationary
+        if zones:
+            shown["zones"] = [] if each is None else list(each.zones)
+    return result
 
 
 def camera_status(device: str, status: CameraStatus) -> bytes:
@@ -66,25 +81,7 @@ def camera_status(device: str, status: CameraStatus) -> bytes:
         "state": status.state,
         "reason": status.reason,
         "detail": status.detail,
-        "since": _rfc3339(status.since),
-    }
-    return orjson.dumps(payload)
-
-
-def event(device: str, record: Event) -> bytes:
-    """The message of an event, as it is when it reaches the broker at once."""
-    payload: EventPayload = {
-        "schema": 1,
-        "id": record.id,
-        "device": device,
-        "camera": record.camera,
-        "type": record.type,
-        "time": _rfc3339(record.time),
-        "label": record.label,
-        "count": record.count,
-        "state": record.state,
-        "reason": record.reason,
-        "replayed": False,
+        "since": rfc3339(status.since),
     }
     return orjson.dumps(payload)
 
@@ -114,7 +111,7 @@ def info(device: str, record: DaemonInfo) -> bytes:
         },
         "cameras": list(record.cameras),
         "configuration": {
-            "loaded_at": _rfc3339(record.configuration.loaded_at),
+            "loaded_at": rfc3339(record.configuration.loaded_at),
             "errors": list(record.configuration.errors) or None,
         },
     }
@@ -126,7 +123,7 @@ def stats(device: str, record: DaemonStats, outbox: OutboxCounts) -> bytes:
     payload: StatsPayload = {
         "schema": 1,
         "device": device,
-        "time": _rfc3339(time.time()),
+        "time": rfc3339(time.time()),
         "uptime_s": round(record.uptime, 3),
         "cameras": {
             name: {
@@ -158,6 +155,6 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000.0, 3)
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
     utc = datetime.fromtimestamp(seconds, timezone.utc)
     return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in place of +00:00

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from daemon.config.schema import Config
@@ -22,7 +22,9 @@ from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMessage
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
+from daemon.publish.object_publisher import ObjectPublisher
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
+from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.stats import DaemonCount, Stats
 from daemon.system.credits import Credits
 
@@ -68,6 +70,7 @@ class Publisher:
         self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged)
         self._frames = FrameSender(config, self._topics, self._link, stats, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
+        self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._frames.retain)
         self._published = credit.consumer("publish")
         self._formatting_done = credit.consumer("formats") if self._formats else lambda: None
         self.info(info)
@@ -85,6 +88,8 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
+        for event in self._objects.finish():
+            self.event(event)
         self._outbox.start()
         for link in (self._link, *self._presences):
             link.start()
@@ -93,9 +98,16 @@ class Publisher:
 
     def event(self, event: Event) -> None:
         """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
-        since = time.monotonic() - max(0.0, time.time() - event.time)
-        self._outbox.put(self._topics.camera(event.camera).events.name, payloads.event(self._device, event), since)
+        self._objects.event(event)
         self._formats_thread.event(event)
+
+    def area(self, state: ZoneState | LineState) -> None:
+        """Takes how a zone or a line is now; returns at once."""
+        self._objects.area(state)
+
+    def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
+        """Crossings of lines that were counted before the start: by camera, and by line, direction and label."""
+        return self._objects.totals()
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes what was seen in frames; returns at once. Skipped results are only for the other formats to know."""
@@ -121,12 +133,14 @@ class Publisher:
     def info(self, info: DaemonInfo) -> None:
         """Takes what the device now is and runs."""
         self._info = info
+        self._objects.info(info)
         self._frames.retain(self._topics.info.name, payloads.info(self._device, info))
         self._formats_thread.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
         """From now on this is published of; what is retained of other cameras is cleared."""
         self._config = config
+        self._objects.configure(config)
         self._frames.configure(config)
         self._formats_thread.configure(config, self._info)
 

@@ -10,6 +10,28 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.records.followed import Followed
+from daemon.records.info import (
+    ConfigurationInfo as ConfigurationInfo,
+)
+from daemon.records.info import (
+    DaemonInfo as DaemonInfo,
+)
+from daemon.records.info import (
+    ModelInfo as ModelInfo,
+)
+from daemon.records.info import (
+    ModelState as ModelState,
+)
+from daemon.records.info import (
+    ModelStatus as ModelStatus,
+)
+from daemon.records.info import (
+    OutboxCounts as OutboxCounts,
+)
+from daemon.records.info import (
+    OutboxStatus as OutboxStatus,
+)
 from engines.records import Detections
 
 
@@ -198,6 +220,8 @@ class FrameResult:
     latency: Latency
     skipped: bool = False
     """`mqtt.every` leaves out the message of this frame"""
+    objects: tuple[Followed | None, ...] | None = None
+    """which object each detection is, None where it is none; None where the camera's objects are not followed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,91 +260,3 @@ class DaemonStats:
     """all cameras together, by stage"""
     batch: float
     """mean frames in a batch since the last report; 0 if there was none"""
-
-
-class ModelState(str, Enum):
-    """Where a model stands."""
-
-    BUILDING = "building"
-    """its engine is being built or loaded, or waits for its turn"""
-    READY = "ready"
-    FAILED = "failed"
-    """it will not run before the next start"""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """How far a model is."""
-
-    state: ModelState
-    progress: int | None = None
-    """per cent of the building that is done; None unless building"""
-    detail: str = ""
-    """what is being done, or one sentence that says why it failed"""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What `…/info` says of a model."""
-
-    file: str
-    family: str
-    width: int
-    """of the model's input, pixels"""
-    height: int
-    """of the model's input, pixels"""
-    labels: tuple[str, ...]
-    precision: str
-    """fp32, fp16, int8 or fp8; what the model really computes with"""
-    status: ModelStatus
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigurationInfo:
-    """What `…/info` says of the configuration."""
-
-    loaded_at: float
-    """when the one that runs was read, UTC, seconds since the epoch"""
-    errors: tuple[str, ...] = ()
-    """why the one that was to take its place last was refused, a sentence each; empty where it was not"""
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonInfo:
-    """What `…/info` carries, retained."""
-
-    version: str
-    backend: str
-    backend_reason: str
-    """why this one: one sentence for people"""
-    gpu: str | None
-    """name; None where none is used"""
-    tensorrt: str | None
-    """version; None where it is not used"""
-    models: Mapping[str, ModelInfo]
-    cameras: tuple[str, ...]
-    configuration: ConfigurationInfo
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxCounts:
-    """How many events an outbox has to do with."""
-
-    waiting: int
-    """that the broker has not acknowledged"""
-    dropped: int
-    """ever, for want of room or for their age"""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatus:
-    """What an outbox holds."""
-
-    waiting: int
-    """messages"""
-    dropped: int
-    """messages, ever, for want of room or for their age"""
-    size: int
-    """of the messages and their index, bytes"""
-    oldest: float | None
-    """hours of running that the oldest message has waited; None where none waits"""

@@ -78,22 +78,8 @@ class ObjectEvent(Event):
     """it was not seen for a while as it crossed"""
     seconds: float | None = None
     """in the state or in the zone that the event is about"""
-    visited: tuple[str, ...] = ()
-    """of `object-left`: zones that it was in"""
     left_because: LeftReason | None = None
     """of `object-left`"""
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """Which object a detection is a sighting of."""
-
-    id: str
-    number: int
-    """the same for formats that know numbers alone"""
-    stationary: bool
-    zones: tuple[str, ...]
-    """that it is in, in the order entered"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +96,25 @@ class Occupancy:
     def total(self) -> int:
         """All of them."""
         return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    """Who is in a zone, as the broker keeps it."""
+
+    camera: str
+    zone: str
+    occupancy: Occupancy | None
+    """None: there is no such zone any more"""
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """How often a line was crossed, as the broker keeps it."""
+
+    camera: str
+    line: str
+    totals: tuple[dict[str, int], ...] | None
+    """crossings by label, in and out; None: there is no such line any more"""
+    begins: bool = False
+    """they are counted anew from now on"""

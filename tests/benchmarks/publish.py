@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.outbox.store import outbox_path, read_status
-from daemon.publish import payloads
+from daemon.publish import event_payloads, payloads
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType, FrameResult
 from tests.conftest import wait_for
@@ -56,7 +56,7 @@ def main() -> None:
         os.environ["STATE_DIRECTORY"] = folder
         ready = [payloads.detections("gate", frame) for frame in frames]
         _compare("frames, QoS 0", lambda: _paho(broker.port, 0, ready), lambda: _frames(broker.port, frames))
-        told = [payloads.event("gate", event) for event in events]
+        told = [event_payloads.event("gate", event) for event in events]
         _compare("events, QoS 1", lambda: _paho(broker.port, 1, told), lambda: _events(broker.port, events))
         for _ in range(ROUNDS):
             _tell_latency("paho alone", _latency_of_paho(broker.port))

@@ -62,10 +62,16 @@ class Recorder:
         """See CommandActions.publish_stats."""
         self.calls.append("stats")
 
+    def reset_lines(self, camera: str | None) -> None:
+        """See CommandActions.reset_lines."""
+        self.calls.append(f"reset {camera}")
+
     @property
     def actions(self) -> CommandActions:
         """All of them."""
-        return CommandActions(self.apply, self.reload, self.build_engine, self.snapshot, self.publish_stats)
+        return CommandActions(
+            self.apply, self.reload, self.build_engine, self.snapshot, self.publish_stats, self.reset_lines
+        )
 
 
 class Commanded:
@@ -83,7 +89,12 @@ class Commanded:
         self.snapshots = Snapshots(self.publisher.picture, self.publisher.largest_picture, fail)
         recorder = self.recorder
         actions = CommandActions(
-            recorder.apply, recorder.reload, recorder.build_engine, self.snapshots.request, self.publisher.stats_now
+            recorder.apply,
+            recorder.reload,
+            recorder.build_engine,
+            self.snapshots.request,
+            self.publisher.stats_now,
+            recorder.reset_lines,
         )
         parser = CommandParser(topics, self.running.scope, self.publisher.request, self.publisher.reserved)
         execute = CommandHandler(self.running, actions).execute

@@ -47,7 +47,7 @@ class Analysed:
         self.stats, self.failures = Stats(), list[BaseException]()
         self.credits = Credits(limit)
         self.published = self.credits.consumer("publish")
-        outputs = Outputs(self._results, self.done.append, self._request, self._offer)
+        outputs = Outputs(self._results, self.done.append, self._request, self._offer, self.done.append)
         self.stage = AnalysisStage(settings, outputs, self.stats, self.credits, self.failures.append)
 
     def put(self, *results: FrameResult) -> None:

@@ -165,6 +165,7 @@ COMMANDS = {
     "command-reload": ("{}", '{"a": 1}'),
     "command-build-engine": ('{"model": "default"}', "{}"),
     "command-stats": ("{}", "[]"),
+    "command-reset-lines": ('{"camera": "front"}', '{"line": "gate"}'),
 }
 
 

@@ -17,6 +17,7 @@ from daemon.control.commands import (
     CommandScope,
     PublishStats,
     Reload,
+    ResetLines,
     TakeSnapshot,
 )
 from daemon.control.parse import LARGEST, command_patterns, parse_command
@@ -57,6 +58,8 @@ def refusal(message: Received) -> str:
         ("command/reload", b"{}", Reload()),
         ("command/build-engine", b'{"model": "default"}', BuildEngine("default")),
         ("command/stats", b"", PublishStats()),
+        ("command/reset-lines", b"", ResetLines(None)),
+        ("command/reset-lines", b'{"camera": "front"}', ResetLines("front")),
     ],
 )
 def test_commands(topic: str, payload: bytes, command: Command) -> None:
@@ -91,7 +94,11 @@ def test_commands(topic: str, payload: bytes, command: Command) -> None:
         ("command/snapshot", b'{"camera": "front", "size": 1}', "size is not a known key"),
         ("command/reload", b'{"file": "/etc/passwd"}', "file is not a known key"),
         ("command/build-engine", b'{"model": "../x"}', "there is no model '../x'; there are: default"),
-        ("command/reboot", b"", "there is no command 'reboot'; there are: build-engine, reload, snapshot, stats"),
+        (
+            "command/reboot",
+            b"",
+            "there is no command 'reboot'; there are: build-engine, reload, reset-lines, snapshot, stats",
+        ),
         ("front/state/fps", b"5", "unsupported command"),
     ],
 )

@@ -40,12 +40,16 @@ def keys(schema: dict[str, Any], whole: dict[str, Any], path: tuple[str, ...] = 
 ALL_KEYS = list(keys(json_schema(), json_schema()))
 
 
+NAMED = (("models",), ("cameras",), *(("cameras", "<name>", key) for key in ("objects", "zones", "lines")))
+"""below which names of the user's own stand"""
+
+
 def given_keys(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every key in a loaded file, in the notation of `keys`."""
     if not isinstance(values, dict):
         return
     for name, child in values.items():
-        part = "<name>" if path in (("models",), ("cameras",)) else name
+        part = "<name>" if path in NAMED else name
         if part != "<name>":
             yield (*path, part)
         yield from given_keys(child, (*path, part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from daemon.analysis.filter import DetectionFilter, score_floor
 from daemon.config.schema import Config
+from daemon.records.followed import Followed
 from engines.records import Detections
+from tests.daemon.publishing import result
 
 NAMES = ("person", "bicycle", "car")
 FOUND = Detections(
@@ -31,16 +34,21 @@ FOUND = Detections(
     ],
 )
 def test_score_and_class_decide(confidence: float, labels: tuple[str, ...] | None, kept: list[int]) -> None:
-    found = DetectionFilter(confidence, labels).keep(FOUND, NAMES)
-    assert found.boxes.tolist() == FOUND.boxes[kept].tolist()
-    assert found.scores.tolist() == FOUND.scores[kept].tolist()
-    assert found.labels.tolist() == FOUND.labels[kept].tolist()
+    objects = tuple(Followed(str(number), number, stationary=False, zones=()) for number in range(4))
+    inferred = replace(result(), labels=NAMES, detections=FOUND)
+    found = DetectionFilter(confidence, labels).of(inferred, objects)
+    assert found.detections.boxes.tolist() == FOUND.boxes[kept].tolist()
+    assert found.detections.scores.tolist() == FOUND.scores[kept].tolist()
+    assert found.detections.labels.tolist() == FOUND.labels[kept].tolist()
+    assert found.objects == tuple(objects[index] for index in kept)
+    assert DetectionFilter(confidence, labels).of(inferred, None).objects is None
 
 
 def test_an_exchanged_model_may_number_its_classes_otherwise() -> None:
-    keep = DetectionFilter(0.0, ("car",)).keep
-    assert keep(FOUND, NAMES).scores.tolist() == FOUND.scores[[0, 2]].tolist()
-    assert keep(FOUND, ("car", "person", "bicycle")).scores.tolist() == FOUND.scores[[1]].tolist()
+    only_cars = DetectionFilter(0.0, ("car",))
+    for names, kept in ((NAMES, [0, 2]), (("car", "person", "bicycle"), [1])):
+        found = only_cars.of(replace(result(), labels=names, detections=FOUND), None)
+        assert found.detections.scores.tolist() == FOUND.scores[kept].tolist()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, UNREACHABLE, result
 
 FOLDER = ROOT / "docs" / "mqtt"
-NAMES = ("answer", "camera-status", "detections", "event", "info", "setting", "stats")
+NAMES = ("answer", "camera-status", "detections", "event", "info", "line", "setting", "stats", "zone")
 
 
 def check(name: str, payload: bytes) -> Any:

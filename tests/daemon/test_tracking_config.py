@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from daemon.config.difference import difference
+from daemon.config.load import load
+from daemon.config.schema import Config
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone, meet
+from daemon.errors import ConfigError
 
 SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
 
@@ -46,6 +51,99 @@ def test_zones_that_are_refused(zone: dict[str, Any], part: str) -> None:
 def test_lines_that_are_refused(line: dict[str, Any], part: str) -> None:
     with pytest.raises(ValidationError, match=part):
         Line.model_validate(line)
+
+
+CAMERA = """\
+device: gate
+mqtt: {host: localhost}
+cameras:
+  front:
+    source: "0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "path", "part"),
+    [
+        ("    zones: {porch: {polygon: [[0, 0], [1, 0], [1, 1]]}}\n", 6, "cameras.front.zones", "need `tracking`"),
+        ("    lines:\n      gate: {points: [[0, 0], [1, 0]]}\n", 7, "cameras.front.lines.gate.in", "is required"),
+        (
+            "    lines:\n      gate: {points: [[0, 0], [1, 0]], in: [0, 0]}\n",
+            7,
+            "cameras.front.lines.gate",
+            "on the line",
+        ),
+        (
+            "    zones:\n      front: {polygon: [[0, 0], [1, 0], [1, 1]]}\n",
+            7,
+            "cameras.front.zones.front",
+            "name of a camera",
+        ),
+        ("    objects: {person: {min_score: 2}}\n", 6, "cameras.front.objects.person.min_score", "from 0 to 1, got 2"),
+        ("    zones:\n      a b: {polygon: [[0, 0], [1, 0], [1, 1]]}\n", 7, "cameras.front.zones.'a b'", "letters"),
+        (
+            "    zones: {a: {polygon: [[0, 0], [1, 0], [1, 1]], dwell: ten}}\n",
+            6,
+            "cameras.front.zones.a.dwell[0]",
+            "positive",
+        ),
+        ("tracking: {lost_after: 0}\n", 6, "tracking.lost_after", "positive"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(tmp_path: Path, more: str, line: int, path: str, part: str) -> None:
+    file = tmp_path / "cameras.yaml"
+    file.write_text(CAMERA + more)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    problems = [
+        problem for problem in str(caught.value).splitlines() if "need `tracking`" not in problem or "need" in part
+    ]
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{file}:{line}: {path}: ")
+    assert part in problems[0]
+
+
+def test_a_single_dwell_time_needs_no_list(tmp_path: Path) -> None:
+    file = tmp_path / "cameras.yaml"
+    polygon = "polygon: [[0, 0], [1, 0], [1, 1]]"
+    zones = f"    zones: {{a: {{{polygon}, dwell: 60}}, b: {{{polygon}, dwell: [5, 6]}}}}"
+    file.write_text(f"{CAMERA}{zones}\ntracking: {{}}\n")
+    assert [zone.dwell for zone in load(file, {}).cameras["front"].zones.values()] == [(60,), (5, 6)]
+
+
+def test_too_many_zones_and_lines_are_refused() -> None:
+    zones = {f"z{i}": {"polygon": SQUARE} for i in range(33)}
+    with pytest.raises(ValidationError, match="more than 32"):
+        configured({}, {"zones": zones})
+
+
+def test_a_camera_says_what_is_different_or_switches_off() -> None:
+    assert configured(None, {}).tracking_of("front") is None
+    assert configured({}, {}).tracking_of("front") == Tracking()
+    assert configured({"lost_after": 5}, {"tracking": None}).tracking_of("front") is None
+    both = configured({"lost_after": 5}, {"tracking": {"confirm_frames": 2}}).tracking_of("front")
+    assert both == Tracking(lost_after=5, confirm_frames=2)
+    assert configured(None, {"tracking": {"confirm_frames": 2}}).tracking_of("front") == Tracking(confirm_frames=2)
+    zones = {"zones": {"porch": {"polygon": SQUARE}}}
+    assert configured(None, {"tracking": None, **zones}).tracking_of("front") is None
+
+
+def configured(tracking: Any, camera: dict[str, Any]) -> Config:
+    cameras = {"front": {"source": "0", **camera}}
+    return Config.model_validate({"device": "a", "mqtt": {"host": "b"}, "tracking": tracking, "cameras": cameras})
+
+
+def test_a_reload_changes_tracking_without_opening_a_camera_anew() -> None:
+    for before, after in (
+        (configured(None, {}), configured({}, {})),
+        (configured({}, {}), configured({"lost_after": 5}, {})),
+        (configured({}, {}), configured({}, {"zones": {"porch": {"polygon": SQUARE}}})),
+        (configured({}, {}), configured({}, {"objects": {"person": {"min_score": 0.5}}})),
+    ):
+        found = difference(before, after)
+        assert (found.changed, found.reopened, found.fixed) == (("front",), (), ())
+    same = configured({}, {"tracking": {"lost_after": 2}})
+    assert not difference(configured({}, {"tracking": {"lost_after": 2}}), same)
 
 
 def test_what_is_not_given() -> None:

@@ -62,7 +62,8 @@ def test_who_is_lost_inside_leaves_when_last_seen() -> None:
     events = film(scene(settings(zones=porch())), [*frames, *[(2.1 + i / 10, []) for i in range(30)]])
     assert kinds(events) == ["appeared", "zone-entered", "zone-left", "left"]
     assert told(events)[-1] == ("zone-left", 2.0)
-    assert events[-1].visited == ("porch",)
+    assert events[-1].object is not None
+    assert events[-1].object.visited == ("porch",)
 
 
 def test_who_is_lost_just_outside_left_when_it_was_first_outside() -> None:

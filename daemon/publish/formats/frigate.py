@@ -78,7 +78,7 @@ class Frigate(Format):
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
-        if event.label is None or self._config is None:
+        if event.type not in (EventType.APPEARED, EventType.GONE) or event.label is None or self._config is None:
             return ()
         key = event.camera, event.label
         if event.type is EventType.APPEARED:

@@ -72,7 +72,9 @@ class HomeAssistant(Format):
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
-        if event.type is EventType.CAMERA_STATE or event.label not in self._labels.get(event.camera, ()):
+        if event.type not in (EventType.APPEARED, EventType.GONE) or event.label not in self._labels.get(
+            event.camera, ()
+        ):
             return ()
         there = _ON if event.type is EventType.APPEARED else _OFF
         return (OutgoingMessage(self._entities.occupancy(event.camera, event.label), there, camera=event.camera),)

@@ -1,0 +1,142 @@
+"""What must not be forgotten of objects, zones and lines when the daemon ends: as values that the outbox keeps. Pure.
+
+Values change in the transaction of the event that changes them. So every object that was told of as appeared is told of
+as left, be it at the next start, and totals of lines are those of the events that were told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from daemon.records import EventType
+from daemon.records.objects import Direction, LeftReason, ObjectEvent, ObjectSnapshot
+
+Kept = dict[str, bytes | None]
+"""values by key; None: to be forgotten"""
+_OBJECT, _TOTAL, _SINCE, _ZONE = "object", "total", "since", "zone"
+
+
+class ObjectLedger:
+    """Not thread-safe."""
+
+    def __init__(self, kept: Mapping[str, bytes]) -> None:
+        """`kept` by earlier runs."""
+        self._objects: dict[str, dict[str, Any]] = {}
+        """by key; what `unfinished` needs of objects that have not left"""
+        self._totals: dict[tuple[str, str], dict[tuple[Direction, str], int]] = {}
+        self._since: dict[tuple[str, str], float] = {}
+        self._zones: set[tuple[str, str]] = set()
+        for key, value in kept.items():
+            kind, _, rest = key.partition("/")
+            if kind == _OBJECT:
+                self._objects[key] = orjson.loads(value)
+            elif kind == _TOTAL:
+                camera, line, direction, label = rest.split("/", 3)
+                self._totals.setdefault((camera, line), {})[Direction(direction), label] = int(value)
+            elif kind == _SINCE:
+                camera, line = rest.split("/", 1)
+                self._since[camera, line] = float(value)
+            elif kind == _ZONE:
+                camera, zone = rest.split("/", 1)
+                self._zones.add((camera, zone))
+
+    def totals(self) -> dict[str, dict[tuple[str, Direction, str], int]]:
+        """Crossings by camera, and by line, direction and label."""
+        result: dict[str, dict[tuple[str, Direction, str], int]] = {}
+        for (camera, line), of in self._totals.items():
+            result.setdefault(camera, {}).update({(line, *key): count for key, count in of.items()})
+        return result
+
+    def unfinished(self, now: float) -> list[ObjectEvent]:
+        """That the objects have left which an earlier run, that was not stopped, has left open; `now` in UTC."""
+        inside = Counter(
+            (each["camera"], zone, each["object"]["label"])
+            for each in self._objects.values()
+            for zone in each["entered"]
+        )
+        events = []
+        for each in self._objects.values():
+            snapshot = _snapshot(each["object"])
+            for zone, entered in each["entered"].items():
+                key = each["camera"], zone, snapshot.label
+                inside[key] -= 1
+                rest = tuple(name for name in snapshot.zones if name != zone)
+                snapshot = replace(snapshot, zones=rest)
+                seconds = max(0.0, snapshot.last_seen - entered)
+                kind, last = EventType.ZONE_LEFT, snapshot.last_seen
+                event = ObjectEvent(each["camera"], kind, last, snapshot.label, inside[key], object=snapshot, zone=zone)
+                events.append(replace(event, seconds=seconds))
+            event = ObjectEvent(each["camera"], EventType.OBJECT_LEFT, now, snapshot.label, object=snapshot)
+            seconds = max(0.0, snapshot.last_seen - snapshot.first_seen)
+            events.append(replace(event, seconds=seconds, left_because=LeftReason.RESTART))
+        return events
+
+    def note(self, event: ObjectEvent) -> Kept:
+        """Takes an event; what is to be kept with it."""
+        kept: Kept = {}
+        if event.object is not None:
+            key = f"{_OBJECT}/{event.camera}/{event.object.id}"
+            known = self._objects.pop(key, None)
+            if event.type is EventType.OBJECT_LEFT:
+                kept[key] = None
+            else:
+                entered = {} if known is None else known["entered"]
+                if event.type is EventType.ZONE_ENTERED:
+                    entered = {**entered, event.zone: event.time}
+                elif event.type is EventType.ZONE_LEFT:
+                    entered = {zone: at for zone, at in entered.items() if zone != event.zone}
+                self._objects[key] = {"camera": event.camera, "object": event.object, "entered": entered}
+                kept[key] = orjson.dumps(self._objects[key])
+        if event.line is not None and event.direction is not None and event.label is not None:
+            totals = self._totals.setdefault((event.camera, event.line), {})
+            totals[event.direction, event.label] = event.total or 0
+            kept[_total_key(event.camera, event.line, event.direction, event.label)] = b"%d" % (event.total or 0)
+        return kept
+
+    def zone(self, camera: str, zone: str, there: bool) -> Kept:
+        """Takes whether something is retained of a zone; what is to be kept."""
+        if there == ((camera, zone) in self._zones):
+            return {}
+        (self._zones.add if there else self._zones.discard)((camera, zone))
+        return {f"{_ZONE}/{camera}/{zone}": b"1" if there else None}
+
+    def line(self, camera: str, line: str, now: float) -> tuple[float, Kept]:
+        """Since when a line is counted, UTC; what is to be kept, where that is `now`."""
+        if (since := self._since.get((camera, line))) is not None:
+            return since, {}
+        self._since[camera, line] = now
+        return now, {f"{_SINCE}/{camera}/{line}": repr(now).encode()}
+
+    def forget_line(self, camera: str, line: str) -> Kept:
+        """Its totals begin anew, or it is no longer there; what is to be forgotten."""
+        kept: Kept = {}
+        if self._since.pop((camera, line), None) is not None:
+            kept[f"{_SINCE}/{camera}/{line}"] = None
+        for direction, label in self._totals.pop((camera, line), {}):
+            kept[_total_key(camera, line, direction, label)] = None
+        return kept
+
+    def zones(self) -> set[tuple[str, str]]:
+        """Camera and name of the zones that something is retained of."""
+        return set(self._zones)
+
+    def lines(self) -> set[tuple[str, str]]:
+        """Camera and name of the lines that something is kept of."""
+        return {*self._since, *self._totals}
+
+
+def _total_key(camera: str, line: str, direction: Direction, label: str) -> str:
+    return f"{_TOTAL}/{camera}/{line}/{direction.value}/{label}"
+
+
+def _snapshot(values: Any) -> ObjectSnapshot:
+    """One that was kept as JSON, or is one."""
+    if isinstance(values, ObjectSnapshot):
+        return values
+    lists = {key: tuple(values[key]) for key in ("box", "zones", "visited")}
+    return ObjectSnapshot(**{**values, **lists})

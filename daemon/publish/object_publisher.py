@@ -1,0 +1,114 @@
+"""What is published of objects, zones and lines, beside the messages of frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from daemon.config.schema import Config
+from daemon.mqtt.topics import DeviceTopics
+from daemon.outbox.sender import OutboxSender
+from daemon.publish import event_payloads
+from daemon.publish.object_ledger import ObjectLedger
+from daemon.records import DaemonInfo, Event
+from daemon.records.objects import Direction, LineState, ObjectEvent, ZoneState
+
+Retain = Callable[[str, bytes, str | None], None]
+"""has the broker keep a payload on a topic, for as long as there is that camera; an empty one clears it"""
+
+
+class ObjectPublisher:
+    """For the thread that makes events, but for `configure` and `info`, which replace what it looks at."""
+
+    def __init__(
+        self, config: Config, info: DaemonInfo, topics: DeviceTopics, outbox: OutboxSender, retain: Retain
+    ) -> None:
+        self._config = config
+        self._info = info
+        self._device = config.device
+        self._topics = topics
+        self._outbox = outbox
+        self._retain = retain
+        self._ledger = ObjectLedger(outbox.kept)
+
+    def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
+        """Crossings that were counted before the start: by camera, and by line, direction and label."""
+        return self._ledger.totals()
+
+    def finish(self) -> list[ObjectEvent]:
+        """At the start, before anything else: what an earlier run has left open; and clears what is gone since."""
+        cameras = self._config.cameras
+        for camera, zone in self._ledger.zones():
+            if self._config.tracked(camera) is None or zone not in cameras[camera].zones:
+                self.area(ZoneState(camera, zone, None))
+        for camera, line in self._ledger.lines():
+            if self._config.tracked(camera) is None or line not in cameras[camera].lines:
+                self.area(LineState(camera, line, None))
+        return self._ledger.unfinished(time.time())
+
+    def configure(self, config: Config) -> None:
+        """From now on this is published of."""
+        self._config = config
+
+    def info(self, info: DaemonInfo) -> None:
+        """Takes what the device now is and runs."""
+        self._info = info
+
+    def event(self, event: Event) -> None:
+        """Puts it into the outbox, with what it changes about what must not be forgotten."""
+        since = time.monotonic() - max(0.0, time.time() - event.time)
+        kept = self._ledger.note(event) if isinstance(event, ObjectEvent) else {}
+        tracking = self._config.tracked(event.camera) is not None
+        payload = event_payloads.event(self._device, event, tracking=tracking)
+        self._outbox.put(self._topics.camera(event.camera).events.name, payload, since, kept)
+
+    def area(self, state: ZoneState | LineState) -> None:
+        """Retains how a zone or a line is now."""
+        if isinstance(state, ZoneState):
+            self._zone(state)
+        else:
+            self._line(state)
+
+    def _zone(self, state: ZoneState) -> None:
+        topic = self._topics.camera(state.camera).zone(state.zone).name
+        if kept := self._ledger.zone(state.camera, state.zone, there=state.occupancy is not None):
+            self._outbox.keep(kept)
+        if state.occupancy is None:
+            self._retain(topic, b"", None)
+            return
+        zone = (
+            self._config.cameras[state.camera].zones.get(state.zone) if state.camera in self._config.cameras else None
+        )
+        if zone is not None:
+            labels = self._labels(state.camera, zone.labels)
+            payload = event_payloads.zone(self._device, state, state.occupancy, labels, time.time())
+            self._retain(topic, payload, state.camera)
+
+    def _line(self, state: LineState) -> None:
+        topic = self._topics.camera(state.camera).line(state.line).name
+        begins = state.totals is None or state.begins
+        if begins and (forgotten := self._ledger.forget_line(state.camera, state.line)):
+            self._outbox.keep(forgotten)
+        if state.totals is None:
+            self._retain(topic, b"", None)
+            return
+        line = (
+            self._config.cameras[state.camera].lines.get(state.line) if state.camera in self._config.cameras else None
+        )
+        if line is not None:
+            since, kept = self._ledger.line(state.camera, state.line, time.time())
+            if kept:
+                self._outbox.keep(kept)
+            labels = self._labels(state.camera, line.labels)
+            payload = event_payloads.line(self._device, state, since, labels, time.time())
+            self._retain(topic, payload, state.camera)
+
+    def _labels(self, camera: str, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Classes that can be in a zone or cross a line."""
+        settings = self._config.cameras[camera]
+        model = self._info.models.get(settings.model)
+        found = model.labels if model is not None else (wanted or settings.labels or ())
+        for chosen in (settings.labels, wanted):
+            if chosen is not None:
+                found = tuple(label for label in found if label in chosen)
+        return found
