@@ -18,10 +18,10 @@ from engines.build.specification import CALIBRATED, BuildSpec, Progress
 from engines.errors import BackendError, NotPreparedError
 from engines.folders import cache_folder
 from engines.model import Model
-from engines.onnx_runtime import OnnxRuntimeLane, warn_one_by_one
+from engines.onnx_runtime import OnnxRuntimeSession, warn_one_by_one
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.records import Lane
+from engines.records import DetectorSession
 from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.loading import PlanRefusedError, has_kernels
@@ -136,7 +136,7 @@ def needs_building(backend: Backend, settings: SessionSettings) -> bool:
 
 
 def discard_built(backend: Backend, model: Model, settings: SessionSettings, why: str) -> None:
-    """Deletes what `prepare` has built for the model alone; lanes that are open go on. Raises EngineError."""
+    """Deletes what `prepare` has built for the model alone; sessions that are open go on. Raises EngineError."""
     spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
         built = cache.find(_detector_key(spec), _ONNX)
@@ -147,7 +147,7 @@ def discard_built(backend: Backend, model: Model, settings: SessionSettings, why
         cache.discard(built, why)
 
 
-def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = ()) -> Lane:
+def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = ()) -> DetectorSession:
     """A session for a model; builds nothing. Any thread may open it, and another one use it.
 
     Kernels for frames of `frame_sizes` (height, width) are loaded before it returns instead of by the first batch.
@@ -157,25 +157,25 @@ def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = 
     backend, model, settings = prepared.backend, prepared.model, prepared.settings
     cache = EngineCache(settings.cache)
     if prepared.engines is not None:
-        from engines.tensorrt.lanes import TensorRtLane  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+        from engines.tensorrt.session import TensorRtSession  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
         engines, tensorrt = prepared.engines, find(backend.name)
         try:
-            lane = TensorRtLane(model, settings.thresholds, engines, tensorrt, cache, frame_sizes)
+            session = TensorRtSession(model, settings.thresholds, engines, tensorrt, cache, frame_sizes)
         except PlanRefusedError as error:
             for plan in (engines.preprocess, engines.detector):
                 cache.discard(plan, str(error))
             raise NotPreparedError(str(error)) from error
-        if lane.max_batch < settings.max_batch:
+        if session.max_batch < settings.max_batch:
             warn_one_by_one(model)
-        return lane
+        return session
     detector = None
     if prepared.detector is not None:
         try:
             detector = onnx.load(prepared.detector)
         except FileNotFoundError as error:
             raise NotPreparedError(f"{prepared.detector}: is gone") from error
-    return OnnxRuntimeLane(model, settings.thresholds, settings.max_batch, settings.threads, detector)
+    return OnnxRuntimeSession(model, settings.thresholds, settings.max_batch, settings.threads, detector)
 
 
 def build_target(wanted: str = "auto") -> Target:
@@ -199,7 +199,7 @@ def build_target(wanted: str = "auto") -> Target:
 
 
 def frame_allocator(backend: Backend) -> Callable[[tuple[int, ...]], NDArray[np.uint8]] | None:
-    """Gives memory for frames from which the backend's lanes read without a copy; callable in any thread.
+    """Gives memory for frames from which the backend's sessions read without a copy; callable in any thread.
 
     None where any memory is as good.
     """
@@ -214,13 +214,13 @@ def slots(backend: Backend) -> int:
     """How many batches a session on the backend takes before the first is collected."""
     if backend.name == CPU:
         return onnx_runtime.SLOTS
-    from engines.tensorrt.lanes import SLOTS  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+    from engines.tensorrt.session import SLOTS  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
     return SLOTS
 
 
 def precision_of(backend: Backend, settings: SessionSettings) -> Precision:
-    """What a lane with these settings computes with."""
+    """What a session with these settings computes with."""
     return settings.precision or (Precision.FP32 if backend.name == CPU else Precision.FP16)
 
 

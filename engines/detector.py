@@ -16,7 +16,7 @@ from typing_extensions import Self
 from engines.backends import Backend, SessionSettings, choose, find_prepared, open_session, prepare
 from engines.errors import DetectorError, ImageError, NotPreparedError
 from engines.model import NO_OVERRIDE, Model, read_model
-from engines.records import Detections, InputOverride, Lane, Ticket
+from engines.records import Detections, DetectorSession, Handle, InputOverride
 
 Image = NDArray[np.uint8]
 """[H, W, 3] BGR of any size, as OpenCV reads it"""
@@ -54,8 +54,8 @@ class Detector:
         """class names, indexed by class id"""
         self.backend = backend
         """the backend that runs the model, and why it was chosen"""
-        self._session: Lane | None = open_session(prepared)
-        self._in_flight: deque[tuple[Ticket, Sequence[Image]]] = deque()
+        self._session: DetectorSession | None = open_session(prepared)
+        self._in_flight: deque[tuple[Handle, Sequence[Image]]] = deque()
         self._lock = threading.RLock()
 
     @classmethod
@@ -124,7 +124,7 @@ class Detector:
                 raise DetectorError(f"{len(self._in_flight)} batches are in flight; collect them before detect")
             return self.collect(self.submit([image]))[0]
 
-    def submit(self, images: Sequence[Image]) -> Ticket:
+    def submit(self, images: Sequence[Image]) -> Handle:
         """Starts a batch of 1 to `max_batch` images; do not change them until the batch is collected.
 
         Raises ImageError, BackendError, and DetectorError if the batch has a wrong size, `slots` batches are in flight
@@ -141,7 +141,7 @@ class Detector:
             self._in_flight.append((handle, batch))  # keeps the images alive: the backend may read them in place
             return handle
 
-    def collect(self, handle: Ticket) -> list[list[Detection]]:
+    def collect(self, handle: Handle) -> list[list[Detection]]:
         """Waits for the oldest batch in flight; returns the objects in each image, in descending order of score.
 
         Raises BackendError if the backend fails, and DetectorError for any other batch or a closed detector.
@@ -173,7 +173,7 @@ class Detector:
         self.close()
 
     @property
-    def _open(self) -> Lane:
+    def _open(self) -> DetectorSession:
         if self._session is None:
             raise DetectorError("the detector is closed; load it again")
         return self._session

@@ -1,4 +1,4 @@
-"""The lane on ONNX Runtime: the CPU backend, and the reference for every other backend."""
+"""The session on ONNX Runtime: the CPU backend, and the reference for every other backend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engines.graphs.outputs import DATA_DEPENDENT
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
-from engines.records import BatchDetections, Letterbox, Ticket
+from engines.records import BatchDetections, Handle, Letterbox
 
 _log = logging.getLogger("ospreyd.engines")
 SLOTS = 2
@@ -41,7 +41,7 @@ class _Pending:
     preprocess: float
 
 
-class OnnxRuntimeLane:
+class OnnxRuntimeSession:
     """One model on the CPU: while one batch computes in a thread of its own, the next is letterboxed."""
 
     def __init__(
@@ -63,7 +63,7 @@ class OnnxRuntimeLane:
         shape = (SLOTS, self._max_batch, model.height, model.width, 3)
         self._canvas = np.full(shape, model.geometry.pad, np.uint8)
         self._placed: list[list[Letterbox | None]] = [[None] * self._max_batch for _ in range(SLOTS)]
-        self._pending: dict[Ticket, _Pending] = {}
+        self._pending: dict[Handle, _Pending] = {}
         self._submitted = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
 
@@ -78,29 +78,29 @@ class OnnxRuntimeLane:
         return self._max_batch
 
     def set_confidence(self, confidence: float) -> None:
-        """See Lane.set_confidence."""
+        """See DetectorSession.set_confidence."""
         self._thresholds = replace(self._thresholds, confidence=confidence)
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size."""
         began = time.perf_counter()
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
-        ticket = Ticket(self._submitted)
+        handle = Handle(self._submitted)
         self._submitted += 1
-        slot = ticket % SLOTS
+        slot = handle % SLOTS
         letterboxes = tuple(self._place(picture, slot, index) for index, picture in enumerate(pictures))
         outputs = self._worker.submit(self._run, self._canvas[slot, : len(pictures)])
-        self._pending[ticket] = _Pending(letterboxes, outputs, time.perf_counter() - began)
-        return ticket
+        self._pending[handle] = _Pending(letterboxes, outputs, time.perf_counter() - began)
+        return handle
 
-    def is_done(self, ticket: Ticket) -> bool:
+    def is_done(self, handle: Handle) -> bool:
         """Whether `collect` would not have to wait."""
-        return self._pending[ticket].outputs.done()
+        return self._pending[handle].outputs.done()
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
+    def collect(self, handle: Handle) -> BatchDetections:
         """Waits for a batch, in the order submitted. Raises BackendError where ONNX Runtime failed."""
-        pending = self._pending.pop(ticket)
+        pending = self._pending.pop(handle)
         (boxes, scores, labels), detector = pending.outputs.result()
         began = time.perf_counter()
         detections = tuple(

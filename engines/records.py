@@ -124,11 +124,11 @@ class BatchDetections:
     """seconds, whole batch"""
 
 
-Ticket = NewType("Ticket", int)
-"""A batch on its way; only the lane that gave it can collect it, once."""
+Handle = NewType("Handle", int)
+"""A batch on its way; only the session that gave it can collect it, once."""
 
 
-class Lane(Protocol):
+class DetectorSession(Protocol):
     """One model on one backend, with several batches in flight. For one thread at a time, not always the same."""
 
     @property
@@ -142,13 +142,13 @@ class Lane(Protocol):
     def set_confidence(self, confidence: float) -> None:
         """From now on `collect` gives what scores at least this, 0 to 1."""
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; they must stay unchanged until collected."""
 
-    def is_done(self, ticket: Ticket) -> bool:
+    def is_done(self, handle: Handle) -> bool:
         """Whether `collect` would not have to wait. Raises BackendError where the backend failed."""
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
+    def collect(self, handle: Handle) -> BatchDetections:
         """Waits for a batch. Raises BackendError where the backend failed."""
 
     def close(self) -> None:

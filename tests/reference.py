@@ -24,7 +24,7 @@ MODELS = (
     "ssd_mobilenet_v1_300_nms_qdq.derived",
 )
 A_FEW = ("deimv2_atto_320", "ssd_mobilenet_v1_300_nms_qdq.derived", "yolox_nano_416")
-"""of them, where the way to the lane is tested and not the model: with constants for inputs, with uint8 rows, plain"""
+"""of them, for tests of the way to a session: with constants as inputs, with uint8 rows, plain"""
 LEAST = 0.5
 """scores from here on must agree"""
 SCORE = 0.02

@@ -199,7 +199,7 @@ def test_a_film_that_waits_for_a_broker_does_not_hold_up_stopping(street: Film, 
     }
     with daemon(tmp_path, document) as process:
         wait_for(lambda: "film: streaming" in (tmp_path / "log").read_text(), "the film", 30)
-        # until inbox, batches and hand-off are full, so that every thread waits for the next
+        # until inbox, batches and frame queue are full, so that every thread waits for the next
         wait_for(lambda: idle(process.pid), "the pipeline to be full", 60)
         assert stop(process) < 5
     assert (tmp_path / "log").read_text().splitlines()[-1].endswith("stopped")

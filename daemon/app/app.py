@@ -74,7 +74,7 @@ class App:
         self._pipeline = Pipeline(self._running, backend, plan, requests, self._on_fatal)
         try:
             self._pipeline.start()
-            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(plan.generations))
+            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(plan.revisions))
             if why := self._work():
                 _log.info("%s: stopping", why)
         finally:

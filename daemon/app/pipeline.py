@@ -95,8 +95,8 @@ class Pipeline:
         }
         metrics = DaemonMetrics(self._registry, self.watchdog, queues, self._publisher.outbox)
         self._http = HttpServer(config.service.metrics, self.watchdog, registry_of(metrics), on_fatal)
-        for generation in plan.generations.values():
-            self._shard.load(generation)
+        for revision in plan.revisions.values():
+            self._shard.load(revision)
 
     def start(self) -> None:
         """Starts every thread; models follow when they are ready."""

@@ -9,7 +9,7 @@ from daemon.config.difference import Difference, difference, used_models
 from daemon.config.schema import Config
 from daemon.errors import UsageError
 from daemon.inference.model_config import check_labels
-from daemon.inference.model_revision import Generation
+from daemon.inference.model_revision import ModelRevision
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Plan:
 
     config: Config
     difference: Difference
-    generations: Mapping[str, Generation]
+    revisions: Mapping[str, ModelRevision]
     """models to load: new or changed"""
 
     def summary(self) -> str:
@@ -29,7 +29,7 @@ class Plan:
             "removed": different.removed,
             "reconnected": different.reopened,
             "changed": different.changed,
-            "models built or opened": tuple(self.generations),
+            "models built or opened": tuple(self.revisions),
             "models closed": different.unused,
             "inference changed": ("max_delay_ms, max_age_ms",) if different.inference else (),
             "events changed": different.events,
@@ -40,12 +40,12 @@ class Plan:
 
 def first_plan(config: Config) -> Plan:
     """Of a start. Raises UsageError and EngineError where it is not possible."""
-    generations = {name: Generation.read(name, config) for name in used_models(config)}
-    check_labels(config, {name: generation.model.labels for name, generation in generations.items()})
-    return Plan(config, difference(config, config), generations)
+    revisions = {name: ModelRevision.read(name, config) for name in used_models(config)}
+    check_labels(config, {name: revision.model.labels for name, revision in revisions.items()})
+    return Plan(config, difference(config, config), revisions)
 
 
-def make_plan(running: Config, config: Config, latest: Callable[[str], Generation | None], reread: bool) -> Plan:
+def make_plan(running: Config, config: Config, latest: Callable[[str], ModelRevision | None], reread: bool) -> Plan:
     """Of a change while the daemon runs. Raises UsageError and EngineError where it is not possible.
 
     `latest` is the model of a name as it runs or is being loaded. With `reread` changed model files are
@@ -61,7 +61,7 @@ def make_plan(running: Config, config: Config, latest: Callable[[str], Generatio
     wanted = set(different.models)
     if reread:
         wanted |= {name for name, one in known.items() if one is None or not one.is_of(config)}
-    generations = {name: Generation.read(name, config) for name in sorted(wanted)}
-    of_labels = {name: (generations.get(name) or generation) for name, generation in known.items()}
+    revisions = {name: ModelRevision.read(name, config) for name in sorted(wanted)}
+    of_labels = {name: (revisions.get(name) or revision) for name, revision in known.items()}
     check_labels(config, {name: one.model.labels for name, one in of_labels.items() if one is not None})
-    return Plan(config, different, generations)
+    return Plan(config, different, revisions)

@@ -16,10 +16,10 @@ from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
 from daemon.config.schema import Config
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
-from daemon.inference.model_manager import ModelReports, Serving
-from daemon.inference.model_revision import Generation
-from daemon.inference.worker import InferenceThread
+from daemon.inference.frame_queue import FrameQueue
+from daemon.inference.model_manager import ModelManager, ModelReports
+from daemon.inference.model_revision import ModelRevision
+from daemon.inference.worker import InferenceWorker
 from daemon.records import CameraState, CameraStatus, Frame, ModelInfo, Reason
 from daemon.stats import Stats
 from daemon.system.credits import Credits
@@ -66,14 +66,14 @@ class Shard:
         stats, on_fatal = shared.stats, shared.on_fatal
         self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal, totals)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
-        self._handoff = Handoff(Batcher({}, *waits, credit=shared.credits), stats)
-        shared.credits.on_room(self._handoff.has_credit)
+        self._frame_queue = FrameQueue(Batcher({}, *waits, credit=shared.credits), stats)
+        shared.credits.on_room(self._frame_queue.has_credit)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceThread(thread, self._handoff, self._analysis.results, stats, on_fatal)
+        self._inference = InferenceWorker(thread, self._frame_queue, self._analysis.results, stats, on_fatal)
         self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
         self._capture = Cameras(on_fatal)
         models = ModelReports(shared.lock, reports.models_changed, self._give_up)
-        self._serving = Serving(backend, self._inference, self._handoff, self._floor, models, on_fatal)
+        self._model_manager = ModelManager(backend, self._inference, self._frame_queue, self._floor, models, on_fatal)
         self._cameras: dict[str, CameraThread] = {}
         self._unavailable: dict[str, str] = {}
         """models that cannot be used, and the reason"""
@@ -81,21 +81,21 @@ class Shard:
     @property
     def models(self) -> Mapping[str, ModelInfo]:
         """What is known of every model."""
-        return self._serving.infos
+        return self._model_manager.infos
 
     @property
     def queues(self) -> Mapping[str, Callable[[], int]]:
         """By name, how much waits in a queue; for any thread."""
-        return {"batch": self._handoff.waiting, "analysis": self._analysis.waiting}
+        return {"batch": self._frame_queue.waiting, "analysis": self._analysis.waiting}
 
-    def latest(self, model: str) -> Generation | None:
-        """See Serving.latest."""
-        return self._serving.latest(model)
+    def latest(self, model: str) -> ModelRevision | None:
+        """See ModelManager.latest."""
+        return self._model_manager.latest(model)
 
-    def load(self, generation: Generation) -> None:
+    def load(self, revision: ModelRevision) -> None:
         """Builds a model where that is needed and opens it; the one of its name that runs goes on until then."""
-        self._unavailable.pop(generation.name, None)
-        self._serving.serve(generation)
+        self._unavailable.pop(revision.name, None)
+        self._model_manager.load(revision)
 
     def reset_lines(self, camera: str | None) -> None:
         """Counts crossings of lines anew, of one camera or all; for any thread."""
@@ -109,13 +109,13 @@ class Shard:
             for name in self._config.cameras:
                 self._open(name)
         self._capture.start()
-        self._serving.start()
+        self._model_manager.start()
 
     def stop(self) -> None:
         """Asks capture, model loading and inference to end; returns at once. Analysis goes on until `join_analysis`."""
-        self._serving.stop()
+        self._model_manager.stop()
         self._capture.stop()
-        self._handoff.close()
+        self._frame_queue.close()
         self._inference.stop()
 
     def join_analysis(self, timeout: float) -> bool:
@@ -128,7 +128,7 @@ class Shard:
     def join(self, timeout: float) -> bool:
         """Whether the other threads have ended within `timeout` seconds; a camera that hangs may not."""
         deadline = time.monotonic() + timeout
-        ended = self._serving.join(timeout)
+        ended = self._model_manager.join(timeout)
         return self._capture.join(max(0.0, deadline - time.monotonic())) and ended
 
     def apply(self, plan: Plan, announce: Callable[[], None]) -> None:
@@ -142,13 +142,13 @@ class Shard:
         for name in different.removed:
             self._close(name)
             self._shared.stats.forget(name)
-        self._handoff.limit(config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000)
+        self._frame_queue.limit(config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000)
         for model in different.unused:
-            self._serving.drop(model)
+            self._model_manager.drop(model)
             self._unavailable.pop(model, None)
-        again = self._unavailable.keys() & plan.generations.keys()
-        for generation in plan.generations.values():
-            self.load(generation)
+        again = self._unavailable.keys() & plan.revisions.keys()
+        for revision in plan.revisions.values():
+            self.load(revision)
         self._analysis.configure(config)
         announce()
         for name, camera in config.cameras.items():
@@ -156,11 +156,11 @@ class Shard:
                 self._open(name)
             elif name in different.changed:
                 self._change(name)
-        self._serving.refresh()
+        self._model_manager.refresh()
 
     def retry(self, model: str) -> bool:
         """Builds a model again, also one that failed, whose cameras are opened again; False: it needs no engine."""
-        if not self._serving.retry(model):
+        if not self._model_manager.retry(model):
             return False
         if self._unavailable.pop(model, None) is not None:
             for name, camera in self._config.cameras.items():
@@ -183,11 +183,11 @@ class Shard:
                     self._report(status)
 
         def deliver(frame: Frame) -> None:
-            self._handoff.put(frame, lambda: self._cameras.get(name) is thread)
+            self._frame_queue.put(frame, lambda: self._cameras.get(name) is thread)
 
         shared = self._shared
         thread = CameraThread(name, camera, deliver, reported, shared.stats, shared.on_fatal, self._memory)
-        self._handoff.set_camera(name, camera.model, camera.priority)
+        self._frame_queue.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
         self._capture.open(thread)
 
@@ -195,13 +195,13 @@ class Shard:
         """Its thread ends when it can; its waiting frames are released."""
         if (thread := self._cameras.pop(name, None)) is not None:
             self._capture.close(thread)
-            self._handoff.remove_camera(name)
+            self._frame_queue.remove_camera(name)
 
     def _change(self, name: str) -> None:
         """Applies settings that need no new connection."""
         camera = self._config.cameras[name]
         if name in self._cameras:
-            self._handoff.set_camera(name, camera.model, camera.priority)
+            self._frame_queue.set_camera(name, camera.model, camera.priority)
             self._cameras[name].limit(camera.fps)
 
     def _give_up(self, model: str, why: str) -> None:
@@ -216,9 +216,9 @@ class Shard:
         self._analysis.camera_status(status)
         self._reports.camera_status(status)
 
-    def _floor(self, generation: Generation) -> float:
+    def _floor(self, revision: ModelRevision) -> float:
         """In any thread."""
-        return score_floor(self._config, generation.name)
+        return score_floor(self._config, revision.name)
 
 
 def _model_failed(camera: str, model: str, why: str) -> CameraStatus:

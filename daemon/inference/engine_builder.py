@@ -37,7 +37,7 @@ _Told: TypeAlias = "tuple[str, int] | EngineError | None"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class BuildJob:
     """What has to be built before a model can be opened."""
 
     model: str
@@ -45,13 +45,13 @@ class Job:
     """builds it in a process of its own, so it must be picklable; raises EngineError"""
 
 
-class Preparing:
-    """Does jobs in a thread named `prepare`, one after the other."""
+class EngineBuilder:
+    """Does jobs in a thread named `build`, one after the other."""
 
     def __init__(
         self,
-        report: Callable[[Job, ModelStatus], None],
-        ended: Callable[[Job, EngineError | None], None],
+        report: Callable[[BuildJob, ModelStatus], None],
+        ended: Callable[[BuildJob, EngineError | None], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`report` is told how far each job is, `ended` of each that has ended and why where it failed, both in the
@@ -61,25 +61,25 @@ class Preparing:
         self._ended = ended
         self._changed = threading.Condition()
         """guards what follows, and the start of a process, so that none starts after stop() or cancel()"""
-        self._waiting: deque[Job] = deque()
-        self._doing: Job | None = None
+        self._waiting: deque[BuildJob] = deque()
+        self._doing: BuildJob | None = None
         self._unwanted = False
         """the job that is being done has been cancelled"""
         self._process: SpawnProcess | None = None
         self._stopping = threading.Event()
-        self._thread = WorkerThread("prepare", self._run, on_fatal)
+        self._thread = WorkerThread("build", self._run, on_fatal)
 
     def start(self) -> None:
         """Begins with the first job; returns at once."""
         self._thread.start()
 
-    def add(self, job: Job) -> None:
+    def add(self, job: BuildJob) -> None:
         """One more job, before or after the start; returns at once."""
         with self._changed:
             self._waiting.append(job)
             self._changed.notify_all()
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: BuildJob) -> None:
         """Forgets a job, and kills its work; returns at once. What it has told just now may still arrive."""
         with self._changed:
             if job in self._waiting:
@@ -105,7 +105,7 @@ class Preparing:
         while (job := self._next()) is not None:
             self._do(job)
 
-    def _next(self) -> Job | None:
+    def _next(self) -> BuildJob | None:
         """Waits for a job; None: it is time to stop."""
         with self._changed:
             self._doing, self._unwanted = None, False
@@ -115,7 +115,7 @@ class Preparing:
             self._doing = self._waiting.popleft()
             return self._doing
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: BuildJob) -> None:
         began = time.monotonic()
         _log.info("model %s: is being built, which may take minutes", job.model)
         self._report(job, ModelStatus(ModelState.BUILDING, 0, "starting"))
@@ -129,7 +129,7 @@ class Preparing:
             _log.info("model %s: built in %.1f s", job.model, time.monotonic() - began)
         self._ended(job, error)
 
-    def _work(self, job: Job) -> EngineError | None:
+    def _work(self, job: BuildJob) -> EngineError | None:
         """Does a job in a new process; why it failed."""
         receiver, sender = _SPAWN.Pipe(duplex=False)
         with receiver:

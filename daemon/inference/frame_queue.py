@@ -1,4 +1,4 @@
-"""The hand-off between capture threads and the inference thread: a Batcher behind a lock."""
+"""The frame queue between capture threads and the inference thread: a Batcher behind a lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daemon.records import Batch, Drop, Frame
 from daemon.stats import Stats
 
 
-class Handoff:
+class FrameQueue:
     """Live frames replace each other and are counted; frames of files wait for room, and for their model."""
 
     def __init__(self, batcher: Batcher, stats: Stats) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-_WORK = 0.04  # seconds of work that may be in flight
+WORK = 0.04  # seconds of work that may be in flight
 _LEAST = 2  # batches: one that computes, and one that is there when it ends
 _REMEMBERED = 9  # batches; their median is not moved by one that had to wait for something else
 
@@ -25,4 +25,4 @@ class InFlightLimit:
         self._seconds.append(now - max(submitted, self._free_since))
         self._free_since = now
         seconds = sorted(self._seconds)[len(self._seconds) // 2]
-        self.batches = min(self._slots, max(_LEAST, int(_WORK / max(seconds, 1e-6))))
+        self.batches = min(self._slots, max(_LEAST, int(WORK / max(seconds, 1e-6))))

@@ -1,4 +1,4 @@
-"""From the configuration's `models` to models, and to what their lanes need."""
+"""From the configuration's `models` to models, and to what their sessions need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def configured_model(config: ModelConfig) -> Model:
     return find_model(config.file, config.family, config.labels, config.input.override())
 
 
-def lane_settings(config: ModelConfig, inference: Inference) -> SessionSettings:
+def session_settings(config: ModelConfig, inference: Inference) -> SessionSettings:
     """How a model of the configuration is to be run."""
     return SessionSettings(
         thresholds=Thresholds(config.confidence, config.iou),
@@ -46,7 +46,7 @@ def lane_settings(config: ModelConfig, inference: Inference) -> SessionSettings:
 
 
 def prepare_model(backend: Backend, config: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
-    """Builds what a model's lane needs and the cache does not hold, in a process that has not read the model yet.
+    """Builds what a model's session needs and the cache does not hold, in a process that has not read the model yet.
 
     Raises EngineError.
     """

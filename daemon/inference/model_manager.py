@@ -11,17 +11,17 @@ from functools import partial
 
 from daemon.config.model import Model as ModelConfig
 from daemon.errors import UsageError
-from daemon.inference.engine_builder import Job, Preparing
-from daemon.inference.frame_queue import Handoff
+from daemon.inference.engine_builder import BuildJob, EngineBuilder
+from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
-from daemon.inference.model_revision import Generation
+from daemon.inference.model_revision import ModelRevision
 from daemon.inference.session_loader import SessionLoader
-from daemon.inference.worker import InferenceThread, OpenModel
+from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
-from engines.records import Lane
+from engines.records import DetectorSession
 
 _log = logging.getLogger("ospreyd")
 _BUILDS = 2  # of the same revision; what is refused or gone again after that would be so for ever
@@ -31,10 +31,10 @@ _BUILDS = 2  # of the same revision; what is refused or gone again after that wo
 class _Attempt:
     """What is being done to run a revision of a model."""
 
-    generation: Generation
+    revision: ModelRevision
     builds: int = 0
     """how often it has been built for this"""
-    job: Job | None = None
+    job: BuildJob | None = None
     """the latest build"""
 
 
@@ -45,38 +45,38 @@ class ModelReports:
     lock: threading.RLock
     """held meanwhile, and whenever a model changes, so that reports come in their order"""
     changed: Callable[[], None]
-    """`Serving.infos` has changed"""
+    """`ModelManager.infos` has changed"""
     unavailable: Callable[[str, str], None]
     """a model cannot be used, and the reason"""
 
 
-class Serving:
-    """Owns the threads `prepare`, which builds, and `load`, which opens and closes sessions."""
+class ModelManager:
+    """Owns the threads `build` and `load`, which opens and closes sessions."""
 
     def __init__(
         self,
         backend: Backend,
-        inference: InferenceThread,
-        handoff: Handoff,
-        floor: Callable[[Generation], float],
+        inference: InferenceWorker,
+        frame_queue: FrameQueue,
+        floor: Callable[[ModelRevision], float],
         reports: ModelReports,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`floor` of a model's candidates, 0 to 1, is asked in the inference thread."""
         self._backend = backend
         self._inference = inference
-        self._handoff = handoff
+        self._frame_queue = frame_queue
         self._floor = floor
         self._reports = reports
         self._lock = reports.lock
         """guards what follows"""
-        self._running: dict[str, Generation] = {}
+        self._running: dict[str, ModelRevision] = {}
         self._next: dict[str, _Attempt] = {}
         """what is being built or opened, to be or to become the model of that name"""
-        self._failed: dict[str, Generation] = {}
+        self._failed: dict[str, ModelRevision] = {}
         """what could not become the model of that name"""
         self._infos: dict[str, ModelInfo] = {}
-        self._preparing = Preparing(self._report, self._built, on_fatal)
+        self._builder = EngineBuilder(self._report, self._built, on_fatal)
         self._loader = SessionLoader(on_fatal)
 
     @property
@@ -84,38 +84,38 @@ class Serving:
         """Of every model, what is to be published of it."""
         return dict(self._infos)
 
-    def latest(self, name: str) -> Generation | None:
+    def latest(self, name: str) -> ModelRevision | None:
         """The model as it is being built, or else as it runs; None: neither."""
         with self._lock:
-            return self._next[name].generation if name in self._next else self._running.get(name)
+            return self._next[name].revision if name in self._next else self._running.get(name)
 
     def start(self) -> None:
         """Begins to build and to open; returns at once."""
-        self._preparing.start()
+        self._builder.start()
         self._loader.start()
 
     def stop(self) -> None:
         """Ends building and opening; returns at once."""
         with self._lock:
             self._next.clear()
-        self._preparing.stop()
+        self._builder.stop()
         self._loader.stop()
 
     def join(self, timeout: float) -> bool:
         """Whether both threads, and with them every process, have ended within `timeout` seconds."""
         until = time.monotonic() + timeout
-        built = self._preparing.join(timeout)
+        built = self._builder.join(timeout)
         return self._loader.join(max(0.0, until - time.monotonic())) and built
 
-    def serve(self, generation: Generation, rebuild: bool = False) -> None:
+    def load(self, revision: ModelRevision, rebuild: bool = False) -> None:
         """Makes this the model of its name, as soon as it is built; until then what there was goes on."""
-        name = generation.name
+        name = revision.name
         with self._lock:
             self._cancel(name)
             self._failed.pop(name, None)
-            attempt = self._next[name] = _Attempt(generation)
-            self._handoff.expect(name)
-            self._show(generation, ModelStatus(ModelState.BUILDING, 0, "waiting"))
+            attempt = self._next[name] = _Attempt(revision)
+            self._frame_queue.expect(name)
+            self._show(revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
             if rebuild:
                 self._build(attempt, rebuild_model)
             else:
@@ -125,13 +125,13 @@ class Serving:
         """Builds the latest model of that name again, also one that failed; False: there is nothing to build."""
         with self._lock:
             failed, latest = self._failed.get(name), self.latest(name)
-            generation = failed or latest
-            if generation is None:
+            revision = failed or latest
+            if revision is None:
                 return False
-            builds = needs_building(self._backend, generation.settings)
+            builds = needs_building(self._backend, revision.settings)
             if failed is None and not builds:
                 return False
-            self.serve(generation, rebuild=builds)
+            self.load(revision, rebuild=builds)
             return True
 
     def drop(self, name: str) -> None:
@@ -140,7 +140,7 @@ class Serving:
             self._cancel(name)
             for known in (self._running, self._failed, self._infos):
                 known.pop(name, None)
-            self._handoff.refuse(name)
+            self._frame_queue.refuse(name)
             self._inference.drop(name)
 
     def refresh(self) -> None:
@@ -151,75 +151,75 @@ class Serving:
     def _cancel(self, name: str) -> None:
         attempt = self._next.pop(name, None)
         if attempt is not None and attempt.job is not None:
-            self._preparing.cancel(attempt.job)
+            self._builder.cancel(attempt.job)
 
     def _is_wanted(self, attempt: _Attempt) -> bool:
-        return self._next.get(attempt.generation.name) is attempt
+        return self._next.get(attempt.revision.name) is attempt
 
     def _load(self, attempt: _Attempt) -> None:
         """In the thread `load`: opens what is built, or has it built."""
-        generation = attempt.generation
+        revision = attempt.revision
         if not self._is_wanted(attempt):
             return
         try:
-            prepared = find_prepared(self._backend, generation.model, generation.settings)
+            prepared = find_prepared(self._backend, revision.model, revision.settings)
             if prepared is None:
                 raise NotPreparedError("what was built for it is gone again; check the folder of engines")
             self._tell(attempt, ModelStatus(ModelState.BUILDING, 100, "loading"))
-            session = open_session(prepared, self._handoff.frame_sizes(generation.name))
+            session = open_session(prepared, self._frame_queue.frame_sizes(revision.name))
         except EngineError as error:
             self._failing(attempt, error)
             return
         with self._lock:
             if self._is_wanted(attempt):
-                self._use(generation, session)
+                self._use(revision, session)
                 return
         session.close()
 
-    def _use(self, generation: Generation, session: Lane) -> None:
+    def _use(self, revision: ModelRevision, session: DetectorSession) -> None:
         """With the lock."""
-        name = generation.name
+        name = revision.name
         del self._next[name]
-        self._running[name] = generation
-        floor = partial(self._floor, generation)
-        self._inference.use(OpenModel(name, generation.model.labels, session, floor, self._retire))
+        self._running[name] = revision
+        floor = partial(self._floor, revision)
+        self._inference.use(OpenModel(name, revision.model.labels, session, floor, self._retire))
         _log.info(
             "model %s: ready, %s on %s",
             name,
-            precision_of(self._backend, generation.settings).value,
+            precision_of(self._backend, revision.settings).value,
             self._backend.name,
         )
-        self._show(generation, ModelStatus(ModelState.READY))
+        self._show(revision, ModelStatus(ModelState.READY))
 
-    def _retire(self, session: Lane) -> None:
+    def _retire(self, session: DetectorSession) -> None:
         """In the inference thread."""
         if not self._loader.put(session.close):
             session.close()
 
     def _failing(self, attempt: _Attempt, error: EngineError) -> None:
         """What failed may go otherwise: built, read again, or with smaller batches."""
-        generation = attempt.generation
-        settings = generation.settings
+        revision = attempt.revision
+        settings = revision.settings
         with self._lock:
             if not self._is_wanted(attempt):
                 return
             if isinstance(error, GpuMemoryError) and settings.max_batch > 1:
                 settings = replace(settings, max_batch=settings.max_batch // 2)
-                _log.warning("model %s: %s; trying batches of %d", generation.name, error, settings.max_batch)
-                self.serve(replace(generation, settings=settings))
-            elif isinstance(error, NotPreparedError) and attempt.builds and not generation.has_same_files():
+                _log.warning("model %s: %s; trying batches of %d", revision.name, error, settings.max_batch)
+                self.load(replace(revision, settings=settings))
+            elif isinstance(error, NotPreparedError) and attempt.builds and not revision.has_same_files():
                 self._loader.put(partial(self._read_again, attempt))
             elif isinstance(error, NotPreparedError) and attempt.builds < _BUILDS:
                 self._build(attempt, prepare_model)
             else:
-                self._give_up(generation, error)
+                self._give_up(revision, error)
 
     def _read_again(self, attempt: _Attempt) -> None:
         """In the thread `load`: a file that was replaced after it had been read is another model."""
-        before = attempt.generation
+        before = attempt.revision
         try:
-            generation = Generation.read(before.name, before.config)
-            check_labels(before.config, {before.name: generation.model.labels})
+            revision = ModelRevision.read(before.name, before.config)
+            check_labels(before.config, {before.name: revision.model.labels})
         except (EngineError, UsageError) as error:
             with self._lock:
                 if self._is_wanted(attempt):
@@ -227,25 +227,25 @@ class Serving:
             return
         with self._lock:
             if self._is_wanted(attempt):
-                self.serve(generation)
+                self.load(revision)
 
     def _build(
         self, attempt: _Attempt, work: Callable[[Backend, ModelConfig, SessionSettings, Progress], None]
     ) -> None:
         """With the lock."""
-        generation = attempt.generation
-        config = generation.config.models[generation.name]
+        revision = attempt.revision
+        config = revision.config.models[revision.name]
         attempt.builds += 1
-        attempt.job = Job(generation.name, partial(work, self._backend, config, generation.settings))
-        self._preparing.add(attempt.job)
+        attempt.job = BuildJob(revision.name, partial(work, self._backend, config, revision.settings))
+        self._builder.add(attempt.job)
 
-    def _report(self, job: Job, status: ModelStatus) -> None:
-        """In the thread `prepare`."""
+    def _report(self, job: BuildJob, status: ModelStatus) -> None:
+        """In the thread `build`."""
         if (attempt := self._of(job)) is not None:
             self._tell(attempt, status)
 
-    def _built(self, job: Job, error: EngineError | None) -> None:
-        """In the thread `prepare`."""
+    def _built(self, job: BuildJob, error: EngineError | None) -> None:
+        """In the thread `build`."""
         if (attempt := self._of(job)) is None:
             return
         if error is None:
@@ -253,7 +253,7 @@ class Serving:
         else:
             self._failing(attempt, error)
 
-    def _of(self, job: Job) -> _Attempt | None:
+    def _of(self, job: BuildJob) -> _Attempt | None:
         """What the job is done for, unless that is no longer wanted."""
         attempt = self._next.get(job.model)
         return attempt if attempt is not None and attempt.job is job else None
@@ -261,36 +261,36 @@ class Serving:
     def _tell(self, attempt: _Attempt, status: ModelStatus) -> None:
         with self._lock:
             if self._is_wanted(attempt):
-                self._show(attempt.generation, status)
+                self._show(attempt.revision, status)
 
-    def _give_up(self, generation: Generation, error: Exception) -> None:
+    def _give_up(self, revision: ModelRevision, error: Exception) -> None:
         """With the lock."""
-        name, why = generation.name, str(error)
+        name, why = revision.name, str(error)
         _log.error("model %s: %s", name, why)
         del self._next[name]
-        self._failed[name] = generation
+        self._failed[name] = revision
         if name not in self._running:
-            self._handoff.refuse(name)
+            self._frame_queue.refuse(name)
             self._reports.unavailable(name, why)
-        self._show(generation, ModelStatus(ModelState.FAILED, detail=why))
+        self._show(revision, ModelStatus(ModelState.FAILED, detail=why))
 
-    def _show(self, generation: Generation, status: ModelStatus) -> None:
-        running = self._running.get(generation.name)
-        if running is not None and running is not generation:
+    def _show(self, revision: ModelRevision, status: ModelStatus) -> None:
+        running = self._running.get(revision.name)
+        if running is not None and running is not revision:
             status = ModelStatus(ModelState.READY, detail=_of_successor(status))
-            generation = running
-        self._infos[generation.name] = self._info(generation, status)
+            revision = running
+        self._infos[revision.name] = self._info(revision, status)
         self._reports.changed()
 
-    def _info(self, generation: Generation, status: ModelStatus) -> ModelInfo:
-        model = generation.model
+    def _info(self, revision: ModelRevision, status: ModelStatus) -> ModelInfo:
+        model = revision.model
         return ModelInfo(
             file=model.path.name,
             family=model.family.name,
             width=model.width,
             height=model.height,
             labels=model.labels,
-            precision=precision_of(self._backend, generation.settings).value,
+            precision=precision_of(self._backend, revision.settings).value,
             status=status,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.config.difference import difference
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.schema import Config
-from daemon.inference.model_config import configured_model, lane_settings
+from daemon.inference.model_config import configured_model, session_settings
 from engines.backends import SessionSettings
 from engines.model import Model
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("ospreyd")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Generation:
+class ModelRevision:
     """A model as one configuration, and the files that it names, had it."""
 
     name: str
@@ -28,7 +28,7 @@ class Generation:
     """of its files, so that another file of the same name is noticed"""
 
     @classmethod
-    def read(cls, name: str, config: Config) -> Generation:
+    def read(cls, name: str, config: Config) -> ModelRevision:
         """Raises EngineError."""
         settings = config.models[name]
         stamps = file_stamps(name, config)  # before it is read: a file that changes meanwhile is read once more
@@ -36,7 +36,7 @@ class Generation:
         _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
         if settings.file == BUILTIN_MODEL:
             _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
-        return cls(name, config, model, lane_settings(settings, config.inference), stamps)
+        return cls(name, config, model, session_settings(settings, config.inference), stamps)
 
     def is_of(self, config: Config) -> bool:
         """Whether `read` would give the same now; what failed to take its place is not the same."""

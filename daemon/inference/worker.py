@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
-from daemon.inference.frame_queue import Handoff
+from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.in_flight import InFlightLimit
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
-from engines.records import BatchDetections, Detections, Lane, Ticket
+from engines.records import BatchDetections, Detections, DetectorSession, Handle
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
 # How often it looks for results while it could still start a batch: what takes long may be told later.
@@ -30,11 +30,11 @@ class OpenModel:
 
     name: str
     labels: tuple[str, ...]
-    session: Lane
+    session: DetectorSession
     """the inference thread's own until it is retired"""
     floor: Callable[[], float]
     """least score of the candidates in results, 0 to 1; asked when the model is used, and again after `refresh`"""
-    retire: Callable[[Lane], None]
+    retire: Callable[[DetectorSession], None]
     """takes the session back when another one is used, or none, and its last batch is done; called in the thread"""
 
 
@@ -42,7 +42,7 @@ class OpenModel:
 class _Submitted:
     model: OpenModel
     batch: Batch
-    ticket: Ticket
+    handle: Handle
     at: float
     """time.monotonic()"""
 
@@ -71,7 +71,7 @@ class _Running:
     def finish(self) -> tuple[_Submitted, BatchDetections]:
         """Waits for the oldest batch."""
         submitted = self.pending.popleft()
-        outcome = submitted.model.session.collect(submitted.ticket)
+        outcome = submitted.model.session.collect(submitted.handle)
         if submitted.model is self.model:
             self.limit.finished(submitted.at, time.monotonic())
         else:
@@ -90,7 +90,7 @@ class _Running:
             model.retire(model.session)
 
 
-class InferenceThread:
+class InferenceWorker:
     """Takes batches, runs them and hands the results on, together with their frames.
 
     It opens and closes nothing: it takes sessions over, and hands them back.
@@ -99,7 +99,7 @@ class InferenceThread:
     def __init__(
         self,
         name: str,
-        frames: Handoff,
+        frames: FrameQueue,
         deliver: Callable[[Sequence[FrameResult], Sequence[Frame]], None],
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
@@ -168,8 +168,8 @@ class InferenceThread:
         if model is None:  # the frame queue gives no batches of such a model
             raise RuntimeError(f"a batch of the model {batch.model}, which is not in use")
         at = time.monotonic()
-        ticket = model.session.submit([f.image for f in batch.frames])
-        running.pending.append(_Submitted(model, batch, ticket, at))
+        handle = model.session.submit([f.image for f in batch.frames])
+        running.pending.append(_Submitted(model, batch, handle, at))
         self._stats.count_daemon(DaemonCount.BATCHES)
 
     def _full(self) -> list[str]:
@@ -179,7 +179,7 @@ class InferenceThread:
     def _collect_done(self) -> float | None:
         """Hands on what needs no waiting; when the oldest was started of those that are still in flight."""
         for running in self._models.values():
-            while running.pending and running.pending[0].model.session.is_done(running.pending[0].ticket):
+            while running.pending and running.pending[0].model.session.is_done(running.pending[0].handle):
                 self._collect(running)
         return min((running.pending[0].at for running in self._models.values() if running.pending), default=None)
 

@@ -15,7 +15,7 @@ import numpy as np
 from engines.errors import EvaluationError
 from engines.image_file import read_image
 from engines.postprocess import Thresholds
-from engines.records import Detections, Lane
+from engines.records import Detections, DetectorSession
 
 COCO_THRESHOLDS = Thresholds(confidence=0.005, iou=0.6)
 """the thresholds of published results: nearly every candidate counts"""
@@ -41,7 +41,7 @@ class Accuracy:
 
 
 def coco_accuracy(
-    session: Lane,
+    session: DetectorSession,
     labels: Sequence[str],
     annotations: Path,
     images: Path,

@@ -16,7 +16,7 @@ from engines.graphs.preprocess import FRAMES, IMAGES
 from engines.model import Model
 from engines.postprocess import Thresholds, suppress, to_detections
 from engines.precision import Precision
-from engines.records import Detections, Lane, Letterbox
+from engines.records import Detections, DetectorSession, Letterbox
 
 EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0)
 """with these a session returns all candidates, mapped to source pixels"""
@@ -90,7 +90,7 @@ class GraphReference:
 
 def compare(
     reference: Callable[[NDArray[np.uint8]], Detections],
-    session: Lane,
+    session: DetectorSession,
     images: Iterable[NDArray[np.uint8]],
     overlap: float | None,
 ) -> Iterator[tuple[Comparison, OutputError]]:

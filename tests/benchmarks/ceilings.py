@@ -1,4 +1,4 @@
-"""What the GPU does with one thing at a time: the ceilings that a lane is held against."""
+"""What the GPU does with one thing at a time: the ceilings that a session is held against."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The pipeline against the model alone on a CPU: `python -m tests.benchmarks.cpu_pipeline --model M` prints JSON.
 
-The pipeline is the daemon's own: hand-off, inference thread, lane, NMS and message building, fed with pictures that
-are decoded already. The model alone is the same canonical detector in the same ONNX Runtime session settings, run in
+The pipeline is the daemon's own: frame queue, inference worker, session, NMS and message building, fed with decoded
+pictures. The model alone is the same canonical detector in the same ONNX Runtime session settings, run in
 a loop on a batch that never changes. The two take turns, so that whatever else the machine does meets both.
 """
 
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from daemon.config.model import BUILTIN_MODEL
 from daemon.demo.street.generator import StreetScene
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
+from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import find_model
-from daemon.inference.worker import InferenceThread, OpenModel
+from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.publish import payloads
 from daemon.records import Frame, FrameResult
 from daemon.stats import Stats
@@ -38,9 +38,9 @@ from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import FRAMES
 from engines.image_file import read_image
 from engines.model import Model
-from engines.onnx_runtime import OnnxRuntimeLane, open_detector
+from engines.onnx_runtime import OnnxRuntimeSession, open_detector
 from engines.postprocess import Thresholds
-from engines.records import BatchDetections, Lane, Ticket
+from engines.records import BatchDetections, DetectorSession, Handle
 
 _CAMERA = "bench"
 _FILLING = 3  # batches until the pipe is full
@@ -69,7 +69,7 @@ def bench(model: Model, pictures: Sequence[NDArray[np.uint8]], settings: BenchSe
         return _per_second(lambda: detector.run(list(CANONICAL), {FRAMES: canvas}), settings.seconds) * batch
 
     def pipeline() -> float:
-        return _Pipeline(_lane(model, settings, batch), model.labels, settings, pictures).run(settings.seconds)
+        return _Pipeline(_session(model, settings, batch), model.labels, settings, pictures).run(settings.seconds)
 
     rounds = []
     for _ in range(settings.rounds):
@@ -92,17 +92,17 @@ def _latency_and_overhead(
 ) -> dict[str, Any]:
     """Latency of one frame at a time, by stage; and microseconds of a frame outside decoding and the model.
 
-    `threads` is the hand-off, the inference thread, counting and the bookkeeping of results: what the same pipeline
+    `threads` is the frame queue, the inference thread, counting and the bookkeeping of results: what the same pipeline
     costs on a model that answers at once, less the message that it builds.
     """
-    single = _Pipeline(_lane(model, settings, 1), model.labels, settings, pictures)
+    single = _Pipeline(_session(model, settings, 1), model.labels, settings, pictures)
     single.run(settings.seconds, one_at_a_time=True)
     latency = single.stats.report((_CAMERA,)).latency
     each = cycle(single.results[-len(pictures) :])
     message = 1.0 / _per_second(lambda: payloads.detections(_CAMERA, next(each)), 0.5)
-    lane = _lane(model, settings, batch)
-    outcomes = [lane.collect(lane.submit(list(islice(cycle(pictures), batch)))) for _ in range(10)]
-    lane.close()
+    session = _session(model, settings, batch)
+    outcomes = [session.collect(session.submit(list(islice(cycle(pictures), batch)))) for _ in range(10)]
+    session.close()
     parts = {
         "letterbox": statistics.median(o.preprocess for o in outcomes) / batch,
         "nms_and_mapping": statistics.median(o.postprocess for o in outcomes) / batch,
@@ -117,8 +117,8 @@ def _latency_and_overhead(
     }
 
 
-def _lane(model: Model, settings: BenchSettings, batch: int) -> OnnxRuntimeLane:
-    return OnnxRuntimeLane(model, Thresholds(settings.confidence, 0.45), batch, settings.threads)
+def _session(model: Model, settings: BenchSettings, batch: int) -> OnnxRuntimeSession:
+    return OnnxRuntimeSession(model, Thresholds(settings.confidence, 0.45), batch, settings.threads)
 
 
 def _per_second(call: Callable[[], object], seconds: float) -> float:
@@ -132,10 +132,14 @@ def _per_second(call: Callable[[], object], seconds: float) -> float:
 
 
 class _Pipeline:
-    """The daemon's stages between decoding and MQTT, around a lane that it closes."""
+    """The daemon's stages between decoding and MQTT, around a session that it closes."""
 
     def __init__(
-        self, lane: Lane, labels: tuple[str, ...], settings: BenchSettings, pictures: Sequence[NDArray[np.uint8]]
+        self,
+        session: DetectorSession,
+        labels: tuple[str, ...],
+        settings: BenchSettings,
+        pictures: Sequence[NDArray[np.uint8]],
     ) -> None:
         self.stats = Stats()
         self.results: list[FrameResult] = []
@@ -143,16 +147,16 @@ class _Pipeline:
         self._done: list[float] = []
         self._ready = threading.Semaphore()
         self._failure: BaseException | None = None
-        self._handoff = Handoff(Batcher({_CAMERA: "m"}, 0.01, 1.0), self.stats)
-        self._inference = InferenceThread(
+        self._frame_queue = FrameQueue(Batcher({_CAMERA: "m"}, 0.01, 1.0), self.stats)
+        self._inference = InferenceWorker(
             "cpu:0",
-            self._handoff,
+            self._frame_queue,
             self._deliver,
             self.stats,
             self._on_fatal,
         )
         floor = partial(float, settings.confidence)
-        self._inference.use(OpenModel("m", labels, lane, floor, lambda session: session.close()))
+        self._inference.use(OpenModel("m", labels, session, floor, lambda session: session.close()))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""
@@ -164,10 +168,10 @@ class _Pipeline:
             if time.perf_counter() > deadline or self._failure is not None:
                 break
             picture = next(self._pictures)
-            self._handoff.put(
+            self._frame_queue.put(
                 Frame(_CAMERA, sequence, picture, time.time(), time.monotonic(), None, live=False, release=_nothing)
             )
-        self._handoff.close()
+        self._frame_queue.close()
         self._inference.stop()
         self._inference.join(60)
         if self._failure is not None:
@@ -199,7 +203,7 @@ class _Pipeline:
 
 
 class _Instant:
-    """A lane that answers at once, always the same."""
+    """A session that answers at once, always the same."""
 
     slots = 2
 
@@ -211,16 +215,16 @@ class _Instant:
     def set_confidence(self, confidence: float) -> None:
         del confidence
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         self._sizes.append(len(pictures))
-        return Ticket(0)
+        return Handle(0)
 
-    def is_done(self, ticket: Ticket) -> bool:
-        del ticket
+    def is_done(self, handle: Handle) -> bool:
+        del handle
         return True
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
-        del ticket
+    def collect(self, handle: Handle) -> BatchDetections:
+        del handle
         return replace(self._answer, detections=self._answer.detections[: self._sizes.popleft()])
 
     def close(self) -> None:

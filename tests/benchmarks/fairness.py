@@ -1,7 +1,7 @@
 """Shares of cameras of different rates on a model that is too slow for them, against the ideal of the batcher.
 
-`python -m tests.benchmarks.fairness` runs the daemon's own hand-off and inference thread with one camera at 60 frames
-a second, four at 15 and four at 5, and exits with 1 if a camera is more than 10 % off its ideal share.
+`python -m tests.benchmarks.fairness` runs the daemon's own frame queue and inference worker with one camera at 60
+frames a second, four at 15 and four at 5, and exits with 1 if a camera is more than 10 % off its ideal share.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
-from daemon.inference.worker import InferenceThread, OpenModel
+from daemon.inference.frame_queue import FrameQueue
+from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import CameraStats, Frame
 from daemon.stats import Stats
-from engines.records import BatchDetections, Detections, Ticket
+from engines.records import BatchDetections, Detections, Handle
 
 CAMERAS = {"fast": 60.0, **{f"usual-{n}": 15.0 for n in range(4)}, **{f"slow-{n}": 5.0 for n in range(4)}}
 """frames a second of each"""
@@ -63,14 +63,14 @@ class Share:
         return self.got / self.ideal - 1
 
 
-class SlowLane:
+class SlowSession:
     """A model that takes so many seconds a batch and a picture, and sees nothing."""
 
     def __init__(self, max_batch: int, seconds_batch: float, seconds_picture: float, slots: int = 2) -> None:
         self.max_batch = max_batch
         self.slots = slots
         self._seconds = seconds_batch, seconds_picture
-        self._pending: dict[Ticket, tuple[int, float]] = {}
+        self._pending: dict[Handle, tuple[int, float]] = {}
         """how many pictures, and when they will be done, monotonic seconds"""
         self._submitted = 0
         self._free = 0.0
@@ -79,19 +79,19 @@ class SlowLane:
     def set_confidence(self, confidence: float) -> None:
         pass
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         each_batch, each_picture = self._seconds
         self._free = max(self._free, time.monotonic()) + each_batch + each_picture * len(pictures)
-        ticket = Ticket(self._submitted)
+        handle = Handle(self._submitted)
         self._submitted += 1
-        self._pending[ticket] = len(pictures), self._free
-        return ticket
+        self._pending[handle] = len(pictures), self._free
+        return handle
 
-    def is_done(self, ticket: Ticket) -> bool:
-        return time.monotonic() >= self._pending[ticket][1]
+    def is_done(self, handle: Handle) -> bool:
+        return time.monotonic() >= self._pending[handle][1]
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
-        count, done = self._pending.pop(ticket)
+    def collect(self, handle: Handle) -> BatchDetections:
+        count, done = self._pending.pop(handle)
         time.sleep(max(0.0, done - time.monotonic()))
         return BatchDetections((_NOTHING,) * count, 0.0, 0.0, 0.0)
 
@@ -100,17 +100,20 @@ class SlowLane:
 
 
 def measure(
-    lane: SlowLane, seconds: float, rates: Mapping[str, float] = CAMERAS, priority: Mapping[str, float] | None = None
+    session: SlowSession,
+    seconds: float,
+    rates: Mapping[str, float] = CAMERAS,
+    priority: Mapping[str, float] | None = None,
 ) -> dict[str, Share]:
     """Shares over so many seconds, after the first have passed."""
     stats, failures = Stats(), list[BaseException]()
-    handoff = Handoff(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
-    inference = InferenceThread("cpu:0", handoff, lambda _, __: None, stats, failures.append)
-    inference.use(OpenModel("m", (), lane, lambda: 0.0, lambda session: session.close()))
+    frame_queue = FrameQueue(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
+    inference = InferenceWorker("cpu:0", frame_queue, lambda _, __: None, stats, failures.append)
+    inference.use(OpenModel("m", (), session, lambda: 0.0, lambda session: session.close()))
     inference.start()
     stop, offered = threading.Event(), dict.fromkeys(rates, 0)
     cameras = [
-        threading.Thread(target=_offer, args=(name, rate, handoff, offered, stop)) for name, rate in rates.items()
+        threading.Thread(target=_offer, args=(name, rate, frame_queue, offered, stop)) for name, rate in rates.items()
     ]
     for camera in cameras:
         camera.start()
@@ -120,7 +123,7 @@ def measure(
     after, elapsed = stats.report(tuple(rates)).cameras, time.monotonic() - began
     measured = {camera: (count - given[camera]) / elapsed for camera, count in offered.items()}
     stop.set()
-    handoff.close()
+    frame_queue.close()
     inference.stop()
     for thread in cameras:
         thread.join()
@@ -129,11 +132,11 @@ def measure(
     return _shares(measured, priority or {}, before, after, elapsed)
 
 
-def _offer(camera: str, rate: float, handoff: Handoff, offered: dict[str, int], stop: threading.Event) -> None:
+def _offer(camera: str, rate: float, frame_queue: FrameQueue, offered: dict[str, int], stop: threading.Event) -> None:
     picture, sequence, began = np.zeros((2, 2, 3), np.uint8), 0, time.monotonic()
     while not stop.wait(max(0.0, began + sequence / rate - time.monotonic())):
         sequence += 1
-        handoff.put(Frame(camera, sequence, picture, time.time(), time.monotonic(), None, True, lambda: None))
+        frame_queue.put(Frame(camera, sequence, picture, time.time(), time.monotonic(), None, True, lambda: None))
         offered[camera] += 1
 
 
@@ -163,7 +166,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     seconds, worst = parser.parse_args().seconds, 0.0
     for max_batch, batch, picture in ((4, 0.1, 0.0), (4, 0.0, 0.015), (8, 0.0, 0.025), (2, 0.01, 0.005), (1, 0.02, 0)):
-        shares = measure(SlowLane(max_batch, batch, picture), seconds)
+        shares = measure(SlowSession(max_batch, batch, picture), seconds)
         print(f"\nbatches of up to {max_batch}, {batch * 1000:g} ms a batch and {picture * 1000:g} ms a picture")
         print("camera     offered     got   ideal      off  dropped")
         for camera, share in shares.items():

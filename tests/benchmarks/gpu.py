@@ -1,4 +1,4 @@
-"""How near a lane comes to what the GPU can do: every figure is a ratio of things measured in the same run, in turns.
+"""How near a session comes to what the GPU can do: every figure is a ratio of figures of the same run, in turns.
 
 python -m tests.benchmarks.gpu yolov8n.onnx PICTURES OUT --labels coco
 """
@@ -28,7 +28,7 @@ from engines.image_file import read_image
 from engines.model import read_model
 from engines.postprocess import Thresholds
 from engines.precision import Precision
-from engines.records import Lane
+from engines.records import DetectorSession
 from engines.tensorrt.backend import find
 from engines.tensorrt.device import use_device
 from engines.tensorrt.frames import allocate_frame
@@ -57,7 +57,7 @@ def main(
     read = read_model(model, labels=labels)
     prepared = prepare(backend, read, settings, lambda *_: None)
     frames = _frames(pictures)
-    lane = open_session(prepared)
+    session = open_session(prepared)
     report: dict[str, Any] = {
         "date": date.today().isoformat(),
         "gpu": backend.gpu,
@@ -69,15 +69,15 @@ def main(
     assert prepared.engines is not None
     with alone(prepared.engines, find(backend.name), EngineCache(cache)) as single:
         for batch in (8, 16):
-            report[f"throughput_{batch}"] = _throughput(lane, single, frames, batch, rounds)
-        report["naive"] = _naive(lane, single, frames, rounds)
-        report["latency"] = _latency(lane, single, frames, rounds)
-        batches = timeline.record(single.device, single.preprocess, single.detector, frames[:8], lane.slots)
-        title = f"{backend.gpu}: {read.path.stem} FP16, batch 8, {lane.slots} slots"
+            report[f"throughput_{batch}"] = _throughput(session, single, frames, batch, rounds)
+        report["naive"] = _naive(session, single, frames, rounds)
+        report["latency"] = _latency(session, single, frames, rounds)
+        batches = timeline.record(single.device, single.preprocess, single.detector, frames[:8], session.slots)
+        title = f"{backend.gpu}: {read.path.stem} FP16, batch 8, {session.slots} slots"
         timeline.draw(batches, title, out / "timeline.svg")
         if soak:
-            report["soak"] = _soak(lane, frames, soak)
-    lane.close()
+            report["soak"] = _soak(session, frames, soak)
+    session.close()
     text = json.dumps(report, indent=2)
     (out / "gpu.json").write_text(text + "\n")
     typer.echo(text)
@@ -94,21 +94,21 @@ def _frames(folder: Path) -> list[NDArray[np.uint8]]:
     return frames
 
 
-def _run(lane: Lane, frames: _Pictures, batch: int, until: Callable[[int], bool]) -> float:
-    """Batches through the lane with every slot in use until so many are enough; frames per second."""
+def _run(session: DetectorSession, frames: _Pictures, batch: int, until: Callable[[int], bool]) -> float:
+    """Batches through the session with every slot in use until so many are enough; frames per second."""
     feed = cycle(frames)
-    pending = [lane.submit(list(islice(feed, batch))) for _ in range(lane.slots)]
-    for ticket in pending:  # warm
-        lane.collect(ticket)
-    pending = [lane.submit(list(islice(feed, batch))) for _ in range(lane.slots)]
+    pending = [session.submit(list(islice(feed, batch))) for _ in range(session.slots)]
+    for handle in pending:  # warm
+        session.collect(handle)
+    pending = [session.submit(list(islice(feed, batch))) for _ in range(session.slots)]
     done, began = 0, time.perf_counter()
     while not until(done):
-        lane.collect(pending.pop(0))
+        session.collect(pending.pop(0))
         done += 1
-        pending.append(lane.submit(list(islice(feed, batch))))
+        pending.append(session.submit(list(islice(feed, batch))))
     rate = done * batch / (time.perf_counter() - began)
-    for ticket in pending:
-        lane.collect(ticket)
+    for handle in pending:
+        session.collect(handle)
     return rate
 
 
@@ -117,28 +117,28 @@ def _for(seconds: float) -> Callable[[int], bool]:
     return lambda _: time.perf_counter() > end
 
 
-def _throughput(lane: Lane, single: Alone, frames: _Pictures, batch: int, rounds: int) -> dict[str, Any]:
+def _throughput(session: DetectorSession, single: Alone, frames: _Pictures, batch: int, rounds: int) -> dict[str, Any]:
     """Frames per second, medians; the ratio is that of each round to the lower of its two ceilings."""
-    seen: dict[str, list[float]] = {"engine_only": [], "upload_only": [], "lane": [], "ratio": []}
+    seen: dict[str, list[float]] = {"engine_only": [], "upload_only": [], "session": [], "ratio": []}
     for _ in range(rounds):
         seen["engine_only"].append(single.detector_rate(batch, _SECONDS))
         seen["upload_only"].append(single.upload_rate(frames[:batch], _SECONDS))
-        seen["lane"].append(_run(lane, frames, batch, _for(_SECONDS)))
-        seen["ratio"].append(seen["lane"][-1] / min(seen["engine_only"][-1], seen["upload_only"][-1]))
-    several = single.detector_rate(batch, _SECONDS, lane.slots)
+        seen["session"].append(_run(session, frames, batch, _for(_SECONDS)))
+        seen["ratio"].append(seen["session"][-1] / min(seen["engine_only"][-1], seen["upload_only"][-1]))
+    several = single.detector_rate(batch, _SECONDS, session.slots)
     return {**_medians(seen), "engine_only_all_slots": round(several), "ratios": [round(r, 3) for r in seen["ratio"]]}
 
 
-def _naive(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
-    seen: dict[str, list[float]] = {"naive": [], "lane": [], "times": []}
+def _naive(session: DetectorSession, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
+    seen: dict[str, list[float]] = {"naive": [], "session": [], "times": []}
     for _ in range(rounds):
         seen["naive"].append(naive_rate(single.device, single.detector, frames, THRESHOLDS.confidence, _SECONDS))
-        seen["lane"].append(_run(lane, frames, 8, _for(_SECONDS)))
-        seen["times"].append(seen["lane"][-1] / seen["naive"][-1])
+        seen["session"].append(_run(session, frames, 8, _for(_SECONDS)))
+        seen["times"].append(seen["session"][-1] / seen["naive"][-1])
     return _medians(seen)
 
 
-def _latency(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
+def _latency(session: DetectorSession, single: Alone, frames: _Pictures, rounds: int) -> dict[str, Any]:
     """Milliseconds from a frame in page-locked memory to its detections, against the sum of its stages alone."""
     seen: dict[str, list[float]] = {"stages": [], "p50": [], "p99": [], "p50_ratio": [], "p99_ratio": []}
     stages: dict[str, list[float]] = {}
@@ -149,7 +149,7 @@ def _latency(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[
         took = []
         for frame in islice(cycle(frames), 1000):
             began = time.perf_counter()
-            lane.collect(lane.submit([frame]))
+            session.collect(session.submit([frame]))
             took.append((time.perf_counter() - began) * 1e3)
         p50, p99 = np.percentile(took, [50, 99])
         for key, value in zip(seen, (total, p50, p99, p50 / total, p99 / total), strict=True):
@@ -157,17 +157,17 @@ def _latency(lane: Lane, single: Alone, frames: _Pictures, rounds: int) -> dict[
     return {**_medians(seen, 3), "alone_ms": _medians(stages, 4)}
 
 
-def _soak(lane: Lane, frames: _Pictures, batches: int) -> dict[str, Any]:
+def _soak(session: DetectorSession, frames: _Pictures, batches: int) -> dict[str, Any]:
     """Memory and latency at every twentieth of the way."""
     steps = []
     for _ in range(20):
         began, cpu = time.perf_counter(), time.process_time()
-        rate = _run(lane, frames, 2, lambda done: done >= batches // 20)
+        rate = _run(session, frames, 2, lambda done: done >= batches // 20)
         free, total = use_device().memory_info()
         took = []
         for frame in frames:
             start = time.perf_counter()
-            lane.collect(lane.submit([frame]))
+            session.collect(session.submit([frame]))
             took.append((time.perf_counter() - start) * 1e3)
         steps.append(
             {

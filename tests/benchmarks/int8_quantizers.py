@@ -21,7 +21,7 @@ from engines.build.calibration import model_inputs
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.graphs.preprocess import IMAGES
 from engines.model import Model, read_model
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeSession
 from engines.precision import Precision, at_precision
 from engines.precision.graph_index import GraphIndex
 from engines.precision.quantize import OPSET
@@ -72,12 +72,12 @@ def by_onnx_runtime(
 
 
 def accuracy(model: Model, detector: onnx.ModelProto, material: Path) -> float:
-    lane = OnnxRuntimeLane(model, COCO_THRESHOLDS, 1, detector=detector)
+    session = OnnxRuntimeSession(model, COCO_THRESHOLDS, 1, detector=detector)
     folder = material / "labelled" / "coco_val2017_128"
     try:
-        return coco_accuracy(lane, model.labels, folder / "instances_from_yolo.json", folder / "images").map50_95
+        return coco_accuracy(session, model.labels, folder / "instances_from_yolo.json", folder / "images").map50_95
     finally:
-        lane.close()
+        session.close()
 
 
 def main() -> None:

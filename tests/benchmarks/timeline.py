@@ -1,4 +1,4 @@
-"""What a lane's slots do at the same time, from CUDA events, and a picture of it."""
+"""What a session's slots do at the same time, from CUDA events, and a picture of it."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from daemon.config.schema import Config
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
-from daemon.inference.model_manager import ModelReports, Serving
-from daemon.inference.worker import InferenceThread
+from daemon.inference.frame_queue import FrameQueue
+from daemon.inference.model_manager import ModelManager, ModelReports
+from daemon.inference.worker import InferenceWorker
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.stats import Stats
 from engines.backends import CPU, Backend
@@ -50,10 +50,10 @@ class Managed:
         self.lost: dict[str, str] = {}
         self.released = threading.Event()
         stats = Stats()
-        self.frames = Handoff(Batcher(dict.fromkeys(cameras, "default"), 0.0, 1e9), stats)
-        self.inference = InferenceThread("inference", self.frames, self._deliver, stats, self.failures.append)
+        self.frames = FrameQueue(Batcher(dict.fromkeys(cameras, "default"), 0.0, 1e9), stats)
+        self.inference = InferenceWorker("inference", self.frames, self._deliver, stats, self.failures.append)
         reports = ModelReports(threading.RLock(), self._told, self.lost.__setitem__)
-        self.manager = Serving(backend, self.inference, self.frames, lambda _: 0.5, reports, self.failures.append)
+        self.manager = ModelManager(backend, self.inference, self.frames, lambda _: 0.5, reports, self.failures.append)
 
     def start(self) -> None:
         self.inference.start()

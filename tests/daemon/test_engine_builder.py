@@ -1,4 +1,4 @@
-"""Preparing models: real work in real processes that end well, badly, or not at all."""
+"""EngineBuilder models: real work in real processes that end well, badly, or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.inference.engine_builder import Job, Preparing
+from daemon.inference.engine_builder import BuildJob, EngineBuilder
 from daemon.records import ModelStatus
 from engines.build.specification import Progress
 from engines.errors import BuildError, EngineError, GpuMemoryError
@@ -30,10 +30,10 @@ class Seen:
         """in the order told; None: built"""
         self.failures: list[BaseException] = []
 
-    def report(self, job: Job, status: ModelStatus) -> None:
+    def report(self, job: BuildJob, status: ModelStatus) -> None:
         self.said.append((job.model, status))
 
-    def ended(self, job: Job, error: EngineError | None) -> None:
+    def ended(self, job: BuildJob, error: EngineError | None) -> None:
         self.said.append((job.model, error))
 
     def prepared(self) -> list[str]:
@@ -47,9 +47,9 @@ class Seen:
 
 
 @contextmanager
-def preparing(*jobs: Job) -> Iterator[tuple[Preparing, Seen]]:
+def preparing(*jobs: BuildJob) -> Iterator[tuple[EngineBuilder, Seen]]:
     seen = Seen()
-    made = Preparing(seen.report, seen.ended, seen.failures.append)
+    made = EngineBuilder(seen.report, seen.ended, seen.failures.append)
     for one in jobs:
         made.add(one)
     made.start()
@@ -62,8 +62,8 @@ def preparing(*jobs: Job) -> Iterator[tuple[Preparing, Seen]]:
     assert not seen.failures
 
 
-def job(work: Callable[[Progress], None], model: str = "m") -> Job:
-    return Job(model, work)
+def job(work: Callable[[Progress], None], model: str = "m") -> BuildJob:
+    return BuildJob(model, work)
 
 
 def write_pid(file: Path, progress: Progress) -> None:
@@ -224,10 +224,10 @@ def test_a_cancelled_job_is_killed_and_not_told_of_again(tmp_path: Path) -> None
 def test_an_unexpected_error_reaches_the_daemon() -> None:
     failures: list[BaseException] = []
 
-    def broken(_job: Job, _error: EngineError | None) -> None:
+    def broken(_job: BuildJob, _error: EngineError | None) -> None:
         raise ZeroDivisionError
 
-    made = Preparing(lambda *_: None, broken, failures.append)
+    made = EngineBuilder(lambda *_: None, broken, failures.append)
     made.add(job(refuse))
     made.start()
     wait_for(lambda: failures, "the error")

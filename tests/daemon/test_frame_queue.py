@@ -1,4 +1,4 @@
-"""The hand-off between capture and inference: drops counted, buffers given back, waiters woken."""
+"""The frame queue between capture and inference: drops counted, buffers given back, waiters woken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
+from daemon.inference.frame_queue import FrameQueue
 from daemon.records import Drop, Frame
 from daemon.stats import Stats
 from tests.conftest import wait_for
@@ -35,20 +35,20 @@ def stats() -> Stats:
     return Stats()
 
 
-def handoff(stats: Stats, max_age: float = 1e9, ready: bool = True) -> Handoff:
-    made = Handoff(Batcher({"a": "m", "b": "m"}, 0.01, max_age), stats)
+def frame_queue(stats: Stats, max_age: float = 1e9, ready: bool = True) -> FrameQueue:
+    made = FrameQueue(Batcher({"a": "m", "b": "m"}, 0.01, max_age), stats)
     if ready:
         made.ready("m", 2)
     return made
 
 
-def put_all(h: Handoff, frames: Frames, count: int) -> None:
+def put_all(h: FrameQueue, frames: Frames, count: int) -> None:
     for sequence in range(1, count + 1):
         h.put(frames.make(sequence, sequence * 1e-3))
 
 
 def test_replaced_frames_are_released_and_counted(stats: Stats) -> None:
-    frames, h = Frames(live=True), handoff(stats)
+    frames, h = Frames(live=True), frame_queue(stats)
     for sequence in (1, 2, 3):
         h.put(frames.make(sequence, 0.0))
     batch = h.take(1.0)
@@ -59,7 +59,7 @@ def test_replaced_frames_are_released_and_counted(stats: Stats) -> None:
 
 
 def test_frames_too_old_are_released_and_counted(stats: Stats) -> None:
-    frames, h = Frames(live=True), handoff(stats, max_age=0.001)
+    frames, h = Frames(live=True), frame_queue(stats, max_age=0.001)
     h.put(frames.make(1, 0.0))
     assert h.take(0.0) is None
     assert frames.released == {1: 1}
@@ -67,7 +67,7 @@ def test_frames_too_old_are_released_and_counted(stats: Stats) -> None:
 
 
 def test_a_file_waits_for_room_and_loses_nothing(stats: Stats) -> None:
-    frames, h = Frames(live=False), handoff(stats)
+    frames, h = Frames(live=False), frame_queue(stats)
     reader = threading.Thread(target=put_all, args=(h, frames, 50))
     reader.start()
     taken: list[int] = []
@@ -81,10 +81,10 @@ def test_a_file_waits_for_room_and_loses_nothing(stats: Stats) -> None:
 
 
 def test_close_wakes_a_waiting_reader_and_a_waiting_taker(stats: Stats) -> None:
-    frames, h = Frames(live=False), handoff(stats)
+    frames, h = Frames(live=False), frame_queue(stats)
     reader = threading.Thread(target=put_all, args=(h, frames, 3))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
     h.close()
     reader.join(5)
     assert not reader.is_alive()
@@ -93,7 +93,7 @@ def test_close_wakes_a_waiting_reader_and_a_waiting_taker(stats: Stats) -> None:
 
 
 def test_take_returns_when_a_frame_becomes_due(stats: Stats) -> None:
-    frames, h = Frames(live=True), handoff(stats)
+    frames, h = Frames(live=True), frame_queue(stats)
     got: list[object] = []
     taker = threading.Thread(target=lambda: got.append(h.take(30.0)))
     taker.start()
@@ -104,7 +104,7 @@ def test_take_returns_when_a_frame_becomes_due(stats: Stats) -> None:
 
 def test_waiting_for_a_model_is_not_overload(stats: Stats) -> None:
     """What is dropped meanwhile is counted under a reason of its own."""
-    frames, h = Frames(live=True), handoff(stats, max_age=0.001, ready=False)
+    frames, h = Frames(live=True), frame_queue(stats, max_age=0.001, ready=False)
     for sequence in (1, 2, 3):
         h.put(frames.make(sequence, 0.0))
     assert h.take(0.0) is None
@@ -113,10 +113,10 @@ def test_waiting_for_a_model_is_not_overload(stats: Stats) -> None:
 
 
 def test_a_file_that_waits_for_its_model_loses_nothing(stats: Stats) -> None:
-    frames, h = Frames(live=False), handoff(stats, ready=False)
+    frames, h = Frames(live=False), frame_queue(stats, ready=False)
     reader = threading.Thread(target=put_all, args=(h, frames, 6))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
     h.ready("m", 2)
     taken: list[int] = []
     while len(taken) < 6:
@@ -128,10 +128,10 @@ def test_a_file_that_waits_for_its_model_loses_nothing(stats: Stats) -> None:
 
 
 def test_a_model_that_fails_lets_a_waiting_reader_go(stats: Stats) -> None:
-    frames, h = Frames(live=False), handoff(stats, ready=False)
+    frames, h = Frames(live=False), frame_queue(stats, ready=False)
     reader = threading.Thread(target=put_all, args=(h, frames, 3))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the hand-off to be full")
+    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
     h.refuse("m")
     reader.join(5)
     assert not reader.is_alive()
@@ -140,7 +140,7 @@ def test_a_model_that_fails_lets_a_waiting_reader_go(stats: Stats) -> None:
 
 
 def test_frames_of_a_camera_that_is_no_more_are_released_but_not_counted(stats: Stats) -> None:
-    frames, h = Frames(live=True), handoff(stats)
+    frames, h = Frames(live=True), frame_queue(stats)
     h.put(frames.make(1, 0.0))
     h.remove_camera("a")
     h.put(frames.make(2, 0.0))  # its thread hung meanwhile
@@ -156,7 +156,7 @@ def test_frames_of_a_camera_that_is_no_more_are_released_but_not_counted(stats: 
 
 def test_a_file_that_waits_for_room_ends_where_its_camera_is_replaced(stats: Stats) -> None:
     """Also where the next camera of its name is there before it has looked."""
-    frames, h = Frames(live=False), handoff(stats)
+    frames, h = Frames(live=False), frame_queue(stats)
     wanted = [True]
     for sequence in (1, 2):
         h.put(frames.make(sequence, 0.0))
@@ -173,7 +173,7 @@ def test_a_file_that_waits_for_room_ends_where_its_camera_is_replaced(stats: Sta
 
 
 def test_a_frame_waits_for_a_model_that_is_expected_again(stats: Stats) -> None:
-    frames, h = Frames(live=True), handoff(stats)
+    frames, h = Frames(live=True), frame_queue(stats)
     h.refuse("m")
     h.put(frames.make(1, 0.0))
     h.expect("m")
@@ -186,7 +186,7 @@ def test_a_frame_waits_for_a_model_that_is_expected_again(stats: Stats) -> None:
 
 
 def test_a_sleeping_taker_follows_new_times(stats: Stats) -> None:
-    frames, h = Frames(live=True), Handoff(Batcher({"a": "m", "b": "m"}, 1e6, 1e9), stats)
+    frames, h = Frames(live=True), FrameQueue(Batcher({"a": "m", "b": "m"}, 1e6, 1e9), stats)
     h.ready("m", 2)
     got: list[object] = []
     now = time.monotonic()

@@ -15,28 +15,28 @@ import pytest
 
 from daemon.capture.buffers import Buffers
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
+from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.in_flight import InFlightLimit
-from daemon.inference.worker import InferenceThread, OpenModel
+from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import Drop, Frame, FrameResult
 from daemon.stats import Stats
-from engines.records import BatchDetections, Ticket
-from tests.benchmarks.fairness import SlowLane
+from engines.records import BatchDetections, Handle
+from tests.benchmarks.fairness import SlowSession
 
 CAMERAS = ("a", "b", "c", "d")
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-class Device(SlowLane):
+class Device(SlowSession):
     """One batch after the other, whatever is in it; remembers how many were in flight at most."""
 
     def __init__(self, seconds: float, slots: int) -> None:
         super().__init__(8, seconds, 0.0, slots)
         self.most = 0
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
+    def collect(self, handle: Handle) -> BatchDetections:
         self.most = max(self.most, len(self._pending))
-        return super().collect(ticket)
+        return super().collect(handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Run:
 
 def run(device: Device, seconds: float) -> Run:
     stats, failures, latencies = Stats(), list[BaseException](), list[float]()
-    frames = Handoff(Batcher(dict.fromkeys(CAMERAS, "m"), 0.01, 1.0), stats)
+    frames = FrameQueue(Batcher(dict.fromkeys(CAMERAS, "m"), 0.01, 1.0), stats)
 
     def deliver(results: Sequence[FrameResult], done: Sequence[Frame]) -> None:
         latencies.extend(time.monotonic() - result.captured_mono for result in results)
         for frame in done:
             frame.release()
 
-    inference = InferenceThread("inference", frames, deliver, stats, failures.append)
+    inference = InferenceWorker("inference", frames, deliver, stats, failures.append)
     inference.use(OpenModel("m", (), device, lambda: 0.0, lambda session: session.close()))
     inference.start()
     stop = threading.Event()

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from daemon.inference.model_revision import Generation
+from daemon.inference.model_revision import ModelRevision
 from daemon.records import ModelState
 from engines.backends import CPU, choose, needs_building
 from engines.build.specification import digest
@@ -21,7 +21,7 @@ from tests.daemon.managing import config, frames_coming, managed
 def test_a_model_is_ready_and_dropped() -> None:
     with managed(choose(CPU)) as m:
         m.start()
-        m.manager.serve(Generation.read("default", config()))
+        m.manager.load(ModelRevision.read("default", config()))
         wait_for(lambda: m.state is ModelState.READY, "the model")
         m.frame()
         wait_for(lambda: m.results, "the result")
@@ -38,10 +38,10 @@ def test_a_model_that_is_dropped_and_wanted_again_before_it_runs() -> None:
     with managed(choose(CPU)) as m:
         m.manager.start()  # and not the inference thread, which finds all of it when it starts
         for _ in range(2):
-            m.manager.serve(Generation.read("default", config()))
+            m.manager.load(ModelRevision.read("default", config()))
             wait_for(lambda: m.state is ModelState.READY, "the model")
             m.manager.drop("default")
-        m.manager.serve(Generation.read("default", config()))
+        m.manager.load(ModelRevision.read("default", config()))
         wait_for(lambda: m.state is ModelState.READY, "the model")
         m.inference.start()
         m.frame()
@@ -52,17 +52,17 @@ def test_a_model_that_is_dropped_and_wanted_again_before_it_runs() -> None:
 def test_what_a_model_is_of(tmp_path: Path) -> None:
     """Its own thresholds aside, which change as it runs."""
     labels = tmp_path / "labels.txt"
-    labels.write_text("\n".join(f"class{i}" for i in range(len(Generation.read("default", config()).model.labels))))
+    labels.write_text("\n".join(f"class{i}" for i in range(len(ModelRevision.read("default", config()).model.labels))))
     old = config(labels=str(labels))
-    generation = Generation.read("default", old)
-    assert generation.is_of(old)
-    assert generation.is_of(config(labels=str(labels), confidence=0.9))
-    assert not generation.is_of(config(labels=str(labels), precision="fp32"))
-    assert not generation.is_of(config(labels=str(labels), calibration=str(tmp_path)))
+    revision = ModelRevision.read("default", old)
+    assert revision.is_of(old)
+    assert revision.is_of(config(labels=str(labels), confidence=0.9))
+    assert not revision.is_of(config(labels=str(labels), precision="fp32"))
+    assert not revision.is_of(config(labels=str(labels), calibration=str(tmp_path)))
     labels.write_text(labels.read_text() + "\n")
-    assert not generation.is_of(old)
+    assert not revision.is_of(old)
     with pytest.raises(EngineError):
-        Generation.read("default", config(file=str(tmp_path / "none.onnx")))
+        ModelRevision.read("default", config(file=str(tmp_path / "none.onnx")))
 
 
 def write_model(file: Path, scale: float) -> None:
@@ -79,16 +79,16 @@ def test_a_model_whose_file_is_replaced_before_it_is_built(tmp_path: Path) -> No
     file = tmp_path / "model.onnx"
     write_model(file, 1.001)
     written = config(file=str(file), precision="fp16", inference={"cache": str(tmp_path / "engines")})
-    generation = Generation.read("default", written)
+    revision = ModelRevision.read("default", written)
     write_model(file, 1.002)
     with managed(choose(CPU)) as m:
         m.start()
-        m.manager.serve(generation)
+        m.manager.load(revision)
         wait_for(lambda: m.state is ModelState.READY, "the model", 60)
         latest = m.manager.latest("default")
         assert latest is not None
-        second = Generation.read("default", written)
-        assert digest(latest.model.proto) == digest(second.model.proto) != digest(generation.model.proto)
+        second = ModelRevision.read("default", written)
+        assert digest(latest.model.proto) == digest(second.model.proto) != digest(revision.model.proto)
         with frames_coming(m):
             wait_for(lambda: m.results, "a result")
 
@@ -98,10 +98,10 @@ def test_a_model_that_failed_is_built_when_that_is_asked_for(tmp_path: Path) -> 
     cache = tmp_path / "engines"
     cache.mkdir()
     cache.chmod(0o777)
-    generation = Generation.read("default", config(precision="fp16", inference={"cache": str(cache)}))
+    revision = ModelRevision.read("default", config(precision="fp16", inference={"cache": str(cache)}))
     with managed(choose(CPU)) as m:
         m.start()
-        m.manager.serve(generation)
+        m.manager.load(revision)
         wait_for(lambda: m.state is ModelState.FAILED, "the failure")
         assert m.lost == {"default": m.said[-1].detail}
         assert m.manager.retry("default")
@@ -115,8 +115,8 @@ def test_a_model_that_failed_is_built_when_that_is_asked_for(tmp_path: Path) -> 
 def test_nothing_is_built_again_where_nothing_was_built() -> None:
     with managed(choose(CPU)) as m:
         m.start()
-        generation = Generation.read("default", config())
-        assert not needs_building(choose(CPU), generation.settings)
-        m.manager.serve(generation)
+        revision = ModelRevision.read("default", config())
+        assert not needs_building(choose(CPU), revision.settings)
+        m.manager.load(revision)
         wait_for(lambda: m.state is ModelState.READY, "the model")
         assert not m.manager.retry("default")

@@ -15,13 +15,13 @@ import pytest
 
 from daemon.config.model import Model as ModelConfig
 from daemon.inference import model_manager
-from daemon.inference.model_revision import Generation
+from daemon.inference.model_revision import ModelRevision
 from daemon.records import ModelState
 from engines.backends import Backend, Prepared, SessionSettings
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.model import Model
-from tests.benchmarks.fairness import SlowLane
+from tests.benchmarks.fairness import SlowSession
 from tests.conftest import wait_for
 from tests.daemon.managing import Managed, config, frames_coming, managed
 
@@ -73,7 +73,7 @@ class Engines:
         return Session(self, settings.max_batch)
 
 
-class Session(SlowLane):
+class Session(SlowSession):
     """2 ms a batch."""
 
     def __init__(self, engines: Engines, max_batch: int) -> None:
@@ -101,8 +101,8 @@ def m(engines: Engines) -> Iterator[Managed]:
         yield made
 
 
-def generation(tmp_path: Path, max_batch: int = 8) -> Generation:
-    return Generation.read("default", config(max_batch, inference={"cache": str(tmp_path)}))
+def revision(tmp_path: Path, max_batch: int = 8) -> ModelRevision:
+    return ModelRevision.read("default", config(max_batch, inference={"cache": str(tmp_path)}))
 
 
 def is_ready(m: Managed) -> bool:
@@ -112,7 +112,7 @@ def is_ready(m: Managed) -> bool:
 def test_too_little_memory_builds_for_half_the_batch(m: Managed, engines: Engines, tmp_path: Path) -> None:
     """Each in a process of its own, with progress; nothing is built or opened in the inference thread."""
     engines.fits = 2
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     assert [batch for batch, _ in engines.opened] == [8, 4, 2]
     assert {thread for _, thread in engines.opened} == {"load"}
@@ -125,7 +125,7 @@ def test_too_little_memory_builds_for_half_the_batch(m: Managed, engines: Engine
 
 def test_too_little_memory_for_a_single_picture_is_a_failure(m: Managed, engines: Engines, tmp_path: Path) -> None:
     engines.fits = 0
-    m.manager.serve(generation(tmp_path, 2))
+    m.manager.load(revision(tmp_path, 2))
     wait_for(lambda: m.state is ModelState.FAILED, "the failure", 60)
     assert [batch for batch, _ in engines.opened] == [2, 1]
     assert m.lost == {"default": "the GPU has 200 MB free and 400 MB are needed"}
@@ -133,14 +133,14 @@ def test_too_little_memory_for_a_single_picture_is_a_failure(m: Managed, engines
 
 def test_a_refused_plan_is_built_again_once(m: Managed, engines: Engines, tmp_path: Path) -> None:
     engines.refuses = 1
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     assert len(set(engines.builders)) == 2
 
 
 def test_a_plan_that_is_refused_again_is_a_failure(m: Managed, engines: Engines, tmp_path: Path) -> None:
     engines.refuses = 99
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(lambda: m.state is ModelState.FAILED, "the failure", 60)
     assert len(engines.opened) == 2
     assert m.lost == {"default": "it is of another version"}
@@ -148,12 +148,12 @@ def test_a_plan_that_is_refused_again_is_a_failure(m: Managed, engines: Engines,
 
 def test_what_ran_runs_until_its_successor_is_open(m: Managed, engines: Engines, tmp_path: Path) -> None:
     """Through two builds; then its session is closed, elsewhere than in the inference thread, without a batch lost."""
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     with frames_coming(m):
         wait_for(lambda: m.results, "a result")
         engines.fits = 2
-        m.manager.serve(generation(tmp_path, 4))
+        m.manager.load(revision(tmp_path, 4))
         during = len(m.results)
         wait_for(lambda: engines.closed, "the exchange", 60)
         assert len(m.results) > during + 10, "frames went on meanwhile"
@@ -165,10 +165,10 @@ def test_what_ran_runs_until_its_successor_is_open(m: Managed, engines: Engines,
 
 
 def test_a_failed_successor_leaves_what_runs(m: Managed, engines: Engines, tmp_path: Path) -> None:
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     engines.fits = 0
-    m.manager.serve(generation(tmp_path, 1))
+    m.manager.load(revision(tmp_path, 1))
     wait_for(lambda: "GPU has 200 MB" in m.said[-1].detail, "the failure", 60)
     assert m.state is ModelState.READY
     assert m.lost == {}
@@ -190,7 +190,7 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
         return engines.open(prepared, frame_sizes)
 
     monkeypatch.setattr(model_manager, "open_session", slowly)
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     assert entered.wait(60)
     m.manager.drop("default")
     go_on.set()
@@ -201,7 +201,7 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
 def test_errors_of_both_kinds_cross_the_process(m: Managed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A builder that runs out of the GPU's memory is followed by one for half the batch."""
     monkeypatch.setattr(model_manager, "prepare_model", build_up_to_two)
-    m.manager.serve(generation(tmp_path))
+    m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     latest = m.manager.latest("default")
     assert latest is not None

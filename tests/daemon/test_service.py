@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Config
 from daemon.inference.batcher import Batcher
-from daemon.inference.frame_queue import Handoff
-from daemon.inference.worker import InferenceThread, OpenModel
+from daemon.inference.frame_queue import FrameQueue
+from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.publish.publisher import Publisher
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.service.sdnotify import Notifier
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import DaemonCount, Stats
-from engines.records import BatchDetections, Detections, Ticket
+from engines.records import BatchDetections, Detections, Handle
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
 from tests.daemon.manager import WATCHDOG, Manager
@@ -159,7 +159,7 @@ def test_files_that_wait_for_a_broker_do_not_starve_the_watchdog(
         process.kill()
 
 
-class StuckLane:
+class StuckSession:
     """Finds so many things in every picture, until it is told to hang."""
 
     slots = 2
@@ -170,22 +170,22 @@ class StuckLane:
         self.goes.set()
         boxes = np.tile(np.array([10, 10, 50, 50], np.float32), (count, 1))
         self._found = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int32))
-        self._pending: dict[Ticket, int] = {}
+        self._pending: dict[Handle, int] = {}
 
     def set_confidence(self, confidence: float) -> None:
         pass
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
-        ticket = Ticket(len(self._pending))
-        self._pending[ticket] = len(pictures)
-        return ticket
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
+        handle = Handle(len(self._pending))
+        self._pending[handle] = len(pictures)
+        return handle
 
-    def is_done(self, ticket: Ticket) -> bool:
-        return ticket in self._pending
+    def is_done(self, handle: Handle) -> bool:
+        return handle in self._pending
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
+    def collect(self, handle: Handle) -> BatchDetections:
         self.goes.wait()
-        return BatchDetections((self._found,) * self._pending[ticket], 0.0, 0.0, 0.0)
+        return BatchDetections((self._found,) * self._pending[handle], 0.0, 0.0, 0.0)
 
     def close(self) -> None:
         pass
@@ -206,7 +206,7 @@ class StuckStats(Stats):
 
 
 @contextmanager
-def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) -> Iterator[None]:
+def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckStats) -> Iterator[None]:
     """Every stage of a daemon with the camera `film`, and its service."""
     config = Config.model_validate(
         {
@@ -220,29 +220,29 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
     publisher = Publisher(config, INFO, stats, fail)
     registry = StatusRegistry(config, INFO, stats, lambda: publisher.link.connected)
     service = Watchdog(registry, fail, Notifier())
-    handoff = Handoff(Batcher({"film": "default"}, 0.01, 1.0), stats)
+    frame_queue = FrameQueue(Batcher({"film": "default"}, 0.01, 1.0), stats)
 
     def deliver(results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
         publisher.results(results)
         for frame in frames:
             frame.release()
 
-    inference = InferenceThread("cpu:0", handoff, deliver, stats, fail)
-    camera = CameraThread("film", config.cameras["film"], handoff.put, registry.camera_status, stats, fail)
+    inference = InferenceWorker("cpu:0", frame_queue, deliver, stats, fail)
+    camera = CameraThread("film", config.cameras["film"], frame_queue.put, registry.camera_status, stats, fail)
     model = INFO.models["default"]
     registry.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
-    inference.use(OpenModel("default", model.labels, lane, lambda: 0.5, lambda session: session.close()))
+    inference.use(OpenModel("default", model.labels, session, lambda: 0.5, lambda session: session.close()))
     for part in (publisher, inference, camera, service):
         part.start()
     try:
         yield
     finally:
-        lane.goes.set()
+        session.goes.set()
         stats.goes.set()
         service.stop()
         assert service.join(10)
         camera.stop()
-        handoff.close()
+        frame_queue.close()
         inference.stop()
         assert inference.join(10)
         assert publisher.stop(10)
@@ -253,11 +253,11 @@ def stages(broker: Mosquitto, film: Path, lane: StuckLane, stats: StuckStats) ->
 def test_a_stage_that_hangs_starves_the_watchdog_until_it_goes_on(
     what: str, broker: Mosquitto, manager: Manager, film: Path
 ) -> None:
-    lane, stats = StuckLane(), StuckStats()
-    with stages(broker, film, lane, stats):
+    session, stats = StuckSession(), StuckStats()
+    with stages(broker, film, session, stats):
         manager.wait_for("READY=1")
         assert manager.is_fed_for(WATCHDOG)
-        gate = lane.goes if what == "inference" else stats.goes
+        gate = session.goes if what == "inference" else stats.goes
         gate.clear()
         manager.wait_for(f"{what} has done nothing for ")
         wait_for(lambda: "WATCHDOG=1" not in manager.said(time.monotonic() - WATCHDOG), "a hungry watchdog")
@@ -270,7 +270,7 @@ def test_a_broker_that_no_longer_reads_does_not_starve_the_watchdog(
 ) -> None:
     """The connection lives on until the keepalive ends it; meanwhile the network is full, which is nobody's hang."""
     stats = StuckStats()
-    with stages(broker, film, StuckLane(count=2000), stats):
+    with stages(broker, film, StuckSession(count=2000), stats):
         manager.wait_for("READY=1")
         broker.signal(signal.SIGSTOP)
         wait_for(lambda: stats.totals(())[DaemonCount.NETWORK_FULL], "a network that is full", 60)

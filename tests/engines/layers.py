@@ -33,7 +33,7 @@ def detector(build: Callable[[GraphBuilder, str], str]) -> onnx.ModelProto:
 def run(model: onnx.ModelProto, x: NDArray[Any]) -> NDArray[Any]:
     """The output for images [1, 64, 8, 8]."""
     options = ort.SessionOptions()
-    options.add_session_config_entry("session.disable_quant_qdq", "1")  # as the CPU lane has it
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # as the CPU session has it
     rounding = quantizing_in_float32(model)
     session = ort.InferenceSession(rounding.SerializeToString(), options, providers=["CPUExecutionProvider"])
     output: NDArray[Any] = session.run(None, {"images": x})[0]

@@ -12,7 +12,7 @@ from daemon.demo.street.generator import StreetScene
 from engines.evaluate.verify import Comparison, compare_candidates
 from engines.graphs.compose import canonical_detector
 from engines.model import Model
-from engines.onnx_runtime import OnnxRuntimeLane, batched_body
+from engines.onnx_runtime import OnnxRuntimeSession, batched_body
 from engines.postprocess import Thresholds
 
 
@@ -29,10 +29,14 @@ def streets(count: int) -> Iterator[NDArray[np.uint8]]:
 
 def compared(model: Model, at_precision: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]]) -> list[Comparison]:
     """What the model finds in its own precision and in another."""
-    lanes = [OnnxRuntimeLane(model, Thresholds(0.3, 0.5), 1, detector=detector) for detector in (None, at_precision)]
+    sessions = [
+        OnnxRuntimeSession(model, Thresholds(0.3, 0.5), 1, detector=detector) for detector in (None, at_precision)
+    ]
     try:
-        seen = [[lane.collect(lane.submit([picture])).detections[0] for lane in lanes] for picture in pictures]
+        seen = [
+            [session.collect(session.submit([picture])).detections[0] for session in sessions] for picture in pictures
+        ]
     finally:
-        for lane in lanes:
-            lane.close()
+        for session in sessions:
+            session.close()
     return [compare_candidates(wanted, found, overlap=None) for wanted, found in seen]

@@ -16,8 +16,8 @@ from engines.detector import Image
 from engines.errors import BackendError, DetectorError, ImageError, ModelError, NotPreparedError
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.onnx_runtime import OnnxRuntimeLane
-from engines.records import Ticket
+from engines.onnx_runtime import OnnxRuntimeSession
+from engines.records import Handle
 
 CPU = "onnxruntime"
 
@@ -37,7 +37,7 @@ def detector() -> Iterator[Detector]:
 
 
 def test_detections_equal_those_of_the_session(detector: Detector, images: list[Image]) -> None:
-    session = OnnxRuntimeLane(read_model(street_onnx()), Thresholds(), max_batch=1, threads=1)
+    session = OnnxRuntimeSession(read_model(street_onnx()), Thresholds(), max_batch=1, threads=1)
     for image in images:
         expected = session.collect(session.submit([image])).detections[0]
         found = detector.detect(image)
@@ -99,7 +99,7 @@ def test_batches_are_bounded_and_collected_in_order(detector: Detector, images: 
         lambda: detector.submit([images[0]]),
         lambda: detector.detect(images[0]),
         lambda: detector.collect(handles[1]),
-        lambda: detector.collect(Ticket(99)),
+        lambda: detector.collect(Handle(99)),
     ]
     for call in refused:
         with pytest.raises(DetectorError):

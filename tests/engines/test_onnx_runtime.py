@@ -1,4 +1,4 @@
-"""The CPU lane against reference detections, and how it behaves as a double buffer."""
+"""The CPU session against reference detections, and how it behaves as a double buffer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engines.errors import BackendError, ModelError
 from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
 from engines.records import Detections
 from tests.reference import MODELS, disagreements, expected_of
@@ -29,39 +29,41 @@ def model(request: pytest.FixtureRequest, material: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def lane(model: Model) -> Iterator[OnnxRuntimeLane]:
-    lane = OnnxRuntimeLane(model, Thresholds(0.1, 0.45), max_batch=4)
-    yield lane
-    lane.close()
+def session(model: Model) -> Iterator[OnnxRuntimeSession]:
+    session = OnnxRuntimeSession(model, Thresholds(0.1, 0.45), max_batch=4)
+    yield session
+    session.close()
 
 
-def test_finds_what_the_reference_finds(model: Model, lane: OnnxRuntimeLane, material: Path) -> None:
+def test_finds_what_the_reference_finds(model: Model, session: OnnxRuntimeSession, material: Path) -> None:
     references = expected_of(material, model.path.stem)
     assert len(references) == 12
     for reference in references:
         picture = read_image(material / "images" / reference.image)
-        found = lane.collect(lane.submit([picture])).detections[0]
+        found = session.collect(session.submit([picture])).detections[0]
         assert disagreements(reference, found) == []
 
 
-def test_a_static_export_takes_batches_and_gives_the_same(model: Model, lane: OnnxRuntimeLane, material: Path) -> None:
+def test_a_static_export_takes_batches_and_gives_the_same(
+    model: Model, session: OnnxRuntimeSession, material: Path
+) -> None:
     pictures = [read_image(material / "images" / name) for name in ("dog.jpg", "bus.jpg", "zidane.jpg")]
-    assert lane.max_batch == (1 if model.path.stem in ONE_BY_ONE else 4)
-    if lane.max_batch == 1:
+    assert session.max_batch == (1 if model.path.stem in ONE_BY_ONE else 4)
+    if session.max_batch == 1:
         return
-    together = lane.collect(lane.submit(pictures)).detections
+    together = session.collect(session.submit(pictures)).detections
     for picture, in_batch in zip(pictures, together, strict=True):
-        alone = lane.collect(lane.submit([picture])).detections[0]
+        alone = session.collect(session.submit([picture])).detections[0]
         assert alone.labels.tolist() == in_batch.labels.tolist()
         assert np.allclose(alone.boxes, in_batch.boxes, atol=0.05)
         assert np.allclose(alone.scores, in_batch.scores, atol=1e-4)
 
 
 @pytest.fixture
-def small() -> Iterator[OnnxRuntimeLane]:
-    lane = OnnxRuntimeLane(read_model(street_onnx()), Thresholds(0.01, 0.45), max_batch=2, threads=1)
-    yield lane
-    lane.close()
+def small() -> Iterator[OnnxRuntimeSession]:
+    session = OnnxRuntimeSession(read_model(street_onnx()), Thresholds(0.01, 0.45), max_batch=2, threads=1)
+    yield session
+    session.close()
 
 
 def same(a: Detections, b: Detections) -> bool:
@@ -72,7 +74,7 @@ def noise(seed: int, height: int = 120, width: int = 200) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def test_two_batches_in_flight_do_not_mix(small: OnnxRuntimeLane) -> None:
+def test_two_batches_in_flight_do_not_mix(small: OnnxRuntimeSession) -> None:
     pictures = [noise(seed) for seed in range(6)]
     alone = [small.collect(small.submit([picture])).detections[0] for picture in pictures]
     first = small.submit(pictures[:1])
@@ -85,7 +87,7 @@ def test_two_batches_in_flight_do_not_mix(small: OnnxRuntimeLane) -> None:
     assert all(map(same, found, alone))
 
 
-def test_an_image_of_another_shape_leaves_no_pixels_behind(small: OnnxRuntimeLane) -> None:
+def test_an_image_of_another_shape_leaves_no_pixels_behind(small: OnnxRuntimeSession) -> None:
     wide, tall = noise(1, 60, 300), noise(2, 300, 60)
     fresh = small.collect(small.submit([wide])).detections[0]
     for picture in (tall, tall, wide, wide):
@@ -93,7 +95,7 @@ def test_an_image_of_another_shape_leaves_no_pixels_behind(small: OnnxRuntimeLan
         assert picture is tall or same(found, fresh)
 
 
-def test_results_survive_the_next_batch(small: OnnxRuntimeLane) -> None:
+def test_results_survive_the_next_batch(small: OnnxRuntimeSession) -> None:
     kept = small.collect(small.submit([noise(1)])).detections[0]
     before = kept.boxes.copy()
     for seed in range(2, 6):
@@ -101,7 +103,7 @@ def test_results_survive_the_next_batch(small: OnnxRuntimeLane) -> None:
     assert np.array_equal(kept.boxes, before)
 
 
-def test_too_many_batches_or_images_are_refused(small: OnnxRuntimeLane) -> None:
+def test_too_many_batches_or_images_are_refused(small: OnnxRuntimeSession) -> None:
     with pytest.raises(BackendError, match="3 pictures with 0 batches pending: no room"):
         small.submit([noise(1)] * 3)
     for seed in range(small.slots):
@@ -134,12 +136,12 @@ def reshaping(size: int | str, folder: Path) -> Model:
 
 @pytest.mark.parametrize("size", [1, 2, "any"])
 def test_any_batch_size_whatever_the_export_had(size: int | str, tmp_path: Path) -> None:
-    lane = OnnxRuntimeLane(reshaping(size, tmp_path), Thresholds(0.0, 1.0), max_batch=3, threads=1)
-    assert lane.max_batch == 3
+    session = OnnxRuntimeSession(reshaping(size, tmp_path), Thresholds(0.0, 1.0), max_batch=3, threads=1)
+    assert session.max_batch == 3
     pictures = [noise(seed) for seed in range(3)]
-    together = lane.collect(lane.submit(pictures)).detections
-    alone = [lane.collect(lane.submit([picture])).detections[0] for picture in pictures]
-    lane.close()
+    together = session.collect(session.submit(pictures)).detections
+    alone = [session.collect(session.submit([picture])).detections[0] for picture in pictures]
+    session.close()
     assert all(map(same, together, alone))
     assert not same(alone[0], alone[1])
 
@@ -165,9 +167,9 @@ def mixing(size: int, folder: Path) -> Model:
 def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lane = OnnxRuntimeLane(mixing(1, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
-    lane.close()
-    assert lane.max_batch == 1
+    session = OnnxRuntimeSession(mixing(1, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
+    session.close()
+    assert session.max_batch == 1
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path}/mixes.onnx: exported for batch 1, and a larger batch would mix its images; they run one by one"
     ]
@@ -175,5 +177,5 @@ def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
 
 def test_a_model_that_mixes_the_images_of_its_fixed_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
-        OnnxRuntimeLane(mixing(2, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
+        OnnxRuntimeSession(mixing(2, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
     assert str(error.value) == (f"{tmp_path}/mixes.onnx: was exported for batches of 2 only; export it with batch 1")

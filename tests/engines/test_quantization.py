@@ -19,7 +19,7 @@ from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
 from engines.graphs.builder import GraphBuilder
 from engines.model import Model, read_model
 from engines.models import street_onnx
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeSession
 from engines.precision import Precision, at_precision
 from engines.precision.ranges import Magnitudes
 from tests.engines.layers import conv, detector, product, run, sampled, transposed_conv, types_of
@@ -158,10 +158,10 @@ def test_int8_costs_little_accuracy(name: str, pictures: int, material: Path) ->
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     images = model_inputs(model, frames(material / "videos", pictures))
     detector = at_precision(canonical(model), Precision.INT8, images)
-    lane = OnnxRuntimeLane(model, COCO_THRESHOLDS, 1, detector=detector)
+    session = OnnxRuntimeSession(model, COCO_THRESHOLDS, 1, detector=detector)
     folder = material / "labelled" / "coco_val2017_128"
-    accuracy = coco_accuracy(lane, model.labels, folder / "instances_from_yolo.json", folder / "images")
-    lane.close()
+    accuracy = coco_accuracy(session, model.labels, folder / "instances_from_yolo.json", folder / "images")
+    session.close()
     # of the model itself, which tests/engines/test_verify.py measures again
     reference = json.loads((material / "expected" / "map_coco_val2017_128.json").read_text())
     assert accuracy.map50_95 >= reference[f"models/{name}.onnx"]["val"]["mAP50_95"] - 0.03

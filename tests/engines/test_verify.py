@@ -1,4 +1,4 @@
-"""Accuracy as COCO measures it, against published figures, and agreement of two lanes."""
+"""Accuracy as COCO measures it, against published figures, and agreement of two sessions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from engines.evaluate.verify import (
 )
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
 from engines.records import Detections
 from tests.reference import MODELS
@@ -39,10 +39,10 @@ def test_accuracy_is_what_the_reference_measured(name: str, material: Path) -> N
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     expected = json.loads((material / "expected" / "map_coco_val2017_128.json").read_text())
     folder = material / "labelled" / "coco_val2017_128"
-    lane = OnnxRuntimeLane(model, COCO_THRESHOLDS, max_batch=1)
+    session = OnnxRuntimeSession(model, COCO_THRESHOLDS, max_batch=1)
     told: list[float] = []
-    accuracy = coco_accuracy(lane, model.labels, folder / "instances_from_yolo.json", folder / "images", told.append)
-    lane.close()
+    accuracy = coco_accuracy(session, model.labels, folder / "instances_from_yolo.json", folder / "images", told.append)
+    session.close()
     assert accuracy.images == 128
     assert accuracy.map50_95 == pytest.approx(expected[f"models/{name}.onnx"]["val"]["mAP50_95"], abs=0.005)
     assert accuracy.map50 == pytest.approx(expected[f"models/{name}.onnx"]["val"]["mAP50"], abs=0.005)
@@ -52,8 +52,8 @@ def test_accuracy_is_what_the_reference_measured(name: str, material: Path) -> N
 
 
 @pytest.fixture
-def lane() -> OnnxRuntimeLane:
-    return OnnxRuntimeLane(read_model(street_onnx()), Thresholds(0.1, 0.5), max_batch=2)
+def session() -> OnnxRuntimeSession:
+    return OnnxRuntimeSession(read_model(street_onnx()), Thresholds(0.1, 0.5), max_batch=2)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def lane() -> OnnxRuntimeLane:
     ],
 )
 def test_unusable_annotations_are_refused(
-    lane: OnnxRuntimeLane, tmp_path: Path, content: str | None, message: str
+    session: OnnxRuntimeSession, tmp_path: Path, content: str | None, message: str
 ) -> None:
     file = tmp_path / "instances.json"
     if content is not None:
         file.write_text(content)
     with pytest.raises(EvaluationError, match=f"^{re.escape(message.format(file=file))}$"):
-        coco_accuracy(lane, ("car", "bus", "truck", "person"), file, tmp_path)
+        coco_accuracy(session, ("car", "bus", "truck", "person"), file, tmp_path)
 
 
-def test_annotations_without_ids_are_accepted(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
-    """What a lane sees best is the whole truth here, so that it is perfect; pycocotools would not count number 0."""
+def test_annotations_without_ids_are_accepted(session: OnnxRuntimeSession, tmp_path: Path) -> None:
+    """What a session sees best is the whole truth here, so that it is perfect; pycocotools would not count number 0."""
     picture = StreetScene(640, 360, seed=5).render(4.0)[0]
     cv2.imwrite(str(tmp_path / "a.png"), picture)
-    found = lane.collect(lane.submit([picture])).detections[0]
+    found = session.collect(session.submit([picture])).detections[0]
     x1, y1, x2, y2 = map(float, found.boxes[0])
     box = [x1, y1, x2 - x1, y2 - y1]
     truth = {
@@ -96,27 +96,27 @@ def test_annotations_without_ids_are_accepted(lane: OnnxRuntimeLane, tmp_path: P
     }
     (tmp_path / "instances.json").write_text(json.dumps(truth))
     labels = ["best" if label == found.labels[0] else "other" for label in range(5)]
-    accuracy = coco_accuracy(lane, labels, tmp_path / "instances.json", tmp_path)
+    accuracy = coco_accuracy(session, labels, tmp_path / "instances.json", tmp_path)
     assert accuracy.images == 1
     assert accuracy.ap50["best"] == pytest.approx(1.0)
     assert accuracy.map50_95 == pytest.approx(1.0)
 
 
-def test_a_missing_image_is_reported(lane: OnnxRuntimeLane, tmp_path: Path) -> None:
+def test_a_missing_image_is_reported(session: OnnxRuntimeSession, tmp_path: Path) -> None:
     file = tmp_path / "instances.json"
     image = {"id": 1, "file_name": "a.jpg"}
     file.write_text(json.dumps({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "car"}]}))
     with pytest.raises(ImageError, match=f"^{re.escape(str(tmp_path / 'a.jpg'))}: there is no such image file$"):
-        coco_accuracy(lane, ("car",), file, tmp_path)
+        coco_accuracy(session, ("car",), file, tmp_path)
 
 
 def test_a_session_agrees_with_the_graphs_of_the_engines() -> None:
     model = read_model(street_onnx())
     scene = StreetScene(model.width, model.height, seed=5)  # of a size that is not resized
     pictures = [scene.render(t)[0] for t in (1.0, 4.0, 9.0)]
-    lane = OnnxRuntimeLane(model, EVERY_CANDIDATE, max_batch=2)
-    seen = list(compare(GraphReference(model), lane, pictures, overlap=0.45))
-    lane.close()
+    session = OnnxRuntimeSession(model, EVERY_CANDIDATE, max_batch=2)
+    seen = list(compare(GraphReference(model), session, pictures, overlap=0.45))
+    session.close()
     assert len(seen) == 3
     assert all(comparison.agrees for comparison, _ in seen)
     assert 3 < sum(comparison.expected for comparison, _ in seen) < 60  # NMS left one of each object

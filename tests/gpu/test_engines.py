@@ -34,13 +34,13 @@ def test_agrees_with_onnx_runtime(
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     settings = SessionSettings(EVERY_CANDIDATE, max_batch=2, precision=precision, cache=cache.folder)
     try:
-        lane = open_session(prepare(backend, model, settings, lambda *_: None))
+        session = open_session(prepare(backend, model, settings, lambda *_: None))
     except ModelError as error:
         pytest.skip(str(error))
     pictures = [read_image(path) for path in sorted((material / "images").iterdir())]
     assert len(pictures) == 12
-    seen = list(compare(GraphReference(model), lane, pictures, THRESHOLDS.iou if model.family.nms else None))
-    lane.close()
+    seen = list(compare(GraphReference(model), session, pictures, THRESHOLDS.iou if model.family.nms else None))
+    session.close()
     assert sum(c.expected for c, _ in seen) > 10
     if name in CHOOSES_QUERIES and precision is Precision.FP16:
         assert max(c.worst_score for c, _ in seen) < 0.06
@@ -55,8 +55,8 @@ def test_two_lanes_share_the_device(backend: Backend, cache: EngineCache) -> Non
     pictures = [scene.render(t)[0] for t in range(3)]
     prepared = prepare(backend, model, SessionSettings(THRESHOLDS, max_batch=2, cache=cache.folder), lambda *_: None)
     first, second = open_session(prepared), open_session(prepared)
-    tickets = [(lane, lane.submit([picture])) for picture in pictures[:2] for lane in (first, second)]
-    found = [lane.collect(ticket).detections[0] for lane, ticket in tickets]
+    handles = [(session, session.submit([picture])) for picture in pictures[:2] for session in (first, second)]
+    found = [session.collect(handle).detections[0] for session, handle in handles]
     for one, other in (found[:2], found[2:]):  # kernels may differ: some are compiled while others already run
         assert one.labels.tolist() == other.labels.tolist()
         assert np.allclose(one.boxes, other.boxes, atol=1.0)

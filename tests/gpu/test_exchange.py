@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import statistics
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.inference import in_flight
-from daemon.inference.model_revision import Generation
+from daemon.inference.model_revision import ModelRevision
 from daemon.records import Frame, ModelState
 from engines.backends import Backend, frame_allocator
 from tests.conftest import wait_for
@@ -34,8 +37,8 @@ def frame(backend: Backend, height: int, width: int) -> NDArray[np.uint8]:
     return image
 
 
-def generation(cache: Path, max_batch: int = 8, precision: str = "fp16") -> Generation:
-    return Generation.read("default", config(max_batch, {"cache": str(cache)}, precision=precision))
+def revision(cache: Path, max_batch: int = 8, precision: str = "fp16") -> ModelRevision:
+    return ModelRevision.read("default", config(max_batch, {"cache": str(cache)}, precision=precision))
 
 
 def is_ready(m: Managed, builds: int = 0) -> bool:
@@ -60,7 +63,7 @@ def test_exchanging_a_model_costs_no_camera_a_gap(backend: Backend, tmp_path: Pa
     """One that has to be built, and one that is there already, each while eight cameras go on."""
     with managed(backend, CAMERAS) as m:
         m.start()
-        m.manager.serve(generation(tmp_path))
+        m.manager.load(revision(tmp_path))
         wait_for(lambda: is_ready(m), "the model", 120)
         with running(m, frame(backend, 1080, 1920)):
             wait_for(lambda: len(m.results) > 500, "the cameras", 60)
@@ -70,7 +73,7 @@ def test_exchanging_a_model_costs_no_camera_a_gap(backend: Backend, tmp_path: Pa
             gaps = []
             for batch, precision in ((4, "fp32"), (8, "fp16"), (4, "fp32")):
                 began, said = time.monotonic(), len(m.said)
-                m.manager.serve(generation(tmp_path, batch, precision))
+                m.manager.load(revision(tmp_path, batch, precision))
                 wait_for(lambda said=said: is_ready(m, said + 1), "the next model", 120)  # type: ignore[misc]
                 time.sleep(1)
                 gaps.append(worst(m, began))
@@ -84,7 +87,7 @@ def test_exchanging_a_model_costs_no_camera_a_gap(backend: Backend, tmp_path: Pa
 def test_a_camera_of_another_size_costs_the_others_no_gap(backend: Backend, tmp_path: Path) -> None:
     with managed(backend, (*CAMERAS, "new")) as m:
         m.start()
-        m.manager.serve(generation(tmp_path))
+        m.manager.load(revision(tmp_path))
         wait_for(lambda: is_ready(m), "the model", 120)
         with running(m, frame(backend, 1080, 1920)):
             wait_for(lambda: len(m.results) > 500, "the cameras", 60)
@@ -96,32 +99,45 @@ def test_a_camera_of_another_size_costs_the_others_no_gap(backend: Backend, tmp_
                 assert worst(m, began) < GAP
 
 
-def rate(backend: Backend, cache: Path, image: NDArray[np.uint8]) -> float:
-    """Frames a second from cameras that always have one."""
-    with managed(backend, CAMERAS) as m:
-        m.start()
-        m.manager.serve(generation(cache))
-        wait_for(lambda: is_ready(m), "the model", 120)
-        began, sequence = time.monotonic(), 0
-        while time.monotonic() < began + 2:
-            sequence += 1
-            for camera in CAMERAS:  # of files, so that each waits for room
+@contextmanager
+def busy(m: Managed, image: NDArray[np.uint8]) -> Iterator[None]:
+    """Every camera always has a frame; as of files, so that each waits for room."""
+    stop = threading.Event()
+
+    def offer() -> None:
+        for sequence in count(1):
+            for camera in CAMERAS:
                 m.frames.put(Frame(camera, sequence, image, 0.0, time.monotonic(), None, False, lambda: None))
-        late = [at for at in m.times if at > began + 0.5]
-        return len(late) / (late[-1] - late[0])
+            if stop.is_set():
+                return
+
+    thread = threading.Thread(target=offer)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.alone
 def test_what_is_in_flight_is_enough_for_the_whole_gpu(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bounded by time a fast GPU gets as much to do as with every slot in use, in the same run."""
-    image = frame(backend, 1080, 1920)
-    bounded, unbounded = [], []
-    for _ in range(4):
-        with monkeypatch.context() as patch:
-            patch.setattr(in_flight, "_WORK", 1e9)
-            unbounded.append(rate(backend, tmp_path, image))
-        bounded.append(rate(backend, tmp_path, image))
-    _log.info("%s", f"bounded {sorted(bounded)}, all slots {sorted(unbounded)} frames/s")
-    assert max(bounded) > 0.9 * max(unbounded)
+    """Bounded by time a fast GPU is given as much as with every slot in use, in turns in the same run."""
+    rates: dict[float, list[float]] = {in_flight.WORK: [], 1e9: []}
+    with managed(backend, CAMERAS) as m:
+        m.start()
+        m.manager.load(revision(tmp_path))
+        wait_for(lambda: is_ready(m), "the model", 120)
+        with busy(m, frame(backend, 1080, 1920)):
+            wait_for(lambda: len(m.results) > 2000, "the pipeline to be full", 60)
+            for work in [*rates] * 8:
+                monkeypatch.setattr(in_flight, "WORK", work)
+                time.sleep(0.1)
+                before, began = len(m.times), time.monotonic()
+                time.sleep(0.7)
+                rates[work].append((len(m.times) - before) / (time.monotonic() - began))
+    bounded, unbounded = map(statistics.median, rates.values())
+    _log.info("%s", f"bounded {bounded:.0f}, every slot {unbounded:.0f} frames/s")
+    assert bounded > 0.8 * unbounded

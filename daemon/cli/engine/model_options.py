@@ -11,7 +11,7 @@ from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ConfiguredModel
 from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.inference.model_config import configured_model, find_model, lane_settings
+from daemon.inference.model_config import configured_model, find_model, session_settings
 from engines.backends import SessionSettings
 from engines.build.cache import EngineCache
 from engines.model import Model
@@ -64,7 +64,7 @@ def resolve_options(
         raise UsageError("--family and --labels: omit them with --config, which sets them for each model")
     loaded = load(config)
     wanted = _configured(loaded, config, model or DEFAULT_MODEL)
-    configured = lane_settings(wanted, loaded.inference)
+    configured = session_settings(wanted, loaded.inference)
     return ModelOptions(
         model=configured_model(wanted),
         backend=backend or loaded.inference.backend,

@@ -13,7 +13,7 @@ from daemon.demo.street.training_data import as_sent
 from engines.evaluate.accuracy import Accuracy, average_precision
 from engines.model import read_model
 from engines.models import street_onnx
-from engines.onnx_runtime import OnnxRuntimeLane
+from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
 
 HELD_OUT = 1_000_000
@@ -25,7 +25,7 @@ _THRESHOLDS = Thresholds(confidence=0.005, iou=0.5)
 
 def evaluate(model: Path, streets: int, pictures: int) -> Accuracy:
     """Accuracy on `pictures` of each of so many held-out streets."""
-    lane = OnnxRuntimeLane(read_model(model), _THRESHOLDS, max_batch=1)
+    session = OnnxRuntimeSession(read_model(model), _THRESHOLDS, max_batch=1)
     truths: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     images = 0
@@ -40,12 +40,12 @@ def evaluate(model: Path, streets: int, pictures: int) -> Accuracy:
                     # "crowd" is COCO's word for what may be found or not
                     entry = _entry(images, truth.label, x1, y1, x2, y2) | {"iscrowd": int(truth.visible < COUNTS_FROM)}
                     truths.append(entry | {"id": len(truths) + 1})
-                detections = lane.collect(lane.submit([as_sent(picture, _QUALITY)])).detections[0]
+                detections = session.collect(session.submit([as_sent(picture, _QUALITY)])).detections[0]
                 for box, score, label in zip(detections.boxes, detections.scores, detections.labels, strict=True):
                     x1, y1, x2, y2 = (float(v) for v in box)
                     found.append(_entry(images, int(label), x1, y1, x2, y2) | {"score": float(score)})
     finally:
-        lane.close()
+        session.close()
     dataset: dict[str, Any] = {
         "images": [{"id": i + 1} for i in range(images)],
         "categories": [{"id": i, "name": name} for i, name in enumerate(LABELS)],

@@ -1,4 +1,4 @@
-"""Lanes on the GPU: order, what is shared, sizes, memory and errors."""
+"""Sessions on the GPU: order, what is shared, sizes, memory and errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from engines.image_file import read_image
 from engines.model import Model, read_model
 from engines.models import street_onnx
 from engines.precision import Precision
-from engines.records import Detections, Lane, Ticket
+from engines.records import Detections, DetectorSession, Handle
 from tests.conftest import ROOT, wait_for
 
 SIZES = ((1280, 720), (640, 480), (333, 517), (1920, 1080), (417, 255))
@@ -50,10 +50,10 @@ def silent(_what: str, _fraction: float) -> None:
 
 
 @pytest.fixture
-def lane(prepared: Prepared) -> Iterator[Lane]:
-    lane = open_session(prepared)
-    yield lane
-    lane.close()
+def session(prepared: Prepared) -> Iterator[DetectorSession]:
+    session = open_session(prepared)
+    yield session
+    session.close()
 
 
 def street(seed: int, size: tuple[int, int] = (640, 480)) -> NDArray[np.uint8]:
@@ -66,8 +66,8 @@ def in_thread(work: Callable[[], object]) -> None:
         thread.submit(work).result()
 
 
-def one(lane: Lane, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Detections, ...]:
-    return lane.collect(lane.submit(pictures)).detections
+def one(session: DetectorSession, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Detections, ...]:
+    return session.collect(session.submit(pictures)).detections
 
 
 def same(found: Detections, wanted: Detections) -> bool:
@@ -76,53 +76,53 @@ def same(found: Detections, wanted: Detections) -> bool:
     return comparison.agrees and comparison.expected > 0
 
 
-def test_batches_do_not_wait_for_each_other_nor_mix(lane: Any) -> None:
+def test_batches_do_not_wait_for_each_other_nor_mix(session: Any) -> None:
     """While the GPU is held before one batch, the next goes through; each gives what its pictures show."""
     from tests.gpu.kernels import Latch  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
 
     first, second = [street(1), street(2)], [street(3), street(4)]
-    wanted = [one(lane, first), one(lane, second)]
+    wanted = [one(session, first), one(session, second)]
     for _ in range(6):  # every slot has its memory and its graphs, which it would wait for
-        one(lane, first)
-        one(lane, second)
+        one(session, first)
+        one(session, second)
     for _ in range(4):
         latch = Latch()
-        latch.hold(lane._slots[lane._submitted % lane.slots].stream)
-        held = lane.submit(first)
-        free = lane.submit(second)
-        wait_for(partial(lane.is_done, free), "the batch that is not held")
-        assert not lane.is_done(held)
+        latch.hold(session._slots[session._submitted % session.slots].stream)
+        held = session.submit(first)
+        free = session.submit(second)
+        wait_for(partial(session.is_done, free), "the batch that is not held")
+        assert not session.is_done(held)
         latch.open()
-        found = [lane.collect(held).detections, lane.collect(free).detections]
+        found = [session.collect(held).detections, session.collect(free).detections]
         latch.close()
         assert all(same(f, w) for fs, ws in zip(found, wanted, strict=True) for f, w in zip(fs, ws, strict=True))
         assert not same(found[0][0], found[0][1])
 
 
-def test_the_detector_waits_for_the_pictures_that_are_prepared_beside(lane: Any) -> None:
+def test_the_detector_waits_for_the_pictures_that_are_prepared_beside(session: Any) -> None:
     """The second picture of a batch goes through a stream of its own."""
     from tests.gpu.kernels import Latch  # noqa: PLC0415
 
     pictures = [street(5), street(6)]
-    wanted = one(lane, pictures)
+    wanted = one(session, pictures)
     large = street(8, (1280, 720))
     for batch in ([large, street(7)], [street(7), large]):
-        for _ in range(lane.slots):  # each has its memory and what both sizes need, but no graph, which has no side
-            one(lane, batch)
+        for _ in range(session.slots):  # each has its memory and what both sizes need, but no graph, which has no side
+            one(session, batch)
     latch = Latch()
-    latch.hold(lane._slots[lane._submitted % lane.slots].side_stream)
-    held = lane.submit(pictures)
-    free = lane.submit([street(7)])
-    wait_for(partial(lane.is_done, free), "the batch that is not held")
-    assert not lane.is_done(held)
+    latch.hold(session._slots[session._submitted % session.slots].side_stream)
+    held = session.submit(pictures)
+    free = session.submit([street(7)])
+    wait_for(partial(session.is_done, free), "the batch that is not held")
+    assert not session.is_done(held)
     latch.open()
-    found = lane.collect(held).detections
-    lane.collect(free)
+    found = session.collect(held).detections
+    session.collect(free)
     latch.close()
     assert all(same(f, w) for f, w in zip(found, wanted, strict=True))
 
 
-def test_cameras_of_five_sizes_at_once(lane: Lane, backend: Backend) -> None:
+def test_cameras_of_five_sizes_at_once(session: DetectorSession, backend: Backend) -> None:
     """In page-locked memory and elsewhere; again and again in another order, so that sizes change at each place."""
     allocate = frame_allocator(backend)
     assert allocate is not None
@@ -133,31 +133,31 @@ def test_cameras_of_five_sizes_at_once(lane: Lane, backend: Backend) -> None:
         if number % 2:
             pictures[-1] = allocate(picture.shape)
             pictures[-1][:] = picture
-    wanted = [one(lane, [picture])[0] for picture in pictures]
+    wanted = [one(session, [picture])[0] for picture in pictures]
     order = list(islice(cycle(range(len(SIZES))), 80 * MAX_BATCH - 1))
-    pending: list[tuple[list[int], Ticket]] = []
+    pending: list[tuple[list[int], Handle]] = []
     for start in range(0, len(order), MAX_BATCH):
         batch = order[start : start + MAX_BATCH]
-        if len(pending) == lane.slots:
-            check(lane, *pending.pop(0), wanted=wanted)
-        pending.append((batch, lane.submit([pictures[i] for i in batch])))
-    for batch, ticket in pending:
-        check(lane, batch, ticket, wanted=wanted)
+        if len(pending) == session.slots:
+            check(session, *pending.pop(0), wanted=wanted)
+        pending.append((batch, session.submit([pictures[i] for i in batch])))
+    for batch, handle in pending:
+        check(session, batch, handle, wanted=wanted)
 
 
-def check(lane: Lane, batch: list[int], ticket: Ticket, *, wanted: list[Detections]) -> None:
-    found = lane.collect(ticket).detections
+def check(session: DetectorSession, batch: list[int], handle: Handle, *, wanted: list[Detections]) -> None:
+    found = session.collect(handle).detections
     assert all(same(f, wanted[i]) for f, i in zip(found, batch, strict=True))
 
 
-def test_a_camera_that_changes_its_size_while_running(lane: Lane) -> None:
+def test_a_camera_that_changes_its_size_while_running(session: DetectorSession) -> None:
     """Growing and shrinking, beside one that does not change."""
     steady = street(11)
-    wanted = one(lane, [steady])[0]
+    wanted = one(session, [steady])[0]
     for size in [(640, 360), (1920, 1080), (3840, 2160), (640, 360), (1280, 720)] * 2:
         changing = street(12, size)
-        alone = one(lane, [changing])[0]
-        found = one(lane, [changing, steady, changing])
+        alone = one(session, [changing])[0]
+        found = one(session, [changing, steady, changing])
         assert same(found[0], alone)
         assert same(found[1], wanted)
         assert same(found[2], alone)
@@ -169,37 +169,37 @@ def test_batches_of_every_size_in_any_order(name: str, backend: Backend, cache: 
     model = read_model(material / "models" / f"{name}.onnx", labels="coco")
     precision = Precision.FP32  # so that nothing but a mistake changes what is seen
     settings = SessionSettings(EVERY_CANDIDATE, max_batch=4, precision=precision, cache=cache.folder)
-    lane = open_session(prepare(backend, model, settings, silent))
+    session = open_session(prepare(backend, model, settings, silent))
     pictures = [read_image(path) for path in sorted((material / "images").iterdir())[:4]]
     reference = GraphReference(model)
     wanted = [reference(picture) for picture in pictures]
     for size in (4, 1, 2, 1, 3, 4, 2, 3, 1) * 2:
-        found = one(lane, pictures[:size])
+        found = one(session, pictures[:size])
         overlap = OVERLAP if model.family.nms else None
         assert all(compare_candidates(w, f, overlap).agrees for w, f in zip(wanted, found, strict=False))
-    lane.close()
+    session.close()
 
 
-def test_two_models_at_once(backend: Backend, cache: EngineCache, lane: Lane, material: Path) -> None:
+def test_two_models_at_once(backend: Backend, cache: EngineCache, session: DetectorSession, material: Path) -> None:
     """Their batches are on the GPU together, and give what each gives alone."""
     second = read_model(material / "models" / "yolox_nano_416.onnx", labels="coco")
     settings = SessionSettings(EVERY_CANDIDATE, max_batch=2, cache=cache.folder)
     other = open_session(prepare(backend, second, settings, silent))
     pictures = [street(20), street(21)]
-    wanted = {id(each): one(each, pictures) for each in (lane, other)}
+    wanted = {id(each): one(each, pictures) for each in (session, other)}
     for _ in range(20):
-        tickets = [(each, each.submit(pictures)) for each in (lane, other)]
-        for each, ticket in reversed(tickets):
-            found = each.collect(ticket).detections
+        handles = [(each, each.submit(pictures)) for each in (session, other)]
+        for each, handle in reversed(handles):
+            found = each.collect(handle).detections
             assert all(same(f, w) for f, w in zip(found, wanted[id(each)], strict=True))
     other.close()
 
 
-def test_threads_take_turns(prepared: Prepared, lane: Lane) -> None:
+def test_threads_take_turns(prepared: Prepared, session: DetectorSession) -> None:
     """One opens a session, another uses it, a third closes it; and it sees what one sees that stays in its thread."""
     pictures = [street(31), street(32, (1280, 720))]
-    wanted = one(lane, pictures)
-    opened: list[Lane] = []
+    wanted = one(session, pictures)
+    opened: list[DetectorSession] = []
     found: list[Detections] = []
     in_thread(lambda: opened.append(open_session(prepared, {(720, 1280)})))
     in_thread(lambda: found.extend(one(opened[0], pictures)))
@@ -215,10 +215,10 @@ def test_what_is_opened_and_closed_again_leaves_nothing(prepared: Prepared) -> N
     device = use_device()
     used = []
     for _ in range(6):
-        lane = open_session(prepared)
-        for _ in range(lane.slots):
-            lane.submit([street(30, (1920, 1080))])
-        in_thread(lane.close)
+        session = open_session(prepared)
+        for _ in range(session.slots):
+            session.submit([street(30, (1920, 1080))])
+        in_thread(session.close)
         free, total = device.memory_info()
         used.append(total - free)
     assert used[-1] - used[1] < 1e6
@@ -235,16 +235,16 @@ def test_too_little_memory_is_told(backend: Backend, model: Model, cache: Engine
     device = use_device()
     open_session(prepared).close()
     before = device.memory_info()[0]
-    lane = open_session(prepared)
+    session = open_session(prepared)
     needed = before - device.memory_info()[0]
-    lane.close()
+    session.close()
     hog = device.memory(device.memory_info()[0] - int(0.6 * needed))
     try:
         with pytest.raises(GpuMemoryError):
             open_session(prepared)
-        lane = open_session(smaller)
-        assert len(one(lane, [street(1)])[0])
-        lane.close()
+        session = open_session(smaller)
+        assert len(one(session, [street(1)])[0])
+        session.close()
     finally:
         hog.free()
 
@@ -273,16 +273,16 @@ from engines.postprocess import Thresholds
 from tests.gpu.kernels import break_context
 import numpy as np
 settings = SessionSettings(Thresholds(0.3, 0.45), {MAX_BATCH}, cache=Path({str(prepared.settings.cache)!r}))
-lane = open_session(find_prepared(choose(), read_model(street_onnx()), settings))
+session = open_session(find_prepared(choose(), read_model(street_onnx()), settings))
 picture = np.zeros((480, 640, 3), np.uint8)
-lane.collect(lane.submit([picture]))
+session.collect(session.submit([picture]))
 break_context()
 try:
     for _ in range(100):
-        lane.collect(lane.submit([picture]))
+        session.collect(session.submit([picture]))
 except BackendError as error:
     print(error)
-lane.close()
+session.close()
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False

@@ -17,7 +17,7 @@ from engines.errors import BackendError
 from engines.graphs.preprocess import IMAGES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
-from engines.records import BatchDetections, Letterbox, Ticket
+from engines.records import BatchDetections, Handle, Letterbox
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import LARGEST_FRAME, Engines
 from engines.tensorrt.device import stage, use_device
@@ -31,7 +31,7 @@ _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """batches that the detector is compiled and recorded for; each costs a second or two at the first start"""
 
 
-class TensorRtLane:
+class TensorRtSession:
     """A model's two engines, with several batches in flight. For one thread at a time, not always the same."""
 
     def __init__(
@@ -49,7 +49,7 @@ class TensorRtLane:
         """
         self._model = model
         self._thresholds = thresholds
-        self._pending: dict[Ticket, tuple[Letterbox, ...]] = {}
+        self._pending: dict[Handle, tuple[Letterbox, ...]] = {}
         self._submitted = 0
         self._loaded: list[LoadedEngine] = []
         self._slots: list[Slot] = []
@@ -79,33 +79,33 @@ class TensorRtLane:
         return self._max_batch
 
     def set_confidence(self, confidence: float) -> None:
-        """See Lane.set_confidence."""
+        """See DetectorSession.set_confidence."""
         self._thresholds = replace(self._thresholds, confidence=confidence)
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Ticket:
+    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
         self._device.use()
-        ticket = Ticket(self._submitted)
+        handle = Handle(self._submitted)
         self._submitted += 1
         model = self._model
-        self._slots[ticket % SLOTS].start([_within_largest(picture) for picture in pictures])
-        self._pending[ticket] = tuple(
+        self._slots[handle % SLOTS].start([_within_largest(picture) for picture in pictures])
+        self._pending[handle] = tuple(
             Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
         )
-        return ticket
+        return handle
 
-    def is_done(self, ticket: Ticket) -> bool:
+    def is_done(self, handle: Handle) -> bool:
         """Whether `collect` would not have to wait. Raises BackendError where the GPU failed."""
         self._device.use()
-        return self._slots[ticket % SLOTS].is_done
+        return self._slots[handle % SLOTS].is_done
 
-    def collect(self, ticket: Ticket) -> BatchDetections:
+    def collect(self, handle: Handle) -> BatchDetections:
         """Waits for a batch, in the order submitted. Raises BackendError where the GPU failed."""
         self._device.use()
-        letterboxes = self._pending.pop(ticket)
-        slot = self._slots[ticket % SLOTS]
+        letterboxes = self._pending.pop(handle)
+        slot = self._slots[handle % SLOTS]
         times = slot.wait()
         began = time.perf_counter()
         boxes, scores, labels = (output.array for output in slot.outputs)
