@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from daemon.config.schema import Config
 from daemon.control.commands import CommandScope
@@ -18,8 +20,15 @@ from daemon.media.snapshots import Snapshots
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
 from daemon.stats import Stats
+from tests.conftest import wait_for
 from tests.daemon.publishing import INFO, no_thread_left
+from tests.daemon.test_payloads import check
+from tests.servers.amqtt import Amqtt
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.subscriber import Subscriber
 
+GATE = "ospreyd/gate"
+ANSWER = f"{GATE}/answer"
 ROOT = "site/ospreyd/gate"
 TOPICS = DeviceTopics.of("site/ospreyd", "gate")
 SCOPE = CommandScope(frozenset({"front", "yard"}), frozenset({"default"}))
@@ -124,3 +133,29 @@ def commanded(settings: Config, kept: SettingsFile | None = None) -> Iterator[Co
             assert made.snapshots.join(20)
             made.publisher.stop(5)
     assert not made.failures
+
+
+def ready(subscriber: Subscriber, broker: Mosquitto | Amqtt) -> None:
+    """Waits until commands arrive."""
+    subscriber.wait_for(f"{GATE}/status", b"online")
+    wait_for(lambda: f"{GATE}/command/+" in broker.output(), "the subscription")
+    subscriber.wait_for(f"{GATE}/yard/state/fps")
+
+
+def ask(subscriber: Subscriber, topic: str, payload: str | bytes = b"", **more: Any) -> dict[str, Any]:
+    """Sends a command and waits for its answer."""
+    before = time.monotonic()
+    subscriber.publish(f"{GATE}/{topic}", payload, **more)
+    answered = subscriber.wait_for(more.get("response_topic") or ANSWER, after=before)
+    assert answered.correlation == more.get("correlation")
+    assert (answered.qos, answered.retained) == (1, False)
+    answer: dict[str, Any] = check("answer", answered.payload)
+    assert answer["command"] == topic
+    return answer
+
+
+def setting_state(subscriber: Subscriber, camera: str, setting: str) -> tuple[object, str]:
+    """The last published value of a setting, and its origin."""
+    payload = check("setting", subscriber.messages(f"{GATE}/{camera}/state/{setting}")[-1].payload)
+    assert (payload["camera"], payload["setting"]) == (camera, setting)
+    return payload["value"], payload["origin"]

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, wait_for
-from tests.daemon.commanding import Commanded, commanded
+from tests.daemon.commanding import ANSWER, GATE, Commanded, commanded
 from tests.daemon.publishing import UNREACHABLE, config, result
-from tests.daemon.test_remote import ANSWER, GATE
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -39,7 +38,7 @@ def as_user(broker: Mosquitto, name: str, pattern: str = "#") -> Subscriber:
     return Subscriber(HOST, broker.port, pattern, username=name, password=PASSWORDS[name])
 
 
-def test_a_device_may_say_all_that_it_has_to_say(
+def test_device_may_publish_all_its_topics(
     guarded: Mosquitto, gate: Commanded, caplog: pytest.LogCaptureFixture
 ) -> None:
     with as_user(guarded, "dashboard") as dashboard, as_user(guarded, "operator") as operator:
@@ -63,12 +62,12 @@ def test_a_device_may_say_all_that_it_has_to_say(
         assert "access control list" not in caplog.text
 
 
-def test_a_user_whose_name_is_not_the_device_s_is_told(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+def test_user_of_another_name_is_reported(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     with commanded(config(guarded.port, username="other", password=PASSWORDS["other"])):
         wait_for(lambda: "refused a message of this client: Not authorized" in caplog.text, "the refusal in the log")
 
 
-def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Commanded) -> None:
+def test_only_authorised_users_may_command(guarded: Mosquitto, gate: Commanded) -> None:
     with as_user(guarded, "operator") as operator:
         operator.wait_for(f"{GATE}/status", b"online")
         wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")
@@ -82,7 +81,7 @@ def test_only_who_may_command_is_obeyed(guarded: Mosquitto, gate: Commanded) -> 
         assert gate.config.cameras["front"].fps == 5.0
 
 
-def test_a_device_can_neither_speak_for_another_nor_hear_its_commands(guarded: Mosquitto, gate: Commanded) -> None:
+def test_device_cannot_act_for_another(guarded: Mosquitto, gate: Commanded) -> None:
     with as_user(guarded, "other") as other, as_user(guarded, "operator") as operator:
         operator.wait_for(f"{GATE}/status", b"online")
         wait_for(lambda: f"{GATE}/command/+" in guarded.output(), "the subscription")

@@ -1,4 +1,4 @@
-"""What is a command and what is not: exact judgements, and that nothing at all from outside does any harm."""
+"""Parsing of commands: exact results, and any message from outside."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def received(topic: str, payload: bytes = b"", **more: object) -> Received:
     return Received(topic=f"{ROOT}/{topic}", payload=payload, **fields)  # type: ignore[arg-type] # any of its fields
 
 
-def refusal(message: Received) -> str:
+def rejection(message: Received) -> str:
     command = parse_command(TOPICS, SCOPE, message).command
     assert isinstance(command, CommandRejected)
     return str(command)
@@ -102,12 +102,12 @@ def test_commands(topic: str, payload: bytes, command: Command) -> None:
         ("front/state/fps", b"5", "unsupported command"),
     ],
 )
-def test_what_is_refused(topic: str, payload: bytes, why: str) -> None:
-    assert refusal(received(topic, payload)) == why
+def test_rejected_commands(topic: str, payload: bytes, why: str) -> None:
+    assert rejection(received(topic, payload)) == why
 
 
-def test_a_retained_command_is_refused() -> None:
-    assert refusal(received("front/set/fps", b"5", retained=True)) == (
+def test_retained_command_is_rejected() -> None:
+    assert rejection(received("front/set/fps", b"5", retained=True)) == (
         "retained commands are rejected; publish it without the retain flag"
     )
 
@@ -115,7 +115,7 @@ def test_a_retained_command_is_refused() -> None:
 @pytest.mark.parametrize(
     "topic", ["clients/me/answers", "site", "site/ospreyder/gate/info", ANSWER, f"{ANSWER}/me/1", "x" * 256]
 )
-def test_where_an_answer_may_go(topic: str) -> None:
+def test_allowed_response_topics(topic: str) -> None:
     request = parse_command(
         TOPICS, SCOPE, received("front/set/fps", b"5", response_topic=topic, correlation=b"\0" * 256)
     )
@@ -139,32 +139,32 @@ def test_where_an_answer_may_go(topic: str) -> None:
         ("site/ospreyd", "is below site/ospreyd/"),
     ],
 )
-def test_where_an_answer_may_not_go(topic: str, why: str) -> None:
+def test_forbidden_response_topics(topic: str, why: str) -> None:
     message = received("front/set/fps", b"5", response_topic=topic, correlation=b"1")
     with pytest.raises(AssertionError, match=why):
-        raise AssertionError(refusal(message))
+        raise AssertionError(rejection(message))
     request = parse_command(TOPICS, SCOPE, message)
     assert (request.answer_to.name, request.correlation) == (ANSWER, b"1")
 
 
-def test_long_correlation_data_is_not_sent_back() -> None:
+def test_long_correlation_data_is_rejected() -> None:
     request = parse_command(TOPICS, SCOPE, received("front/set/fps", b"5", response_topic="me", correlation=b"1" * 257))
     assert isinstance(request.command, CommandRejected)
     assert (request.answer_to.name, request.correlation) == (ANSWER, None)
 
 
-def test_an_answer_may_name_a_file_whose_name_is_not_unicode() -> None:
+def test_answer_naming_a_file_that_is_not_utf8() -> None:
     named = answer("gate", "command/reload", ok=False, detail=f"{os.fsdecode(bytes([98, 0xFF]))}.yaml: no such file")
     assert orjson.loads(named)["detail"] == "b?.yaml: no such file"
 
 
-def test_the_filters_match_commands_and_not_what_we_publish() -> None:
+def test_topic_filters_match_commands_only() -> None:
     assert command_patterns(TOPICS) == (f"{ROOT}/+/set/+", f"{ROOT}/command/+")
 
 
 @given(MESSAGES)
 @settings(max_examples=300)
-def test_only_documented_topics_are_commands_and_answers_go_where_they_may(message: Received) -> None:
+def test_any_message_is_parsed_safely(message: Received) -> None:
     scope = CommandScope(frozenset(CAMERAS), frozenset({"default", "broken"}))
     request = parse_command(DeviceTopics.of("ospreyd", "box"), scope, message, ("frigate",))
     assert may_be_answered_at(request.answer_to.name)

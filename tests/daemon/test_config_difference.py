@@ -1,4 +1,4 @@
-"""What a reload has to do, from two configurations."""
+"""The difference between two configurations."""
 
 from __future__ import annotations
 
@@ -31,43 +31,43 @@ def test_nothing() -> None:
     assert not difference(A, A)
 
 
-def test_cameras_come_and_go() -> None:
+def test_added_and_removed_cameras() -> None:
     assert changes(A, config({"b": {}, "c": {}})) == {"added": ("c",), "removed": ("a",)}
 
 
-def test_what_concerns_how_a_camera_is_opened_opens_it_anew() -> None:
+def test_keys_of_the_source_reopen_the_camera() -> None:
     for key in ({"source": "rtsp://other/1"}, {"rotate": 90}, {"transport": "udp"}, {"enabled": False}):
         assert changes(A, config({"a": key, "b": {}})) == {"reopened": ("a",)}
 
 
-def test_what_does_not_changes_it_as_it_runs() -> None:
+def test_other_keys_change_a_running_camera() -> None:
     for key in ({"confidence": 0.7}, {"fps": 5}, {"priority": 2}, {"labels": ["car"]}):
         assert changes(A, config({"a": key, "b": {}})) == {"changed": ("a",)}
 
 
-def test_a_model_is_opened_anew_where_its_lane_would_be_another() -> None:
+def test_keys_of_the_session_reload_the_model() -> None:
     precise = config({"a": {}, "b": {}}, models={"default": {"precision": "fp32"}})
     assert changes(A, precise) == {"changed": ("a", "b"), "models": ("default",)}
     assert changes(A, config({"a": {}, "b": {}}, inference={"max_batch": 2})) == {"models": ("default",)}
 
 
-def test_a_models_confidence_is_its_cameras() -> None:
+def test_confidence_of_a_model_changes_its_cameras() -> None:
     assert changes(A, config({"a": {}, "b": {}}, models={"default": {"confidence": 0.9}})) == {"changed": ("a", "b")}
 
 
-def test_a_camera_takes_another_model() -> None:
+def test_camera_with_another_model() -> None:
     two = config({"a": {}, "b": {}}, models=MODELS)
     other = config({"a": {}, "b": {"model": "other"}}, models=MODELS)
     assert changes(two, other) == {"changed": ("b",), "models": ("other",)}
     assert changes(other, two) == {"changed": ("b",), "unused": ("other",)}
 
 
-def test_waiting_times_change_as_it_runs() -> None:
+def test_waiting_times_change_without_reloading() -> None:
     assert changes(A, config({"a": {}, "b": {}}, inference={"max_age_ms": 5.0})) == {"inference": True}
     assert changes(A, config({"a": {}, "b": {}}, events={"gone_after": 9.0})) == {"events": ("gone_after",)}
 
 
-def test_what_holds_for_as_long_as_the_process_is_named() -> None:
+def test_keys_that_need_a_restart_are_named() -> None:
     mqtt = {"host": "elsewhere", "keepalive": 60}
     new = config({"a": {}, "b": {}}, mqtt=mqtt, device="gate", inference={"backend": "onnxruntime"})
     assert difference(A, new).fixed == ("device", "mqtt.host", "mqtt.keepalive", "inference.backend")
@@ -89,7 +89,7 @@ _CAMERAS = st.dictionaries(
 
 
 @given(_CAMERAS, _CAMERAS)
-def test_every_camera_and_model_is_named_once_and_nothing_is_left(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_every_camera_and_model_is_named_once(old: dict[str, Any], new: dict[str, Any]) -> None:
     before, after = config(old, models=MODELS), config(new, models=MODELS)
     found = difference(before, after)
     named = [*found.added, *found.removed, *found.reopened, *found.changed]

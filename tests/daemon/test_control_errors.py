@@ -1,4 +1,4 @@
-"""Commands that would once have ended the daemon, given to a real one."""
+"""Commands and reloads that fail, in a real daemon."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def failed(camera: str, messages: list[Any]) -> bool:
     return bool(state_of(messages, camera)["reason"] == "model-failed")
 
 
-def test_a_setting_while_a_model_has_failed_whose_camera_has_labels(
+def test_set_with_a_failed_model_and_labels(
     broker: Mosquitto, subscriber: Subscriber, ask: Ask, tmp_path: Path
 ) -> None:
     (tmp_path / "few").mkdir()  # too few pictures to calibrate on
@@ -70,9 +70,7 @@ def test_a_setting_while_a_model_has_failed_whose_camera_has_labels(
         stop(process)
 
 
-def test_an_unexpected_error_is_answered_and_changes_nothing(
-    broker: Mosquitto, subscriber: Subscriber, ask: Ask, tmp_path: Path
-) -> None:
+def test_unexpected_error_rolls_back(broker: Mosquitto, subscriber: Subscriber, ask: Ask, tmp_path: Path) -> None:
     document = written(broker, tmp_path, {"front": {}, "yard": {}})
     without_yard = {**document, "cameras": {"front": document["cameras"]["front"], "new": document["cameras"]["yard"]}}
     refused = {"ok": False, "detail": "internal error"}

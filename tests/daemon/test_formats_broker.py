@@ -15,9 +15,9 @@ from daemon.demo.film import Shot, film
 from daemon.records import EventType
 from tests.conftest import wait_for
 from tests.daemon.commanding import commanded
+from tests.daemon.formatting import frigate_events, happened, seen
 from tests.daemon.publishing import UNREACHABLE, config, in_background, result
 from tests.daemon.running import box, daemon, has, stop
-from tests.daemon.test_formats import frigate_events, happened, seen
 from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Message, Subscriber
@@ -29,7 +29,7 @@ def ended(messages: list[Message], count: int) -> bool:
     return sum(m.topic == "frigate/events" and b'"type":"end"' in m.payload for m in messages) >= count
 
 
-def test_frigates_readers_see_the_daemon_come_and_go(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_frigates_availability_and_events(broker: Mosquitto, subscriber: Subscriber) -> None:
     with commanded(config(broker.port, formats=ALL)) as running:
         subscriber.wait_for("frigate/available", b"online")
         assert subscriber.wait_for("frigate/front/detect/state").payload == b"ON"
@@ -49,7 +49,7 @@ def test_frigates_readers_see_the_daemon_come_and_go(broker: Mosquitto, subscrib
     assert [e.type for e in frigate_events(m.json() for m in subscriber.messages("frigate/events"))] == ["new", "end"]
 
 
-def test_what_is_retained_comes_again_and_goes_with_the_camera(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_retained_messages_are_resent_and_cleared_with_their_camera(broker: Mosquitto, subscriber: Subscriber) -> None:
     settings = config(broker.port, formats=ALL)
     with commanded(settings) as running:
         subscriber.wait_for("frigate/yard/all", b"0")
@@ -87,7 +87,7 @@ def test_the_formats_with_mqtt_3_1_1(tmp_path: Path) -> None:
         subscriber.wait_for("ospreyd/gate/deepstream")
 
 
-def test_a_dead_daemon_is_offline_for_frigates_readers_too(
+def test_killed_daemon_is_unavailable_in_frigates_topic(
     broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
 ) -> None:
     """And a real daemon says new, update and end of what it sees, in that order for each object."""
@@ -119,7 +119,7 @@ def test_a_dead_daemon_is_offline_for_frigates_readers_too(
         subscriber.wait_for("frigate/available", b"offline", after=before, timeout=60)
 
 
-def test_a_broker_that_stops_reading_delays_no_result(broker: Mosquitto) -> None:
+def test_stalled_broker_delays_no_result(broker: Mosquitto) -> None:
     """Counts and objects of all formats are kept up beside it; what the network has no room for is dropped."""
     settings: Config = config(broker.port, formats=ALL)
     with commanded(settings) as running:

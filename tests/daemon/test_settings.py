@@ -1,4 +1,4 @@
-"""Settings over the configuration: what they change, what survives a restart, and what a bad file does."""
+"""Settings over the configuration: their effect, their persistence, and invalid files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def control(recorder: Recorder | None = None, kept: SettingsFile | None = None) 
 ONLY_YARD = FILE.model_copy(update={"cameras": {"yard": FILE.cameras["yard"]}})
 
 
-def test_a_setting_holds_over_the_file() -> None:
+def test_setting_overrides_the_file() -> None:
     recorder = Recorder()
     made = control(recorder)
     assert made.config == FILE
@@ -72,7 +72,7 @@ def test_a_setting_holds_over_the_file() -> None:
     assert not made.config.cameras["yard"].enabled
 
 
-def test_every_setting_is_told() -> None:
+def test_start_publishes_every_setting() -> None:
     made = control()
     made.execute(FASTER)
     made.published.clear()
@@ -87,7 +87,7 @@ def test_every_setting_is_told() -> None:
     ]
 
 
-def test_what_cannot_be_applied_changes_nothing(tmp_path: Path) -> None:
+def test_setting_that_cannot_be_applied_changes_nothing(tmp_path: Path) -> None:
     recorder, kept = Recorder(), SettingsFile("gate", tmp_path)
     made = control(recorder, kept)
     made.execute(ChangeSetting("front", Setting.FPS, 2.0))
@@ -99,7 +99,7 @@ def test_what_cannot_be_applied_changes_nothing(tmp_path: Path) -> None:
     assert len(made.published) == 1
 
 
-def test_the_file_may_be_read_again_while_a_setting_is_applied() -> None:
+def test_reload_while_a_setting_is_applied() -> None:
     """As a reload in the main thread, which is also the one that applies settings, would do."""
 
     class Rereading(Recorder):
@@ -116,8 +116,8 @@ def test_the_file_may_be_read_again_while_a_setting_is_applied() -> None:
     assert (made.config.device, made.config.cameras["front"].fps) == ("other", 5.0)
 
 
-def test_a_setting_does_not_bring_back_what_a_reload_removes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is read again just when the command has looked which cameras there are."""
+def test_setting_does_not_bring_back_a_camera_removed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read again right after the command has checked that the camera exists."""
     made = control()
     with_one = Overrides.with_one
     reloads: list[threading.Thread] = []
@@ -137,7 +137,7 @@ def test_a_setting_does_not_bring_back_what_a_reload_removes_meanwhile(monkeypat
     assert made.config == FILE, "the setting went with its camera"
 
 
-def test_settings_of_removed_cameras_are_forgotten() -> None:
+def test_removed_cameras_lose_their_settings() -> None:
     made = control()
     made.execute(FASTER)
     made.published.clear()
@@ -155,7 +155,7 @@ def test_settings_of_removed_cameras_are_forgotten() -> None:
     assert ("front", "fps", None, False) in made.published
 
 
-def test_settings_of_removed_cameras_are_forgotten_on_disk(tmp_path: Path) -> None:
+def test_removed_cameras_lose_their_settings_on_disk(tmp_path: Path) -> None:
     kept = SettingsFile("gate", tmp_path)
     made = control(kept=kept)
     made.execute(FASTER)
@@ -166,7 +166,7 @@ def test_settings_of_removed_cameras_are_forgotten_on_disk(tmp_path: Path) -> No
     assert control(kept=kept).config.cameras["front"] == FILE.cameras["front"], "it starts from the file"
 
 
-def test_settings_of_cameras_that_are_not_configured_are_forgotten_at_the_start(tmp_path: Path) -> None:
+def test_start_forgets_settings_of_unknown_cameras(tmp_path: Path) -> None:
     kept = SettingsFile("gate", tmp_path)
     kept.save(Overrides({"back": {Setting.ENABLED: False}, "front": {Setting.FPS: 2.0}}))
     made = Made(kept=kept)
@@ -176,14 +176,14 @@ def test_settings_of_cameras_that_are_not_configured_are_forgotten_at_the_start(
     assert kept.load() == Overrides({"front": {Setting.FPS: 2.0}})
 
 
-def test_a_settings_file_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:
+def test_unreadable_settings_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "settings-gate.json").write_bytes(b"{")
     made = Made(kept=SettingsFile("gate", tmp_path))
     made.start()
     assert (tmp_path / "settings-gate.json").read_bytes() == b"{"
 
 
-def test_a_reload_that_fails_changes_no_setting(tmp_path: Path) -> None:
+def test_failed_reload_changes_no_setting(tmp_path: Path) -> None:
     kept = SettingsFile("gate", tmp_path)
     made = control(kept=kept)
     made.execute(FASTER)
@@ -198,7 +198,7 @@ def test_a_reload_that_fails_changes_no_setting(tmp_path: Path) -> None:
     assert ("front", "fps", 5.0, True) in made.published, "what the failed reload has cleared is published again"
 
 
-def test_an_error_after_a_setting_was_applied_takes_it_back() -> None:
+def test_error_after_applying_a_setting_reverts_it() -> None:
     applied: list[float | None] = []
 
     class Applying(Recorder):
@@ -219,7 +219,7 @@ def test_an_error_after_a_setting_was_applied_takes_it_back() -> None:
     assert applied == [5.0, None]
 
 
-def test_other_commands() -> None:
+def test_commands_without_settings() -> None:
     recorder = Recorder()
     made = control(recorder)
     assert made.execute(Reload()) == "read again"
@@ -259,16 +259,18 @@ def test_settings_outlast_a_restart(tmp_path: Path) -> None:
         (b" " * (1 << 20) + b"{}", "the file is too large"),
     ],
 )
-def test_a_file_that_is_not_ours(tmp_path: Path, text: bytes, why: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_settings_file_is_ignored(
+    tmp_path: Path, text: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "settings-gate.json").write_bytes(text)
     assert SettingsFile("gate", tmp_path).load() == Overrides()
     assert why in caplog.text
     assert caplog.text.count("those of the configuration hold") == 1
 
 
-def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+def test_failed_write_of_settings_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     made = control(kept=SettingsFile("gate", tmp_path / "state"))
-    told = made.execute(FASTER)
-    assert told.startswith("fps of front is 5.0, but will not outlast a restart: ")
+    detail = made.execute(FASTER)
+    assert detail.startswith("fps of front is 5.0, but will not outlast a restart: ")
     assert made.config.cameras["front"].fps == 5.0

@@ -1,4 +1,4 @@
-"""Commands over a real broker: obeyed, answered, refused; after its restart, in a flood, and by a real daemon."""
+"""Commands over a real broker: executed, answered, rejected; after its restart, in a flood, and by a real daemon."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from daemon.control.overrides import Overrides, SettingsFile
 from daemon.control.settings import Setting
 from daemon.errors import UsageError
 from tests.conftest import ROOT, wait_for
-from tests.daemon.commanding import commanded
+from tests.daemon.commanding import ANSWER, GATE, ask, commanded, ready, setting_state
 from tests.daemon.publishing import config, result
 from tests.daemon.running import TOPICS, box, daemon, has, state_of, stop
 from tests.daemon.test_payloads import check
@@ -24,40 +23,11 @@ from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Message, Subscriber
 
-GATE = "ospreyd/gate"
-ANSWER = f"{GATE}/answer"
 
-
-def ready(subscriber: Subscriber, broker: Mosquitto | Amqtt) -> None:
-    """Waits until commands would be heard."""
-    subscriber.wait_for(f"{GATE}/status", b"online")
-    wait_for(lambda: f"{GATE}/command/+" in broker.output(), "the subscription")
-    subscriber.wait_for(f"{GATE}/yard/state/fps")
-
-
-def ask(subscriber: Subscriber, topic: str, payload: str | bytes = b"", **more: Any) -> dict[str, Any]:
-    """Sends a command and waits for its answer."""
-    before = time.monotonic()
-    subscriber.publish(f"{GATE}/{topic}", payload, **more)
-    answered = subscriber.wait_for(more.get("response_topic") or ANSWER, after=before)
-    assert answered.correlation == more.get("correlation")
-    assert (answered.qos, answered.retained) == (1, False)
-    answer: dict[str, Any] = check("answer", answered.payload)
-    assert answer["command"] == topic
-    return answer
-
-
-def state(subscriber: Subscriber, camera: str, setting: str) -> tuple[object, str]:
-    """What is said of a setting last."""
-    payload = check("setting", subscriber.messages(f"{GATE}/{camera}/state/{setting}")[-1].payload)
-    assert (payload["camera"], payload["setting"]) == (camera, setting)
-    return payload["value"], payload["origin"]
-
-
-def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_commands_are_executed_and_answered(broker: Mosquitto, subscriber: Subscriber) -> None:
     with commanded(config(broker.port, stats_every=3600)) as running:
         ready(subscriber, broker)
-        assert state(subscriber, "front", "enabled") == (True, "configuration")
+        assert setting_state(subscriber, "front", "enabled") == (True, "configuration")
         answer = ask(subscriber, "front/set/fps", "5", response_topic="me/1", correlation=b"\0one")
         assert (answer["ok"], answer["detail"]) == (True, "fps of front is 5.0")
         assert ask(subscriber, "front/set/enabled", "false")["ok"]
@@ -71,12 +41,12 @@ def test_commands_are_obeyed_and_answered(broker: Mosquitto, subscriber: Subscri
         with Subscriber(HOST, broker.port) as late:
             late.wait_for(f"{GATE}/yard/state/fps")
             assert late.wait_for(f"{GATE}/front/state/fps").retained
-            assert state(late, "front", "fps") == (5.0, "command")
-            assert state(late, "front", "enabled") == (False, "command")
+            assert setting_state(late, "front", "fps") == (5.0, "command")
+            assert setting_state(late, "front", "enabled") == (False, "command")
             assert not late.messages(ANSWER)
 
 
-def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscriber: Subscriber) -> None:
     with commanded(config(broker.port)) as running:
         ready(subscriber, broker)
         assert ask(subscriber, "front/set/fps", "fast")["detail"] == "its payload is not JSON"
@@ -95,7 +65,7 @@ def test_a_bad_command_is_answered_and_changes_nothing(broker: Mosquitto, subscr
         assert len(subscriber.messages(f"{GATE}/front/state/fps")) == 1
 
 
-def test_an_unexpected_error_is_answered_and_later_commands_are_obeyed(
+def test_unexpected_error_is_answered_and_later_commands_work(
     broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
     with commanded(config(broker.port)) as running:
@@ -109,7 +79,7 @@ def test_an_unexpected_error_is_answered_and_later_commands_are_obeyed(
         assert ask(subscriber, "front/set/fps", "5")["ok"]
 
 
-def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_commands_after_broker_restart(broker: Mosquitto, subscriber: Subscriber) -> None:
     with commanded(config(broker.port)):
         ready(subscriber, broker)
         ask(subscriber, "front/set/fps", "5")
@@ -122,7 +92,7 @@ def test_commands_after_a_restart_of_the_broker(broker: Mosquitto, subscriber: S
         assert ask(subscriber, "front/set/fps", "6")["ok"]
 
 
-def test_a_retained_command_is_refused_at_each_connection(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_retained_command_is_rejected_at_connection(broker: Mosquitto, subscriber: Subscriber) -> None:
     subscriber.publish(f"{GATE}/front/set/enabled", "false", retain=True)
     with commanded(config(broker.port)) as running:
         answer = check("answer", subscriber.wait_for(ANSWER).payload)
@@ -138,13 +108,13 @@ def test_commands_with_mqtt_3_1_1(tmp_path: Path) -> None:
     ):
         ready(subscriber, broker)
         assert ask(subscriber, "front/set/fps", "5")["ok"]
-        assert state(subscriber, "front", "fps") == (5.0, "command")
+        assert setting_state(subscriber, "front", "fps") == (5.0, "command")
         assert ask(subscriber, "front/set/fps", "-5")["ok"] is False
         assert running.recorder.calls == ["apply"]
 
 
-def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None:
-    """Results go on being published; what is too much is dropped, and a command after the flood is obeyed."""
+def test_command_after_a_flood_is_executed(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """Results are still published, commands beyond the queue are dropped, and one after the flood is executed."""
     with commanded(config(broker.port)) as running, Subscriber(HOST, broker.port, "nothing") as attacker:
         ready(subscriber, broker)
         for number in range(3000):
@@ -157,17 +127,17 @@ def test_a_flood_does_no_harm(broker: Mosquitto, subscriber: Subscriber) -> None
             lambda messages: sum(m.topic == f"{GATE}/front/detections" for m in messages) == 30, "every result"
         )
 
-        def obeyed() -> bool:
+        def executed() -> bool:
             before = time.monotonic()
             subscriber.publish(f"{GATE}/front/set/fps", "7")
             subscriber.wait_for(ANSWER, after=before)
             return running.recorder.calls == ["apply"]
 
-        wait_for(obeyed, "the command to be obeyed")
+        wait_for(executed, "the command to be executed")
 
 
-def test_what_comes_while_a_command_takes_long_waits_or_is_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
-    """And nothing else waits: results go on being published."""
+def test_commands_queue_behind_a_slow_one_or_are_dropped(broker: Mosquitto, subscriber: Subscriber) -> None:
+    """Nothing else waits: results are still published."""
     with commanded(config(broker.port)) as running:
         ready(subscriber, broker)
         running.recorder.blocked.clear()
@@ -206,7 +176,7 @@ def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -
         subscriber.wait_for(f"{GATE}/front/image", b"", after=before)
 
 
-def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_snapshot_of_an_appearance(broker: Mosquitto, subscriber: Subscriber) -> None:
     settings = config(broker.port, formats={"frigate": {}})
     events = settings.events.model_copy(update={"snapshot": "plain"})
     picture = np.full((720, 1280, 3), 90, np.uint8)
@@ -225,9 +195,7 @@ def test_a_snapshot_of_what_has_appeared(broker: Mosquitto, subscriber: Subscrib
         assert len(subscriber.messages(f"{GATE}/front/snapshot")) == 2
 
 
-def test_settings_survive_a_restart_where_that_is_asked_for(
-    broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
-) -> None:
+def test_persisted_settings_survive_a_restart(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
     kept = SettingsFile("gate", tmp_path / "state")
     with commanded(config(broker.port), kept):
         ready(subscriber, broker)
@@ -236,7 +204,7 @@ def test_settings_survive_a_restart_where_that_is_asked_for(
         before = time.monotonic()
         with commanded(config(broker.port), given) as running:
             subscriber.wait_for(f"{GATE}/front/state/fps", after=before)
-            assert state(subscriber, "front", "fps") == expected
+            assert setting_state(subscriber, "front", "fps") == expected
             assert running.config.cameras["front"].fps == expected[0]
 
 
@@ -271,7 +239,7 @@ def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tm
         stop(process)
 
 
-def test_a_real_daemon_starts_with_what_commands_had_set(
+def test_real_daemon_starts_with_persisted_settings(
     broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
