@@ -1,4 +1,4 @@
-"""Counts and latencies of the running daemon, written by every stage, read by the publisher and by its observers."""
+"""Counters and latencies of the running daemon, written by every stage, read by publisher, metrics and watchdog."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daemon.records import CameraStats, DaemonStats, Drop, Percentiles
 
 _WINDOW = 2048  # samples kept for each camera and stage between two reports: bounds memory, not accuracy
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""upper bounds of the latencies that are counted together, seconds; longer ones are counted after the last"""
+"""upper bounds of the latency buckets, seconds; a last bucket holds longer ones"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +30,35 @@ class Histogram:
 
 
 class CameraCount(Enum):
-    """What is counted of each camera: a member's value is its metric, without prefix and suffix, and the metric's help.
+    """Counters of each camera: the metric's name without prefix and suffix, and its help text.
 
-    A new member needs only whoever calls `Stats.count` with it; metrics and reports take it from here.
+    To add one, add a member here and call `Stats.count` with it: the metric follows from the member.
     """
 
-    CONNECTIONS = ("camera_connections", "How often a camera was opened; all but the first are reconnects.")
-    CAPTURED = ("frames_captured", "Frames captured, after limiting the rate to `fps`.")
-    PROCESSED = ("frames_processed", "Frames that went through their model.")
-    PUBLISHED = ("frames_published", "Frames whose message was written to the broker's connection.")
-    SKIPPED = ("frames_skipped", "Frames that `mqtt.every` left out.")
+    CONNECTIONS = ("camera_connections", "Connections to a camera's source; all but the first are reconnects.")
+    CAPTURED = ("frames_captured", "Frames captured, after the rate limit `fps`.")
+    PROCESSED = ("frames_processed", "Frames processed by their model.")
+    PUBLISHED = ("frames_published", "Frames whose message was written to the MQTT connection.")
+    SKIPPED = ("frames_skipped", "Frames not published because of `mqtt.every`.")
 
     __hash__ = object.__hash__  # members are unique; Enum's own is a Python function, a quarter of counting a frame
 
 
 class DaemonCount(Enum):
-    """What is counted of the daemon as a whole; as `CameraCount`."""
+    """Counters of the whole daemon, as `CameraCount`."""
 
-    BATCHES = ("batches", "Batches that were started.")
-    NETWORK_FULL = ("mqtt_network_full", "Attempts to publish while the network had no room.")
-    TOO_LARGE = ("mqtt_too_large", "Messages that the broker does not take because of their size.")
+    BATCHES = ("batches", "Batches submitted to a model.")
+    NETWORK_FULL = ("mqtt_network_full", "Attempts to publish while the send buffer was full.")
+    TOO_LARGE = ("mqtt_too_large", "Messages larger than the broker's maximum packet size.")
     RESULTS_FINISHED = ("results_finished", "Results that publishing is done with: published, skipped or dropped.")
 
 
 @dataclass(frozen=True, slots=True)
 class CameraTotals:
-    """Of one camera since the daemon started."""
+    """Counters of one camera since the daemon started."""
 
     counts: Mapping[CameraCount, int]
-    """what has not happened is missing"""
+    """counters that are 0 may be missing"""
     dropped: Mapping[Drop, int]
 
     def __getitem__(self, what: CameraCount) -> int:
@@ -67,13 +67,13 @@ class CameraTotals:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What has been counted since the daemon started."""
+    """Counters of the daemon since it started."""
 
     cameras: Mapping[str, CameraTotals]
     latency: Mapping[str, Histogram]
     """by stage: queue, preprocess, detector, postprocess, total, and of events acknowledged"""
     counts: Mapping[DaemonCount, int]
-    """what has not happened is missing"""
+    """counters that are 0 may be missing"""
 
     def __getitem__(self, what: DaemonCount) -> int:
         return self.counts.get(what, 0)
@@ -144,7 +144,7 @@ class Stats:
             self._histograms["acknowledged"].add(seconds)
 
     def totals(self, cameras: Iterable[str]) -> Totals:
-        """What has been counted so far."""
+        """The counters so far."""
         with self._lock:
             return Totals(
                 cameras={name: self._totals(name) for name in cameras},
@@ -153,7 +153,7 @@ class Stats:
             )
 
     def forget(self, camera: str) -> None:
-        """The camera is gone; one of the same name begins anew."""
+        """Resets the counters of a removed camera."""
         with self._lock:
             for counts in (self._cameras, self._dropped, self._recent):
                 counts.pop(camera, None)
@@ -194,7 +194,7 @@ class Stats:
         )
 
     def _totals(self, name: str) -> CameraTotals:
-        """With the lock."""
+        """Called with the lock held."""
         return CameraTotals(dict(self._cameras.get(name, {})), dict(self._dropped.get(name, {})))
 
 

@@ -1,4 +1,4 @@
-"""How busy, full and hot the GPUs are: from NVML where its package is installed, else from a Jetson's sysfs."""
+"""Utilisation, memory and temperature of the GPUs: from NVML if installed, else from a Jetson's sysfs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ except ImportError:  # part of the extras `gpu` and `rtx`
     pynvml = None
 
 _JETSON_LOAD = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load", "sys/devices/platform/*.gpu/load")
-"""per mille of the time; where it lies depends on the release of JetPack"""
+"""utilisation in per mille; the path depends on the JetPack release"""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU now; None where it does not say."""
+    """Current readings of one GPU; None if not available."""
 
     name: str
-    """its number and what it is called"""
+    """index and product name"""
     utilization: float | None
     """0 to 1"""
     memory_used: int | None
@@ -33,12 +33,12 @@ class Gpu:
 
 
 def read_gpus(root: Path = Path("/")) -> list[Gpu]:
-    """All of this machine, none where nothing can be learnt; `root` is of the file system."""
+    """Every GPU of this machine; empty if none can be read. `root` is the root of the file system, for tests."""
     if not _has_nvml():
         return _from_sysfs(root)
     try:
         return [_from_nvml(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:  # a GPU was lost; inference says so
+    except pynvml.NVMLError:  # a GPU was lost; inference reports it
         return []
 
 
@@ -56,7 +56,7 @@ def _has_nvml() -> bool:
 def _from_nvml(index: int) -> Gpu:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     utilization = memory = temperature = None
-    # each may be one that this GPU does not support, or may not tell
+    # a GPU may support only some of these
     with contextlib.suppress(pynvml.NVMLError):
         utilization = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
     with contextlib.suppress(pynvml.NVMLError):
@@ -87,5 +87,5 @@ def _jetson_temperature(root: Path) -> float | None:
 def _number(file: Path) -> int | None:
     try:
         return int(file.read_text())
-    except (OSError, ValueError):  # a zone of a part that is asleep cannot be read
+    except (OSError, ValueError):  # the thermal zone of a powered-down part
         return None

@@ -1,9 +1,8 @@
-"""Whether frames move: judged from what the stages count, with the time passed in.
+"""Judges from the stages' counters whether the pipeline is live.
 
-A stage hangs if it owes something and has done nothing for too long. Inference owes what cameras give whose model is
-ready, publishing owes what inference gives; nothing is owed for cameras that are away, and nothing while a built model
-is being loaded, which the inference thread does itself. Nothing is owed either for files whose frames wait because
-later stages, or the broker, have no room for them; that excuses no other camera.
+The pipeline is live if no stage with pending work is idle for longer than a limit. Inference has pending work when a
+camera with a ready model delivers frames, publishing when inference delivers results. Cameras that are offline, and
+files whose frames wait for the broker or a later stage, are no pending work. Loading a built model excuses inference.
 """
 
 from __future__ import annotations
@@ -12,51 +11,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LOAD_WITHIN = 300.0
-"""seconds for which loading a model explains that inference stands still"""
+"""seconds for which loading a model excuses idle inference"""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCounters:
-    """What the stages have counted since the daemon started."""
+    """Counters of the stages since the daemon started."""
 
     captured: Mapping[str, int]
-    """frames of each camera that is streaming"""
+    """frames captured, by camera, of cameras that are streaming"""
     expected: Mapping[str, int]
-    """the same, of those alone whose model is ready"""
+    """the same, only of cameras whose model is ready"""
     inferred: int
-    """frames that the inference thread is done with, whatever became of them"""
+    """frames that inference has finished: processed or dropped as too old"""
     processed: Mapping[str, int]
-    """frames of each camera whose results are to be published"""
+    """frames whose results publishing has to finish, by camera"""
     published: int
-    """results that the publishing thread is done with, and its attempts to send while the network had no room"""
+    """results that publishing has finished, plus attempts to send while the network had no room"""
     patience: float = 0.0
-    """seconds that the slowest of the streaming cameras may take for a frame before it no longer counts as streaming"""
+    """seconds; the longest time after which a streaming camera without frames must have changed its state"""
     loading: bool = False
-    """a model that is built is being loaded"""
+    """a built model is being loaded"""
     held: bool = False
-    """frames of files wait for room in later stages; these cameras are not in the counts above"""
+    """files wait for room in later stages; their cameras are not in the counters above"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether frames move, or need not."""
+    """Whether the pipeline is live, and why."""
 
     healthy: bool
     reason: str
-    """one sentence for a person"""
+    """one sentence"""
 
 
 @dataclass
 class _Stage:
-    """How long one stage has owed something without doing anything."""
+    """How long one stage has been idle with pending work."""
 
     done: int = -1
     base: dict[str, int] = field(default_factory=dict)
-    """what had been asked of it when it last did something, by camera"""
+    """work requested when the stage last made progress, by camera"""
     since: float | None = None
 
     def idle_for(self, now: float, asked: Mapping[str, int], done: int) -> float:
-        """Seconds; `asked` only of cameras that it can owe something."""
+        """Seconds of idleness; `asked` counts the work requested, `done` the work finished."""
         moved = done != self.done
         self.done = done
         self.base = {camera: count if moved else self.base.get(camera, count) for camera, count in asked.items()}
@@ -68,7 +67,7 @@ class _Stage:
 
 
 class Health:
-    """Judges again and again; not thread-safe."""
+    """Judges periodically; not thread-safe."""
 
     def __init__(self, limit: float) -> None:
         """A stage hangs after `limit` seconds."""
@@ -80,13 +79,13 @@ class Health:
         self._loading_since: float | None = None
 
     def judge(self, now: float, counters: HealthCounters) -> Verdict:
-        """`now` is time.monotonic(). To be called several times within the limit."""
+        """`now` is time.monotonic(). Call it several times within the limit."""
         loads = self._loads(now, counters.loading)
         inference = self._inference.idle_for(now, {} if loads else counters.expected, counters.inferred)
         publishing = self._publishing.idle_for(now, counters.processed, counters.published)
         capture = self._still(now, {} if loads else counters.captured)
         wrong = None
-        if publishing > self._limit:  # first, because inference may wait for it
+        if publishing > self._limit:  # first, because a hang there may be the cause of the others
             wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
         elif inference > self._limit:
             wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
@@ -102,7 +101,7 @@ class Health:
         return self._loading_since is not None and now - self._loading_since <= LOAD_WITHIN
 
     def _still(self, now: float, captured: Mapping[str, int]) -> float:
-        """Seconds for which cameras have been streaming without one new frame."""
+        """Seconds without a new frame although cameras are streaming."""
         if captured != self._captured or not captured:
             self._captured, self._captured_at = captured, now
         return now - self._captured_at

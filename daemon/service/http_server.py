@@ -1,4 +1,4 @@
-"""The HTTP server for metrics and health checks: few clients, for a short time, and none holds up the daemon."""
+"""The HTTP server for metrics and health checks, with bounded concurrency and timeouts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from daemon.service.watchdog import Watchdog
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
-_CLIENTS = 4  # at once; who comes beyond that is turned away
-_WITHIN = 5.0  # seconds for one client, however slowly it sends or takes
-_POLL = 0.5  # seconds after which a wait for clients is broken off
+_CLIENTS = 4  # at once; further connections are closed
+_WITHIN = 5.0  # seconds per client, from accepting its connection to closing it
+_POLL = 0.5  # seconds between two checks for the end and for late clients
 
 
 class HttpServer:
-    """Serves /metrics, /healthz and /readyz from threads of its own."""
+    """Serves /metrics, /healthz and /readyz in its own threads."""
 
     def __init__(
         self,
@@ -34,9 +34,9 @@ class HttpServer:
         registry: CollectorRegistry,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """Listens at once; where that fails one warning says so, and nothing is served, as without `config`.
+        """Opens the port. If that fails, logs one warning and serves nothing, as without `config`.
 
-        `on_fatal` takes the exception that ends the thread.
+        `on_fatal` is called with the exception that ended the thread.
         """
         device = service.device
         pages: dict[str, Callable[[], _Page]] = {
@@ -63,18 +63,18 @@ class HttpServer:
 
     @property
     def port(self) -> int | None:
-        """That is listened on; None: none."""
+        """The port in use; None where nothing is served."""
         return None if self._server is None else int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Starts serving."""
         if self._server is not None:
             self._thread.start()
 
     def stop(self) -> None:
-        """Asks the thread to end; returns at once. Clients that are being served are left to themselves."""
+        """Asks the thread to end and returns. Clients in progress are not waited for."""
         self._stopping.set()
-        if self._server is not None and not self._thread.started:  # the start of something else has failed
+        if self._server is not None and not self._thread.started:  # another part failed to start
             self._server.server_close()
 
     def join(self, timeout: float) -> bool:
@@ -84,7 +84,7 @@ class HttpServer:
     def _run(self) -> None:
         if self._server is not None:
             with self._server as server:
-                # not serve_forever, whose end can only be asked for by waiting for it
+                # not serve_forever: its shutdown() blocks until the loop has ended
                 while not self._stopping.is_set():
                     server.handle_request()
                     server.cut_off_late()
@@ -100,7 +100,7 @@ def _answer(device: str, well: bool, reason: str) -> _Page:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request of one client; HTTP/1.0, so the connection ends with it."""
+    """One request per connection (HTTP/1.0)."""
 
     server: _Server
     server_version = "ospreyd"
@@ -116,35 +116,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: requests are no events."""
+        """Requests are not logged."""
 
 
 class _Server(ThreadingHTTPServer):
-    """Bounded: in the number of its clients and in the time of each."""
+    """Limits the number of clients and the time of each."""
 
     timeout = _POLL
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, config: Metrics, pages: dict[str, Callable[[], _Page]]) -> None:
-        """Raises OSError where the address cannot be listened on."""
+        """Raises OSError if it cannot listen on the address."""
         self.pages = pages
         self._clients: dict[socket.socket, float] = {}
-        """when each came, monotonic seconds"""
+        """time.monotonic() of each connection"""
         self._lock = threading.Lock()
         found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         super().__init__((config.host, config.port), _Handler)
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name that the parent does, which may take long."""
+        """As the parent, but without its reverse DNS lookup, which may block."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "ospreyd", int(self.server_address[1])
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002  the parent's signature
-        """Whether there is room for one more."""
+        """Whether another client may connect."""
         with self._lock:
             if len(self._clients) >= _CLIENTS:
                 return False
@@ -152,7 +152,7 @@ class _Server(ThreadingHTTPServer):
             return True
 
     def cut_off_late(self) -> None:
-        """Cuts off who takes too long; to be called several times a second."""
+        """Closes connections that exceed their time; call it several times a second."""
         now = time.monotonic()
         with self._lock:
             late = [client for client, came in self._clients.items() if now - came > _WITHIN]
@@ -161,12 +161,12 @@ class _Server(ThreadingHTTPServer):
             _cut(client)
 
     def shutdown_request(self, request: Any) -> None:
-        """After each client."""
+        """Called after each client."""
         self._forget(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  the parent's signature
-        """A client that went away is no event."""
+        """Ignores client disconnects; logs everything else."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             _log.error("a request for metrics failed", exc_info=error)
@@ -180,4 +180,4 @@ def _cut(client: socket.socket) -> None:
     try:
         client.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # it has gone by itself
+        return  # already closed

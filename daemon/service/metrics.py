@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, read from what is counted anyway when somebody asks for them."""
+"""Prometheus metrics, computed from the status snapshot at each scrape."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from daemon.service.watchdog import Watchdog
 from daemon.stats import BUCKETS, CameraCount, DaemonCount
 
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
-    ("utilization_ratio", lambda gpu: gpu.utilization, "Part of the last moments in which the GPU was busy, 0 to 1."),
-    ("memory_used_bytes", lambda gpu: gpu.memory_used, "GPU memory in use, by all processes."),
+    ("utilization_ratio", lambda gpu: gpu.utilization, "GPU utilisation, 0 to 1."),
+    ("memory_used_bytes", lambda gpu: gpu.memory_used, "GPU memory used by all processes."),
     ("memory_total_bytes", lambda gpu: gpu.memory_total, "GPU memory."),
     ("temperature_celsius", lambda gpu: gpu.temperature, "Temperature of the GPU."),
 )
 
 
 class DaemonMetrics(Collector):
-    """Everything that the daemon knows of itself, with the cameras and models that it has now."""
+    """Every metric of the daemon, for the cameras and models that are configured now."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class DaemonMetrics(Collector):
         queues: Mapping[str, Callable[[], int]],
         outbox: Callable[[], OutboxStatus | None] = lambda: None,
     ) -> None:
-        """`queues`: how much waits in each; `outbox`: what waits on disk, None: not known. Called from any thread."""
+        """`queues`: length of each queue by name; `outbox`: its status, None if unknown. Called in any thread."""
         self._registry = registry
         self._service = service
         self._queues = queues
         self._outbox = outbox
 
     def collect(self) -> Iterator[Metric]:
-        """At every scrape."""
+        """Called at every scrape."""
         snapshot = self._registry.snapshot()
         yield from _counts(snapshot)
         yield from _cameras(snapshot)
@@ -59,28 +59,32 @@ class DaemonMetrics(Collector):
             [((info.version, info.backend), 1)],
             ("version", "backend"),
         )
+        yield _gauge("healthy", "Whether the pipeline is live (docs/service.md).", int(self._service.verdict.healthy))
         yield _gauge(
-            "healthy", "Whether frames move, or need not (docs/service.md).", int(self._service.verdict.healthy)
+            "ready", "Whether a frame was processed or every camera's state is known.", int(self._service.ready)
         )
-        yield _gauge("ready", "Whether a frame was processed, or every camera's state known.", int(self._service.ready))
-        yield _gauge("mqtt_connected", "Whether there is a connection to the broker.", int(snapshot.connected))
+        yield _gauge("mqtt_connected", "Whether the broker is connected.", int(snapshot.connected))
         depths = {(name,): depth() for name, depth in self._queues.items()}
-        yield _gauge("queue_frames", "Frames, or results of frames, that wait in a queue.", depths.items(), ("queue",))
+        yield _gauge("queue_frames", "Frames or results waiting in a queue.", depths.items(), ("queue",))
         if (outbox := self._outbox()) is not None:
-            yield _gauge("outbox_messages", "Messages that wait on disk for the broker.", outbox.waiting)
+            yield _gauge("outbox_messages", "Events in the outbox on disk.", outbox.waiting)
             age = 3600 * (outbox.oldest or 0.0)
-            yield _gauge("outbox_oldest_seconds", "Time of running that the oldest message has waited.", age)
+            yield _gauge(
+                "outbox_oldest_seconds",
+                "Age of the oldest event in the outbox, in time of running.",
+                age,
+            )
             dropped = CounterMetricFamily(
                 "ospreyd_outbox_dropped",
                 "Messages dropped because of max_mb, max_age_hours or the broker's size limit.",
             )
             dropped.add_metric((), outbox.dropped)
             yield dropped
-        yield _gauge("threads", "Threads of the process, those of libraries included.", _threads())
+        yield _gauge("threads", "Threads of the process, including those of libraries.", _threads())
 
 
 def registry_of(metrics: DaemonMetrics) -> CollectorRegistry:
-    """With what the operating system knows of the process: processor time, memory, descriptors."""
+    """The metrics plus Prometheus' process metrics: CPU time, memory, file descriptors."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     ProcessCollector(registry=registry)
@@ -106,9 +110,7 @@ def _counts(snapshot: StatusSnapshot) -> Iterator[Metric]:
 
 def _cameras(snapshot: StatusSnapshot) -> Iterator[Metric]:
     totals = snapshot.totals.cameras
-    dropped = CounterMetricFamily(
-        "ospreyd_frames_dropped", "Frames that were dropped, by reason.", labels=("camera", "reason")
-    )
+    dropped = CounterMetricFamily("ospreyd_frames_dropped", "Frames dropped, by reason.", labels=("camera", "reason"))
     for camera, counts in totals.items():
         for reason in Drop:
             dropped.add_metric((camera, reason.value), counts.dropped.get(reason, 0))
@@ -118,14 +120,14 @@ def _cameras(snapshot: StatusSnapshot) -> Iterator[Metric]:
         for name in totals
         for state in CameraState
     }
-    yield _gauge("camera_state", "1 for the state that a camera is in, else 0.", states.items(), ("camera", "state"))
+    yield _gauge("camera_state", "1 for the current state of the camera, else 0.", states.items(), ("camera", "state"))
 
 
 def _latencies(snapshot: StatusSnapshot) -> Iterator[Metric]:
     family = HistogramMetricFamily(
         "ospreyd_latency_seconds",
-        "Time that a frame spent in a stage; total: from capture until its message was written to the connection; "
-        "acknowledged: of an event, from the capture of its frame until the broker has said that it has it.",
+        "Latency of a frame in a stage; total: from capture until its message is written to the connection; "
+        "acknowledged: of an event, from the capture of its frame until the broker acknowledges it.",
         labels=("stage",),
     )
     for stage, histogram in snapshot.totals.latency.items():
@@ -137,9 +139,9 @@ def _latencies(snapshot: StatusSnapshot) -> Iterator[Metric]:
 def _models(snapshot: StatusSnapshot) -> Iterator[Metric]:
     models = snapshot.info.models
     states = {(n, s.value): int(model.status.state is s) for n, model in models.items() for s in ModelState}
-    yield _gauge("model_state", "1 for the state that a model is in, else 0.", states.items(), ("model", "state"))
+    yield _gauge("model_state", "1 for the current state of the model, else 0.", states.items(), ("model", "state"))
     builds = CounterMetricFamily(
-        "ospreyd_engine_builds", "Engine builds that ended, by outcome.", labels=("model", "outcome")
+        "ospreyd_engine_builds", "Finished engine builds, by outcome.", labels=("model", "outcome")
     )
     for name in models:
         for outcome in ("built", "failed"):

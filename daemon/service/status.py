@@ -1,4 +1,4 @@
-"""What is known of the daemon now, in one place for everybody who tells it to the outside."""
+"""The current state of cameras, models and counters, for the watchdog, the metrics and the health checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelSta
 from daemon.service.health import HealthCounters
 from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
 
-_GAP = 10.0  # seconds between two frames of a camera that are believed whatever its settings
+_GAP = 10.0  # seconds added to stall_after before a streaming camera without frames is suspicious
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StatusSnapshot:
     info: DaemonInfo
     totals: Totals
     cameras: Mapping[str, CameraStatus]
-    """of the cameras that have said something"""
+    """of the cameras that have reported a state"""
     builds: Mapping[tuple[str, str], int]
     """engine builds since the daemon started, by model and outcome (built, failed)"""
     connected: bool
@@ -35,7 +35,7 @@ class StatusSnapshot:
 
     @property
     def streaming(self) -> list[str]:
-        """The cameras that are."""
+        """Names of the cameras that are streaming."""
         return [name for name, status in self.cameras.items() if status.state is CameraState.STREAMING]
 
     @property
@@ -45,12 +45,12 @@ class StatusSnapshot:
 
     @property
     def started(self) -> bool:
-        """Whether a frame has been processed, or it is known of every camera how it stands."""
+        """Whether a frame was processed, or the state of every camera is known."""
         connecting = [s for s in self.cameras.values() if s.state is CameraState.CONNECTING and s.reason is None]
         return self.processed > 0 or (not connecting and self.cameras.keys() == self.config.cameras.keys())
 
     def health_counters(self) -> HealthCounters:
-        """What health is judged by."""
+        """The counters that Health.judge takes."""
         totals, cameras = self.totals.cameras, self.config.cameras
         files = {name for name, camera in cameras.items() if camera.enabled and not _is_live(camera)}
         held = files if self.held else set[str]()
@@ -68,13 +68,13 @@ class StatusSnapshot:
         )
 
     def _is_ready(self, camera: str) -> bool:
-        """Whether its model is; while a new configuration is applied it may not be known yet."""
+        """Whether the camera's model is ready; during a reload the model may still be unknown."""
         model = self.info.models.get(self.config.cameras[camera].model)
         return model is not None and model.status.state is ModelState.READY
 
 
 class StatusRegistry:
-    """Takes states as they change; thread-safe."""
+    """Keeps the latest states; thread-safe."""
 
     def __init__(
         self,
@@ -97,32 +97,32 @@ class StatusRegistry:
         self._builds: Counter[tuple[str, str]] = Counter()
 
     def use(self, config: Config, info: DaemonInfo) -> None:
-        """A new configuration holds; cameras that it does not have are forgotten."""
+        """Applies a new configuration and forgets cameras that are not in it."""
         with self._lock:
             self._config = config
             self._cameras = {name: status for name, status in self._cameras.items() if name in config.cameras}
             self._take(info)
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Takes a camera's new state."""
+        """Stores a camera's new state."""
         with self._lock:
             if status.camera in self._config.cameras:
                 self._cameras[status.camera] = status
 
     def info(self, info: DaemonInfo) -> None:
-        """Takes what the device now is and runs."""
+        """Stores the new device info."""
         with self._lock:
             self._take(info)
 
     def snapshot(self) -> StatusSnapshot:
-        """How everything stands now."""
+        """The current state."""
         with self._lock:
             config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
         totals = self._stats.totals(config.cameras)
         return StatusSnapshot(config, info, totals, cameras, builds, self._connected(), self._held())
 
     def _take(self, info: DaemonInfo) -> None:
-        """Counts builds: only one that is going on says again and again that it is, before it is loaded."""
+        """Stores the info and counts engine builds that ended; only a build, not a load, reports progress below 100."""
         for name, model in info.models.items():
             before, status = self._info.models.get(name), model.status
             if before is None or before.status == status:
@@ -153,5 +153,5 @@ def _is_live(camera: Camera) -> bool:
 
 
 def _patience(camera: Camera) -> float:
-    """Seconds after which the watch of cameras must have noticed that there is no frame."""
+    """Seconds after which the camera's own stall detection must have noticed a missing frame."""
     return camera.stall_after + _GAP + (0.0 if camera.fps is None else 1 / camera.fps)

@@ -1,4 +1,4 @@
-"""The thread `service`: judges again and again whether frames move, and tells systemd."""
+"""The thread `watchdog`: checks every second whether the pipeline is live, and notifies systemd."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from daemon.service.status import StatusRegistry, StatusSnapshot
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
-_WATCHDOG = 30.0  # seconds that frames are given to move where systemd does not say
-_EVERY = 1.0  # seconds between two looks, or less where the watchdog is to be fed more often
-_STARTING = 0.1  # seconds between two looks before READY, which somebody may be waiting for
-_STATUS_EVERY = 5.0  # seconds between two rates in the status; a change of states is told at once
+_WATCHDOG = 30.0  # seconds, where systemd sets no WatchdogSec
+_EVERY = 1.0  # seconds between two checks; less for a short WatchdogSec
+_STARTING = 0.1  # seconds between two checks before READY
+_STATUS_EVERY = 5.0  # seconds between two rates in the status; state changes are sent at once
 
 
 class Watchdog:
-    """Feeds the watchdog while `health` says that frames move, and says READY as soon as that is known."""
+    """Feeds the watchdog while the pipeline is live, and sends READY once it is known to work."""
 
     def __init__(
         self, registry: StatusRegistry, on_fatal: Callable[[BaseException], None], notifier: Notifier | None = None
     ) -> None:
-        """`on_fatal` takes the exception that ends the thread."""
+        """`on_fatal` is called with the exception that ended the thread."""
         self._registry = registry
         self._notifier = notifier or Notifier()
         watchdog = self._notifier.watchdog or _WATCHDOG
@@ -37,29 +37,29 @@ class Watchdog:
         self._ready = False
         self._status = _Status()
         self._stopping = threading.Event()
-        self._thread = WorkerThread("service", self._run, on_fatal)
+        self._thread = WorkerThread("watchdog", self._run, on_fatal)
 
     @property
     def device(self) -> str:
-        """The device whose daemon this is."""
+        """Name of the device."""
         return self._registry.snapshot().config.device
 
     @property
     def verdict(self) -> Verdict:
-        """Whether frames moved when that was judged last."""
+        """The result of the last check."""
         return self._verdict
 
     @property
     def ready(self) -> bool:
-        """Whether a frame has been processed, or the state of every camera was known once."""
+        """Whether READY was reached: a frame processed, or the state of every camera known."""
         return self._ready
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Starts checking."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Says that the daemon stops and asks the thread to end; returns at once."""
+        """Sends STOPPING and asks the thread to end; returns at once."""
         self._stopping.set()
         self._notifier.stopping()
 
@@ -69,7 +69,7 @@ class Watchdog:
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """While a new configuration is taken, whatever comes of it; before the start is over that says nothing new."""
+        """Sends RELOADING, and READY at the end; nothing before the first READY."""
         told = self._ready
         if told:
             self._notifier.reloading()
@@ -103,7 +103,7 @@ class Watchdog:
 
 
 class _Status:
-    """The line of `systemctl status`."""
+    """Builds the status line of `systemctl status`."""
 
     def __init__(self) -> None:
         self._told = ""
@@ -113,7 +113,7 @@ class _Status:
         self._processed = 0
 
     def text(self, now: float, snapshot: StatusSnapshot, verdict: Verdict) -> str | None:
-        """What is to be told, None: nothing new."""
+        """The new line; None if it did not change."""
         if now >= self._next:
             rate = max(0, snapshot.processed - self._processed) / max(now - self._since, 1e-9)
             self._processed, self._since, self._next = snapshot.processed, now, now + _STATUS_EVERY
