@@ -7,19 +7,25 @@ import select
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Literal
 
 import pytest
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
+from daemon.capture.sources.base import SourceError
+from daemon.capture.sources.open import open_source
 from daemon.capture.sources.rtsp_transport import rtsp_transport, waits_for_network
 from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import Captured, capturing
 from tests.servers.rtsp import RtspServer, need_rtsp
+from tests.servers.silent_rtsp import SilentRtsp
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +74,29 @@ def opened(*transports: str, port: int, open_timeout: float) -> Iterator[list[Ca
         config = Camera.model_validate({"source": f"rtsp://127.0.0.1:{port}/x", **settings})
         reports = one.deliver, one.statuses.append, one.stats, failures.append
         cameras.open(CameraThread(f"cam{index}", config, *reports))
-    yield captured
-    cameras.stop()
-    assert cameras.join(20.0)
+    try:
+        yield captured
+    finally:
+        cameras.stop()
+        ended = cameras.join(20.0)
+    assert ended
     assert failures == []
+
+
+def test_many_cameras_that_open_together_never_mix_transports() -> None:
+    """Six threads that open one source after the other; the server sees what each asks for."""
+    with SilentRtsp(refuses=True) as server:
+
+        def open_sources(*transports: Literal["tcp", "udp"]) -> None:
+            for transport in transports * 5:
+                with pytest.raises(SourceError):
+                    open_source(Camera(source=f"{server.url}/{transport}", transport=transport))
+
+        with ThreadPoolExecutor(6) as threads:
+            for done in [threads.submit(open_sources, *order) for order in (("tcp", "udp"), ("udp", "tcp")) * 3]:
+                done.result()
+        asked = [(url.split("/")[4], transport) for url, transport in server.setups]
+    assert Counter(asked) == {("tcp", "tcp"): 30, ("udp", "udp"): 30}
 
 
 def test_silent_servers_of_one_transport_do_not_delay_the_other() -> None:

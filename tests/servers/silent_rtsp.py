@@ -28,9 +28,12 @@ _HEADS = {
 
 
 class SilentRtsp:
-    """Serves on a free port of 127.0.0.1 as soon as it is made."""
+    """Serves on a free port of 127.0.0.1 as soon as it is made; `refuses` to set streams up, of any transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.setups: list[tuple[str, str]] = []
+        """URL and transport, tcp or udp, of each stream that a client asked to set up"""
+        self._refuses = refuses
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/stream"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,18 +50,22 @@ class SilentRtsp:
                 connection = self._listener.accept()[0]
             except OSError:  # closed
                 return
-            threading.Thread(target=_serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-
-def _serve(connection: socket.socket) -> None:
-    """Until the client closes its connection."""
-    with suppress(ConnectionError), connection, connection.makefile("rw", newline="") as stream:
-        while method := stream.readline().partition(" ")[0]:
-            sequence = ""
-            while line := stream.readline().strip():
-                if line.lower().startswith("cseq:"):
-                    sequence = line
-            body = _STREAM if method == "DESCRIBE" else ""
-            head = ["RTSP/1.0 200 OK", sequence, *_HEADS.get(method, ["Session: 1"])]
-            stream.write("\r\n".join([*head, "", ""]) + body)
-            stream.flush()
+    def _serve(self, connection: socket.socket) -> None:
+        """Until the client closes its connection."""
+        with suppress(ConnectionError), connection, connection.makefile("rw", newline="") as stream:
+            while request := stream.readline().split():
+                method, url = request[:2]
+                fields = {}
+                while line := stream.readline().strip():
+                    name, _, fields[name.lower()] = line.partition(":")
+                status, head, body = "200 OK", _HEADS.get(method, ["Session: 1"]), ""
+                if method == "DESCRIBE":
+                    body = _STREAM
+                elif method == "SETUP":
+                    self.setups.append((url, "tcp" if "/TCP" in fields["transport"] else "udp"))
+                    status = "461 Unsupported Transport" if self._refuses else status
+                answer = [f"RTSP/1.0 {status}", f"CSeq:{fields['cseq']}", *head, "", ""]
+                stream.write("\r\n".join(answer) + body)
+                stream.flush()
