@@ -55,7 +55,7 @@ def mjpeg_with_password() -> Iterator[MjpegServer]:
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """Port of a server that accepts connections and never says anything."""
+    """Port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""What a source is to who reads it, whatever kind it is of."""
+"""The interface of all sources, and what they share."""
 
 from __future__ import annotations
 

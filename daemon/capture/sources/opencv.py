@@ -109,9 +109,8 @@ class OpenCvSource(ABC):
             begin_opening(self._camera, self._begin)
             began = time.monotonic()
             opened = self._open_capture()
-        if (
-            opened
-        ):  # OpenCV waits up to `stall_after` for the first frame, also of a stream that `open_timeout` cut short
+        if opened:
+            # OpenCV waits up to `stall_after` for the first frame, even if opening was cut short by `open_timeout`.
             limit = self._camera.open_timeout
             self._begin(began + limit - time.monotonic(), f"the source opens but gives no frame within {limit:g} s")
             opened = self._grab_frame()
