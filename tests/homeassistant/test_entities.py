@@ -110,6 +110,57 @@ def test_entities_follow_the_daemon_and_obey(broker: Mosquitto, street: Path, tm
         assert "ospreyd" not in complaints, complaints
 
 
+def test_zones_and_lines_are_shown_and_go_with_their_camera(broker: Mosquitto, street: Path, tmp_path: Path) -> None:
+    """Occupancy, counts, line totals and the event entity, of a drawn street that is filmed again and again."""
+    left, right = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]], [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]
+    front = {
+        "source": str(street),
+        "loop": True,
+        "labels": ["person", "car"],
+        "zones": {"left": {"polygon": left, "dwell": 0.5}, "right": {"polygon": right}},
+        "lines": {"middle": {"points": [[0.5, 0], [0.5, 1]], "in": [0.9, 0.5]}},
+    }
+    inference = {"backend": "onnxruntime", "threads": 1}
+    document = box(broker, {"front": front}, tracking={"confirm_frames": 2}, inference=inference)
+    document["mqtt"]["formats"] = {"homeassistant": {}}
+    with home(tmp_path, broker.port) as assistant, daemon(tmp_path, document) as process:
+        assistant.wait_state("front", "zone_left_car_occupancy", "on")
+        wait_for(lambda: _number(assistant, "zone_left_car_count") > 0, "a car in the zone", 60)
+        wait_for(
+            lambda: sum(_number(assistant, f"line_middle_{what}") for what in LINES) > 0, "a crossing of the line", 60
+        )
+        assistant.wait_state("front", "zone_left_dwell", "on", "off")
+        wait_for(lambda: _event_type(assistant).startswith(("line-crossed-", "zone-dwell")), "the event entity", 60)
+        entities = assistant.entities("front")
+        assert entities["line_middle_car_in"]["attributes"]["state_class"] == "total_increasing"
+        del document["cameras"]["front"]["zones"]["left"], document["cameras"]["front"]["lines"]
+        (tmp_path / "box.yaml").write_text(yaml.safe_dump(document))
+        process.send_signal(signal.SIGHUP)
+        wait_for(
+            lambda: (
+                {name.split("_")[1] for name in assistant.entities("front") if name.startswith("zone_")} == {"right"}
+                and not [name for name in assistant.entities("front") if name.startswith("line_")]
+            ),
+            "the entities of the zone and the line to go",
+            40,
+        )
+        stop(process)
+        complaints = (tmp_path / "home.log").read_text()
+        assert "ospreyd" not in complaints, complaints
+
+
+LINES = ("person_in", "person_out", "car_in", "car_out")
+
+
+def _number(assistant: Home, what: str) -> float:
+    state = assistant.entities("front").get(what, {}).get("state")
+    return float(state) if state not in (None, "unknown", "unavailable") else 0.0
+
+
+def _event_type(assistant: Home) -> str:
+    return str(assistant.entities("front").get("areas", {}).get("attributes", {}).get("event_type"))
+
+
 def _finds_what_is_there(assistant: Home) -> None:
     assistant.wait_state("", "connected", "on")
     assistant.wait_state("front", "connectivity", "on")

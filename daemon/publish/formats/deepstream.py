@@ -11,9 +11,8 @@ from daemon.config.formats import DeepStream as Options
 from daemon.mqtt.topics import DeviceTopics, Topic
 from daemon.publish.formats.format import Format, FrameMessage
 from daemon.records import FrameResult
-from engines.records import Detections
 
-_UNTRACKED = -1  # what stands for an object that no tracker follows
+_UNTRACKED = -1  # in place of the number of a detection that is not tracked, or not yet
 
 
 class DeepStream(Format):
@@ -30,7 +29,7 @@ class DeepStream(Format):
             "id": str(result.sequence),
             "@timestamp": at.isoformat(timespec="milliseconds")[:-6] + "Z",  # in place of +00:00
             "sensorId": result.camera,
-            "objects": list(_objects(result.detections, result.labels)),
+            "objects": list(_objects(result)),
         }
         return ((self._topic, orjson.dumps(payload)),)
 
@@ -38,10 +37,13 @@ class DeepStream(Format):
 FORMAT = DeepStream
 
 
-def _objects(found: Detections, labels: tuple[str, ...]) -> Iterable[str]:
+def _objects(result: FrameResult) -> Iterable[str]:
     """`<track>|<left>|<top>|<right>|<bottom>|<label>|#|<confidence>`, pixels of the frame with 2 decimals."""
-    for (left, top, right, bottom), score, label in zip(
-        found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
+    found = result.detections
+    tracks = result.objects or (None,) * len(found.labels)
+    for (left, top, right, bottom), score, label, track in zip(
+        found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), tracks, strict=True
     ):
-        name = labels[label].replace("|", "_")  # which separates the fields
-        yield f"{_UNTRACKED}|{left:.2f}|{top:.2f}|{right:.2f}|{bottom:.2f}|{name}|#|{score:.4f}"
+        name = result.labels[label].replace("|", "_")  # which separates the fields
+        number = _UNTRACKED if track is None else track.number
+        yield f"{number}|{left:.2f}|{top:.2f}|{right:.2f}|{bottom:.2f}|{name}|#|{score:.4f}"

@@ -13,8 +13,10 @@ from daemon.mqtt.topics import DeviceTopics, Topic
 from daemon.publish.formats.camera_labels import looked_for
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, OutgoingMessage
+from daemon.publish.formats.homeassistant_areas import CameraAreas
 from daemon.publish.formats.homeassistant_discovery import Discovery
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
+from daemon.records.objects import ObjectEvent
 
 _ON, _OFF = b"ON", b"OFF"
 
@@ -29,13 +31,18 @@ class HomeAssistant(Format):
         self._discovery: dict[str, bytes] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
         self._counts: dict[str, Counts] = {}
+        self._areas: dict[str, CameraAreas] = {}
+        self._dwelling: dict[tuple[str, str], set[str]] = {}
+        """by camera and zone that tells of it, identifiers of the objects that stay there"""
 
     def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
         """See Format.configure."""
         labels = {name: looked_for(config, name, info) for name in config.cameras}
-        if self._discovery and labels == self._labels:
+        areas = {name: CameraAreas.of(config, name, info) for name in config.cameras}
+        if self._discovery and labels == self._labels and areas == self._areas:
             return ()  # told often while a model is built, and long where there are many classes
-        wanted = self._entities.messages(labels, info.version)
+        wanted = self._entities.messages(labels, areas, info.version)
+        dwell = self._configure_dwell(areas)
         gone = [OutgoingMessage(topic, b"") for topic in self._discovery if topic not in wanted]
         gone += [
             OutgoingMessage(topic, b"")
@@ -57,7 +64,7 @@ class HomeAssistant(Format):
         first += [
             OutgoingMessage(self._entities.image(name), kind=DeliveryKind.PICTURE, camera=name) for name in changed
         ]
-        return [*gone, *new, *first]
+        return [*gone, *new, *first, *dwell]
 
     def result(self, result: FrameResult) -> Iterable[OutgoingMessage]:
         """See Format.result."""
@@ -72,6 +79,8 @@ class HomeAssistant(Format):
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
+        if isinstance(event, ObjectEvent):
+            return self._dwell(event)
         if event.type not in (EventType.APPEARED, EventType.GONE) or event.label not in self._labels.get(
             event.camera, ()
         ):
@@ -91,6 +100,32 @@ class HomeAssistant(Format):
         """See Format.echo."""
         left = message.retained and self._discovery and message.topic not in self._discovery
         return (OutgoingMessage(message.topic, kind=DeliveryKind.CLEARED),) if left else ()
+
+    def _configure_dwell(self, areas: dict[str, CameraAreas]) -> list[OutgoingMessage]:
+        """What is said of zones in which it matters who stays, when these are others than before."""
+        zones = {(name, zone) for name, of in areas.items() for zone, shown in of.zones.items() if shown.dwell}
+        gone, new = (
+            [key for key in self._dwelling if key not in zones],
+            [key for key in zones if key not in self._dwelling],
+        )
+        self._areas = areas
+        self._dwelling = {key: self._dwelling.get(key, set()) for key in zones}
+        cleared = [OutgoingMessage(self._entities.dwell(*key), b"") for key in gone]
+        return [*cleared, *(OutgoingMessage(self._entities.dwell(*key), _OFF, camera=key[0]) for key in new)]
+
+    def _dwell(self, event: ObjectEvent) -> Iterable[OutgoingMessage]:
+        there = self._dwelling.get((event.camera, event.zone or ""))
+        if there is None or event.object is None:
+            return ()
+        before = bool(there)
+        if event.type is EventType.ZONE_DWELL:
+            there.add(event.object.id)
+        elif event.type is EventType.ZONE_LEFT:
+            there.discard(event.object.id)
+        if bool(there) == before:
+            return ()
+        topic = self._entities.dwell(event.camera, event.zone or "")
+        return (OutgoingMessage(topic, _ON if there else _OFF, camera=event.camera),)
 
     def _absent(self, camera: str, label: str) -> Iterable[OutgoingMessage]:
         yield OutgoingMessage(self._entities.occupancy(camera, label), _OFF, camera=camera)

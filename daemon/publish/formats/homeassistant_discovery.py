@@ -12,7 +12,9 @@ import orjson
 
 from daemon.control.settings import Setting, value_schema
 from daemon.mqtt.topics import DeviceTopics, Topic
+from daemon.publish.formats.homeassistant_areas import CameraAreas, dwell_topic, entities
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _STREAMING = "value_json.state == 'streaming'"
 
 Entity = tuple[str, tuple[str, ...], dict[str, Any]]
@@ -33,8 +35,10 @@ class Discovery:
         """The level of discovery topics that is this device's own."""
         return f"ospreyd_{self.device}"
 
-    def messages(self, labels: Mapping[str, Iterable[str]], version: str) -> dict[str, bytes]:
-        """Payloads by topic; `labels` are the classes of each camera."""
+    def messages(
+        self, labels: Mapping[str, Iterable[str]], areas: Mapping[str, CameraAreas], version: str
+    ) -> dict[str, bytes]:
+        """Payloads by topic; `labels` are the classes of each camera, `areas` its zones and lines."""
         box_id = f"ospreyd_{joined(self.device)}"
         box = {"identifiers": [box_id], "name": self.device, "manufacturer": "ospreyd", "sw_version": version}
         made = [self._message(box, "binary_sensor", "connected", self._connected())]
@@ -47,6 +51,10 @@ class Discovery:
             }
             for component, what, entity in self._of_camera(camera, classes):
                 made.append(self._message(shown, component, joined(camera, *what), entity))
+            for component, what, entity in entities(self.topics.camera(camera), areas[camera]):
+                parts = joined(camera, *(part if _NAME.fullmatch(part) else object_id(part) for part in what))
+                there = {"availability": [{"topic": self.topics.status.name}]}
+                made.append(self._message(shown, component, parts, {**there, **entity}))
         return dict(made)
 
     def image(self, camera: str) -> str:
@@ -60,6 +68,10 @@ class Discovery:
     def count(self, camera: str, label: str) -> str:
         """Topic of the number of objects of a class."""
         return (self.topics.root / camera / "count" / object_id(label)).name
+
+    def dwell(self, camera: str, zone: str) -> str:
+        """Topic that says whether anything stays in a zone."""
+        return dwell_topic(self.topics.camera(camera), zone)
 
     def _message(
         self, device: Mapping[str, Any], component: str, what: str, entity: Mapping[str, Any]
