@@ -1,4 +1,4 @@
-"""The table of topics: what it says is what is published, and every topic leads back to its channel."""
+"""The table of topics: complete, unambiguous, and the same as in the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written without paho: packets that brokers understand, whole and in order, and none that is not counted."""
+"""Packets written without paho: brokers accept them, complete and in order, and each is reported once."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def hand_over(recorded: Recorded, events: int) -> int:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "tls", "websockets"])
-def test_a_broker_that_hangs_gets_all_of_them_whole(tmp_path: Path, kind: str) -> None:
+def test_partial_writes_resume_when_the_broker_continues(tmp_path: Path, kind: str) -> None:
     """The socket takes a part of paho's packet: none of ours may come into the middle of it, and it is not lost."""
     with brokers(tmp_path, kind) as (broker, subscriber, recorded):
         broker.signal(signal.SIGSTOP)
@@ -108,7 +108,7 @@ def test_a_broker_that_hangs_gets_all_of_them_whole(tmp_path: Path, kind: str) -
         assert len(recorded.states) == 1, "the connection has lasted"
 
 
-def test_paho_waits_for_the_rest_of_a_batch() -> None:
+def test_paho_packets_wait_for_a_partial_batch() -> None:
     """The socket takes a part of ours: none of paho's may come into the middle of it."""
     frame, event = b"f" * 8_000_000, b"e" * 10
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
@@ -139,7 +139,7 @@ def packet(stream: BinaryIO, first: bytes = b"") -> tuple[int, bytes]:
     return first[0], stream.read(remaining)
 
 
-def test_the_farewell_comes_after_all_else(tmp_path: Path) -> None:
+def test_offline_is_published_after_queued_messages(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Subscriber(HOST, broker.port) as subscriber, linked(broker.port) as recorded:
         recorded.wait_connected()
         for _ in range(200):
@@ -151,7 +151,7 @@ def test_the_farewell_comes_after_all_else(tmp_path: Path) -> None:
         assert messages[-1].payload == b"offline"
 
 
-def test_a_message_by_itself_goes_at_once(tmp_path: Path) -> None:
+def test_a_single_message_is_sent_immediately(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Subscriber(HOST, broker.port) as subscriber, linked(broker.port) as recorded:
         recorded.wait_connected()
         took = []
@@ -162,7 +162,7 @@ def test_a_message_by_itself_goes_at_once(tmp_path: Path) -> None:
         assert median(took) < 0.2, "the loop looks by itself every second"
 
 
-def test_what_is_told_as_written_is_what_the_socket_took() -> None:
+def test_receipts_match_the_bytes_written() -> None:
     ours, other = socket.socketpair()
     with ours, other:
         ours.setblocking(False)

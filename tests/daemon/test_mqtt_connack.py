@@ -1,4 +1,4 @@
-"""What a broker says in its CONNACK, by one that is scripted: how many messages, how often, which subscriptions."""
+"""Limits in a CONNACK and codes in a PUBACK, from a scripted broker."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def accepted(properties: bytes, *patterns: str) -> Iterator[tuple[Recorded, sock
         yield recorded, peer, stream
 
 
-def test_no_more_messages_are_under_way_than_the_broker_takes() -> None:
+def test_receive_maximum_is_respected() -> None:
     with accepted(bytes([RECEIVE_MAXIMUM, 0, 2])) as (recorded, peer, stream):
         for number in range(6):
             assert isinstance(recorded.link.deliver("gate/event", bytes([number])), Delivery)
@@ -53,7 +53,7 @@ def test_no_more_messages_are_under_way_than_the_broker_takes() -> None:
                 peer.sendall(bytes([0x40, 2, *body[at : at + 2]]))
 
 
-def test_the_broker_says_how_often_it_wants_to_hear_from_us() -> None:
+def test_server_keep_alive_is_respected() -> None:
     with accepted(bytes([SERVER_KEEP_ALIVE, 0, 1])) as (_, peer, stream):
         began = time.monotonic()
         assert packet(stream)[0] == PINGREQ
@@ -69,7 +69,7 @@ def test_the_broker_says_how_often_it_wants_to_hear_from_us() -> None:
         (bytes([MAXIMUM_PACKET_SIZE, 0, 0, 0, 60]), ["gate/+/set", "gate/command"]),
     ],
 )
-def test_a_topic_filter_that_the_broker_does_not_take_costs_no_other(
+def test_a_refused_topic_filter_does_not_affect_others(
     properties: bytes, asked: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     patterns = ("gate/+/set", "gate/command", "x" * 100)
@@ -82,7 +82,7 @@ def test_a_topic_filter_that_the_broker_does_not_take_costs_no_other(
 
 
 @pytest.mark.parametrize("code", [149, 150, 255])
-def test_a_refusal_that_mqtt_does_not_foresee_ends_no_connection(code: int) -> None:
+def test_an_invalid_puback_code_keeps_the_connection(code: int) -> None:
     with accepted(b"", "gate/command") as (recorded, peer, stream):
         assert packet(stream)[0] & 0xF0 == SUBSCRIBE
         assert isinstance(recorded.link.deliver("gate/event", b"1"), Delivery)

@@ -1,4 +1,4 @@
-"""Brokers that take no large packets, keep nothing, or know QoS 0 only: what can be sent arrives, none disconnects."""
+"""Brokers with a maximum packet size, without retained messages or with QoS 0 only: no connection is lost."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def named(caplog: pytest.LogCaptureFixture, topic: str) -> int:
 
 @pytest.mark.parametrize("payload", [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
 @pytest.mark.parametrize("topic", ["a", "gate/höhe/detections"])
-def test_the_size_of_a_packet_is_that_of_its_bytes(payload: int, topic: str) -> None:
+def test_publish_size_matches_the_packet(payload: int, topic: str) -> None:
     for properties in (b"", b"\5properties"):
         packet = packets.publish(topic, bytes(payload), properties)
         assert len(packet) == packets.publish_size(topic, payload, len(properties), qos=0)
 
 
 @pytest.mark.parametrize("limit", [128 + 40, LIMIT, 16_384 + 40, 131_072])
-def test_what_just_fits_is_sent_and_what_does_not_keeps_the_connection(tmp_path: Path, limit: int) -> None:
+def test_the_largest_packet_that_fits_is_sent(tmp_path: Path, limit: int) -> None:
     with (
         Mosquitto(tmp_path, more=[f"max_packet_size {limit}"]) as broker,
         Subscriber(HOST, broker.port, "gate/+") as subscriber,
@@ -88,7 +88,7 @@ def test_what_just_fits_is_sent_and_what_does_not_keeps_the_connection(tmp_path:
         assert link.max_payload(Message("gate/other", b"", "image/jpeg")) in range(limit - 60, limit)
 
 
-def test_frames_that_are_too_large_are_counted_and_named_once(
+def test_too_large_frames_are_counted_and_logged_once(
     broker: Mosquitto, running: Publisher, stats: Stats, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -104,7 +104,7 @@ def test_frames_that_are_too_large_are_counted_and_named_once(
     assert connections(broker) == 1
 
 
-def test_a_file_that_is_read_as_fast_as_possible_goes_on_after_a_frame_that_is_too_large(
+def test_too_large_frames_of_a_file_do_not_stop_it(
     broker: Mosquitto,
 ) -> None:
     credit = Credits()
@@ -117,7 +117,7 @@ def test_a_file_that_is_read_as_fast_as_possible_goes_on_after_a_frame_that_is_t
         wait_for(lambda: credit.room() == room, "the end of all of them")
 
 
-def test_a_state_that_is_too_large_leaves_no_older_one(
+def test_a_too_large_state_clears_the_previous_one(
     broker: Mosquitto, running: Publisher, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Subscriber(HOST, broker.port) as subscriber:
@@ -132,7 +132,7 @@ def test_a_state_that_is_too_large_leaves_no_older_one(
 
 
 @pytest.mark.parametrize("broker", ["message_size_limit 100000"], indirect=True)
-def test_a_picture_that_the_broker_refuses_without_a_warning_keeps_the_connection(
+def test_an_unannounced_size_limit_keeps_the_connection(
     broker: Mosquitto, running: Publisher, stats: Stats, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -143,7 +143,7 @@ def test_a_picture_that_the_broker_refuses_without_a_warning_keeps_the_connectio
 
 
 @pytest.mark.parametrize("broker", ["max_packet_size 100000", "max_packet_size 5000"], indirect=True)
-def test_a_snapshot_is_made_to_fit(broker: Mosquitto, running: Publisher) -> None:
+def test_snapshots_are_scaled_to_fit(broker: Mosquitto, running: Publisher) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (1080, 1920, 3), np.uint8)
     failures: list[BaseException] = []
     snapshots = Snapshots(running.picture, running.largest_picture, failures.append)
@@ -162,7 +162,7 @@ def test_a_snapshot_is_made_to_fit(broker: Mosquitto, running: Publisher) -> Non
 
 
 @pytest.mark.parametrize("broker", [f"max_packet_size {LIMIT}", f"message_size_limit {LIMIT}"], indirect=True)
-def test_an_event_that_is_too_large_leaves_the_outbox(
+def test_a_too_large_event_leaves_the_outbox(
     broker: Mosquitto, running: Publisher, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a limit that the broker has announced, and with one that only its PUBACK tells."""
@@ -180,7 +180,7 @@ def test_an_event_that_is_too_large_leaves_the_outbox(
 
 
 @pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
-def test_a_broker_without_retained_messages_or_qos_1_gets_everything_else(
+def test_a_broker_without_retain_or_qos_1_gets_every_message(
     broker: Mosquitto, running: Publisher, stats: Stats
 ) -> None:
     with Subscriber(HOST, broker.port) as subscriber:
@@ -199,7 +199,7 @@ def test_a_broker_without_retained_messages_or_qos_1_gets_everything_else(
 
 
 @pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
-def test_a_last_will_that_the_broker_does_not_take_is_left_as_it_takes_it(broker: Mosquitto) -> None:
+def test_a_refused_last_will_is_retried_without_retain_or_qos_1(broker: Mosquitto) -> None:
     with Subscriber(HOST, broker.port, "gate/status") as subscriber, linked(broker.port) as recorded:
         recorded.wait_connected()
         subscriber.wait_for("gate/status", b"online")

@@ -1,4 +1,4 @@
-"""The link to real brokers: protocol versions, refusals, brokers that are away, silent or hang."""
+"""The link to real brokers: protocol versions, refusals, absent, silent and hanging brokers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.servers.subscriber import Subscriber
 SECRET = "s3cret-w0rd"
 
 
-def test_mqtt_5_where_the_broker_speaks_it(tmp_path: Path) -> None:
+def test_mqtt_5_is_preferred(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, Subscriber(HOST, broker.port) as subscriber, linked(broker.port) as recorded:
         assert recorded.wait_connected() == f"connected to the broker at 127.0.0.1:{broker.port} with MQTT 5"
         assert recorded.link.publish("gate/stats", b"{}") is Handover.TAKEN
@@ -38,7 +38,7 @@ def test_mqtt_5_where_the_broker_speaks_it(tmp_path: Path) -> None:
         assert (info.content_type, info.qos) == ("application/json", 1)
 
 
-def test_mqtt_3_1_1_where_the_broker_knows_no_other(tmp_path: Path) -> None:
+def test_falls_back_to_mqtt_3_1_1(tmp_path: Path) -> None:
     with (
         Amqtt(tmp_path) as broker,
         Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
@@ -85,12 +85,12 @@ def versions_asked(server: socket.socket, answers: list[bytes]) -> list[int]:
     ],
     ids=["refused", "refused in MQTT 5", "hung up", "hung up on both", "login refused", "lost and upgraded"],
 )
-def test_which_version_is_asked_for_next(answers: list[bytes], levels: list[int]) -> None:
+def test_version_of_the_next_attempt(answers: list[bytes], levels: list[int]) -> None:
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]):
         assert versions_asked(server, answers) == levels
 
 
-def test_a_refused_login_is_told_once_and_is_no_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_login_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (
         Mosquitto(tmp_path, users={"osprey": "right"}) as broker,
         linked(broker.port, username="osprey", password=SECRET) as recorded,
@@ -104,7 +104,7 @@ def test_a_refused_login_is_told_once_and_is_no_connection(tmp_path: Path, caplo
         assert SECRET not in caplog.text
 
 
-def test_a_login_that_is_accepted(tmp_path: Path) -> None:
+def test_an_accepted_login(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path, users={"osprey": SECRET}) as broker,
         linked(broker.port, username="osprey", password=SECRET) as recorded,
@@ -142,7 +142,7 @@ def test_a_second_client_with_the_same_identifier(tmp_path: Path, caplog: pytest
             assert len([r for r in caplog.records if r.getMessage() == sentence]) <= 2  # by each of them once
 
 
-def test_a_session_taken_over_in_words() -> None:
+def test_session_taken_over_disconnect() -> None:
     with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
         peer, _ = server.accept()
         with peer:
@@ -154,7 +154,7 @@ def test_a_session_taken_over_in_words() -> None:
         assert recorded.states[1].detail == failure_messages.lost(HOST, port, taken_over, "", "ospreyd-gate")
 
 
-def test_stop_while_nobody_answers() -> None:
+def test_stop_before_the_connack() -> None:
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
         peer, _ = server.accept()
         with peer:
@@ -164,7 +164,7 @@ def test_stop_while_nobody_answers() -> None:
             assert time.monotonic() - started < 1.0
 
 
-def test_a_broker_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_connack_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.mqtt.connection._CONNACK_MQTT5_WITHIN", 0.1)
     monkeypatch.setattr("daemon.mqtt.connection._CONNACK_WITHIN", 0.2)
     with socket.create_server((HOST, 0)) as server, linked(port := server.getsockname()[1]) as recorded:
@@ -192,7 +192,7 @@ def test_stop_between_two_attempts() -> None:
         assert recorded.states[-1].detail.startswith("disconnected from")
 
 
-def test_what_waits_for_the_broker_is_bounded(tmp_path: Path) -> None:
+def test_queues_to_the_broker_are_bounded(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker, linked(broker.port) as recorded:
         recorded.wait_connected()
         broker.signal(signal.SIGSTOP)
@@ -227,7 +227,7 @@ def descriptors_above_1023() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "websockets"])
-def test_descriptors_above_1023_are_served(tmp_path: Path, transport: str) -> None:
+def test_file_descriptors_above_1023(tmp_path: Path, transport: str) -> None:
     more = ["protocol websockets", f"listener {free_port()} {HOST}"] if transport == "websockets" else []
     with (
         Mosquitto(tmp_path, more=more) as broker,

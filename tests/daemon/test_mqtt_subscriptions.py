@@ -1,4 +1,4 @@
-"""What the link receives from real brokers, after a restart too; and what it sends of its own kind."""
+"""Messages from real brokers, also after a restart, and messages with properties of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
 
-def test_messages_come_after_a_restart_of_the_broker_too(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_subscriptions_survive_a_broker_restart(broker: Mosquitto, subscriber: Subscriber) -> None:
     with linked(broker.port, "gate/command/+") as recorded:
         recorded.wait_connected()
         for count in (1, 2):
@@ -37,7 +37,7 @@ def test_messages_come_after_a_restart_of_the_broker_too(broker: Mosquitto, subs
     assert recorded.received == [Received("gate/command/stats", b"1", False, "to/me", b"\0\xff")] * 2
 
 
-def test_messages_come_with_mqtt_3_1_1(tmp_path: Path) -> None:
+def test_subscriptions_with_mqtt_3_1_1(tmp_path: Path) -> None:
     with (
         Amqtt(tmp_path) as broker,
         Subscriber(HOST, broker.port, mqtt5=False) as subscriber,
@@ -53,7 +53,7 @@ def test_messages_come_with_mqtt_3_1_1(tmp_path: Path) -> None:
         assert subscriber.wait_for("gate/answer").payload == b"{}"
 
 
-def test_long_and_kept_messages_are_marked(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_long_and_retained_messages_are_marked(broker: Mosquitto, subscriber: Subscriber) -> None:
     subscriber.publish("gate/command/kept", b"1", retain=True)
     with linked(broker.port, "gate/command/+") as recorded:
         recorded.wait_connected()
@@ -68,7 +68,7 @@ def test_long_and_kept_messages_are_marked(broker: Mosquitto, subscriber: Subscr
     assert last.topic == "gate/command/last"
 
 
-def test_what_is_sent_carries_its_properties(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_sent_messages_carry_their_properties(broker: Mosquitto, subscriber: Subscriber) -> None:
     with linked(broker.port) as recorded:
         recorded.wait_connected()
         assert recorded.link.send(Message("gate/x", b"1", "image/jpeg", b"\0id")) is Handover.TAKEN
@@ -103,7 +103,7 @@ def test_a_full_inbox_drops_the_newest_and_says_so(caplog: pytest.LogCaptureFixt
     assert inbox.take() is None
 
 
-def test_a_broker_that_waits_when_it_is_asked_with_mqtt_5_is_asked_so_once(tmp_path: Path) -> None:
+def test_a_broker_that_ignores_mqtt_5_is_asked_once(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
         server.settimeout(20)
         levels = []
@@ -129,7 +129,7 @@ def server_port(states: list[LinkState]) -> str:
 @pytest.mark.parametrize(
     "garbage", [b"\x90\x7f\x00\x01\xff\xff" + b"\xee" * 200, b"\x40\x01\x00", b"\x30\x03\x00\xff\xff"]
 )
-def test_a_broker_that_sends_no_mqtt_is_left(garbage: bytes) -> None:
+def test_garbage_from_the_server_ends_the_attempt(garbage: bytes) -> None:
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
         server.settimeout(20)
         peer, _ = server.accept()

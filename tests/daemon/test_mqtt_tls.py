@@ -1,4 +1,4 @@
-"""TLS to a real broker: certificates that are trusted, and the sentence for each way to get it wrong."""
+"""TLS to a real broker: trusted certificates, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_certificate_of_the_broker_that_has_expired(tmp_path: Path) -> None:
 ASKS_FOR_A_CERTIFICATE = ("require_certificate true", "use_identity_as_username true")
 
 
-def test_a_device_that_shows_its_certificate(tmp_path: Path) -> None:
+def test_client_certificate(tmp_path: Path) -> None:
     folder = certificates.make(tmp_path / "certificates")
     certificate = certificates.make_client(folder)
     tls = {"ca": folder / "ca.crt", "certificate": certificate, "key": certificate.with_suffix(".key"), "alpn": "mqtt"}
@@ -90,7 +90,7 @@ def test_certificate_and_key_in_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shown", ["none", "expired", "another authority's"])
-def test_a_certificate_that_the_broker_does_not_accept(tmp_path: Path, shown: str) -> None:
+def test_a_rejected_client_certificate(tmp_path: Path, shown: str) -> None:
     folder, other = (certificates.make(tmp_path / name) for name in ("one", "other"))
     tls: dict[str, object] = {"ca": folder / "ca.crt"}
     if shown != "none":
@@ -106,7 +106,7 @@ def test_a_certificate_that_the_broker_does_not_accept(tmp_path: Path, shown: st
         assert {"none": "certificate required", "expired": "expired"}.get(shown, "decrypt error") in told
 
 
-def test_a_certificate_renewed_on_disk_is_used_at_the_next_attempt(tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_used_at_the_next_attempt(tmp_path: Path) -> None:
     folder = certificates.make(tmp_path / "certificates")
     certificate = certificates.make_client(folder, days=-1)
     tls = {"ca": folder / "ca.crt", "certificate": certificate, "key": certificate.with_suffix(".key")}
@@ -120,7 +120,7 @@ def test_a_certificate_renewed_on_disk_is_used_at_the_next_attempt(tmp_path: Pat
 
 
 @pytest.mark.parametrize("broken", ["certificate", "key", "ca"])
-def test_a_file_broken_while_connected_is_a_state_until_it_is_mended(tmp_path: Path, broken: str) -> None:
+def test_a_broken_tls_file_is_reported_until_it_is_fixed(tmp_path: Path, broken: str) -> None:
     folder = certificates.make(tmp_path / "certificates")
     certificate = certificates.make_client(folder)
     tls = {"ca": folder / "ca.crt", "certificate": certificate, "key": certificate.with_suffix(".key")}
@@ -140,7 +140,7 @@ def test_a_file_broken_while_connected_is_a_state_until_it_is_mended(tmp_path: P
         recorded.wait_connected()
 
 
-def test_the_protocol_that_is_asked_for_in_the_handshake(tmp_path: Path) -> None:
+def test_alpn_protocol(tmp_path: Path) -> None:
     """A server that takes AWS IoT's protocol only, as AWS does on port 443; Mosquitto knows none."""
     folder = certificates.make(tmp_path / "certificates")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

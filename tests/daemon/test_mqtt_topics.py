@@ -1,4 +1,4 @@
-"""Topics: what is published where, and what MQTT forbids."""
+"""Topics of a device, and invalid topics."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_topics_of_a_device() -> None:
         ("ä" * 32768, "at most 65535 bytes, got 65536"),
     ],
 )
-def test_a_topic_that_may_not_be_published_to(name: str, why: str) -> None:
+def test_invalid_topics(name: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Topic(name)
 

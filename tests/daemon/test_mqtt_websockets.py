@@ -1,4 +1,4 @@
-"""The link through WebSockets to real brokers, and the sentences for what is no WebSocket."""
+"""MQTT over WebSockets to real brokers, and servers without WebSockets."""
 
 from __future__ import annotations
 

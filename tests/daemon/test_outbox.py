@@ -1,4 +1,4 @@
-"""Events with a real broker: each that is in the outbox reaches the subscriber, in order, whatever fails."""
+"""Events with a real broker: each one in the outbox reaches the subscriber, in order, after every kind of failure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_event_reaches_the_subscriber_and_leaves_the_outbox(broker: Mosquitto
     assert acknowledged.total == pytest.approx(time.time() - THEN, abs=20)
 
 
-def test_events_without_a_broker_come_later_in_order_and_marked(tmp_path: Path) -> None:
+def test_events_without_a_broker_are_replayed_in_order(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
         Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
@@ -128,7 +128,7 @@ def test_a_killed_daemon_loses_nothing(broker: Mosquitto, subscriber: Subscriber
     assert counts(subscriber.messages()) == list(range(200))
 
 
-def test_a_broker_that_hangs_keeps_nobody_and_gets_all(broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_a_hanging_broker_blocks_nobody_and_gets_every_event(broker: Mosquitto, subscriber: Subscriber) -> None:
     with publisher(config(broker.port)) as running:
         wait_for(lambda: running.link.connected, "the connection")
         broker.signal(signal.SIGSTOP)
@@ -139,7 +139,7 @@ def test_a_broker_that_hangs_keeps_nobody_and_gets_all(broker: Mosquitto, subscr
         assert counts(subscriber.messages()) == list(range(500))
 
 
-def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_renamed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "outbox.db"
     path.write_bytes(b"no database " * 1000)
     outbox = Outbox(path, Settings())
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert len(list(tmp_path.glob("outbox.db.corrupt-*"))) == 1
 
 
-def test_one_process_owns_it(tmp_path: Path) -> None:
+def test_one_process_locks_the_file(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings())
     with pytest.raises(UsageError, match="is in use by a running ospreyd"):
         Outbox(tmp_path / "outbox.db", Settings())
@@ -160,7 +160,7 @@ def test_one_process_owns_it(tmp_path: Path) -> None:
     Outbox(tmp_path / "outbox.db", Settings()).close()
 
 
-def test_beyond_its_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
+def test_max_mb_drops_the_oldest(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings(max_mb=2))
     dropped = sum(outbox.update([("a", bytes(10_000))] * 10, ()) for _ in range(50))
     left = outbox.read_after(0, 1000)
@@ -175,7 +175,7 @@ def test_beyond_its_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> N
     again.close()
 
 
-def test_age_is_counted_in_hours_of_running(tmp_path: Path) -> None:
+def test_max_age_counts_hours_of_running(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings(max_age_hours=0.1 / 3600))
     outbox.update([("a", b"old")], ())
     wait_for(lambda: outbox.update([("a", b"new")], ()), "the drop of the old one")
@@ -200,7 +200,7 @@ def small_disk(tmp_path: Path) -> Path:
     return folder
 
 
-def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
+def test_a_full_disk_drops_the_oldest(small_disk: Path) -> None:
     """What the file has in reserve is used first, then the oldest make room."""
     try:
         outbox = Outbox(small_disk / "outbox.db", Settings())
@@ -217,7 +217,7 @@ def test_on_a_full_disk_new_events_still_find_room(small_disk: Path) -> None:
         subprocess.run(["umount", "-l", str(small_disk)], check=True)
 
 
-def test_the_command_says_what_waits_and_drops_it(tmp_path: Path) -> None:
+def test_outbox_status_and_drop(tmp_path: Path) -> None:
     settings = tmp_path / "gate.yaml"
     settings.write_text("device: gate\nmqtt: {host: localhost}\ncameras: {front: {source: rtsp://a/1}}\n")
     path = outbox_path(Settings(), "gate")
@@ -235,7 +235,7 @@ def test_the_command_says_what_waits_and_drops_it(tmp_path: Path) -> None:
     assert read_status(path).waiting == 0
 
 
-def test_flush_sends_what_a_stopped_daemon_has_left(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
+def test_outbox_flush(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
     nowhere, settings = free_port(), tmp_path / "gate.yaml"
     with publisher(config(nowhere)) as running:
         tell(running, range(30))

@@ -1,4 +1,4 @@
-"""An outbox whose file is damaged while nobody uses it: it holds what it held, or a new one begins, and it says so."""
+"""A damaged outbox file: its messages are intact, or it is replaced and the log says so."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_truncated_file(part: float) -> None:
     assert "is damaged" in said[0]
 
 
-def test_one_letter_of_a_message_found_while_it_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_message_is_found_when_it_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings())
     outbox.update(MESSAGES, ())
     database = sqlite3.connect(tmp_path / "outbox.db")

@@ -1,4 +1,4 @@
-"""Events with a real broker that was away, refuses some, or does not answer: what goes ahead, and what waits."""
+"""Which events are sent first after an outage, a refusal, or with a silent broker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outbox_of(messages: list[Message]) -> object:
     return reports[-1]["outbox"] if reports else None
 
 
-def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -> None:
+def test_new_events_of_other_cameras_pass_a_backlog(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path, users={"watcher": "w"}) as broker,
         Subscriber(HOST, broker.port, username="watcher", password="w") as subscriber,
@@ -53,7 +53,7 @@ def test_what_is_new_on_another_camera_goes_ahead_of_a_backlog(tmp_path: Path) -
         assert front[89].at - front[0].at > 1.9, "89 at 30 a second, of which a second may be made up for"
 
 
-def test_what_comes_together_with_the_connection_is_not_late(tmp_path: Path) -> None:
+def test_an_event_queued_with_the_connect_is_no_backlog(tmp_path: Path) -> None:
     sent: list[bytes] = []
 
     def deliver(_topic: str, payload: bytes) -> Delivery:
@@ -69,7 +69,7 @@ def test_what_comes_together_with_the_connection_is_not_late(tmp_path: Path) -> 
     assert sent == [b'{"replayed":false}']
 
 
-def test_a_refused_event_keeps_only_its_own_topic(
+def test_a_refused_event_delays_only_its_topic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("daemon.outbox.order.RETRY_REFUSED", 0.5)
@@ -102,7 +102,7 @@ def test_a_refused_event_keeps_only_its_own_topic(
             assert len(subscriber.messages(topic)) == 150, "none was sent again without need"
 
 
-def test_a_broker_that_never_answers_keeps_nobody_and_a_living_one_gets_all(
+def test_a_silent_broker_blocks_nobody(
     broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the connection, and that is all."""

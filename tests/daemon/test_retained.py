@@ -1,4 +1,4 @@
-"""What the broker keeps of cameras that come and go for ever under new names."""
+"""Retained messages of cameras that are added and removed under ever new names."""
 
 from __future__ import annotations
 

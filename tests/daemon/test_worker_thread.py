@@ -22,7 +22,7 @@ _ALLOWED = {
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt(), MemoryError()])
-def test_whatever_ends_a_thread_is_reported(error: BaseException) -> None:
+def test_every_exception_that_ends_a_thread_is_reported(error: BaseException) -> None:
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -60,7 +60,7 @@ def test_every_thread_of_the_daemon_is_a_worker_thread() -> None:
     assert made == set(_ALLOWED)
 
 
-def test_threads_of_two_links_have_names_of_their_own() -> None:
+def test_threads_of_two_links_have_distinct_names() -> None:
     publisher = Publisher(config(free_port(), formats={"frigate": {}}), INFO, Stats(), lambda _: None)
     before = set(threading.enumerate())
     publisher.start()
