@@ -50,7 +50,9 @@ class DaemonCount(Enum):
     BATCHES = ("batches", "Batches submitted to a model.")
     NETWORK_FULL = ("mqtt_network_full", "Attempts to publish while the send buffer was full.")
     TOO_LARGE = ("mqtt_too_large", "Messages larger than the broker's maximum packet size.")
-    RESULTS_FINISHED = ("results_finished", "Results that publishing is done with: published, skipped or dropped.")
+    RESULTS_ANALYSED = ("results_analysed", "Results that analysis has finished.")
+    RESULTS_FORMATTED = ("results_formatted", "Results that `mqtt.formats` have finished.")
+    RESULTS_FINISHED = ("results_finished", "Results that publishing has sent or dropped.")
 
 
 @dataclass(frozen=True, slots=True)

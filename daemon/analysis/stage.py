@@ -18,7 +18,7 @@ from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
 from daemon.records.objects import LineState, ZoneState
-from daemon.stats import CameraCount, Stats
+from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
@@ -168,6 +168,7 @@ class AnalysisStage:
                     self._configure(item)
                 self._tell_areas()
             self._hand_on()
+            self._stats.count_daemon(DaemonCount.RESULTS_ANALYSED, sum(isinstance(item, _Inferred) for item in work))
         self._emit(self._tracking.end())
         self._tell_areas()
 

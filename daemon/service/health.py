@@ -1,8 +1,9 @@
 """Judges from the stages' counters whether the pipeline is live.
 
 The pipeline is live if no stage with pending work is idle for longer than a limit. Inference has pending work when a
-camera with a ready model delivers frames, publishing when inference delivers results. Cameras that are offline, and
-files whose frames wait for the broker or a later stage, are no pending work. Loading a built model excuses inference.
+camera with a ready model delivers frames; analysis, publishing and `mqtt.formats` when inference delivers results.
+Cameras that are offline, and files whose frames wait for the broker or a later stage, are no pending work. Loading a
+built model excuses inference.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class HealthCounters:
     """frames whose results publishing has to finish, by camera"""
     published: int
     """results that publishing has finished, plus attempts to send while the network had no room"""
+    analysed: int | None = None
+    """results that analysis has finished; None: it is not judged"""
+    formatted: int | None = None
+    """results that `mqtt.formats` have finished; None: no format is on"""
     patience: float = 0.0
     """seconds; the longest time after which a streaming camera without frames must have changed its state"""
     loading: bool = False
@@ -73,7 +78,9 @@ class Health:
         """A stage hangs after `limit` seconds."""
         self._limit = limit
         self._inference = _Stage()
+        self._analysis = _Stage()
         self._publishing = _Stage()
+        self._formats = _Stage()
         self._captured: Mapping[str, int] = {}
         self._captured_at = 0.0
         self._loading_since: float | None = None
@@ -82,16 +89,25 @@ class Health:
         """`now` is time.monotonic(). Call it several times within the limit."""
         loads = self._loads(now, counters.loading)
         inference = self._inference.idle_for(now, {} if loads else counters.expected, counters.inferred)
+        analysis = self._idle(now, self._analysis, counters.processed, counters.analysed)
         publishing = self._publishing.idle_for(now, counters.processed, counters.published)
+        formats = self._idle(now, self._formats, counters.processed, counters.formatted)
         capture = self._still(now, {} if loads else counters.captured)
         wrong = None
-        if publishing > self._limit:  # first, because a hang there may be the cause of the others
+        if analysis > self._limit:  # first, because a hang there is the cause of the others
+            wrong = f"analysis has done nothing for {analysis:.0f} s, though results wait"
+        elif formats > self._limit:
+            wrong = f"mqtt.formats has done nothing for {formats:.0f} s, though results wait"
+        elif publishing > self._limit:
             wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
         elif inference > self._limit:
             wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
         elif capture > self._limit + counters.patience:
             wrong = f"no frame for {capture:.0f} s, though cameras count as streaming"
         return Verdict(True, _why_healthy(counters, loads)) if wrong is None else Verdict(False, wrong)
+
+    def _idle(self, now: float, stage: _Stage, asked: Mapping[str, int], done: int | None) -> float:
+        return 0.0 if done is None else stage.idle_for(now, asked, done)
 
     def _loads(self, now: float, loading: bool) -> bool:
         if not loading:

@@ -62,10 +62,15 @@ class StatusSnapshot:
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
             processed=_to_publish(totals, waiting),
             published=self.totals[DaemonCount.NETWORK_FULL] + self.totals[DaemonCount.RESULTS_FINISHED],
+            analysed=self.totals[DaemonCount.RESULTS_ANALYSED],
+            formatted=self.totals[DaemonCount.RESULTS_FORMATTED] if self._has_formats() else None,
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(_is_loading(model.status) for model in self.info.models.values()),
             held=bool(held),
         )
+
+    def _has_formats(self) -> bool:
+        return any(value is not None for _, value in self.config.mqtt.formats)
 
     def _is_ready(self, camera: str) -> bool:
         """Whether the camera's model is ready; during a reload the model may still be unknown."""

@@ -62,7 +62,9 @@ UNREACHABLE = CameraStatus(
 )
 
 
-def result(sequence: int = 1, *, live: bool = True, count: int = 2, camera: str = "front") -> FrameResult:
+def result(
+    sequence: int = 1, *, live: bool = True, count: int = 2, camera: str = "front", skipped: bool = False
+) -> FrameResult:
     """A frame of 1280 x 720 in which `count` objects were seen."""
     corners = np.random.default_rng(sequence).uniform(0, 700, (count, 2)).astype(np.float32)
     return FrameResult(
@@ -83,6 +85,7 @@ def result(sequence: int = 1, *, live: bool = True, count: int = 2, camera: str 
         ),
         batch=1,
         latency=Latency(queue=0.004, preprocess=0.001, detector=0.02, postprocess=0.0005),
+        skipped=skipped,
     )
 
 

@@ -18,17 +18,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Config
 from daemon.inference.batcher import Batcher
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.publish.publisher import Publisher
-from daemon.records import Frame, FrameResult, ModelState, ModelStatus
+from daemon.records import ModelState, ModelStatus
 from daemon.service.sdnotify import Notifier
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import DaemonCount, Stats
+from daemon.system.credits import Credits
 from engines.records import BatchDetections, Detections, Handle
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
@@ -192,15 +194,16 @@ class StuckSession:
 
 
 class StuckStats(Stats):
-    """Holds up who counts a published frame, when it is told to."""
+    """Blocks the stage that counts `what`, when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: DaemonCount = DaemonCount.RESULTS_FINISHED) -> None:
         super().__init__()
+        self._what = what
         self.goes = threading.Event()
         self.goes.set()
 
     def count_daemon(self, what: DaemonCount, times: int = 1) -> None:
-        if what is DaemonCount.RESULTS_FINISHED:
+        if what is self._what:
             self.goes.wait()
         super().count_daemon(what, times)
 
@@ -211,7 +214,7 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
     config = Config.model_validate(
         {
             "device": "box",
-            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, "formats": {"deepstream": {}}},
             "cameras": {"film": {"source": str(film), "loop": True}},
         }
     )
@@ -221,18 +224,14 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
     registry = StatusRegistry(config, INFO, stats, lambda: publisher.link.connected)
     service = Watchdog(registry, fail, Notifier())
     frame_queue = FrameQueue(Batcher({"film": "default"}, 0.01, 1.0), stats)
-
-    def deliver(results: Sequence[FrameResult], frames: Sequence[Frame]) -> None:
-        publisher.results(results)
-        for frame in frames:
-            frame.release()
-
-    inference = InferenceWorker("cpu:0", frame_queue, deliver, stats, fail)
+    outputs = Outputs(publisher.results, publisher.event, lambda *_: None, lambda *_: None, publisher.area)
+    analysis = AnalysisStage(config, outputs, stats, Credits(), fail)
+    inference = InferenceWorker("cpu:0", frame_queue, analysis.results, stats, fail)
     camera = CameraThread("film", config.cameras["film"], frame_queue.put, registry.camera_status, stats, fail)
     model = INFO.models["default"]
     registry.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
     inference.use(OpenModel("default", model.labels, session, lambda: 0.5, lambda session: session.close()))
-    for part in (publisher, inference, camera, service):
+    for part in (publisher, analysis, inference, camera, service):
         part.start()
     try:
         yield
@@ -245,19 +244,29 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
         frame_queue.close()
         inference.stop()
         assert inference.join(10)
+        analysis.stop()
+        assert analysis.join(10)
         assert publisher.stop(10)
     assert failures == []
 
 
-@pytest.mark.parametrize("what", ["inference", "publishing"])
+@pytest.mark.parametrize(
+    ("what", "counts"),
+    [
+        ("inference", None),
+        ("analysis", DaemonCount.RESULTS_ANALYSED),
+        ("mqtt.formats", DaemonCount.RESULTS_FORMATTED),
+        ("publishing", DaemonCount.RESULTS_FINISHED),
+    ],
+)
 def test_a_stage_that_hangs_starves_the_watchdog_until_it_goes_on(
-    what: str, broker: Mosquitto, manager: Manager, film: Path
+    what: str, counts: DaemonCount | None, broker: Mosquitto, manager: Manager, film: Path
 ) -> None:
-    session, stats = StuckSession(), StuckStats()
+    session, stats = StuckSession(), StuckStats() if counts is None else StuckStats(counts)
     with stages(broker, film, session, stats):
         manager.wait_for("READY=1")
         assert manager.is_fed_for(WATCHDOG)
-        gate = session.goes if what == "inference" else stats.goes
+        gate = session.goes if counts is None else stats.goes
         gate.clear()
         manager.wait_for(f"{what} has done nothing for ")
         wait_for(lambda: "WATCHDOG=1" not in manager.said(time.monotonic() - WATCHDOG), "a hungry watchdog")

@@ -76,6 +76,21 @@ def test_publishing_that_hangs_is_noticed() -> None:
     assert [v.healthy for v in said].index(False) == LIMIT + 2
 
 
+@pytest.mark.parametrize(("stage", "name"), [("analysed", "analysis"), ("formatted", "mqtt.formats")])
+def test_other_stages_that_hang_are_noticed_by_name(stage: str, name: str) -> None:
+    def course(done: int | None) -> list[HealthCounters]:
+        counts = [n if done is None else min(n, done) for n in range(30)]
+        if stage == "analysed":
+            return [replace(counted(n, 0, n, n), analysed=count) for n, count in enumerate(counts)]
+        return [replace(counted(n, 0, n, n), formatted=count) for n, count in enumerate(counts)]
+
+    assert all(verdicts(iter(course(None))))
+    assert verdicts(iter(course(5))).index(False) == 5 + 1 + LIMIT + 1
+    health = Health(LIMIT)
+    told = [health.judge(second, counters).reason for second, counters in enumerate(course(5))]
+    assert told[-1].startswith(f"{name} has done nothing for ")
+
+
 def test_publishing_that_waits_for_the_network_is_alive() -> None:
     assert all(verdicts(counted(n, 0, n, 100 * n) for n in range(60)))
 

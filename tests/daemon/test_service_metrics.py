@@ -210,9 +210,10 @@ def test_frames_that_do_not_move_are_no_health(served: Served, monkeypatch: pyte
     wait_for(lambda: served.service.ready, "the first look")
     served.stats.processed("front")
     wait_for(lambda: served.get("/healthz")[0] == 503, "ill health")
-    assert "publishing has done nothing" in json.loads(served.get("/healthz")[1])["reason"]
+    assert "analysis has done nothing" in json.loads(served.get("/healthz")[1])["reason"]
     assert served.samples()["ospreyd_healthy",] == 0
-    served.stats.count_daemon(DaemonCount.RESULTS_FINISHED, 1)
+    for stage in (DaemonCount.RESULTS_ANALYSED, DaemonCount.RESULTS_FINISHED):
+        served.stats.count_daemon(stage)
     wait_for(lambda: served.get("/healthz")[0] == 200, "health")
     served.service.stop()
     server.stop()

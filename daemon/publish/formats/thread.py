@@ -14,7 +14,7 @@ from daemon.mqtt.incoming import Received
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import FrameMessage
 from daemon.records import DaemonInfo, DaemonStats, Drop, Event, FrameResult
-from daemon.stats import Stats
+from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 
@@ -126,6 +126,7 @@ class FormatsThread:
             else:
                 self._formats.result(item)
                 self._send(item, () if item.skipped else self._formats.frames(item))
+                self._stats.count_daemon(DaemonCount.RESULTS_FORMATTED)
         self._formats.close()
 
     def _take(self) -> FrameResult | Callable[[], object] | None:
