@@ -46,7 +46,7 @@ class BuildRequest(TypedDict):
 
 @_received
 class ResetLinesRequest(TypedDict):
-    """Asks for crossings of lines to be counted anew."""
+    """Resets the counts of line crossings."""
 
     camera: NotRequired[Name]
     """Name of the camera whose lines they are; default: all cameras."""
@@ -88,7 +88,7 @@ class SettingPayload(TypedDict):
     value: Annotated[Value, WithJsonSchema({"anyOf": _values()})]
     """As in the configuration; null where nothing is set."""
     origin: Literal["configuration", "command"]
-    """Where the value comes from."""
+    """Source of the value."""
 
 
 def shortened(name: str) -> str:

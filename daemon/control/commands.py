@@ -63,7 +63,7 @@ class PublishStats:
 
 @dataclass(frozen=True, slots=True)
 class ResetLines:
-    """Counts crossings of lines anew."""
+    """Resets the counts of line crossings."""
 
     camera: str | None
     """None: of all"""

@@ -40,7 +40,7 @@ class CommandActions:
     publish_stats: Callable[[], None]
     """publishes the statistics now"""
     reset_lines: Callable[[str | None], None]
-    """counts crossings of lines anew, of one camera or all"""
+    """resets the counts of line crossings, of one camera or all"""
 
 
 class CommandHandler:
@@ -67,7 +67,7 @@ class CommandHandler:
                 return "the statistics are published"
             case ResetLines():
                 self._actions.reset_lines(command.camera)
-                return f"crossings of the lines of {command.camera or 'all cameras'} are counted anew"
+                return f"line crossings of {command.camera or 'all cameras'} are reset"
 
     def _change(self, command: ChangeSetting) -> str:
         changed = self._running.change(command.camera, command.setting, command.value, self._actions.apply)

@@ -12,11 +12,11 @@ from daemon.mqtt.incoming import Received
 log = logging.getLogger("ospreyd.mqtt")
 
 _SIZE = 64  # commands
-_TELL_EVERY = 10.0  # seconds between two warnings of the same flood
+_WARN_EVERY = 10.0  # seconds between two warnings of the same flood
 
 
 class Inbox:
-    """Waits between the link's thread and the one that takes; what finds it full is dropped and counted.
+    """Between the link's thread and the one that takes; messages that find it full are dropped and counted.
 
     The newest is dropped, not the oldest: a flood cannot push out a command that waits already.
     """
@@ -27,7 +27,7 @@ class Inbox:
         self._waiting: deque[Received] = deque()
         self._closed = False
         self._dropped = 0
-        self._told = 0.0
+        self._warned_at = 0.0
 
     @property
     def dropped(self) -> int:
@@ -43,10 +43,10 @@ class Inbox:
                 return
             self._dropped += 1
             now = time.monotonic()
-            tell = now - self._told >= _TELL_EVERY or self._dropped == 1
-            if tell:
-                self._told = now
-        if tell:
+            warn = now - self._warned_at >= _WARN_EVERY or self._dropped == 1
+            if warn:
+                self._warned_at = now
+        if warn:
             log.warning("command queue full: %d dropped so far", self._dropped)
 
     def take(self) -> Received | None:

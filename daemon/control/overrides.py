@@ -22,25 +22,25 @@ _LARGEST_FILE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Settings by camera that differ from the file, or did when they were made."""
+    """Settings by camera, over those of the configuration file."""
 
     cameras: Mapping[str, Mapping[Setting, Value]] = field(default_factory=dict)
 
     def with_one(self, camera: str, setting: Setting, value: Value) -> Overrides:
-        """These and one more."""
+        """With one more setting."""
         return Overrides({**self.cameras, camera: {**self.cameras.get(camera, {}), setting: value}})
 
     def with_settings_of(self, camera: str, other: Overrides) -> Overrides:
-        """These, with the settings of one camera as `other` has them."""
+        """With the settings of one camera taken from `other`."""
         cameras = {name: settings for name, settings in self.cameras.items() if name != camera}
         return Overrides({**cameras, camera: other.cameras[camera]} if camera in other.cameras else cameras)
 
     def limited_to(self, config: Config) -> Overrides:
-        """Those of cameras that `config` has."""
+        """The settings of cameras in `config`."""
         return Overrides({name: settings for name, settings in self.cameras.items() if name in config.cameras})
 
     def over(self, config: Config) -> Config:
-        """`config` as it is to run."""
+        """`config` with these settings."""
         cameras = {
             name: camera.model_copy(update={s.value: v for s, v in self.cameras.get(name, {}).items()})
             for name, camera in config.cameras.items()
@@ -55,7 +55,7 @@ class SettingsFile:
         self._path = folder / f"settings-{device}.json"
 
     def load(self) -> Overrides:
-        """What was kept; nothing, and a warning, where it cannot be read or was not written by this daemon."""
+        """The stored settings; none, and a warning, where the file cannot be read or is not valid."""
         try:
             with self._path.open("rb") as file:
                 text = file.read(_LARGEST_FILE + 1)
@@ -64,11 +64,11 @@ class SettingsFile:
             return Overrides()
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            log.warning("settings in %s are left out: %s; those of the configuration hold", self._path, why)
+            log.warning("settings in %s are ignored: %s; the configuration applies", self._path, why)
             return Overrides()
 
     def save(self, overrides: Overrides) -> None:
-        """Replaces the file at once, so that a loss of power leaves the old or the new one. Raises OSError."""
+        """Replaces the file atomically: a power failure leaves the old or the new one. Raises OSError."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         document = {"schema": _VERSION, "cameras": {name: dict(s) for name, s in overrides.cameras.items()}}
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)

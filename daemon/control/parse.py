@@ -84,8 +84,8 @@ def parse_command(
         if message.response_topic is not None:
             answer_to = _response_topic(topics, message.response_topic, reserved)
         return CommandRequest(shown, _command(name, scope, message), answer_to, correlation)
-    except CommandRejected as refusal:
-        return CommandRequest(shown, refusal, answer_to, correlation)
+    except CommandRejected as rejected:
+        return CommandRequest(shown, rejected, answer_to, correlation)
 
 
 def _response_topic(topics: DeviceTopics, name: str, reserved: tuple[str, ...]) -> Topic:
@@ -100,7 +100,7 @@ def _response_topic(topics: DeviceTopics, name: str, reserved: tuple[str, ...]) 
     below_ours = name == ours or name.startswith(f"{ours}/")
     if not below_ours and (name == prefix or name.startswith(f"{prefix}/")):
         raise CommandRejected(
-            f"its response topic is below {prefix}/, where only {ours} and what is below it may be used"
+            f"its response topic is below {prefix}/, where only {ours} and topics below it are allowed"
         )
     if any(name == root or name.startswith(f"{root}/") for root in reserved if not f"{root}/".startswith(f"{prefix}/")):
         raise CommandRejected("its response topic is below that of another format")

@@ -34,7 +34,7 @@ class RunningConfig:
 
     @property
     def config(self) -> Config:
-        """The file, and over it what commands have set."""
+        """The file with the settings of commands over it."""
         with self._changing:
             return self._overrides.over(self._file)
 
@@ -58,7 +58,7 @@ class RunningConfig:
         """Takes a configuration file that was read again, which the caller applies inside.
 
         Settings of removed cameras are forgotten, on disk too, so that a camera that comes back starts from the file;
-        those of the others still hold. If applying fails, what was before holds again.
+        those of the others are kept. If applying fails, the previous file is restored.
         """
         with self._changing:
             before, self._file = self._file, file

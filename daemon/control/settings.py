@@ -28,7 +28,7 @@ class Setting(str, Enum):
 
 
 def checked(setting: Setting, value: object) -> Value:
-    """A decoded JSON value as the configuration holds it, without converting its type.
+    """A decoded JSON value in the type of the configuration; other JSON types are not converted.
 
     Raises ValueError saying what the value must be.
     """

@@ -265,7 +265,7 @@ def test_invalid_settings_file_is_ignored(
     (tmp_path / "settings-gate.json").write_bytes(text)
     assert SettingsFile("gate", tmp_path).load() == Overrides()
     assert why in caplog.text
-    assert caplog.text.count("those of the configuration hold") == 1
+    assert caplog.text.count("the configuration applies") == 1
 
 
 def test_failed_write_of_settings_is_reported(tmp_path: Path) -> None:

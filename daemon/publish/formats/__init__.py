@@ -1,1 +1,1 @@
-"""What is published beside our own messages, for those who read other systems' already: records in, messages out."""
+"""Messages in other systems' formats, beside our own: records in, messages out."""

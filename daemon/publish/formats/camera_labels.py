@@ -1,4 +1,4 @@
-"""Which classes are looked for at a camera."""
+"""The classes that a camera publishes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from daemon.config.schema import Config
 from daemon.records import DaemonInfo
 
 
-def looked_for(config: Config, camera: str, info: DaemonInfo) -> tuple[str, ...]:
+def published_classes(config: Config, camera: str, info: DaemonInfo) -> tuple[str, ...]:
     """Those that its `labels` and `events.labels` leave of its model's; in the model's order."""
     settings = config.cameras[camera]
     model = info.models.get(settings.model)

@@ -1,4 +1,4 @@
-"""How many objects of each class are there, for those who want one number and not one a frame. Pure."""
+"""Counts of objects by class that do not flicker from frame to frame. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class Counts:
     """Of one camera. A number rises at once; it falls to the most seen within a second of frames with fewer."""
 
     def __init__(self, labels: Iterable[str]) -> None:
-        self._told = dict.fromkeys(labels, 0)
+        self._current = dict.fromkeys(labels, 0)
         self._fewer: dict[str, tuple[float, int]] = {}
-        """by class, since when frames have had fewer than was told, and the most that they had"""
+        """by class: since when frames have had fewer than the current number, and the most that they had"""
 
     def see(self, now: float, counts: Mapping[str, int]) -> dict[str, int]:
-        """Takes the objects of a frame by class, and when it was captured (monotonic seconds); what has changed."""
+        """Takes the counts of a frame by class, captured at `now` (monotonic seconds); the numbers that changed."""
         changed = {}
-        for label, told in self._told.items():
+        for label, current in self._current.items():
             seen = counts.get(label, 0)
-            if seen < told:
+            if seen < current:
                 since, most = self._fewer.get(label, (now, 0))
                 most = max(most, seen)
                 self._fewer[label] = since, most
@@ -28,7 +28,7 @@ class Counts:
                     continue
                 seen = most
             self._fewer.pop(label, None)
-            if seen != told:
+            if seen != current:
                 changed[label] = seen
-        self._told.update(changed)
+        self._current.update(changed)
         return changed

@@ -17,7 +17,7 @@ from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 
 class Formats:
-    """For one thread, but for what says otherwise. `publish` gets the messages in their order, and must not wait."""
+    """For one thread, unless a method says otherwise. `publish` gets the messages in their order, and must not wait."""
 
     def __init__(
         self, mqtt: Mqtt, topics: DeviceTopics, device: str, publish: Callable[[OutgoingMessage], None]
@@ -45,7 +45,7 @@ class Formats:
         return tuple(one.presence for one in self._formats if one.presence is not None)
 
     def configure(self, config: Config, info: DaemonInfo) -> None:
-        """At the start and at every change. What comes before the models are known is left out."""
+        """At the start and at every change; ignored while a model of the cameras is unknown."""
         if all(camera.model in info.models for camera in config.cameras.values()):
             self._publish_all(lambda one: one.configure(config, info))
 
@@ -83,11 +83,11 @@ class Formats:
         return next((request for request in parsed if request is not None), None)
 
     def is_echo(self, topic: str) -> bool:
-        """Whether what comes from there is a message of one of them that has come back; for any thread."""
+        """Whether the topic is one of their own messages, which the broker sends back; for any thread."""
         return any(one.is_echo(topic) for one in self._formats)
 
     def echo(self, message: Received) -> None:
-        """A message of one of them that has come back: what is no longer valid is cleared."""
+        """A retained message of one of them that the broker has sent: cleared if it is no longer valid."""
         self._publish_all(lambda one: one.echo(message) if one.is_echo(message.topic) else ())
 
     def _publish_all(self, of: Callable[[Format], Iterable[OutgoingMessage]]) -> None:

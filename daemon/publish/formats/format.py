@@ -18,7 +18,7 @@ from daemon.mqtt.outgoing import Message, Presence
 from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 FrameMessage = tuple[str, bytes]
-"""Topic and payload of a message at QoS 0 that nobody keeps."""
+"""Topic and payload of a message with QoS 0, not retained."""
 
 
 class DeliveryKind(Enum):
@@ -40,17 +40,17 @@ class OutgoingMessage:
 
     topic: str
     payload: bytes = b""
-    """empty: what was retained is cleared"""
+    """empty: clears the retained message"""
     kind: DeliveryKind = DeliveryKind.RETAINED
     camera: str | None = None
-    """what is retained of a camera is cleared when it is removed; None where the format does so itself"""
+    """the retained message is cleared when this camera is removed; None where the format does so itself"""
 
 
 class Format:
-    """Publishes nothing for what it does not override. For one thread; a slow one delays the other formats alone."""
+    """Publishes nothing for what it does not override. For one thread; a slow format delays only the other formats."""
 
     root: str
-    """all that it publishes elsewhere than below the device's own topics is there or below"""
+    """its topics are this one or below it, except those below the device's own"""
     presence: Presence | None = None
     """whether the daemon is online, on a connection of its own, since each has one last will"""
     patterns: tuple[str, ...] = ()
@@ -89,14 +89,14 @@ class Format:
         return None
 
     def is_echo(self, topic: str) -> bool:
-        """Whether what comes from there is a message of its own that has come back, of this run or one before.
+        """Whether the topic is of a message of its own, of this run or an earlier one, which the broker sends back.
 
         For any thread, as `pictures` and `request` are.
         """
         return False
 
     def echo(self, message: Received) -> Iterable[OutgoingMessage]:
-        """Such a message: what an earlier run has retained, and is no longer valid, is cleared."""
+        """Such a message: cleared if an earlier run has retained it and it is no longer valid."""
         return ()
 
     def close(self) -> Iterable[OutgoingMessage]:

@@ -19,14 +19,14 @@ from daemon.control.settings import Setting, Value
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message, Presence
 from daemon.mqtt.topics import DeviceTopics, Topic, level
-from daemon.publish.formats.camera_labels import looked_for
+from daemon.publish.formats.camera_labels import published_classes
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, FrameMessage, OutgoingMessage
 from daemon.publish.formats.frigate_objects import SeenObject
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own
-_ALL = "all"  # what stands for every class in the topics of counts
+_ALL = "all"  # the topic level of counts of all classes
 _SWITCH = {b"ON": True, b"OFF": False}
 
 
@@ -43,7 +43,7 @@ class Frigate(Format):
         self._version = ""
         self._backend = ""
         self._labels: dict[str, tuple[str, ...]] = {}
-        self._watched: set[str] = set()
+        self._enabled: set[str] = set()
         self._counts: dict[str, Counts] = {}
         self._objects: dict[tuple[str, str], SeenObject] = {}
         """by camera and class"""
@@ -54,9 +54,9 @@ class Frigate(Format):
     def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
         """See Format.configure."""
         self._config, self._version, self._backend = config, info.version, info.backend
-        labels = {name: (*looked_for(config, name, info), _ALL) for name in config.cameras}
-        unwatched = {name for name in self._watched if name in labels and not self._looks_at(name)}
-        anew = {name for name, of in labels.items() if self._labels.get(name) != of} | unwatched
+        labels = {name: (*published_classes(config, name, info), _ALL) for name in config.cameras}
+        disabled = {name for name in self._enabled if name in labels and not self._is_enabled(name)}
+        reset = {name for name, of in labels.items() if self._labels.get(name) != of} | disabled
         gone = [
             OutgoingMessage(topic, b"")
             for name, of in self._labels.items()
@@ -64,16 +64,16 @@ class Frigate(Format):
             if label not in labels.get(name, ())
             for topic in (self._count(name, label, 0).topic, self._snapshot(name, label))
         ]
-        self._counts = {name: Counts(of) if name in anew else self._counts[name] for name, of in labels.items()}
+        self._counts = {name: Counts(of) if name in reset else self._counts[name] for name, of in labels.items()}
         self._labels = labels
-        self._watched = {name for name in labels if self._looks_at(name)}
-        zeros = [self._count(name, label, 0) for name in anew for label in labels[name]]
+        self._enabled = {name for name in labels if self._is_enabled(name)}
+        zeros = [self._count(name, label, 0) for name in reset for label in labels[name]]
         pictures = [
             OutgoingMessage(self._snapshot(name, label), kind=DeliveryKind.PICTURE, camera=name)
-            for name in anew
+            for name in reset
             for label in labels[name]
         ]
-        ended = self._end(name for name, _ in self._objects if not self._looks_at(name))
+        ended = self._end(name for name, _ in self._objects if not self._is_enabled(name))
         return [*ended, *gone, *zeros, *pictures]
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
@@ -158,11 +158,11 @@ class Frigate(Format):
         """See Format.close."""
         return self._end(name for name, _ in self._objects)
 
-    def _looks_at(self, camera: str) -> bool:
+    def _is_enabled(self, camera: str) -> bool:
         return self._config is not None and camera in self._config.cameras and self._config.cameras[camera].enabled
 
     def _end(self, cameras: Iterable[str]) -> list[OutgoingMessage]:
-        """Everything that is there at these cameras has ended: nobody would see it go."""
+        """Ends the objects of cameras that are no longer processed."""
         gone, now = set(cameras), time.time()
         ended = [self._objects.pop(key).end(now) for key in list(self._objects) if key[0] in gone]
         return [self._event(payload) for payload in ended if payload is not None]
@@ -186,7 +186,7 @@ class Frigate(Format):
         rates = captured / elapsed, processed / elapsed, max(0, captured - processed) / elapsed, processed / elapsed
         return {
             **{key: round(rate, 1) for key, rate in zip(_RATES, rates, strict=True)},
-            "detection_enabled": self._looks_at(name),
+            "detection_enabled": self._is_enabled(name),
             "pid": os.getpid(),
             "capture_pid": os.getpid(),
         }

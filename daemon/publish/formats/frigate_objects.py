@@ -25,7 +25,7 @@ class _Best:
     box: tuple[int, int, int, int]
     """[x1, y1, x2, y2], pixels of the frame"""
     region: tuple[int, int, int, int]
-    """what was looked at, the whole frame; pixels"""
+    """the part of the frame that was analysed: all of it; pixels"""
 
     @property
     def area(self) -> int:
@@ -48,33 +48,33 @@ class SeenObject:
         self._camera, self._label, self._start, self._snapshots = camera, label, start, snapshots
         self._top: _Best | None = None
         self._latest: dict[str, Any] = {}
-        self._told: dict[str, Any] = {}
-        """what the last message said; empty before the first"""
+        self._last: dict[str, Any] = {}
+        """state in the last message; empty before the first"""
 
     def see(self, result: FrameResult) -> bytes | None:
-        """Takes a frame; the message `new` or `update` where there is something to tell.
+        """Takes a frame; the message `new`, or `update`, or None.
 
-        An update is told when the score is better than was told, at most once a second.
+        There is an update when the score is better than in the last message, at most once a second.
         """
         if (now := _best(result, self._label)) is None:
             return None
         if self._top is None or now.score > self._top.score:
             self._top = now
         self._latest = self._state(now, self._top)
-        if not self._told:
-            return self._tell("new")
-        better = self._top.score > self._told["top_score"]
-        return self._tell("update") if better and now.time - self._told["frame_time"] >= _UPDATE_AFTER else None
+        if not self._last:
+            return self._message("new")
+        better = self._top.score > self._last["top_score"]
+        return self._message("update") if better and now.time - self._last["frame_time"] >= _UPDATE_AFTER else None
 
     def end(self, time: float) -> bytes | None:
-        """It is gone since `time`, UTC seconds; the message, None where nothing was told of it."""
-        if not self._told:
+        """It is gone since `time`, UTC seconds; the message, None where there was none before."""
+        if not self._last:
             return None
         self._latest = {**self._latest, "end_time": time, "active": False}
-        return self._tell("end")
+        return self._message("end")
 
-    def _tell(self, kind: str) -> bytes:
-        before, self._told = self._told or self._latest, self._latest
+    def _message(self, kind: str) -> bytes:
+        before, self._last = self._last or self._latest, self._latest
         return orjson.dumps({"type": kind, "before": before, "after": self._latest})
 
     def _state(self, now: _Best, top: _Best) -> dict[str, Any]:

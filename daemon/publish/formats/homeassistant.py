@@ -10,7 +10,7 @@ from daemon.config.schema import Config
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message
 from daemon.mqtt.topics import DeviceTopics, Topic
-from daemon.publish.formats.camera_labels import looked_for
+from daemon.publish.formats.camera_labels import published_classes
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, OutgoingMessage
 from daemon.publish.formats.homeassistant_areas import CameraAreas
@@ -22,7 +22,7 @@ _ON, _OFF = b"ON", b"OFF"
 
 
 class HomeAssistant(Format):
-    """One device for the box and one for each camera, which is gone when the camera is."""
+    """One device for the daemon and one for each camera, which is removed with the camera."""
 
     def __init__(self, options: Options, topics: DeviceTopics, device: str) -> None:
         self._entities = Discovery(Topic(options.prefix), topics, device)
@@ -37,10 +37,10 @@ class HomeAssistant(Format):
 
     def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
         """See Format.configure."""
-        labels = {name: looked_for(config, name, info) for name in config.cameras}
+        labels = {name: published_classes(config, name, info) for name in config.cameras}
         areas = {name: CameraAreas.of(config, name, info) for name in config.cameras}
         if self._discovery and labels == self._labels and areas == self._areas:
-            return ()  # told often while a model is built, and long where there are many classes
+            return ()  # called often while a model is built, and slow where there are many classes
         wanted = self._entities.messages(labels, areas, info.version)
         dwell = self._configure_dwell(areas)
         gone = [OutgoingMessage(topic, b"") for topic in self._discovery if topic not in wanted]

@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon.config.schema import Config
 from daemon.mqtt.topics import CameraTopics
-from daemon.publish.formats.camera_labels import looked_for
+from daemon.publish.formats.camera_labels import published_classes
 from daemon.records import DaemonInfo
 
 _VEHICLES = frozenset({"bicycle", "bus", "car", "motorbike", "motorcycle", "trailer", "truck", "van"})
@@ -45,7 +45,7 @@ class CameraAreas:
         """As configured; nothing where the camera is not tracked."""
         if config.tracked(camera) is None:
             return cls({}, {})
-        labels, own = looked_for(config, camera, info), config.cameras[camera]
+        labels, own = published_classes(config, camera, info), config.cameras[camera]
         zones = {name: ZoneEntities(_wanted(labels, zone.labels), bool(zone.dwell)) for name, zone in own.zones.items()}
         return cls(zones, {name: _wanted(labels, line.labels) for name, line in own.lines.items()})
 

@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _STREAMING = "value_json.state == 'streaming'"
 
 Entity = tuple[str, tuple[str, ...], dict[str, Any]]
-"""component, parts of its identifier below the camera's, and what its discovery message says of it"""
+"""component, parts of its identifier below the camera's, and the rest of its discovery message"""
 
 
 @dataclass(frozen=True, slots=True)

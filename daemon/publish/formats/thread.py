@@ -23,7 +23,7 @@ _ECHOES = 4096  # of everything that waits, from which on messages that come bac
 
 
 class FormatsThread:
-    """Owns the thread `formats`, where there is a format. Nobody who gives it something waits.
+    """Owns the thread `formats`, where there is a format. Its callers never wait.
 
     Its inbox keeps the order of events, results and configurations. Of live cameras the oldest waiting result makes
     room for the newest and is counted; everything else is kept.
@@ -57,7 +57,7 @@ class FormatsThread:
             self._thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Does what waits and closes the formats, results for so many seconds at most; False if that took too long."""
+        """Handles the queue, results for half of `timeout` seconds, and closes the formats; False if that was late."""
         with self._changed:
             self._end_by = time.monotonic() + timeout / 2
             self._changed.notify()
@@ -80,7 +80,7 @@ class FormatsThread:
         self._put(partial(self._formats.setting, camera, which, value))
 
     def stats(self, report: DaemonStats) -> None:
-        """Publishes what the formats make of a report."""
+        """Publishes the formats' statistics."""
         self._put(partial(self._report, report))
 
     def echo(self, message: Received) -> None:
