@@ -1,4 +1,4 @@
-"""`ospreyd doctor`: what this machine has, what is missing, and the command that mends it."""
+"""`ospreyd doctor`: what this machine has, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Says what ospreyd would run on here, what is missing, and how to mend it.
+    """Says what ospreyd would run on here, what is missing, and how to fix it.
 
     Exit code: 0 nothing stops ospreyd, 1 the broker, a camera or the cache does not work, 2 the configuration is
     mistaken, 3 the backend does not work.

@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
     os.environ[FORMAT_VARIABLE] = log_format.value
-    log_to_stderr(anew=True)
+    log_to_stderr(reconfigure=True)
     faulthandler.enable()  # says where every thread was when the watchdog, or a crash in a library, ends the process
     limit_arenas()
     raise typer.Exit(App(config).run())

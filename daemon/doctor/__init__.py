@@ -1,1 +1,1 @@
-"""What a machine has, what is missing, and the command that mends it."""
+"""Checks of the machine and the configuration, each problem with the command that fixes it."""

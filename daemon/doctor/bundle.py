@@ -1,4 +1,4 @@
-"""The support bundle: what somebody else needs to find a fault, in one file, without secrets."""
+"""The support bundle: report, configuration, package versions and journal in one file, without secrets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _configuration(file: Path) -> tuple[str, set[str]]:
 
 
 def _secrets_of(config: Config) -> set[str]:
-    """Filled in from the environment and from credentials, so not in the file's text."""
+    """Secrets from the environment and from credentials, which the file's text does not hold."""
     found = {found for camera in config.cameras.values() for found in redact.credentials_in(camera.source)}
     if config.mqtt.password is not None:
         found.add(config.mqtt.password.get_secret_value())

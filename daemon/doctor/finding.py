@@ -1,4 +1,4 @@
-"""What the doctor finds: facts for people and programs, and problems with the command that mends each."""
+"""A check's result: facts for people and programs, and problems with the command that fixes each."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is missing or wrong."""
+    """Something missing or wrong."""
 
     what: str
-    """the part that it is about, as the report names it"""
+    """the check that found it, as named in the report"""
     problem: str
     """one sentence, without credentials"""
-    mend: str
-    """a command, or where there is none what to do"""
+    fix: str
+    """a command, or else what to do"""
     stops: bool = True
-    """ospreyd cannot do what the configuration asks of it; else it only does it worse"""
+    """ospreyd cannot do what the configuration asks for; otherwise it does it worse"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part of the machine, looked at."""
+    """Result of one check."""
 
     name: str
     line: str

@@ -1,4 +1,4 @@
-"""The GPU and all that stands between it and a model; every missing thing is named, not only the first."""
+"""Checks of GPU, driver and backends; reports everything that is missing, not only the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engines.errors import BackendError
 from engines.tensorrt.backend import FLAVOURS, find, gpu
 
 NAMES = BACKENDS[1:]
-"""of the backends, without auto"""
+"""backends, without auto"""
 _DRIVER = Path("/proc/driver/nvidia/version")
 _UNIFIED_MEMORY = Path("/dev/nvidia-uvm")
 _EXTRA = {"tensorrt": "gpu", "tensorrt_rtx": "rtx"}
@@ -21,7 +21,7 @@ _JETSON = Path("/etc/nv_tegra_release")
 
 
 def device() -> Finding:
-    """GPU, driver, PyCUDA and CUDA's bindings. A machine without any NVIDIA hardware has no problem."""
+    """GPU, driver, PyCUDA and CUDA bindings; no problem on a machine without NVIDIA hardware."""
     modules = {name: importlib.util.find_spec(name) is not None for name in ("pycuda", "cuda")}
     facts: dict[str, object] = {"driver": _driver(), "pycuda": modules["pycuda"], "cuda_bindings": modules["cuda"]}
     problems = []
@@ -53,7 +53,7 @@ def device() -> Finding:
 
 
 def backends() -> list[Finding]:
-    """Each of them tried; none is missed by itself, only what the configuration asks for."""
+    """Tries every backend; only the one that the configuration asks for can be a problem."""
     found = []
     for name in NAMES:
         facts = _tried(name)
@@ -67,12 +67,12 @@ def backends() -> list[Finding]:
 
 
 def chosen(wanted: str) -> Finding:
-    """What the daemon would run on, and why."""
+    """The backend that the daemon would use, and why."""
     facts = _tried(wanted)
     problems: tuple[Problem, ...] = ()
     if facts["problem"] is not None:
-        mend = f"pip install 'ospreyd[{_EXTRA[wanted]}]'" if wanted in _EXTRA else "pip install onnxruntime"
-        problems = (Problem("chosen", str(facts["problem"]), f"{mend}, or set inference.backend: auto"),)
+        fix = f"pip install 'ospreyd[{_EXTRA[wanted]}]'" if wanted in _EXTRA else "pip install onnxruntime"
+        problems = (Problem("chosen", str(facts["problem"]), f"{fix}, or set inference.backend: auto"),)
     elif facts["name"] == CPU and wanted == "auto" and (_driver() is not None or _JETSON.exists()):
         problems = (
             Problem("chosen", f"the GPU is not used: {facts['reason']}", "pip install 'ospreyd[gpu]'", stops=False),
@@ -99,7 +99,7 @@ def _with(name: object) -> str:
 
 
 def _driver() -> str | None:
-    """Version of NVIDIA's kernel driver, None where it is not loaded."""
+    """Version of NVIDIA's kernel driver; None if not loaded."""
     try:
         text = _DRIVER.read_text(encoding="utf-8")
     except OSError:
@@ -108,7 +108,7 @@ def _driver() -> str | None:
 
 
 def _nodes() -> list[Problem]:
-    """Device nodes that CUDA opens and that are not there, or not for this user. Jetsons have others."""
+    """Missing or inaccessible device nodes of CUDA; Jetsons have others and are not checked."""
     if _JETSON.exists():
         return []
     missing = [node for node in (Path("/dev/nvidiactl"), _UNIFIED_MEMORY) if not node.exists()]

@@ -1,4 +1,4 @@
-"""The machine without its GPU: processor, memory, disk, OpenCV, and the folder of engines."""
+"""Checks of the machine except its GPU: CPU, memory, disk, OpenCV, engine cache."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from engines.build.cache import EngineCache
 from engines.errors import CacheError, FolderError
 
 _LEAST_MEMORY = 1 << 30
-"""bytes that are available; the daemon with a small model and a few cameras takes about half of it"""
+"""bytes available; the daemon with a small model and a few cameras takes about half"""
 _LEAST_DISK = 2 << 30
-"""bytes that are free where engines are kept: a few engines and what their builds write"""
+"""bytes free for the engine cache: a few engines and their builds' temporary files"""
 _OPENCV_PARTS = {"FFmpeg": cv2.CAP_FFMPEG, "GStreamer": cv2.CAP_GSTREAMER, "V4L2": cv2.CAP_V4L2}
 
 
 def system() -> Finding:
-    """Operating system, processor, Python."""
+    """Operating system, CPU, Python."""
     model = _field(Path("/proc/cpuinfo"), "model name") or platform.machine()
     facts = {
         "os": platform.platform(),
@@ -36,11 +36,11 @@ def system() -> Finding:
 
 
 def memory() -> Finding:
-    """Of the machine, as the kernel tells it."""
+    """Memory of the machine, from /proc/meminfo."""
     total, available = (_bytes(f"Mem{which}") for which in ("Total", "Available"))
     problems = []
     if available < _LEAST_MEMORY:
-        said = f"only {_size(available)} of memory are available"
+        said = f"only {_size(available)} of memory available"
         problems.append(Problem("memory", said, "ps -e -o rss,comm --sort=-rss | head", stops=False))
     line = f"{_size(available)} available of {_size(total)}"
     return Finding("memory", line, {"total": total, "available": available}, tuple(problems))
@@ -54,14 +54,14 @@ def disk(folder: Path | FolderError) -> Finding:
     usage = shutil.disk_usage(there)
     problems = []
     if usage.free < _LEAST_DISK:
-        said = f"only {_size(usage.free)} are free at {there}, where engines are built"
+        said = f"only {_size(usage.free)} free at {there}, where engines are built"
         problems.append(Problem("disk", said, "ospreyd engine prune", stops=False))
     line = f"{_size(usage.free)} free of {_size(usage.total)} at {there}"
     return Finding("disk", line, {"folder": str(there), "total": usage.total, "free": usage.free}, tuple(problems))
 
 
 def opencv() -> Finding:
-    """What this build of OpenCV can open."""
+    """Video backends of this OpenCV build."""
     has = {name: cv2.videoio_registry.hasBackend(backend) for name, backend in _OPENCV_PARTS.items()}
     problems = tuple(
         Problem("opencv", f"OpenCV is built without {name}", "pip install --force-reinstall opencv-python", stops=False)
@@ -97,7 +97,7 @@ def _bytes(name: str) -> int:
 
 
 def _field(file: Path, name: str) -> str | None:
-    """A line `name : value` of one of the kernel's files."""
+    """The value of a `name : value` line in a /proc file."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
 

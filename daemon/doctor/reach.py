@@ -1,4 +1,4 @@
-"""What the configuration names and the network must give: a port for metrics, the broker, with its login, cameras."""
+"""Checks of what the configuration names: the metrics port, the broker and its login, the cameras."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
 
 
 def broker(config: Config) -> Finding:
-    """Connects and logs in as the daemon would, under another client id, and leaves nothing behind."""
+    """Connects as the daemon would, with another client id; publishes nothing."""
     answers: SimpleQueue[LinkState | BaseException] = SimpleQueue()
     try:
         link = Link(config.mqtt, f"ospreyd-doctor-{os.getpid()}", None, answers.put, answers.put)
@@ -48,7 +48,7 @@ def broker(config: Config) -> Finding:
 
 
 def metrics(config: Config) -> Finding:
-    """Whether the port can be listened on, or is served already by the daemon of this very device."""
+    """Whether the port is free, or served by the running daemon of this device."""
     wanted = config.service.metrics
     if wanted is None:
         return Finding("metrics", "switched off: service.metrics is null", {"port": None, "problem": None})
@@ -65,13 +65,13 @@ def metrics(config: Config) -> Finding:
             return Finding("metrics", f"{at}: served by the daemon that runs", facts)
         who = f"ospreyd of the device {device} has it" if device else error.strerror or str(error)
         said = f"{at} cannot be listened on: {who}; without it there are no metrics and no health checks"
-        mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
-        return Finding("metrics", said, {**facts, "problem": said}, (Problem("metrics", said, mend, stops=False),))
+        fix = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
+        return Finding("metrics", said, {**facts, "problem": said}, (Problem("metrics", said, fix, stops=False),))
     return Finding("metrics", f"{at} is free", facts)
 
 
 def _device_at(wanted: Metrics) -> str | None:
-    """Of the ospreyd that serves there; None: none does."""
+    """Device of the ospreyd that serves the port; None if none does."""
     with closing(HTTPConnection(wanted.host, wanted.port, timeout=_METRICS_WITHIN)) as connection:
         try:
             connection.request("GET", "/healthz")
@@ -83,7 +83,7 @@ def _device_at(wanted: Metrics) -> str | None:
 
 
 def cameras(config: Config) -> list[Finding]:
-    """Opens every camera that is enabled, all at once, and waits for a picture of each."""
+    """Opens every enabled camera in parallel and waits for one picture of each."""
     enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
     answers: dict[str, SimpleQueue[Finding | BaseException]] = {name: SimpleQueue() for name in enabled}
     began = time.monotonic()
@@ -126,9 +126,9 @@ def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:
     if found["problem"] is None:
         return Finding(f"camera {name}", f"{shown}: {found['width']}x{found['height']}", {"source": shown, **found})
     said = f"{found['reason']}: {found['problem']}"
-    mend = f"ospreyd probe '{shown}'"
+    fix = f"ospreyd probe '{shown}'"
     return Finding(
-        f"camera {name}", f"{shown}: {said}", {"source": shown, **found}, (Problem(f"camera {name}", said, mend),)
+        f"camera {name}", f"{shown}: {said}", {"source": shown, **found}, (Problem(f"camera {name}", said, fix),)
     )
 
 
@@ -136,5 +136,5 @@ def _broker(*, connected: bool, detail: str) -> Finding:
     facts = {"connected": connected, "detail": detail}
     if connected:
         return Finding("broker", detail, facts)
-    mend = "the sentence says which key of mqtt to look at; on the broker: journalctl -u mosquitto"
-    return Finding("broker", detail, facts, (Problem("broker", detail, mend),))
+    fix = "the sentence says which key of mqtt to look at; on the broker: journalctl -u mosquitto"
+    return Finding("broker", detail, facts, (Problem("broker", detail, fix),))

@@ -1,4 +1,4 @@
-"""Takes secrets out of what leaves the machine. In doubt something harmless goes too."""
+"""Removes secrets from the support bundle; when in doubt, harmless text too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything the doctor finds, in one report for people and for programs."""
+"""Runs every check and reports the results as text or JSON."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from engines.folders import cache_folder
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found."""
+    """Results of every check."""
 
     findings: tuple[Finding, ...]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All of them, in the order of the report."""
+        """The problems of every check, in the order of the report."""
         return tuple(problem for finding in self.findings for problem in finding.problems)
 
     @property
     def exit_code(self) -> int:
-        """The command's: what stops ospreyd, the configuration first and the backend next."""
+        """Exit code of the command; a mistaken configuration takes precedence, then the backend."""
         stopping = {problem.what for problem in self.problems if problem.stops}
         if "configuration" in stopping:
             return EXIT_USAGE
@@ -39,7 +39,7 @@ class Report:
         return EXIT_FAILURE if stopping else EXIT_OK
 
     def document(self) -> dict[str, Any]:
-        """For programs, ready for JSON."""
+        """The report for programs, ready for JSON."""
         facts = {finding.name: dict(finding.facts) for finding in self.findings}
         backends = {name: facts.pop(name) for name in gpu.NAMES}
         cameras = {name.partition(" ")[2]: facts.pop(name) for name in list(facts) if name.startswith("camera ")}
@@ -47,17 +47,17 @@ class Report:
         return {"ospreyd": __version__, **facts, "backends": backends, "cameras": cameras, "problems": problems}
 
     def text(self) -> str:
-        """For people: a line for each part, then each problem with what mends it."""
+        """The report for people: one line per check, then each problem with its fix."""
         width = max(len(finding.name) for finding in self.findings) + 2
         lines = [f"{finding.name:<{width}}{finding.line}" for finding in self.findings]
         for problem in self.problems:
             mark = "problem" if problem.stops else "note"
-            lines += ["", f"{mark}: {problem.what}: {problem.problem}", f"  mend: {problem.mend}"]
+            lines += ["", f"{mark}: {problem.what}: {problem.problem}", f"  fix: {problem.fix}"]
         return "\n".join(lines)
 
 
 def examine(config: Path | None) -> Report:
-    """Looks at the machine and, where a configuration is given, at all that it names."""
+    """Checks the machine and, with a configuration, the broker, cameras and ports that it names."""
     loaded, configuration = (None, ()) if config is None else _configuration(config)
     wanted = "auto" if loaded is None else loaded.inference.backend
     cache = _cache(loaded)
@@ -89,8 +89,8 @@ def _configuration(file: Path) -> tuple[Config | None, tuple[Finding, ...]]:
     try:
         loaded = load(file)
     except ConfigError as error:
-        mend = f"edit {file}, then: ospreyd check {file}"
-        problems = tuple(Problem("configuration", problem, mend) for problem in error.problems)
+        fix = f"edit {file}, then: ospreyd check {file}"
+        problems = tuple(Problem("configuration", problem, fix) for problem in error.problems)
         line = f"{file}: {len(problems)} mistakes"
         return None, (Finding("configuration", line, {"file": str(file), "problems": list(error.problems)}, problems),)
     line = f"{file}: valid; device {loaded.device}, {len(loaded.cameras)} cameras"

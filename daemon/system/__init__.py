@@ -1,1 +1,1 @@
-"""What the daemon asks of the machine it runs on: logs, threads, memory, files. It knows no stage."""
+"""Operating system services for every stage: logs, threads, memory, file changes, back-off."""

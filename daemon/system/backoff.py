@@ -1,4 +1,4 @@
-"""How long to wait before trying again: exponential, with jitter, pure."""
+"""Exponential back-off with jitter; pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 
 
 class Backoff:
-    """Waits that grow from `initial` to `ceiling` seconds, each spread over its upper half.
+    """Delays that grow from `initial` to `ceiling` seconds, with jitter over the upper half of each.
 
-    The spread keeps many devices that lost one server from coming back to it at the same moment.
+    Jitter keeps many devices from reconnecting to one server at the same moment.
     """
 
     def __init__(
@@ -23,15 +23,15 @@ class Backoff:
         self._initial = initial
         self._ceiling = ceiling
         self._factor = factor
-        self._rng = rng or random.Random()  # noqa: S311  (no secret depends on it)
+        self._rng = rng or random.Random()  # noqa: S311  not for cryptography
         self._bound = initial
 
     def next(self) -> float:
-        """Seconds to wait now, between half of the current bound and all of it; the bound then grows."""
+        """Seconds to wait now: between half the current bound and the bound, which then grows."""
         bound = self._bound
         self._bound = min(self._ceiling, bound * self._factor)
         return bound / 2 + self._rng.random() * bound / 2
 
     def reset(self) -> None:
-        """Begins again at `initial`, after a success."""
+        """Restarts at `initial`, after a success."""
         self._bound = self._initial

@@ -1,4 +1,4 @@
-"""Log lines of every process of the daemon: one for each event, on standard error, without secrets or repetition."""
+"""Logging of every process of the daemon: to standard error, as text or JSON, without credentials or repetition."""
 
 from __future__ import annotations
 
@@ -16,57 +16,60 @@ from typing import TextIO
 from daemon.config.credentials import without_credentials
 
 FORMAT_VARIABLE = "OSPREYD_LOG_FORMAT"
-"""Of the environment: the format, for the processes that the daemon starts too."""
-_REPEATED_WITHIN = 60.0  # seconds in which the same line is written once
-_DIFFERENT = 300  # lines of one place in the program that are written in that time; a big site starts with fewer
-_COUNTED_WITHIN = 3600.0  # seconds after which a count that nobody asked for is forgotten
+"""environment variable with the format; child processes inherit it"""
+_REPEATED_WITHIN = 60.0  # seconds in which an identical line is written once
+_DIFFERENT = 300  # lines of one call site in that time; more than a site with many cameras writes at its start
+_COUNTED_WITHIN = 3600.0  # seconds after which the count of a line that did not come again is dropped
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
-"""of syslog, from the least level on"""
+"""syslog priority, by the lowest level that it holds for"""
 _SUBJECT = re.compile(r"(camera|model) %s:")
-"""how a message begins that is about one camera or model, whose name is its first argument"""
+"""start of a message about one camera or model; the name is its first argument"""
 
 
 class LogFormat(str, Enum):
-    """What a line looks like."""
+    """Format of a log line."""
 
     TEXT = "text"
     JSON = "json"
 
 
-def log_to_stderr(*, anew: bool = False) -> None:
-    """For the start of a process, and `anew` after FORMAT_VARIABLE was set. Other packages may only warn."""
+def log_to_stderr(*, reconfigure: bool = False) -> None:
+    """Configures logging at the start of a process; `reconfigure` after FORMAT_VARIABLE changed.
+
+    Loggers of other packages write from WARNING on.
+    """
     handler = logging.StreamHandler(sys.stderr)
     to_journal = _is_journal(sys.stderr, os.environ)
     wanted = os.environ.get(FORMAT_VARIABLE, LogFormat.TEXT.value)
     lines = _JsonLines() if wanted == LogFormat.JSON.value else _TextLines(timed=not to_journal)
     handler.setFormatter(_ForJournal(lines) if to_journal else lines)
     handler.addFilter(Repetition())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=anew)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=reconfigure)
     logging.getLogger("ospreyd").setLevel(logging.INFO)
 
 
 def say_error(text: str) -> None:
-    """Writes what ends a command to standard error, with the priority of an error where the journal reads it."""
+    """Writes the error that ends a command to standard error, with its priority for the journal."""
     if _is_journal(sys.stderr, os.environ):
         text = "\n".join(f"<3>{line}" for line in text.splitlines())
     print(text, file=sys.stderr)  # noqa: T201  it is the command's output
 
 
 class Repetition(logging.Filter):
-    """Lets each line through once in a minute; with the next after that it is told how often it came meanwhile.
+    """Writes an identical line once a minute, and its number of repetitions with the next one after that.
 
-    A place in the program that writes ever different lines, as of somebody's flood of messages, is bounded likewise.
+    Call sites that log many distinct messages, as during a flood of bad commands, are limited too.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: dict[tuple[int, str], tuple[float, int]] = {}
-        """when each line was let through last, monotonic seconds, and how often it came after that"""
+        """by line: time.monotonic() when it was last written, and its repetitions since"""
         self._places: dict[tuple[str, int], tuple[float, int, int]] = {}
-        """of each place: when its minute began, how many lines it wrote in it, how many were left out since"""
+        """by call site: start of its minute, lines written in it, lines suppressed since"""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is to be written; its message may be one with a count afterwards. Called with a lock held."""
+        """Whether to write the record; may append a count to its message. logging calls this with a lock held."""
         if record.levelno >= logging.CRITICAL:
             return True
         now, line, place = time.monotonic(), (record.levelno, record.getMessage()), (record.pathname, record.lineno)
@@ -82,15 +85,15 @@ class Repetition(logging.Filter):
             return False
         self._places[place] = began, written + 1, 0
         if more:
-            record.msg = f"{record.msg} ({more} times more in the last {now - since:.0f} s)"
+            record.msg = f"{record.msg} (repeated {more} times in the last {now - since:.0f} s)"
         if left_out:
-            record.msg = f"{record.msg} ({left_out} other lines of this kind were left out)"
+            record.msg = f"{record.msg} ({left_out} similar lines suppressed)"
         self._forget(now)
         self._seen[line] = now, 0
         return True
 
     def _forget(self, now: float) -> None:
-        """So that this does not grow; what has come again is remembered longer, for its count to be told."""
+        """Drops old entries; lines with unreported repetitions are kept longer."""
         self._seen = {
             line: seen
             for line, seen in self._seen.items()
@@ -99,7 +102,7 @@ class Repetition(logging.Filter):
 
 
 class _TextLines(logging.Formatter):
-    """For people; without the time where the journal adds it."""
+    """Text for people; the journal adds its own time."""
 
     def __init__(self, timed: bool) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s" if timed else "%(message)s")
@@ -109,7 +112,7 @@ class _TextLines(logging.Formatter):
 
 
 class _JsonLines(logging.Formatter):
-    """One object in a line, for programs."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -127,7 +130,7 @@ class _JsonLines(logging.Formatter):
 
 
 class _ForJournal(logging.Formatter):
-    """Each line with its priority, as sd-daemon(3) has it."""
+    """Prefixes each line with its priority, see sd-daemon(3)."""
 
     def __init__(self, lines: logging.Formatter) -> None:
         super().__init__()
@@ -139,9 +142,9 @@ class _ForJournal(logging.Formatter):
 
 
 def _is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether the stream is the one that systemd connected to the journal, and has not been redirected since."""
+    """Whether the stream is connected to the journal."""
     try:
         status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # no file at all
+    except (OSError, ValueError):  # not a file
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

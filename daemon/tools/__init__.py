@@ -1,1 +1,1 @@
-"""Programs beside the daemon that its commands are made of."""
+"""What commands do beside running the daemon."""

@@ -1,4 +1,4 @@
-"""What a broker carries of ospreyd, put together from its messages: devices, cameras, rates, latencies, objects."""
+"""Collects devices, cameras, rates, latencies and objects from ospreyd's messages on a broker."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from daemon.mqtt.incoming import Received, Subscription
 from daemon.publish.channels import CHANNELS
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
-_LARGEST = 1 << 20  # bytes of a message that is looked at
-_MOST = 10_000  # devices, and cameras of one, that are shown: a broker may carry anything
+_LARGEST = 1 << 20  # bytes; larger messages are ignored
+_MOST = 10_000  # devices, and cameras per device, because a broker may carry anything
 _RATE_OVER = 5.0  # seconds
-_LATEST = 500  # detections messages of a camera that rate and latency are of
+_LATEST = 500  # detections messages per camera for rate and latency
 
 
 @dataclass
 class SeenCamera:
-    """What came of one camera."""
+    """Messages of one camera."""
 
     state: str = "-"
     reason: str | None = None
     detail: str = ""
     dropped: int | None = None
-    """frames and messages since the daemon started; None until it has said so"""
+    """frames and messages since the daemon started; None before its first stats"""
     objects: dict[str, int] = field(default_factory=dict)
-    """in its latest message, by label"""
+    """count by label in the latest message"""
     arrivals: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
-    """of messages: time.monotonic(), and latency in milliseconds"""
+    """time.monotonic() of each message, and its latency in milliseconds"""
 
     def report(self, name: str, now: float) -> dict[str, Any]:
-        """Fit for JSON."""
+        """Ready for JSON."""
         recent = [(at, latency) for at, latency in self.arrivals if at > now - _RATE_OVER]
         latencies = sorted(latency for _, latency in recent)
         spread = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
@@ -55,7 +55,7 @@ class SeenCamera:
 
 @dataclass
 class SeenDevice:
-    """What came of one device."""
+    """Messages of one device."""
 
     status: str = "-"
     version: str | None = None
@@ -63,14 +63,14 @@ class SeenDevice:
     cameras: dict[str, SeenCamera] = field(default_factory=dict)
 
     def camera(self, name: str) -> SeenCamera:
-        """The camera, known already or not."""
+        """The camera, created if new."""
         if len(self.cameras) >= _MOST and name not in self.cameras:
             return SeenCamera()
         return self.cameras.setdefault(name, SeenCamera())
 
 
 class Seen:
-    """Everything below a prefix. Messages that are none of ospreyd's are counted and left out."""
+    """Everything below a topic prefix. Messages that are not ospreyd's are counted and ignored."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -83,7 +83,7 @@ class Seen:
         """for the link that brings the messages"""
 
     def report(self) -> dict[str, Any]:
-        """What is known now, fit for JSON."""
+        """The current state, ready for JSON."""
         now = time.monotonic()
         with self._lock:
             devices = [
@@ -107,7 +107,7 @@ class Seen:
                 self._unreadable += 1
 
     def _sort(self, topic: str, payload: bytes) -> None:
-        """Raises ValidationError, UnicodeDecodeError, and LookupError for a topic that was not asked for."""
+        """Raises ValidationError, UnicodeDecodeError, and LookupError for an unexpected topic."""
         for channel, read in self._channels:
             if (found := channel.parameters(self._prefix, topic)) is not None:
                 name = found["device"]

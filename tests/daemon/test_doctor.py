@@ -26,6 +26,7 @@ from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import Stats
 from engines.build.cache import EngineCache
+from tests.conftest import ROOT
 from tests.daemon.capturing import pictures, write_video
 from tests.daemon.publishing import INFO
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
@@ -50,7 +51,7 @@ def doctor(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "CACHE_DIRECTORY": str(folder / "cache"), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CACHE_DIRECTORY": str(folder / "cache"), **environment},
     )
     assert "Traceback" not in done.stderr
     return done
@@ -115,7 +116,7 @@ def test_a_broker_that_lets_in_and_a_camera_that_shows_something(
     assert [m for m in subscriber.messages() if m.payload] == [], "subscribers saw the doctor"
 
 
-def test_everything_that_is_wrong_is_named_with_what_mends_it(tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_its_fix(tmp_path: Path) -> None:
     cameras = {
         "gone": {"source": f"rtsp://viewer:{SECRETS['broker']}@{HOST}:{free_port()}/1"},
         "lost": {"source": "/nowhere/film.mp4"},
@@ -125,7 +126,7 @@ def test_everything_that_is_wrong_is_named_with_what_mends_it(tmp_path: Path) ->
     said = json.loads(done.stdout)
     assert done.returncode == 1
     assert stopping(said) == ["broker", "camera gone", "camera lost"]
-    assert all(problem["mend"] for problem in said["problems"])
+    assert all(problem["fix"] for problem in said["problems"])
     assert said["cameras"]["gone"]["reason"] == "refused"
     assert said["cameras"]["lost"]["problem"] == "/nowhere/film.mp4 does not exist"
     assert SECRETS["broker"] not in done.stdout + done.stderr
@@ -160,15 +161,15 @@ def test_a_port_for_metrics_that_somebody_else_has_is_told(who: str, broker: Mos
             others.enter_context(socket.create_server((HOST, port)))
         done = doctor(tmp_path, config, "--json")
     said = json.loads(done.stdout)
-    problems = [(p["problem"], p["mend"]) for p in said["problems"] if p["what"] == "metrics"]
-    mend = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
+    problems = [(p["problem"], p["fix"]) for p in said["problems"] if p["what"] == "metrics"]
+    fix = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
     cost = "; without it there are no metrics and no health checks"
     why = {
         "another daemon": f"{HOST} port {port} cannot be listened on: ospreyd of the device b has it",
         "a program": f"{HOST} port {port} cannot be listened on: Address already in use",
         "no address": f"192.0.2.1 port {port} cannot be listened on: Cannot assign requested address",
     }
-    assert problems == ([(why[who] + cost, mend)] if who in why else [])
+    assert problems == ([(why[who] + cost, fix)] if who in why else [])
     assert said["metrics"]["port"] == port
     assert done.returncode == 0
 

@@ -101,7 +101,7 @@ log.warning("another")
     assert log_of(program, journal=True) == [
         "<4>the network is full",
         "<4>another",
-        "<4>the network is full (4 times more in the last 1 s)",
+        "<4>the network is full (repeated 4 times in the last 1 s)",
         "<4>another",
     ]
 
@@ -119,7 +119,7 @@ for pause in (0, 0.6, 0):
 """
     first, last = map(json.loads, log_of(program, log_format="json"))
     assert first["message"] == "camera front: 100 % away"
-    assert last["message"] == "camera front: 100 % away (1 times more in the last 1 s)"
+    assert last["message"] == "camera front: 100 % away (repeated 1 times in the last 1 s)"
     assert last["camera"] == "front"
 
 
@@ -144,7 +144,7 @@ refuse("b")
         "<4>1: refused",
         "<4>2: refused",
         "<4>another",
-        "<4>a: refused (1997 other lines of this kind were left out)",
+        "<4>a: refused (1997 similar lines suppressed)",
         "<4>b: refused",
     ]
 
