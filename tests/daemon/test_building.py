@@ -195,6 +195,23 @@ def test_a_daemon_whose_only_model_fails_stays_and_says_why(
     assert has_failed("hung", subscriber.messages()), "it is offline because of its model"
 
 
+def test_a_failed_model_is_built_when_that_is_asked_for(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """After its calibration images have been added; its cameras are opened again, without a restart or a reload."""
+    written = document(broker, street, tmp_path, 3)
+    with daemon(tmp_path, written) as process:
+        subscriber.wait(partial(has_failed, "later"), "the failure", 40)
+        for number in range(3, 32):
+            (tmp_path / "scenes" / f"{number:04}.png").hardlink_to(tmp_path / "street.png")
+        subscriber.publish(f"{TOPICS}/command/build-engine", '{"model":"slow"}')
+        subscriber.wait(partial(is_in, "ready", "slow"), "the model", 120)
+        subscriber.wait(partial(has, 1, "later"), "frames for it", 30)
+        assert stop(process) < 5
+    (answer,) = subscriber.messages(f"{TOPICS}/answer")
+    assert answer.json()["ok"]
+
+
 def captured(subscriber: Subscriber) -> int:
     """Frames of the camera `later` captured until the next report."""
     count = len(subscriber.messages(f"{TOPICS}/stats"))
