@@ -1,1 +1,1 @@
-"""From frames to detections: batches, the thread that runs them, and the models that it runs."""
+"""From frames to detections: batching, the worker thread of a GPU, and its models."""

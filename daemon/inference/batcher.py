@@ -28,7 +28,7 @@ _DELIVERING = 1.0  # seconds since its last frame for which a camera counts as d
 
 @dataclass
 class _Waiting:
-    """What waits for one model."""
+    """The frames that wait for one model."""
 
     frames: dict[str, deque[Frame]] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
@@ -56,9 +56,9 @@ class Batcher:
         self._max_age = max_age
         self._priority = dict.fromkeys(model_of, 1.0) | dict(priority or {})
         self._turns = dict.fromkeys(model_of, 0.0)
-        """how far each camera is, in frames at priority 1"""
+        """virtual time of each camera, in frames at priority 1"""
         self._turn = 0.0
-        """of the frame that was taken last"""
+        """virtual time of the frame taken last"""
         self._max_batch: dict[str, int] = {}
         """of each model that is ready"""
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -80,7 +80,7 @@ class Batcher:
         return {size for camera, size in self._sizes.items() if self._model_of[camera] == model}
 
     def refuse(self, model: str) -> list[Frame]:
-        """Takes out what waits for a model that is not to be had; until it is ready `offer` gives its frames back."""
+        """Takes out the frames of an unavailable model; until it is ready `offer` gives its frames back."""
         self._refused.add(model)
         self.not_ready(model)
         return _emptied(self._waiting[model].frames.values()) if model in self._waiting else []
@@ -90,12 +90,12 @@ class Batcher:
         self._refused.discard(model)
 
     def limit(self, max_delay: float, max_age: float) -> None:
-        """Both in seconds, as when this was made."""
+        """Sets both, in seconds."""
         self._max_delay = max_delay
         self._max_age = max_age
 
     def set_camera(self, camera: str, model: str, priority: float) -> list[Frame]:
-        """Adds a camera or changes it; takes out what waits for another model than now."""
+        """Adds or changes a camera; takes out its frames that wait for its former model."""
         taken_out = self.remove_camera(camera) if self._model_of.get(camera, model) != model else []
         self._model_of[camera] = model
         self._priority[camera] = priority
@@ -104,7 +104,7 @@ class Batcher:
         return taken_out
 
     def remove_camera(self, camera: str) -> list[Frame]:
-        """Forgets a camera, and takes out what waits of it."""
+        """Removes a camera and takes out its frames."""
         waiting = self._waiting[self._model_of.pop(camera)]
         waiting.last.pop(camera, None)
         del self._priority[camera], self._turns[camera]
@@ -116,7 +116,7 @@ class Batcher:
         return camera in self._model_of
 
     def is_ready(self, camera: str) -> bool:
-        """Whether the camera's model is."""
+        """Whether the camera's model is ready."""
         return self._model_of[camera] in self._max_batch
 
     def has_room(self, frame: Frame) -> bool:
@@ -126,7 +126,7 @@ class Batcher:
         return frame.live or model in self._refused or len(queue) < self._max_batch.get(model, 1)
 
     def offer(self, frame: Frame) -> Frame | None:
-        """Takes a frame in; gives back the one that it replaces, or itself where its model was refused."""
+        """Adds a frame; returns the one that it replaces, or itself if its model is unavailable."""
         model = self._model_of[frame.camera]
         height, width = frame.image.shape[:2]
         self._sizes[frame.camera] = height, width
@@ -153,7 +153,7 @@ class Batcher:
         return min((due for due in times if due is not None), default=None)
 
     def take(self, now: float, full: Collection[str] = ()) -> Batch | None:
-        """The batch whose turn it is of those that are due, if one is; none of models that are `full`."""
+        """The next due batch in fair order, if any; none of the models in `full`."""
         due = [model for model in self._waiting if model not in full and self._is_due(model, now)]
         if not due:
             return None
@@ -169,11 +169,11 @@ class Batcher:
         return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
 
     def waiting(self) -> int:
-        """Frames that wait."""
+        """The number of waiting frames."""
         return sum(len(queue) for waiting in self._waiting.values() for queue in waiting.frames.values())
 
     def clear(self) -> list[Frame]:
-        """Takes everything out."""
+        """Takes out all frames."""
         return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())
 
     def _heads(self, model: str) -> list[Frame]:
@@ -188,7 +188,7 @@ class Batcher:
         return self._turns[frame.camera], frame.captured_mono
 
     def _set_back(self, camera: str) -> None:
-        """After its frame was taken; who was absent meanwhile does not catch up on what it did not ask for."""
+        """Charges a camera for a frame; one that was idle does not catch up on frames that it never offered."""
         self._turn = max(self._turn, self._turns[camera])
         self._turns[camera] = self._turn + 1 / self._priority[camera]
 
@@ -204,14 +204,14 @@ class Batcher:
         held = {camera for camera, queue in waiting.frames.items() if self._is_held(queue)}
         ready = sum(len(queue) for camera, queue in waiting.frames.items() if camera not in held)
         delivering = sum(now - last <= _DELIVERING for camera, last in waiting.last.items() if camera not in held)
-        # waiting for a camera that gives nothing, or for a second frame of the only one, would be delay for nothing
+        # waiting for an idle camera, or for a second frame of the only one, would only add latency
         if ready >= min(self._max_batch[model], max(delivering, 1)):
             return oldest
         return oldest + self._max_delay
 
 
 def _emptied(queues: Iterable[deque[Frame]]) -> list[Frame]:
-    """What was in the queues."""
+    """The frames of the queues, which are empty then."""
     frames: list[Frame] = []
     for queue in queues:
         frames.extend(queue)

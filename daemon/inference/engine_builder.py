@@ -1,4 +1,4 @@
-"""Builds what models need beside the running daemon: one model at a time, each in a process of its own.
+"""Builds engines while the daemon runs: one model at a time, each in a process of its own.
 
 Building an engine takes minutes, all of the CPU that it gets and native code that may crash. In its own process it
 takes nothing from the cameras, cannot end the daemon, and can be killed when the daemon stops.
@@ -30,7 +30,7 @@ _SPAWN = multiprocessing.get_context("spawn")  # a fork would take the locks of 
 _TELL_EVERY = 0.5  # seconds between two messages about how far the same work is
 _NICENESS = 10  # cameras and models that run go first
 _END_WITHIN = 5.0  # seconds from the last message to the end of the process
-_PATIENCE = 0.5  # seconds; who stops a whole service or terminal kills the work too, and tells the daemon just then
+_PATIENCE = 0.5  # seconds; who stops the service or the terminal kills the build too, and the daemon hears of it now
 
 _Told: TypeAlias = "tuple[str, int] | EngineError | None"
 """what is being done and per cent of it, or why it failed, or None: done"""

@@ -1,4 +1,4 @@
-"""The frame queue between capture threads and the inference thread: a Batcher behind a lock."""
+"""The queue between the capture threads and the inference worker: a Batcher behind a lock."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from daemon.stats import Stats
 
 
 class FrameQueue:
-    """Live frames replace each other and are counted; frames of files wait for room, and for their model."""
+    """A new live frame replaces the one before, which is counted; frames of files wait for room and for their model."""
 
     def __init__(self, batcher: Batcher, stats: Stats) -> None:
         self._batcher = batcher
         self._stats = stats
         self._lock = threading.Lock()
-        # Two, and notified only when it matters: each thread that wakes takes the interpreter from the others.
+        # Two, and notified only when it matters: each thread that wakes takes the GIL from the others.
         self._room = threading.Condition(self._lock)
         self._due = threading.Condition(self._lock)
         self._wake_at = -math.inf
@@ -45,7 +45,7 @@ class FrameQueue:
             return self._batcher.frame_sizes(model)
 
     def refuse(self, model: str) -> None:
-        """For a model that is not to be had: drops what waits for it, and what comes until it is ready after all."""
+        """Marks a model unavailable: drops its frames, also those that come, until it is ready."""
         with self._lock:
             waiting = self._batcher.refuse(model)
             self._wake()
@@ -53,7 +53,7 @@ class FrameQueue:
             self._drop(frame, Drop.NO_MODEL)
 
     def expect(self, model: str) -> None:
-        """The model will be ready: from now on frames wait for it again."""
+        """The model is being loaded: from now on its frames wait."""
         with self._lock:
             self._batcher.expect(model)
 
@@ -64,7 +64,7 @@ class FrameQueue:
             self._wake()
 
     def set_camera(self, camera: str, model: str, priority: float) -> None:
-        """Adds a camera, or changes what looks at it and how often it is its turn."""
+        """Adds a camera, or changes its model and priority."""
         with self._lock:
             waiting = self._batcher.set_camera(camera, model, priority)
             self._wake()
@@ -72,7 +72,7 @@ class FrameQueue:
             self._drop(frame, Drop.NO_MODEL)
 
     def remove_camera(self, camera: str) -> None:
-        """Forgets a camera; its frames are released, those too that it still brings."""
+        """Removes a camera; its frames are released, also those that still come."""
         with self._lock:
             waiting = self._batcher.remove_camera(camera)
             self._wake()
@@ -80,7 +80,7 @@ class FrameQueue:
             frame.release()
 
     def put(self, frame: Frame, wanted: Callable[[], bool] = lambda: True) -> None:
-        """Hands a frame on; waits for room only where the frame is not live. After close it is released.
+        """Adds a frame; waits for room only if it is not live. After close it is released.
 
         So is a frame that is not `wanted`, which is asked again whenever a camera is removed: its thread may have been
         replaced by another while it hung.
@@ -132,12 +132,12 @@ class FrameQueue:
             self._due.notify_all()
 
     def waiting(self) -> int:
-        """Frames that wait."""
+        """The number of waiting frames."""
         with self._lock:
             return self._batcher.waiting()
 
     def close(self) -> None:
-        """Wakes every waiter and releases what waits."""
+        """Wakes every waiter and releases the waiting frames."""
         with self._lock:
             self._closed = True
             waiting = self._batcher.clear()
@@ -146,7 +146,7 @@ class FrameQueue:
             frame.release()
 
     def _wake(self) -> None:
-        """Has everybody look again; with the lock."""
+        """Wakes every waiter; with the lock."""
         self._room.notify_all()
         self._due.notify_all()
 

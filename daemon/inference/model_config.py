@@ -54,9 +54,9 @@ def prepare_model(backend: Backend, config: ModelConfig, settings: SessionSettin
 
 
 def rebuild_model(backend: Backend, config: ModelConfig, settings: SessionSettings, progress: Progress) -> None:
-    """As prepare_model, but builds it anew."""
+    """As prepare_model, but rebuilds what is there."""
     model = configured_model(config)
-    discard_built(backend, model, settings, "it is to be built anew")
+    discard_built(backend, model, settings, "a rebuild was requested")
     prepare(backend, model, settings, progress)
 
 

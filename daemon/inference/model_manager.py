@@ -1,4 +1,4 @@
-"""The models in service: built and opened beside what runs, and exchanged between two batches."""
+"""Loads and exchanges models: builds and opens them while others run, and swaps them between two batches."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.records import DetectorSession
 
 _log = logging.getLogger("ospreyd")
-_BUILDS = 2  # of the same revision; what is refused or gone again after that would be so for ever
+_BUILDS = 2  # of the same revision; a plan that is refused or gone after the second would be so again
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """What is being done to run a revision of a model."""
+    """A revision of a model that is being built or opened."""
 
     revision: ModelRevision
     builds: int = 0
-    """how often it has been built for this"""
+    """build jobs so far"""
     job: BuildJob | None = None
     """the latest build"""
 
@@ -72,9 +72,9 @@ class ModelManager:
         """guards what follows"""
         self._running: dict[str, ModelRevision] = {}
         self._next: dict[str, _Attempt] = {}
-        """what is being built or opened, to be or to become the model of that name"""
+        """the attempt in progress for each name"""
         self._failed: dict[str, ModelRevision] = {}
-        """what could not become the model of that name"""
+        """the revision that failed last, for each name"""
         self._infos: dict[str, ModelInfo] = {}
         self._builder = EngineBuilder(self._report, self._built, on_fatal)
         self._loader = SessionLoader(on_fatal)
@@ -108,7 +108,7 @@ class ModelManager:
         return self._loader.join(max(0.0, until - time.monotonic())) and built
 
     def load(self, revision: ModelRevision, rebuild: bool = False) -> None:
-        """Makes this the model of its name, as soon as it is built; until then what there was goes on."""
+        """Runs this revision of a model once it is built and open; until then the one before goes on."""
         name = revision.name
         with self._lock:
             self._cancel(name)
@@ -122,7 +122,7 @@ class ModelManager:
                 self._loader.put(partial(self._load, attempt))
 
     def retry(self, name: str) -> bool:
-        """Builds the latest model of that name again, also one that failed; False: there is nothing to build."""
+        """Rebuilds the latest revision of a model, also one that failed; False: there is nothing to build."""
         with self._lock:
             failed, latest = self._failed.get(name), self.latest(name)
             revision = failed or latest
@@ -157,7 +157,7 @@ class ModelManager:
         return self._next.get(attempt.revision.name) is attempt
 
     def _load(self, attempt: _Attempt) -> None:
-        """In the thread `load`: opens what is built, or has it built."""
+        """In the thread `load`: opens the prepared model, or starts a build job."""
         revision = attempt.revision
         if not self._is_wanted(attempt):
             return
@@ -197,7 +197,7 @@ class ModelManager:
             session.close()
 
     def _failing(self, attempt: _Attempt, error: EngineError) -> None:
-        """What failed may go otherwise: built, read again, or with smaller batches."""
+        """Tries again where that may help: after a build, after reading the file again, or with half the batch."""
         revision = attempt.revision
         settings = revision.settings
         with self._lock:
@@ -215,7 +215,7 @@ class ModelManager:
                 self._give_up(revision, error)
 
     def _read_again(self, attempt: _Attempt) -> None:
-        """In the thread `load`: a file that was replaced after it had been read is another model."""
+        """In the thread `load`: the model's file was replaced after it had been read."""
         before = attempt.revision
         try:
             revision = ModelRevision.read(before.name, before.config)
@@ -254,7 +254,7 @@ class ModelManager:
             self._failing(attempt, error)
 
     def _of(self, job: BuildJob) -> _Attempt | None:
-        """What the job is done for, unless that is no longer wanted."""
+        """The attempt that the job belongs to; None if it was cancelled."""
         attempt = self._next.get(job.model)
         return attempt if attempt is not None and attempt.job is job else None
 
@@ -296,7 +296,7 @@ class ModelManager:
 
 
 def _of_successor(status: ModelStatus) -> str:
-    """What is said of a model that runs, while another is to take its place."""
+    """The detail of a running model whose successor is being loaded or has failed."""
     if status.state is ModelState.FAILED:
-        return f"runs as before; what it was to be replaced by failed: {status.detail}"
+        return f"runs as before; its successor failed: {status.detail}"
     return f"runs until it is replaced: {status.detail}, {status.progress} %"

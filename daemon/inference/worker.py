@@ -113,7 +113,7 @@ class InferenceWorker:
         self._deliver = deliver
         self._stats = stats
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        """what the thread is to do between two batches"""
+        """work for the thread between two batches"""
         self._models: dict[str, _Running] = {}
         self._stop = threading.Event()
         self._thread = WorkerThread(name, self._run, on_fatal)

@@ -68,7 +68,7 @@ class Preprocessing:
                 oldest.close()
 
     def close(self) -> None:
-        """Frees everything; nothing may be on its way."""
+        """Frees everything; nothing may be in flight."""
         self._forget()
         for branch in self._branches:
             branch.free()
@@ -125,7 +125,7 @@ class _Branch:
             copy(target, int(self._aside), size, self.stream)
 
     def forget(self) -> None:
-        """Frees the contexts; nothing may be on its way."""
+        """Frees the contexts; nothing may be in flight."""
         self._executions.clear()
 
     def free(self) -> None:

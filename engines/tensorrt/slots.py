@@ -1,4 +1,4 @@
-"""One batch on its way through the GPU: its streams, buffers, execution contexts and CUDA graphs."""
+"""A slot for one batch in flight: its streams, buffers, execution contexts and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engines.tensorrt.preprocessing import Preprocessing
 from engines.tensorrt.uploads import Uploads
 
 _LOOK_EVERY = 20e-6  # seconds
-_LOOKING = 2e-3  # seconds; what takes longer may as well be told by an interrupt
+_LOOKING = 2e-3  # seconds; after that an interrupt's latency does not matter
 _PR_SET_TIMERSLACK = 29
 _TIMER_SLACK = 1000  # nanoseconds; by default a thread that sleeps 20 µs is woken 50 µs late
 _threads = threading.local()
@@ -108,12 +108,12 @@ class Slot:
             return bool(self.events[-1].query())
 
     def finish(self) -> None:
-        """Waits for what is on its way."""
+        """Waits for the batch in flight."""
         with stage("its computation"):
             self.stream.synchronize()
 
     def close(self) -> None:
-        """Frees everything, what uses buffers before the buffers; nothing may be on its way."""
+        """Frees everything, what uses buffers before the buffers; nothing may be in flight."""
         for graph in self._graphs.values():
             graph.close()
         self._preprocessing.close()
@@ -139,7 +139,7 @@ class Slot:
 
 
 def _wait(event: Any) -> None:
-    """Looks often at first: an interrupt would wake us 60 µs late, and sometimes half a millisecond."""
+    """Polls at first: an interrupt would wake the thread 60 µs late, and sometimes half a millisecond."""
     if not hasattr(_threads, "precise"):
         _threads.precise = ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK) == 0
     until = time.perf_counter() + _LOOKING

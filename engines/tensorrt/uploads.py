@@ -1,4 +1,4 @@
-"""A batch's pictures on their way to the GPU."""
+"""Uploads of a batch's images to the GPU."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Uploads:
         return tuple(int(self._memory) + offset for offset in offsets)
 
     def free(self) -> None:
-        """Frees both; nothing may be on its way."""
+        """Frees both; nothing may be in flight."""
         if self._staging is not None:
             self._staging.free()
             self._staging = None
