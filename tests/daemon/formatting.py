@@ -111,6 +111,8 @@ class FrigateObject(BaseModel):
     has_clip: bool
     has_snapshot: bool
     thumbnail: str | None
+    current_estimated_speed: float = 0.0
+    velocity_angle: float = 0.0
 
 
 class FrigateEvent(BaseModel):

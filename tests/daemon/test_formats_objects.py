@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from daemon.config.schema import Config
-from daemon.records import EventType
+from daemon.records import EventType, FrameResult
 from daemon.records.followed import Followed
-from daemon.records.objects import ObjectEvent, ObjectSnapshot
-from tests.daemon.formatting import RecordedFormats, seen
-from tests.daemon.publishing import INFO, config
+from daemon.records.objects import LeftReason, ObjectEvent, ObjectSnapshot
+from tests.daemon.formatting import RecordedFormats, frigate_events, happened, seen
+from tests.daemon.publishing import INFO, LABELS, config
 
 SQUARE = [[0, 0], [1, 0], [1, 1]]
 AREAS: dict[str, Any] = {
@@ -117,3 +120,107 @@ def test_home_assistants_dwell_is_on_while_anybody_stays() -> None:
     assert gate.take() == {}
     gate.formats.event(event(EventType.ZONE_LEFT, other, zone="porch", seconds=12))
     assert gate.take() == {topic: b"OFF"}
+
+
+def frigate(snapshot_of: str = "none") -> RecordedFormats:
+    """Frigate's messages of a tracked camera, after those of the start."""
+    settings = tracked(frigate={})
+    events = settings.events.model_copy(update={"snapshot": snapshot_of})
+    made = RecordedFormats(settings.model_copy(update={"events": events}))
+    made.take()
+    return made
+
+
+def frame(at: float, *scores: float, each: ObjectSnapshot, shift: float = 0.0) -> FrameResult:
+    """A frame with so many sightings of one object, each a box width further right."""
+    shown = seen(at, *(("person", score) for score in scores))
+    shown.detections.boxes[:, [0, 2]] += np.float32(shift)
+    return replace(shown, objects=(Followed(each.id, each.number, each.stationary, ()),) * len(scores))
+
+
+def test_a_tracked_object_is_frigates_from_new_to_end() -> None:
+    gate, each = frigate(), snapshot(last_seen=START)
+    gate.formats.event(event(EventType.OBJECT_APPEARED, each, 0))
+    gate.formats.event(event(EventType.ZONE_ENTERED, replace(each, zones=("drive",)), 0, zone="drive"))
+    gate.formats.event(event(EventType.ZONE_ENTERED, replace(each, zones=("drive", "porch")), 0, zone="porch"))
+    assert gate.events() == []
+    gate.formats.result(frame(0, 0.8, each=each))
+    gate.formats.result(frame(0.5, 0.9, each=each))  # better, but within a second
+    gate.formats.result(frame(1.5, 0.7, each=each))
+    gate.formats.event(event(EventType.ZONE_DWELL, each, 2, zone="porch", seconds=10))
+    gate.formats.result(frame(2, 0.7, each=each, shift=100))
+    gate.formats.event(event(EventType.OBJECT_STATIONARY, replace(each, stationary=True), 20))
+    gate.formats.result(frame(20, 0.7, each=each, shift=100))
+    gate.formats.event(event(EventType.OBJECT_MOVING, each, 30))
+    gate.formats.result(frame(30, 0.7, each=each, shift=100))
+    gate.formats.event(event(EventType.ZONE_LEFT, each, 31, zone="drive", seconds=31))
+    gate.formats.event(event(EventType.ZONE_LEFT, each, 31, zone="porch", seconds=31))
+    gate.formats.event(event(EventType.OBJECT_LEFT, replace(each, last_seen=START + 31), 33))
+    told = frigate_events(gate.events())
+    assert [one.type for one in told] == ["new", "update", "update", "update", "update", "end"]
+    assert {one.after.id for one in told} == {each.id}
+    assert [one.after.current_zones for one in told] == [["drive"]] * 2 + [["drive", "porch"]] * 3 + [[]]
+    assert told[-1].after.entered_zones == ["drive", "porch"]
+    assert [one.after.stationary for one in told] == [False] * 3 + [True, False, False]
+    assert [one.after.position_changes for one in told] == [0, 0, 1, 1, 2, 2]
+    assert [one.after.top_score for one in told] == [0.8, *[0.9] * 5]
+    assert (told[-1].after.end_time, told[0].after.start_time) == (START + 31, START)
+    assert told[0].after.velocity_angle == 90.0
+    for earlier, later in itertools.pairwise(told):
+        assert later.before == earlier.after
+
+
+def test_frigate_is_told_of_an_object_again_each_minute_and_of_no_class() -> None:
+    gate, each = frigate(), snapshot(last_seen=START)
+    gate.formats.event(happened(EventType.APPEARED, 0, "person"))  # of the class, which is not tracked
+    gate.formats.event(event(EventType.OBJECT_APPEARED, each, 0))
+    for second in range(130):
+        gate.formats.result(frame(second, 0.7, each=each))
+    assert [one.type for one in frigate_events(gate.events())] == ["new", "update", "update"]
+
+
+def test_what_an_earlier_run_left_open_ends_for_frigate() -> None:
+    gate = frigate()
+    gate.formats.event(event(EventType.OBJECT_LEFT, snapshot(), left_because=LeftReason.RESTART))
+    (end,) = frigate_events(gate.events())
+    assert (end.type, end.after.end_time) == ("end", START + 10)
+    assert gate.take() == {}
+
+
+def test_frigates_counts_are_of_tracked_objects_also_in_zones() -> None:
+    gate, one, other = frigate(), snapshot(), snapshot(id="other", label="car")
+    for each in (one, other):
+        gate.formats.event(event(EventType.OBJECT_APPEARED, each))
+    gate.formats.event(event(EventType.ZONE_ENTERED, other, zone="drive"))
+    counts = gate.take()
+    assert counts["frigate/front/person"] == counts["frigate/front/person/active"] == b"1"
+    assert counts["frigate/front/all"] == b"2"
+    assert counts["frigate/drive/car"] == counts["frigate/drive/all/active"] == b"1"
+    gate.formats.event(event(EventType.OBJECT_STATIONARY, replace(other, stationary=True)))
+    assert gate.take() == {
+        f"frigate/{place}/{label}/active": number
+        for place, label, number in (
+            ("front", "car", b"0"), ("front", "all", b"1"), ("drive", "car", b"0"), ("drive", "all", b"0")
+        )
+    }  # fmt: skip
+    gate.formats.event(event(EventType.OBJECT_LEFT, one))
+    gate.formats.event(event(EventType.OBJECT_LEFT, other))
+    assert set(gate.take().values()) == {b"0"}
+
+
+def test_frigates_counts_go_with_their_zone_and_begin_with_zeros() -> None:
+    settings = tracked(frigate={})
+    gate = RecordedFormats(settings)
+    said = gate.take()
+    assert said["frigate/drive/car"] == said["frigate/drive/car/active"] == said["frigate/front/all/active"] == b"0"
+    assert "frigate/yard/car/active" not in said
+    gate.formats.configure(tracked({"zones": {"porch": AREAS["zones"]["porch"]}}, frigate={}), INFO)
+    assert {topic for topic, payload in gate.take().items() if not payload} == {
+        f"frigate/drive/{label}{end}" for label in (*LABELS, "all") for end in ("", "/active")
+    }
+    plain = settings.model_copy(update={"tracking": None})
+    gate.formats.configure(plain, INFO)
+    assert {topic for topic, payload in gate.take().items() if not payload} == {
+        *(f"frigate/porch/{label}{end}" for label in (*LABELS, "all") for end in ("", "/active")),
+        *(f"frigate/front/{label}/active" for label in (*LABELS, "all")),
+    }

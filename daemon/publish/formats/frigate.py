@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
@@ -23,15 +24,16 @@ from daemon.publish.formats.camera_labels import published_classes
 from daemon.publish.formats.counts import Counts
 from daemon.publish.formats.format import DeliveryKind, Format, FrameMessage, OutgoingMessage
 from daemon.publish.formats.frigate_objects import SeenObject
+from daemon.publish.formats.frigate_tracked import ALL, Counted, TrackedObjects
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
+from daemon.records.objects import ObjectEvent
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own
-_ALL = "all"  # the topic level of counts of all classes
 _SWITCH = {b"ON": True, b"OFF": False}
 
 
 class Frigate(Format):
-    """An object is the presence of a class at a camera, from `appeared` to `gone`; its box is the best one."""
+    """Where objects are not tracked, one is the presence of a class at a camera, from `appeared` to `gone`."""
 
     def __init__(self, options: Options, topics: DeviceTopics, _device: str) -> None:
         self._prefix = prefix = Topic(options.prefix)
@@ -47,6 +49,9 @@ class Frigate(Format):
         self._counts: dict[str, Counts] = {}
         self._objects: dict[tuple[str, str], SeenObject] = {}
         """by camera and class"""
+        self._tracked = TrackedObjects()
+        self._tracked_counts: dict[Counted, int] = {}
+        """as published, of tracked cameras and their zones"""
         self._next_stats = 0.0
         self._reported: dict[str, CameraStats] = {}
         self._reported_at = 0.0
@@ -54,7 +59,7 @@ class Frigate(Format):
     def configure(self, config: Config, info: DaemonInfo) -> Iterable[OutgoingMessage]:
         """See Format.configure."""
         self._config, self._version, self._backend = config, info.version, info.backend
-        labels = {name: (*published_classes(config, name, info), _ALL) for name in config.cameras}
+        labels = {name: (*published_classes(config, name, info), ALL) for name in config.cameras}
         disabled = {name for name in self._enabled if name in labels and not self._is_enabled(name)}
         reset = {name for name, of in labels.items() if self._labels.get(name) != of} | disabled
         gone = [
@@ -73,12 +78,20 @@ class Frigate(Format):
             for name in reset
             for label in labels[name]
         ]
-        ended = self._end(name for name, _ in self._objects if not self._is_enabled(name))
-        return [*ended, *gone, *zeros, *pictures]
+        ended = self._end(name for name, _ in self._objects if not self._is_enabled(name) or config.tracked(name))
+        return [*ended, *gone, *zeros, *pictures, *self._configure_counts(config)]
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
-        if event.type not in (EventType.APPEARED, EventType.GONE) or event.label is None or self._config is None:
+        if self._config is None:
+            return ()
+        if isinstance(event, ObjectEvent):
+            snapshots = self._config.events.snapshot != "none"
+            ended = self._tracked.event(event, snapshots=snapshots, waits=self._waits(event))
+            return [*map(self._event, ended), *self._count_tracked()]
+        if event.type not in (EventType.APPEARED, EventType.GONE) or event.label is None:
+            return ()
+        if self._config.tracked(event.camera):
             return ()
         key = event.camera, event.label
         if event.type is EventType.APPEARED:
@@ -92,8 +105,10 @@ class Frigate(Format):
         """See Format.result."""
         if (counts := self._counts.get(result.camera)) is None:
             return ()
+        if result.objects is not None:
+            return [self._event(payload) for payload in self._tracked.result(result)]
         seen = Counter(result.labels[index] for index in result.detections.labels.tolist())
-        seen[_ALL] = sum(seen[label] for label in self._labels[result.camera][:-1])
+        seen[ALL] = sum(seen[label] for label in self._labels[result.camera][:-1])
         messages = [self._count(result.camera, *one) for one in counts.see(result.captured_mono, seen).items()]
         for label in seen:
             there = self._objects.get((result.camera, label))
@@ -166,6 +181,40 @@ class Frigate(Format):
         gone, now = set(cameras), time.time()
         ended = [self._objects.pop(key).end(now) for key in list(self._objects) if key[0] in gone]
         return [self._event(payload) for payload in ended if payload is not None]
+
+    def _waits(self, event: ObjectEvent) -> bool:
+        """Whether who enters the zone is told to be in it only when it stays."""
+        camera = None if self._config is None else self._config.cameras.get(event.camera)
+        zone = None if camera is None or event.zone is None else camera.zones.get(event.zone)
+        return zone is not None and bool(zone.dwell)
+
+    def _configure_counts(self, config: Config) -> list[OutgoingMessage]:
+        """Zeros for what is counted of tracked objects from now on, and clears what no longer is."""
+        before, self._tracked_counts = self._tracked_counts, {}
+        zeros = []
+        for name in filter(config.tracked, self._labels):
+            places = (name, *config.cameras[name].zones)
+            for counted in itertools.product(places, self._labels[name], (False, True)):
+                self._tracked_counts[counted] = before.get(counted, 0)
+                if counted not in before and (counted[0], counted[2]) != (name, False):  # which has its zero already
+                    zeros.append(self._tracked_count(counted))
+        gone = [counted for counted in before if counted not in self._tracked_counts]
+        cleared = [self._topic(*counted) for counted in gone if counted[2] or counted[0] not in self._labels]
+        return [*(OutgoingMessage(topic, b"") for topic in cleared), *zeros]
+
+    def _count_tracked(self) -> list[OutgoingMessage]:
+        """The counts of tracked objects that have changed."""
+        found = self._tracked.counts()
+        changed = [each for each, told in self._tracked_counts.items() if found[each] != told]
+        self._tracked_counts |= {each: found[each] for each in changed}
+        return [self._tracked_count(each) for each in changed]
+
+    def _tracked_count(self, counted: Counted) -> OutgoingMessage:
+        return OutgoingMessage(self._topic(*counted), str(self._tracked_counts[counted]).encode())
+
+    def _topic(self, place: str, label: str, active: bool) -> str:
+        topic = self._prefix / place / level(label)
+        return (topic / "active" if active else topic).name
 
     def _event(self, payload: bytes) -> OutgoingMessage:
         return OutgoingMessage((self._prefix / "events").name, payload, DeliveryKind.EVENT)

@@ -1,4 +1,4 @@
-"""The objects of Frigate's events: until objects are tracked, one is the presence of a class at a camera."""
+"""The objects of Frigate's events where objects are not tracked: one is the presence of a class at a camera."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _RANDOM = 6  # letters and digits of an identifier, after the time
 
 
 @dataclass(frozen=True, slots=True)
-class _Best:
-    """The best detection of a class in one frame."""
+class Sighting:
+    """One detection of an object."""
 
     time: float
     """UTC, seconds since the epoch"""
@@ -46,7 +46,7 @@ class SeenObject:
         random = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_RANDOM))
         self._id = f"{start:.6f}-{random}"
         self._camera, self._label, self._start, self._snapshots = camera, label, start, snapshots
-        self._top: _Best | None = None
+        self._top: Sighting | None = None
         self._latest: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
         """state in the last message; empty before the first"""
@@ -60,7 +60,8 @@ class SeenObject:
             return None
         if self._top is None or now.score > self._top.score:
             self._top = now
-        self._latest = self._state(now, self._top)
+        state = state_of(self._camera, self._label, self._snapshots, now, self._top)
+        self._latest = {"id": self._id, "start_time": self._start, **state}
         if not self._last:
             return self._message("new")
         better = self._top.score > self._last["top_score"]
@@ -77,51 +78,51 @@ class SeenObject:
         before, self._last = self._last or self._latest, self._latest
         return orjson.dumps({"type": kind, "before": before, "after": self._latest})
 
-    def _state(self, now: _Best, top: _Best) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "camera": self._camera,
-            "frame_time": now.time,
-            "snapshot_time": top.time,
-            "snapshot": {
-                "frame_time": top.time,
-                "box": top.box,
-                "area": top.area,
-                "region": top.region,
-                "score": top.score,
-                "attributes": [],
-            },
-            "label": self._label,
-            "sub_label": None,
-            "top_score": top.score,
-            "false_positive": False,
-            "start_time": self._start,
-            "end_time": None,
-            "score": now.score,
-            "box": now.box,
-            "area": now.area,
-            "ratio": now.ratio,
-            "region": now.region,
-            "active": True,
-            "stationary": False,
-            "motionless_count": 0,
-            "position_changes": 0,
-            "current_zones": [],
-            "entered_zones": [],
-            "attributes": {},
-            "current_attributes": [],
-            "has_clip": False,
-            "has_snapshot": self._snapshots,
-            "thumbnail": None,
-        }
+
+def state_of(camera: str, label: str, snapshots: bool, now: Sighting, top: Sighting) -> dict[str, Any]:
+    """What is said of an object that moves, but for its identifier and start; `snapshots`: there are pictures of it."""
+    return {
+        "camera": camera,
+        "frame_time": now.time,
+        "snapshot_time": top.time,
+        "snapshot": {
+            "frame_time": top.time,
+            "box": top.box,
+            "area": top.area,
+            "region": top.region,
+            "score": top.score,
+            "attributes": [],
+        },
+        "label": label,
+        "sub_label": None,
+        "top_score": top.score,
+        "false_positive": False,
+        "end_time": None,
+        "score": now.score,
+        "box": now.box,
+        "area": now.area,
+        "ratio": now.ratio,
+        "region": now.region,
+        "active": True,
+        "stationary": False,
+        "motionless_count": 0,
+        "position_changes": 0,
+        "current_zones": [],
+        "entered_zones": [],
+        "attributes": {},
+        "current_attributes": [],
+        "has_clip": False,
+        "has_snapshot": snapshots,
+        "thumbnail": None,
+    }
 
 
-def _best(result: FrameResult, label: str) -> _Best | None:
+def _best(result: FrameResult, label: str) -> Sighting | None:
     """Detections come best first."""
     found = result.detections
     for index, class_id in enumerate(found.labels.tolist()):
         if result.labels[class_id] == label:
             x1, y1, x2, y2 = (round(value) for value in found.boxes[index].tolist())
             score = round(float(found.scores[index]), 4)
-            return _Best(result.captured_at, score, (x1, y1, x2, y2), (0, 0, result.width, result.height))
+            return Sighting(result.captured_at, score, (x1, y1, x2, y2), (0, 0, result.width, result.height))
     return None
