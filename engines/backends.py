@@ -1,4 +1,4 @@
-"""Which backends there are, what each needs before it can run, and opening a session on one of them."""
+"""Chooses a backend, prepares a model for it, and opens sessions; opening never builds."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ class Backend:
     """tensorrt, tensorrt_rtx or onnxruntime"""
     version: str
     reason: str
-    """why this one: one sentence for people"""
+    """why it was chosen, one sentence"""
     gpu: str | None
     """name of the GPU, None for the CPU backend"""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """How a model is to be run."""
+    """How a model runs."""
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     max_batch: int = 1
     precision: Precision | None = None
-    """None: what the backend does best; FP16 with TensorRT, FP32 on ONNX Runtime"""
+    """None: FP16 with TensorRT, FP32 on ONNX Runtime"""
     calibration: Path | None = None
-    """folder of pictures that INT8 and FP8 are calibrated on; None: `collected`"""
+    """folder of calibration images for INT8 and FP8; None: `collected`"""
     threads: int | None = None
-    """CPU threads of ONNX Runtime; None: one a core"""
+    """CPU threads of ONNX Runtime; None: one per core"""
     cache: Path | None = None
     """folder of built engines; None: folders.cache_folder()"""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model for which nothing is left to build."""
+    """A model that is ready to be opened."""
 
     backend: Backend
     model: Model
@@ -73,15 +73,15 @@ class Prepared:
     """ONNX file of ONNX Runtime's detector where its precision is not FP32"""
 
 
-def choose(wanted: str = "auto") -> Backend:
-    """The backend that `wanted` means here: itself, or for 'auto' the fastest that works.
+def choose(requested: str = "auto") -> Backend:
+    """The requested backend, or for 'auto' the fastest that works here.
 
-    Raises BackendError where it does not exist or does not work here, with what is missing.
+    Raises BackendError if it does not exist or does not work here; the message says what is missing.
     """
-    _check_known(wanted)
-    if wanted == CPU:
+    _check_known(requested)
+    if requested == CPU:
         return Backend(CPU, ort.__version__, "it was asked for", None)
-    names = FLAVOURS if wanted == "auto" else (wanted,)
+    names = FLAVOURS if requested == "auto" else (requested,)
     try:
         device = gpu()
     except BackendError as error:
@@ -91,18 +91,18 @@ def choose(wanted: str = "auto") -> Backend:
         for name in names:
             why_not = _why_not(name, device)
             if why_not is None:
-                reason = "it was asked for" if wanted == name else f"{name} works with the {device.name} here"
+                reason = "it was asked for" if requested == name else f"{name} works with the {device.name} here"
                 return Backend(name, find(name).version, reason, device.name)
             missing.append(why_not)
-    if wanted != "auto":
-        raise BackendError(f"the backend {wanted} does not work here: {'; '.join(missing)}")
+    if requested != "auto":
+        raise BackendError(f"the backend {requested} does not work here: {'; '.join(missing)}")
     return Backend(CPU, ort.__version__, f"no TensorRT works here: {'; '.join(missing)}", None)
 
 
 def prepare(backend: Backend, model: Model, settings: SessionSettings, progress: Progress) -> Prepared:
-    """Builds whatever `open_session` needs and the cache does not hold; may take minutes. Safe in several processes.
+    """Builds what `open_session` needs and the cache lacks; may take minutes. Safe in several processes.
 
-    Raises EngineError; NotPreparedError where the backend refuses what it has just built.
+    Raises EngineError; NotPreparedError if the backend refuses what it has just built.
     """
     spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
@@ -117,7 +117,7 @@ def prepare(backend: Backend, model: Model, settings: SessionSettings, progress:
 
 
 def find_prepared(backend: Backend, model: Model, settings: SessionSettings) -> Prepared | None:
-    """What `prepare` would give, if there is nothing for it to build. Raises EngineError."""
+    """The result of `prepare` if it has nothing to build, else None. Raises EngineError."""
     spec, cache = _build_spec(backend, model, settings), EngineCache(settings.cache)
     if backend.name == CPU:
         if spec.precision is Precision.FP32:
@@ -131,7 +131,7 @@ def find_prepared(backend: Backend, model: Model, settings: SessionSettings) -> 
 
 
 def needs_building(backend: Backend, settings: SessionSettings) -> bool:
-    """Whether there is anything for `prepare` to build."""
+    """Whether `prepare` may have to build anything for these settings."""
     return backend.name != CPU or precision_of(backend, settings) is not Precision.FP32
 
 
@@ -151,8 +151,8 @@ def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = 
     """A session for a model; builds nothing. Any thread may open it, and another one use it.
 
     Kernels for frames of `frame_sizes` (height, width) are loaded before it returns instead of by the first batch.
-    Raises NotPreparedError where what was built is gone or is refused, and deletes it then; GpuMemoryError where
-    smaller batches may fit; EngineError.
+    Raises NotPreparedError if what was built is missing or refused, and deletes it; GpuMemoryError if smaller batches
+    may fit; EngineError.
     """
     backend, model, settings = prepared.backend, prepared.model, prepared.settings
     cache = EngineCache(settings.cache)
@@ -178,21 +178,21 @@ def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = 
     return OnnxRuntimeSession(model, settings.thresholds, settings.max_batch, settings.threads, detector)
 
 
-def build_target(wanted: str = "auto") -> Target:
-    """What engines can be built with here: as `choose` says, and TensorRT for RTX also where there is no GPU.
+def build_target(requested: str = "auto") -> Target:
+    """What engines are built with here: the backend of `choose`, or TensorRT for RTX if there is no GPU.
 
     Raises BackendError.
     """
-    _check_known(wanted)
-    if wanted == CPU:
-        raise BackendError("ONNX Runtime needs no engines; nothing is to be built")
+    _check_known(requested)
+    if requested == CPU:
+        raise BackendError("ONNX Runtime needs no engines; there is nothing to build")
     try:
         gpu()
     except BackendError:
-        if wanted == "tensorrt":
+        if requested == "tensorrt":
             raise
         return Target(find("tensorrt_rtx"), None)
-    backend = choose(wanted)
+    backend = choose(requested)
     if backend.name == CPU:
         raise BackendError(backend.reason)
     return _target(backend)
@@ -211,7 +211,7 @@ def frame_allocator(backend: Backend) -> Callable[[tuple[int, ...]], NDArray[np.
 
 
 def slots(backend: Backend) -> int:
-    """How many batches a session on the backend takes before the first is collected."""
+    """The largest number of batches in flight in a session on the backend."""
     if backend.name == CPU:
         return onnx_runtime.SLOTS
     from engines.tensorrt.session import SLOTS  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
@@ -224,13 +224,13 @@ def precision_of(backend: Backend, settings: SessionSettings) -> Precision:
     return settings.precision or (Precision.FP32 if backend.name == CPU else Precision.FP16)
 
 
-def _check_known(wanted: str) -> None:
-    if wanted not in BACKENDS:
-        raise BackendError(f"there is no backend {wanted!r}; known: {', '.join(BACKENDS)}")
+def _check_known(requested: str) -> None:
+    if requested not in BACKENDS:
+        raise BackendError(f"there is no backend {requested!r}; known: {', '.join(BACKENDS)}")
 
 
 def _why_not(name: str, device: Gpu) -> str | None:
-    """What keeps this TensorRT from working with the GPU."""
+    """Why this TensorRT does not work with the GPU; None if it works."""
     try:
         find(name).check_gpu(device)
     except BackendError as error:
@@ -239,7 +239,7 @@ def _why_not(name: str, device: Gpu) -> str | None:
 
 
 def collected(cache: Path, model: Model) -> Path:
-    """Where calibration pictures of a model are collected, unless the user says otherwise."""
+    """The default folder of a model's calibration images."""
     return cache / "calibration" / model.path.stem
 
 
@@ -260,5 +260,5 @@ def _detector_key(spec: BuildSpec) -> dict[str, Any]:
 
 
 def _detector(spec: BuildSpec, cache: EngineCache, progress: Progress) -> Path:
-    """The detector at its precision, as ONNX Runtime is to run it."""
+    """The ONNX file of the detector at its precision, for ONNX Runtime."""
     return cache.get(_detector_key(spec), _ONNX, lambda: spec.detector(progress).SerializeToString())[0]

@@ -168,7 +168,7 @@ def test_verify(street: Path) -> None:
             3,
             "there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
         ),
-        (["build", "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; nothing is to be built"),
+        (["build", "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; there is nothing to build"),
         (
             ["build", "--calibrate-from", "front"],
             2,

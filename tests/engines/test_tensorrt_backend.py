@@ -56,7 +56,7 @@ def test_an_unknown_backend() -> None:
 
 
 def test_onnx_runtime_needs_no_engines() -> None:
-    with pytest.raises(BackendError, match=r"^ONNX Runtime needs no engines; nothing is to be built$"):
+    with pytest.raises(BackendError, match=r"^ONNX Runtime needs no engines; there is nothing to build$"):
         build_target("onnxruntime")
 
 
