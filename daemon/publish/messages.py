@@ -137,7 +137,7 @@ class InfoModel(TypedDict):
     precision: str
     """What it computes with: fp32, fp16, int8 or fp8."""
     state: ModelState
-    """Frames of its cameras are looked at only while it is ready; a model that failed is tried again at the next
+    """Frames of its cameras are processed only while it is ready; a model that failed is tried again at the next
     start."""
     progress: Annotated[int, Field(ge=0, le=100)] | None
     """Per cent of the building that is done; null unless building."""

@@ -1,4 +1,4 @@
-"""Records turned into the JSON bytes of their messages, cheaply: one runs for every frame."""
+"""Makes the JSON bytes of messages from records; `detections` runs for every frame."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Publisher:
         self._formats_thread.start()
 
     def event(self, event: Event) -> None:
-        """Takes what has happened; returns at once. It waits in the outbox until the broker has it."""
+        """Publishes an event; returns at once. It waits in the outbox until the broker acknowledges it."""
         self._objects.event(event)
         self._formats_thread.event(event)
 
@@ -110,7 +110,7 @@ class Publisher:
         return self._objects.totals()
 
     def results(self, results: Sequence[FrameResult]) -> None:
-        """Takes what was seen in frames; returns at once. Skipped results are only for the other formats to know."""
+        """Publishes results; returns at once. Of skipped ones only the other formats are told."""
         self._formats_thread.results(results)
         self._frames.results([result for result in results if not result.skipped])
         for result in results:
@@ -122,30 +122,30 @@ class Publisher:
         return self._frames.waiting()
 
     def formats_waiting(self) -> int:
-        """What waits for the other formats."""
+        """Results and changes that wait for the other formats."""
         return self._formats_thread.waiting()
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Takes a camera's new state."""
+        """Publishes a camera's new state, retained."""
         topic = self._topics.camera(status.camera).status.name
         self._frames.retain(topic, payloads.camera_status(self._device, status), status.camera)
 
     def info(self, info: DaemonInfo) -> None:
-        """Takes what the device now is and runs."""
+        """Publishes what the device is and runs, retained."""
         self._info = info
         self._objects.info(info)
         self._frames.retain(self._topics.info.name, payloads.info(self._device, info))
         self._formats_thread.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
-        """From now on this is published of; what is retained of other cameras is cleared."""
+        """Takes a new configuration; the retained topics of removed cameras are cleared."""
         self._config = config
         self._objects.configure(config)
         self._frames.configure(config)
         self._formats_thread.configure(config, self._info)
 
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
-        """Takes what a camera runs with, and whether a command has set it."""
+        """Publishes a camera's setting, retained, and whether a command has set it."""
         payload = command_payloads.setting_message(self._device, camera, which, value, commanded=commanded)
         self._frames.retain(command_payloads.setting_topic(self._topics, camera, which).name, payload, camera)
         self._formats_thread.setting(camera, which, value)

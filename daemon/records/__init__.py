@@ -60,7 +60,7 @@ class Reason(str, Enum):
     ENDED = "ended"
     UNSUPPORTED = "unsupported"
     MODEL_FAILED = "model-failed"
-    """the model that looks at the camera cannot be used, so the camera is not opened"""
+    """the camera's model cannot be used, so the camera is not opened"""
 
 
 class Drop(str, Enum):
@@ -156,7 +156,7 @@ class Frame:
     sequence: int
     """counts the camera's captured frames from 1, across reconnects and dropped frames"""
     image: NDArray[np.uint8]
-    """[H, W, 3] BGR, contiguous, turned, cropped, resized and masked as configured; not to be read after `release`"""
+    """[H, W, 3] BGR, contiguous, rotated, cropped, resized and masked as configured; valid until `release`"""
     captured_at: float
     """UTC, seconds since the epoch"""
     captured_mono: float
@@ -199,7 +199,7 @@ class FrameResult:
     camera: str
     sequence: int
     width: int
-    """of the frame that was looked at, turned, cropped and resized as configured, pixels"""
+    """of the analysed frame, rotated, cropped and resized as configured, pixels"""
     height: int
     """of the same, pixels"""
     captured_at: float
