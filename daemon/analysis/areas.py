@@ -11,7 +11,7 @@ from daemon.analysis.association import Floats
 from daemon.analysis.crowding import Crowding
 from daemon.analysis.geometry import View, anchors
 from daemon.analysis.lines import Crossing, LineShapes, Sides
-from daemon.analysis.objects import TrackedObject
+from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.zones import Change, Stays, ZoneShapes
 from daemon.config.tracking import Line, Zone
 from daemon.records.objects import Direction

@@ -15,8 +15,8 @@ from daemon.analysis.admission import Beginning
 from daemon.analysis.areas import Areas, Happened, Totals
 from daemon.analysis.association import Floats, Ints
 from daemon.analysis.geometry import View
-from daemon.analysis.objects import TrackedObject
 from daemon.analysis.telling import Moment, Teller
+from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
 from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
 from daemon.records.followed import Followed

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from daemon.analysis.areas import Totals
 from daemon.analysis.events import EventDetector
 from daemon.analysis.filter import DetectionFilter, filters_of
+from daemon.analysis.message_rate import MessageRateLimiter
 from daemon.analysis.object_tracking import ObjectTracking
-from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
 from daemon.records.objects import LineState, ZoneState
@@ -91,7 +91,7 @@ class AnalysisStage:
         self._closed = False
         # of the thread alone
         self._filters: Mapping[str, DetectionFilter] = {}
-        self._limiter = RateLimiter(config.mqtt.every)
+        self._limiter = MessageRateLimiter(config.mqtt.every)
         self._events = EventDetector(config.events)
         self._tracking = ObjectTracking(totals or {})
         self._snapshot = config.events.snapshot

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from daemon.analysis.areas import Areas, Happened
 from daemon.analysis.geometry import View
 from daemon.analysis.lines import Crossing
-from daemon.analysis.objects import TrackedObject
+from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.zones import Change, StayChange
 from daemon.records import EventType
 from daemon.records.objects import LeftReason, ObjectEvent

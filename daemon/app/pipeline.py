@@ -12,12 +12,12 @@ from daemon.analysis.stage import Outputs
 from daemon.app.reload import Plan, make_plan
 from daemon.app.shard import Reports, Shard, Shared
 from daemon.config.schema import Config
+from daemon.control.command_worker import CommandWorker
 from daemon.control.commands import CommandRejected
 from daemon.control.handler import CommandActions, CommandHandler
 from daemon.control.inbox import Inbox
 from daemon.control.parse import CommandParser, command_subscription
 from daemon.control.running_config import RunningConfig
-from daemon.control.worker import CommandWorker
 from daemon.media.snapshots import Snapshots
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher

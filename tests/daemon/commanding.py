@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from daemon.config.schema import Config
+from daemon.control.command_worker import CommandWorker
 from daemon.control.commands import CommandScope
 from daemon.control.handler import CommandActions, CommandHandler
 from daemon.control.inbox import Inbox
 from daemon.control.overrides import SettingsFile
 from daemon.control.parse import CommandParser, command_subscription
 from daemon.control.running_config import RunningConfig
-from daemon.control.worker import CommandWorker
 from daemon.media.snapshots import Snapshots
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher

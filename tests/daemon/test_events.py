@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.analysis.events import EventDetector
+from daemon.analysis.message_rate import MessageRateLimiter
 from daemon.analysis.presence import Presence
-from daemon.analysis.rate_limit import RateLimiter
 from daemon.config.events import Events as Settings
 from daemon.records import CameraState, EventType, Reason
 from tests.conftest import wait_for
@@ -139,7 +139,7 @@ def test_mqtt_every() -> None:
     frames = [replace(result(n, count=n // 3), captured_mono=n * 0.1) for n in range(12)]
 
     def published(every: str) -> list[int]:
-        limiter = RateLimiter(every)
+        limiter = MessageRateLimiter(every)
         return [frame.sequence for frame in frames if limiter.allows(frame)]
 
     assert published("frame") == list(range(12))
@@ -149,7 +149,7 @@ def test_mqtt_every() -> None:
 
 @pytest.mark.parametrize("every", ["change", "3600"])
 def test_a_returning_camera_publishes_its_first_frame(every: str) -> None:
-    limiter, frames = RateLimiter(every), [result(1), result(1, camera="yard")]
+    limiter, frames = MessageRateLimiter(every), [result(1), result(1, camera="yard")]
     assert [limiter.allows(frame) for frame in frames] == [True, True]
     limiter.keep(["yard"])
     limiter.keep(["yard", "front"])

@@ -9,7 +9,7 @@ import numpy as np
 from daemon.records import FrameResult
 
 
-class RateLimiter:
+class MessageRateLimiter:
     """Of all cameras of a device; `every` is `mqtt.every`: frame, change, or seconds as text."""
 
     def __init__(self, every: str) -> None:
