@@ -279,20 +279,8 @@ class ModelManager:
         if running is not None and running is not revision:
             status = ModelStatus(ModelState.READY, detail=_of_successor(status))
             revision = running
-        self._infos[revision.name] = self._info(revision, status)
+        self._infos[revision.name] = revision.info(self._backend, status)
         self._reports.changed()
-
-    def _info(self, revision: ModelRevision, status: ModelStatus) -> ModelInfo:
-        model = revision.model
-        return ModelInfo(
-            file=model.path.name,
-            family=model.family.name,
-            width=model.width,
-            height=model.height,
-            labels=model.labels,
-            precision=precision_of(self._backend, revision.settings).value,
-            status=status,
-        )
 
 
 def _of_successor(status: ModelStatus) -> str:

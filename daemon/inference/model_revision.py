@@ -10,7 +10,8 @@ from daemon.config.difference import difference
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.schema import Config
 from daemon.inference.model_config import configured_model, session_settings
-from engines.backends import SessionSettings
+from daemon.records import ModelInfo, ModelStatus
+from engines.backends import Backend, SessionSettings, precision_of
 from engines.model import Model
 
 _log = logging.getLogger("ospreyd")
@@ -45,6 +46,18 @@ class ModelRevision:
     def has_same_files(self) -> bool:
         """Whether its files are as they were when it was read."""
         return self.stamps == file_stamps(self.name, self.config)
+
+    def info(self, backend: Backend, status: ModelStatus) -> ModelInfo:
+        """What `info` says of it while it is in this state."""
+        return ModelInfo(
+            file=self.model.path.name,
+            family=self.model.family.name,
+            width=self.model.width,
+            height=self.model.height,
+            labels=self.model.labels,
+            precision=precision_of(backend, self.settings).value,
+            status=status,
+        )
 
 
 def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
