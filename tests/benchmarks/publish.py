@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -25,6 +26,7 @@ from daemon.outbox.store import outbox_path, read_status
 from daemon.publish import event_payloads, payloads
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType, FrameResult
+from daemon.system.credits import Credits
 from tests.conftest import wait_for
 from tests.daemon.publishing import config, publisher, result
 from tests.servers.mosquitto import HOST, Mosquitto
@@ -122,11 +124,22 @@ def _paho(port: int, qos: int, messages: Sequence[bytes]) -> Speed:
 
 def _frames(port: int, frames: Sequence[FrameResult]) -> Speed:
     def publish() -> None:
-        for start in range(0, len(frames), BATCH):
-            running.results(frames[start : start + BATCH])
+        sent = 0
+        while sent < len(frames):
+            if (free := credit.room()) <= 0:  # the batcher takes no frame then either
+                room.wait(1.0)
+                room.clear()
+                continue
+            batch = frames[sent : sent + min(BATCH, free)]
+            for _ in batch:
+                credit.take()
+            running.results(batch)
+            sent += len(batch)
         assert running.stop(60)  # which the broker confirms, after all else
 
-    with publisher(config(port)) as running:
+    credit, room = Credits(), threading.Event()
+    credit.on_room(room.set)
+    with publisher(config(port), None, credit) as running:
         wait_for(lambda: running.link.connected, "the connection")
         return _measured(len(frames), publish)
 
