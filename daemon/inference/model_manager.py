@@ -62,7 +62,7 @@ class ModelManager:
         reports: ModelReports,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`floor` of a model's candidates, 0 to 1, is asked in the inference thread."""
+        """`floor` of a model's candidates, 0 to 1, is asked in the inference worker."""
         self._backend = backend
         self._inference = inference
         self._frame_queue = frame_queue
@@ -192,7 +192,7 @@ class ModelManager:
         self._show(revision, ModelStatus(ModelState.READY))
 
     def _retire(self, session: DetectorSession) -> None:
-        """In the inference thread."""
+        """In the inference worker."""
         if not self._loader.put(session.close):
             session.close()
 

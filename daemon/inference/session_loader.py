@@ -1,4 +1,4 @@
-"""A thread that opens and closes sessions, so that the inference thread need not: both may take seconds."""
+"""A thread that opens and closes sessions, so that the inference worker need not: both may take seconds."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class OpenModel:
     name: str
     labels: tuple[str, ...]
     session: DetectorSession
-    """the inference thread's own until it is retired"""
+    """the inference worker's own until it is retired"""
     floor: Callable[[], float]
     """least score of the candidates in results, 0 to 1; asked when the model is used, and again after `refresh`"""
     retire: Callable[[DetectorSession], None]

@@ -92,7 +92,7 @@ def _latency_and_overhead(
 ) -> dict[str, Any]:
     """Latency of one frame at a time, by stage; and microseconds of a frame outside decoding and the model.
 
-    `threads` is the frame queue, the inference thread, counting and the bookkeeping of results: what the same pipeline
+    `threads` is the frame queue, the inference worker, counting and the bookkeeping of results: what the same pipeline
     costs on a model that answers at once, less the message that it builds.
     """
     single = _Pipeline(_session(model, settings, 1), model.labels, settings, pictures)

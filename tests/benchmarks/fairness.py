@@ -128,7 +128,7 @@ def measure(
     for thread in cameras:
         thread.join()
     if not inference.join(10) or failures:
-        raise RuntimeError(f"the inference thread did not end well: {failures}")
+        raise RuntimeError(f"the inference worker did not end well: {failures}")
     return _shares(measured, priority or {}, before, after, elapsed)
 
 

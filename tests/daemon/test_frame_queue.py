@@ -84,7 +84,7 @@ def test_close_wakes_a_waiting_reader_and_a_waiting_taker(stats: Stats) -> None:
     frames, h = Frames(live=False), frame_queue(stats)
     reader = threading.Thread(target=put_all, args=(h, frames, 3))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
+    wait_for(lambda: h.waiting() == 2, "the queue to be full")
     h.close()
     reader.join(5)
     assert not reader.is_alive()
@@ -116,7 +116,7 @@ def test_a_file_that_waits_for_its_model_loses_nothing(stats: Stats) -> None:
     frames, h = Frames(live=False), frame_queue(stats, ready=False)
     reader = threading.Thread(target=put_all, args=(h, frames, 6))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
+    wait_for(lambda: h.waiting() == 1, "the queue to be full")
     h.ready("m", 2)
     taken: list[int] = []
     while len(taken) < 6:
@@ -131,7 +131,7 @@ def test_a_model_that_fails_lets_a_waiting_reader_go(stats: Stats) -> None:
     frames, h = Frames(live=False), frame_queue(stats, ready=False)
     reader = threading.Thread(target=put_all, args=(h, frames, 3))
     reader.start()
-    wait_for(lambda: not h._batcher.has_room(frames.make(9, 0.0)), "the frame queue to be full")
+    wait_for(lambda: h.waiting() == 1, "the queue to be full")
     h.refuse("m")
     reader.join(5)
     assert not reader.is_alive()
@@ -157,12 +157,17 @@ def test_frames_of_a_camera_that_is_no_more_are_released_but_not_counted(stats: 
 def test_a_file_that_waits_for_room_ends_where_its_camera_is_replaced(stats: Stats) -> None:
     """Also where the next camera of its name is there before it has looked."""
     frames, h = Frames(live=False), frame_queue(stats)
-    wanted = [True]
+    wanted, asked = [True], threading.Event()
     for sequence in (1, 2):
         h.put(frames.make(sequence, 0.0))
-    reader = threading.Thread(target=lambda: h.put(frames.make(3, 0.0), lambda: wanted[0]))
+
+    def is_wanted() -> bool:
+        asked.set()  # with the queue's lock, which is free again when the reader waits
+        return wanted[0]
+
+    reader = threading.Thread(target=lambda: h.put(frames.make(3, 0.0), is_wanted))
     reader.start()
-    wait_for(lambda: h._room._waiters, "the reader to wait")  # type: ignore[attr-defined]  # there is no other sign
+    assert asked.wait(20)
     wanted[0] = False
     h.remove_camera("a")
     h.set_camera("a", "m", 1.0)

@@ -36,7 +36,7 @@ def test_a_model_is_ready_and_dropped() -> None:
 def test_a_model_that_is_dropped_and_wanted_again_before_it_runs() -> None:
     """The session that comes first is handed back, and gets no frame."""
     with managed(choose(CPU)) as m:
-        m.manager.start()  # and not the inference thread, which finds all of it when it starts
+        m.manager.start()  # and not the inference worker, which finds all of it when it starts
         for _ in range(2):
             m.manager.load(ModelRevision.read("default", config()))
             wait_for(lambda: m.state is ModelState.READY, "the model")

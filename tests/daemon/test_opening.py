@@ -110,7 +110,7 @@ def is_ready(m: Managed) -> bool:
 
 
 def test_too_little_memory_builds_for_half_the_batch(m: Managed, engines: Engines, tmp_path: Path) -> None:
-    """Each in a process of its own, with progress; nothing is built or opened in the inference thread."""
+    """Each in a process of its own, with progress; nothing is built or opened in the inference worker."""
     engines.fits = 2
     m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
@@ -147,7 +147,7 @@ def test_a_plan_that_is_refused_again_is_a_failure(m: Managed, engines: Engines,
 
 
 def test_what_ran_runs_until_its_successor_is_open(m: Managed, engines: Engines, tmp_path: Path) -> None:
-    """Through two builds; then its session is closed, elsewhere than in the inference thread, without a batch lost."""
+    """Through two builds; then its session is closed, elsewhere than in the inference worker, without a batch lost."""
     m.manager.load(revision(tmp_path))
     wait_for(partial(is_ready, m), "the model", 60)
     with frames_coming(m):
