@@ -39,20 +39,23 @@ class MessageWriter:
         self._sent: deque[MQTTMessageInfo] = deque()
         self._sending = threading.Lock()
         """guards _sent"""
-        self._expiring = properties.json_properties(expires=True) if mqtt5 else None
+        self._packed = _packed(properties.json_properties(expires=True) if mqtt5 else None)
+        """properties of a JSON message that expires"""
         self._lasting = properties.json_properties(expires=False) if mqtt5 else None
 
     def publish(self, topic: str, payload: bytes, retain: bool, receipt: FrameReceipt | None) -> Handover:
         """See Link.publish."""
         if retain and not self._limits.retain and not payload:
             return Handover.TAKEN  # the broker retains nothing that could be cleared
-        extra = self._lasting if retain else self._expiring
-        qos = self._limits.qos if retain else 0
-        if not self._fits(topic, len(payload), extra, qos):
+        if retain and self._limits.qos:  # paho bounds its queue of unacknowledged messages
+            if not self._fits(topic, len(payload), self._lasting, 1):
+                return Handover.TOO_LARGE
+            return _handover(self._client.publish(topic, payload, 1, self._limits.retain, self._lasting))
+        extra = _packed(self._lasting) if retain else self._packed
+        packet = packets.publish(topic, payload, extra, retain=retain and self._limits.retain)
+        if len(packet) > self._limits.packet:
+            self._on_too_large(topic, len(packet))
             return Handover.TOO_LARGE
-        if qos:  # paho bounds its queue of unacknowledged messages
-            return _handover(self._client.publish(topic, payload, qos, self._limits.retain, extra))
-        packet = packets.publish(topic, payload, _packed(extra), retain=retain and self._limits.retain)
         return Handover.TAKEN if self._batch.add(packet, receipt) else Handover.NO_ROOM
 
     def send(self, message: Message) -> Handover:
