@@ -7,13 +7,19 @@ import os
 import sys
 import threading
 
+from daemon.doctor.packages import refusal
+
+if (said := refusal()) is not None:  # before anything else, because what fails later would not name the reason
+    sys.stderr.write(f"ospreyd: {said}\n")
+    sys.exit(2)
+
 # Libraries read these when they are loaded; child processes inherit them. ONNX Runtime 1.29 and later sends reports to
 # its maker unless told not to, and TensorRT for RTX computes FP32 with TF32's ten bits whatever its builder is told.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
 try:
-    import cv2  # noqa: F401  first of all, because its missing system libraries are the commonest broken set-up
+    import cv2  # noqa: F401  early, because its missing system libraries are the commonest broken set-up
 except ImportError as error:
     sys.exit(
         f"ospreyd: OpenCV cannot be loaded ({error}); on Debian or Ubuntu run: apt-get install libgl1 libglib2.0-0"

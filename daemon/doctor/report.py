@@ -12,6 +12,7 @@ from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
 from daemon.doctor.finding import Finding, Problem
+from daemon.doctor.packages import packages
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
 from engines.errors import FolderError
 from engines.folders import cache_folder
@@ -63,6 +64,7 @@ def examine(config: Path | None) -> Report:
     cache = _cache(loaded)
     parts: list[Callable[[], Finding]] = [
         machine.system,
+        packages,
         machine.memory,
         lambda: machine.disk(cache),
         machine.opencv,

@@ -59,7 +59,7 @@ def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
 
 
-def test_a_manager_that_is_behind_is_waited_for_without_work_and_not_for_long(manager: socket.socket) -> None:
+def test_notify_times_out_when_manager_is_busy(manager: socket.socket) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": address(manager)})
     longest = 0.0
     worked = time.thread_time()
