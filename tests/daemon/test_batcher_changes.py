@@ -131,3 +131,31 @@ def test_any_arrivals_while_cameras_come_go_and_change(
             gone += [f.sequence for f in batch.frames]
     gone += [f.sequence for f in b.clear()]
     assert sorted(gone) == offered
+
+
+def test_frames_wait_for_a_model_that_is_no_longer_ready() -> None:
+    b = batcher("a", max_delay=0.0)
+    b.offer(frame("a", 1, 0.0))
+    b.not_ready("m")
+    assert b.take(1.0) is None
+    assert b.due_at(1.0) is None
+    b.ready("m", 2)
+    assert b.take(1.0) is not None
+
+
+def test_frame_sizes_are_those_of_the_cameras_that_a_model_has_now() -> None:
+    """Also of frames that were taken, or came before there was a model."""
+    b = batcher("ab", model_of="mn", max_delay=0.0)
+    height, width = frame("a", 1, 0.0).image.shape[:2]
+    assert b.frame_sizes("m") == set()
+    b.refuse("m")
+    b.offer(frame("a", 1, 0.0))
+    assert b.frame_sizes("m") == {(height, width)}
+    assert b.frame_sizes("n") == set()
+    b.set_camera("a", "n", 1.0)
+    assert b.frame_sizes("m") == set()
+    b.offer(frame("a", 2, 0.1))
+    b.take(0.1)
+    assert b.frame_sizes("n") == {(height, width)}
+    b.remove_camera("a")
+    assert b.frame_sizes("n") == set()
