@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,11 @@ from tests.engines.layers import (
     sampled,
     types_of,
 )
-from tests.engines.precisions import canonical, compared, streets
+from tests.engines.precisions import agrees_but_for_rounding, canonical, compared, streets, with_coarse_weights
 from tests.reference import MODELS
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 QUANTIZED_ALREADY = {"ssd_mobilenet_v1_300_nms_qdq.derived"}
-CLOSE_CALLS = {"fastestdet_352": 2}
-"""detections that differ: a person 6 pixels wide is found at IoU 0.95, missed by a hair on both sides"""
 
 
 @pytest.fixture(scope="module")
@@ -237,11 +235,22 @@ class TestRefused:
         assert {types[node.output[0]] for node in half.graph.node if node.op_type == "DequantizeLinear"} == {HALF}
 
 
+def images_of(material: Path) -> Iterator[NDArray[np.uint8]]:
+    return map(read_image, sorted((material / "images").iterdir()))
+
+
 class TestMaterial:
     @pytest.mark.parametrize("name", sorted(set(MODELS) - QUANTIZED_ALREADY))
     def test_fp16_finds_what_fp32_finds(self, name: str, material: Path) -> None:
         model = read_model(material / "models" / f"{name}.onnx", labels="coco")
         half = at_precision(canonical(model), Precision.FP16)
-        seen = compared(model, half, map(read_image, sorted((material / "images").iterdir())))
+        seen = compared(model, half, images_of(material))
         assert sum(picture.expected for picture in seen) > 20
-        assert sum(picture.missed + picture.unexpected for picture in seen) <= CLOSE_CALLS.get(name, 0)
+        assert agrees_but_for_rounding(seen), seen
+
+    @pytest.mark.parametrize("name", ["deimv2_atto_320", "yolov5n_640_fp16weights", "nanodet_m_320"])
+    def test_a_broken_conversion_to_fp16_finds_something_else(self, name: str, material: Path) -> None:
+        """The tolerance for rounding does not hide it: 42 of 46, 27 of 60 and 27 of 39 detections are missed."""
+        model = read_model(material / "models" / f"{name}.onnx", labels="coco")
+        broken = with_coarse_weights(at_precision(canonical(model), Precision.FP16))
+        assert not agrees_but_for_rounding(compared(model, broken, images_of(material)))
