@@ -6,6 +6,8 @@ import ast
 from pathlib import Path
 
 from engines.errors import LabelsError
+from engines.label_file import read_label_file
+from engines.text import counted
 
 # The 80 object categories of the COCO 2017 detection task, in the order that detectors trained on it use.
 COCO: tuple[str, ...] = tuple(
@@ -28,52 +30,39 @@ COCO_CATEGORIES: tuple[int, ...] = tuple(
 )
 """COCO's category ids of these classes; ten of the ninety ids are unused"""
 
-NAMELESS = "???"
-"""the placeholder for a missing name in TensorFlow's label files"""
-
 
 def find_labels(setting: str | None, metadata: dict[str, str], model: str) -> tuple[str, ...] | None:
     """The class names for a model, None if there are none.
 
-    `setting` is 'coco', the path of a text file with one name per line, or None for the model's own metadata
+    `setting` is 'coco', the path of a file (see read_label_file), or None for the model's own metadata
     (`names`, as a list or a mapping from index to name, in Python or JSON notation). Raises LabelsError.
     """
     if setting == "coco":
         return COCO
     if setting is not None:
-        return _from_file(Path(setting))
+        return read_label_file(Path(setting))
     return _from_metadata(metadata["names"], model) if "names" in metadata else None
 
 
 def labels_for(names: tuple[str, ...] | None, setting: str | None, classes: int | None, model: str) -> tuple[str, ...]:
     """The names of a model's classes; `classes` is their number, None if the model does not show it.
 
-    Raises LabelsError if there are no names, or fewer than classes.
+    Raises LabelsError if there are no names, or not one for each class.
     """
     if names is None:
         needed = "the" if classes is None else str(classes)
         raise LabelsError(
             f"{model} has no class names; give labels: 'coco' or a text file with {needed} names, one per line"
         )
-    if classes is None:
-        return names
-    if len(names) < classes:
-        origin = setting or f"the metadata of {model}"
-        origin = "the COCO list" if setting == "coco" else origin
-        raise LabelsError(f"{origin} has {len(names)} labels but {model} has {classes} classes; add the missing names")
-    return names[:classes]
+    if classes is not None and len(names) != classes:
+        raise wrong_count(len(names), setting, model, counted(classes, "class"))
+    return names
 
 
-def _from_file(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise LabelsError(f"{path}: there is no such labels file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelsError(f"{path}: cannot be read as a labels file: {error}") from None
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return tuple(line.strip() for line in lines)
+def wrong_count(names: int, setting: str | None, model: str, classes: str) -> LabelsError:
+    """The error of labels that are not as many as the model's classes; `classes`: how many those are, in words."""
+    origin = "the COCO list" if setting == "coco" else setting or f"the metadata of {model}"
+    return LabelsError(f"{origin} has {counted(names, 'label')} but {model} has {classes}; give each class its name")
 
 
 def _from_metadata(names: str, model: str) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel
 from engines.graphs.onnx_file import feed_sizes, image_input, load, opset_of
 from engines.graphs.outputs import raw_outputs
 from engines.graphs.preprocess import InputGeometry
-from engines.labels import COCO_CATEGORIES, NAMELESS, find_labels, labels_for
+from engines.label_file import NAMELESS
+from engines.labels import COCO_CATEGORIES, find_labels, labels_for, wrong_count
 from engines.records import InputOverride
+from engines.text import counted
 
 NO_OVERRIDE = InputOverride()
 """the input geometry of the family"""
@@ -91,7 +93,7 @@ def read_model(
         name_count=None if names is None else len(names),
     )
     stated = metadata.get("family")
-    found, match = _find_family(path, raw, stated if family == "auto" and stated in FAMILIES else family)
+    found, match = _find_family(path, raw, stated if family == "auto" and stated in FAMILIES else family, labels)
     label_by_class = _label_by_class(match, names, labels)
     names = labels_for(names, labels, match.classes if label_by_class is None else None, str(path))
     return Model(
@@ -108,7 +110,7 @@ def read_model(
     )
 
 
-def _find_family(path: Path, raw: RawModel, requested: str) -> tuple[Family, Match]:
+def _find_family(path: Path, raw: RawModel, requested: str, labels: str | None) -> tuple[Family, Match]:
     if requested != "auto" and requested not in FAMILIES:
         close = difflib.get_close_matches(requested, FAMILIES, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
@@ -124,6 +126,10 @@ def _find_family(path: Path, raw: RawModel, requested: str) -> tuple[Family, Mat
         raise ModelError(
             f"{path}: family {requested} needs {FAMILIES[requested].layout}; this model has {_describe(raw)}"
         )
+    classes = {family.name: match.classes for family, match in matches if match.classes is not None}
+    if raw.name_count is not None and classes and raw.name_count not in classes.values():
+        counts = " or ".join(f"{counted(number, 'class')} as {name}" for name, number in classes.items())
+        raise wrong_count(raw.name_count, labels, str(path), counts)
     candidates = [family for family, _ in matches] or FAMILIES.values()
     options = "; ".join(f"{family.name}: {family.layout}" for family in candidates)
     what = "matches several families" if matches else "matches no known family"

@@ -160,8 +160,8 @@ def test_labels_fewer_than_classes(street: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\n")
     done = ospreyd("detect", street, "--labels", "names.txt", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("ospreyd: names.txt has 1 labels but ")
-    assert done.stderr.endswith("street.onnx has 5 classes; add the missing names\n")
+    assert done.stderr.startswith("ospreyd: names.txt has 1 label but ")
+    assert done.stderr.endswith("street.onnx has 5 classes; give each class its name\n")
 
 
 def test_check(tmp_path: Path) -> None:

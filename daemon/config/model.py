@@ -75,8 +75,8 @@ class Model(Section):
     )
     labels: str | None = Field(
         None,
-        description="'coco', or path of a text file with one class name a line, relative to this configuration; "
-        "default: what the model's metadata says",
+        description="'coco', or path of a file with a name for each class (docs/models.md), relative to this "
+        "configuration; default: what the model's metadata says",
     )
     input: ModelInput = Field(
         default_factory=ModelInput,
