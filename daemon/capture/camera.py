@@ -182,9 +182,13 @@ class CameraThread:
         while not self._stopping.is_set():
             self._enter(self._config.stall_after, silent)
             try:
-                source.grab()
+                drop = source.grab()
             finally:
                 self._leave()
+            if drop is not None:
+                self._count_captured()
+                self._stats.dropped(self._name, drop)
+                continue
             if not self._rate_limiter.admits(time.monotonic() if source.due is None else source.due):
                 continue
             if self._live and source.due is not None:
@@ -192,8 +196,7 @@ class CameraThread:
             if self._stopping.is_set():
                 return
             captured_at, captured_mono = time.time(), time.monotonic()
-            self._sequence += 1
-            self._stats.count(CameraCount.CAPTURED, self._name)
+            self._count_captured()
             buffer = self._buffers.take(wait=not self._live)
             if buffer is None:
                 self._stats.dropped(self._name, Drop.NO_BUFFER)
@@ -221,6 +224,10 @@ class CameraThread:
                     release=release,
                 )
             )
+
+    def _count_captured(self) -> None:
+        self._sequence += 1
+        self._stats.count(CameraCount.CAPTURED, self._name)
 
     def _check_frozen(self, image: NDArray[np.uint8], now: float) -> None:
         """Raises SourceError if the picture no longer changes; a new connection may help."""

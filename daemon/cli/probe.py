@@ -12,7 +12,7 @@ import cv2
 import typer
 from pydantic import ValidationError
 
-from daemon.capture.sources.base import Image, Source, SourceError
+from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
@@ -72,7 +72,7 @@ def _report(camera: Camera, seconds: float) -> tuple[dict[str, Any], Image]:
     """What the source gives, ready for JSON, and its first picture. Raises SourceError."""
     began = time.monotonic()
     with closing(open_source(camera)) as source:
-        source.grab()
+        grab_usable(source)
         picture = source.retrieve(None)
         first = time.monotonic() - began
         measured = _rate(source, seconds) if source.due is None else None

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 import orjson
 
-from daemon.capture.sources.base import SourceError, open_within
+from daemon.capture.sources.base import SourceError, grab_usable, open_within
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from daemon.config.credentials import without_credentials
@@ -114,7 +114,7 @@ def _answer(name: str, camera: Camera, answers: SimpleQueue[Finding | BaseExcept
 def _look(name: str, camera: Camera) -> Finding:
     try:
         with closing(open_source(camera)) as source:
-            source.grab()
+            grab_usable(source)
             height, width = source.retrieve(None).shape[:2]
     except SourceError as error:
         return _camera(name, camera, {"reason": error.reason.value, "problem": str(error)})

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from daemon.capture.sources.base import Image, Source, SourceError
+from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from daemon.config.credentials import without_credentials
@@ -53,7 +53,7 @@ def _duration(camera: Camera) -> float:
 def _grab(source: Source) -> bool:
     """Whether there was another frame."""
     try:
-        source.grab()
+        grab_usable(source)
     except SourceError as error:
         if error.reason is Reason.ENDED:
             return False

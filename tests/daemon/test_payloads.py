@@ -170,6 +170,8 @@ def test_stats() -> None:
         "replaced": 1,
         "too-old": 0,
         "no-model": 0,
+        "held-back": 0,
+        "damaged": 0,
         "no-buffer": 0,
         "analysis-queue": 0,
         "formats-queue": 0,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.camera import Camera
-from daemon.records import Reason
+from daemon.records import Drop, Reason
 
 Image: TypeAlias = NDArray[np.uint8]
 """[H, W, 3] BGR"""
@@ -56,8 +56,11 @@ class Source(Protocol):
     def due(self) -> float | None:
         """Seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live."""
 
-    def grab(self) -> None:
-        """Waits for the next frame. Raises SourceError where there is none: ended, lost or overdue."""
+    def grab(self) -> Drop | None:
+        """Waits for the next frame. Returns None for one to use, else why it is to be dropped.
+
+        Raises SourceError where there is none: ended, lost or overdue.
+        """
 
     def retrieve(self, into: Image | None) -> Image:
         """The grabbed frame, uint8 [H, W, 3] BGR: in `into` if that has its shape, else newly allocated.
@@ -70,6 +73,12 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Releases everything; the source is not to be used afterwards."""
+
+
+def grab_usable(source: Source) -> None:
+    """Waits for a frame that is not to be dropped. Raises SourceError where there is none."""
+    while source.grab() is not None:
+        pass
 
 
 def untimed(seconds: float, hangs: str) -> None:

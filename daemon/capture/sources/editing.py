@@ -7,6 +7,7 @@ import numpy as np
 
 from daemon.capture.sources.base import Image, Source, Stream
 from daemon.config.camera import Camera
+from daemon.records import Drop
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -95,8 +96,8 @@ class EditedSource:
     def due(self) -> float | None:
         return self._source.due
 
-    def grab(self) -> None:
-        self._source.grab()
+    def grab(self) -> Drop | None:
+        return self._source.grab()
 
     def retrieve(self, into: Image | None) -> Image:
         editing = self._editing

@@ -10,7 +10,7 @@ from pathlib import Path
 from daemon.capture.sources.base import Image, SourceError, Stream
 from daemon.capture.sources.diagnosis import not_accessible
 from daemon.config.camera import Camera
-from daemon.records import Reason
+from daemon.records import Drop, Reason
 from engines.errors import ImageError
 from engines.image_file import read_image
 
@@ -48,7 +48,7 @@ class Pictures:
         self.stream_time: float | None = None
         self.due: float | None = None
 
-    def grab(self) -> None:
+    def grab(self) -> Drop | None:
         """See Source."""
         if not self._read_next() and self._loop:
             self._left = self._all()
@@ -61,6 +61,7 @@ class Pictures:
                 reason = Reason.DECODE_ERROR
             raise SourceError(reason, detail)
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
+        return None
 
     def retrieve(self, into: Image | None) -> Image:
         """See Source."""

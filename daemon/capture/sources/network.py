@@ -11,7 +11,8 @@ from daemon.capture.sources.diagnosis import need_ffmpeg
 from daemon.capture.sources.network_probe import probe
 from daemon.capture.sources.opencv import OpenCvSource
 from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
-from daemon.records import Reason
+from daemon.capture.sources.stream_clock import StreamClock
+from daemon.records import Drop, Reason
 
 
 class NetworkSource(OpenCvSource):
@@ -33,21 +34,11 @@ class NetworkSource(OpenCvSource):
         return SourceError(Reason.NO_VIDEO, detail)
 
     def _opened(self, took: float) -> None:
-        self._skip_buffered(took)
+        self._clock = StreamClock(took)
+
+    def _judge(self, waited: float) -> Drop | None:
+        return Drop.HELD_BACK if self._clock.held_back(time.monotonic(), waited, self._position()) else None
 
     def _hint(self) -> str:
         """What to try if the server gives no video, as the end of a sentence."""
         return decoding_hint(self._camera)
-
-    def _skip_buffered(self, age: float) -> None:
-        """Drops frames that were buffered while none was grabbed: the grabbed one is up to `age` seconds old.
-
-        While frames come from the buffer, the stream's clock runs faster than ours.
-        """
-        until = time.monotonic() + age
-        first = position = self._position()
-        while (began := time.monotonic()) < until and position - first < age:
-            self._next()
-            took, last, position = time.monotonic() - began, position, self._position()
-            if last < position <= last + 2 * took:
-                return

@@ -13,7 +13,7 @@ import numpy as np
 from daemon.capture.sources.base import BeginCall, Image, SourceError, Stream, begin_opening
 from daemon.capture.sources.opencv_options import acceleration_name
 from daemon.config.camera import Camera
-from daemon.records import Reason
+from daemon.records import Drop, Reason
 
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
@@ -37,12 +37,14 @@ class OpenCvSource(ABC):
         self._grabbed = True
         """the first frame came with opening"""
 
-    def grab(self) -> None:
+    def grab(self) -> Drop | None:
         """See Source."""
+        began = time.monotonic()
         if self._grabbed:
             self._grabbed = False
         else:
             self._advance()
+        return self._judge(time.monotonic() - began)
 
     def retrieve(self, into: Image | None) -> Image:
         """See Source."""
@@ -87,6 +89,10 @@ class OpenCvSource(ABC):
 
     def _opened(self, took: float) -> None:  # noqa: B027  (for the kinds that have more to do)
         """Called with a frame grabbed, `took` seconds after opening began; may grab a later one."""
+
+    def _judge(self, waited: float) -> Drop | None:
+        """What `grab` returns for the frame that came after `waited` seconds."""
+        return None
 
     def _why_lost(self, waited: float) -> SourceError:
         """Explains the end of a stream that gave no frame within `waited` seconds."""

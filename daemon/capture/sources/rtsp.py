@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
 
 from daemon.capture.sources.base import BeginCall, Source
@@ -10,11 +9,9 @@ from daemon.capture.sources.network import NetworkSource
 from daemon.capture.sources.rtsp_transport import rtsp_transport
 from daemon.config.camera import Camera
 
-_HELD_BACK = 0.3  # seconds late from which on a frame counts as buffered
-
 
 class RtspSource(NetworkSource):
-    """Skips to the newest frame after the network held some back."""
+    """Opened over the transport that the configuration says."""
 
     def _turn(self) -> AbstractContextManager[None]:
         limit = self._camera.open_timeout
@@ -23,15 +20,6 @@ class RtspSource(NetworkSource):
 
     def _hint(self) -> str:
         return " over UDP; `transport: tcp` may work" if self._camera.transport == "udp" else super()._hint()
-
-    def _advance(self) -> None:
-        began, last = time.monotonic(), self.stream_time
-        self._next()
-        if last is not None:
-            behind = time.monotonic() - began - (self._position() - last)
-            if behind > _HELD_BACK:
-                self._skip_buffered(behind)
-        self._note_time()
 
 
 def open_source(camera: Camera, begin: BeginCall) -> Source:
