@@ -71,6 +71,14 @@ def test_responses_and_their_reasons(scheme: str, answer: str, reason: Reason | 
         assert (error.reason, str(error)) == (reason, f"127.0.0.1:{server.port} {detail}")
 
 
+@pytest.mark.parametrize("host", ["a" * 64, f"camera.{'a' * 64}.local", "ü" * 60, "camera..local", ".local", "x" * 300])
+def test_an_invalid_host_name_is_named(host: str) -> None:
+    error = probe(f"rtsp://gate:s3cret@{host}/stream", 20.0)
+    assert error
+    assert error.reason is Reason.UNREACHABLE
+    assert str(error).startswith(f"{host} is not a valid host name: ")
+
+
 def test_a_request_carries_the_path_and_no_password_unasked() -> None:
     with _answering("RTSP/1.0 401 Unauthorized\n\n") as server:
         probe(f"rtsp://gate:s3cret@127.0.0.1:{server.port}/live?channel=1", 3.0)

@@ -31,6 +31,10 @@ class _DnsSilentError(OSError):
     """No DNS server answers."""
 
 
+class _InvalidNameError(OSError):
+    """The DNS cannot be asked for such a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Server:
     """The parts of a URL."""
@@ -84,6 +88,9 @@ def _no_answer(server: _Server, error: OSError) -> SourceError:
         return SourceError(Reason.UNREACHABLE, f"the name {server.host} cannot be resolved; check it and the DNS")
     if isinstance(error, _DnsSilentError):
         return SourceError(Reason.UNREACHABLE, f"the DNS does not answer when asked for {server.host}; check the DNS")
+    if isinstance(error, _InvalidNameError):
+        rule = "each part between its dots must have 1 to 63 characters; correct the source"
+        return SourceError(Reason.UNREACHABLE, f"{server.host} is not a valid host name: {rule}")
     if isinstance(error, ConnectionRefusedError):
         return SourceError(Reason.REFUSED, f"{server} refuses connections; check the port and the camera's settings")
     if isinstance(error, TimeoutError):
@@ -152,7 +159,7 @@ def _connect(server: _Server, deadline: float) -> socket.socket:
 
 
 def _look_up(server: _Server, deadline: float) -> list[_Address]:
-    """The addresses of the server. Raises gaierror or _DnsSilentError.
+    """The addresses of the server. Raises gaierror, _InvalidNameError or _DnsSilentError.
 
     getaddrinfo has no time-out, so it runs in a thread, which is abandoned if there is no answer in time. It ends by
     itself; OpenCV's own attempt at the same name takes as long, so these threads do not pile up.
@@ -165,6 +172,8 @@ def _look_up(server: _Server, deadline: float) -> list[_Address]:
             answer.put([(family, address) for family, _, _, _, address in found])
         except OSError as error:
             answer.put(error)
+        except UnicodeError:
+            answer.put(_InvalidNameError())
 
     threading.Thread(target=ask, name=f"lookup:{server.host}", daemon=True).start()
     try:
