@@ -287,5 +287,5 @@ def test_a_refused_password_is_said_once_and_stops_nothing(street: Film, tmp_pat
     log = (tmp_path / "log").read_text()
     refusals = [line for line in log.splitlines() if "refused the login" in line]
     assert len(refusals) == 1
-    assert refusals[0].endswith("check mqtt.username and mqtt.password")
+    assert refusals[0].endswith("(mqtt.client_id)")
     assert "wrong-secret" not in log

@@ -73,6 +73,13 @@ class Mqtt(Section):
         description="password of that user, best given as !secret NAME or ${NAME} instead of in clear text; "
         "default: none",
     )
+    client_id: str | None = Field(
+        None,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,256}$",
+        description='client identifier, where the broker accepts certain ones only; "" lets the broker assign one; '
+        "default: `ospreyd-<device>`",
+        json_schema_extra={"patternErrorMessage": "must be at most 256 characters, without control characters"},
+    )
     transport: Literal["tcp", "websockets"] = Field(
         "tcp", description="transport protocol; websockets passes HTTP proxies and firewalls"
     )
@@ -112,6 +119,11 @@ class Mqtt(Section):
         if path != cls.model_fields["path"].default and info.data.get("transport", "websockets") != "websockets":
             raise PydanticCustomError(MISTAKE, "is for websockets; add transport: websockets")
         return path
+
+    def client(self, device: str, connection: int = 0) -> str:
+        """Client identifier of one of the device's connections; empty: the broker assigns one."""
+        own = f"ospreyd-{device}" if self.client_id is None else self.client_id
+        return f"{own}.{connection}" if own and connection else own
 
     @property
     def address(self) -> tuple[str, int]:

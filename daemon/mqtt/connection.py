@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.mqtt import failure_messages, properties, sockets
+from daemon.mqtt import failure_messages, packets, properties, sockets
 from daemon.mqtt.batch_writer import BatchWriter
 from daemon.mqtt.event_loop import EventLoop
 from daemon.mqtt.incoming import Subscription
@@ -141,10 +141,10 @@ class Connection:
         """Publishes `offline`, waits for its acknowledgement and disconnects; False if it is not done by `deadline`."""
         if not self._batch.wait_written(max(0.0, deadline - time.monotonic())):
             return False
-        if self._presence is None:
+        message = None if self._presence is None else self._publish_presence(self._presence, self._presence.offline)
+        if message is None:
             self._paho.disconnect()
             return True
-        message = self._publish_presence(self._presence.offline)
         if message.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         while not message.is_published():
@@ -162,7 +162,7 @@ class Connection:
             self._adjust_socket()
         except WebsocketConnectionError:
             self.end_reason = failure_messages.no_websocket(*self._address)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self.end_reason = failure_messages.unreachable(*self._address, error)
         finally:
             self.opening = False
@@ -219,7 +219,12 @@ class Connection:
         self._accepted_at = time.monotonic()
         self.accepted = True
         version = "5" if self._mqtt5 else "3.1.1"
-        self._handlers.on_connected(f"connected to {failure_messages.at(*self._address)} with MQTT {version}")
+        if assigned := getattr(connack, "AssignedClientIdentifier", ""):
+            self._client_id = assigned
+        client_id = f" as client {assigned}" if assigned else ""
+        self._handlers.on_connected(
+            f"connected to {failure_messages.at(*self._address)} with MQTT {version}{client_id}"
+        )
 
     def _begin(self, client: Client, connack: Properties | None) -> None:
         """Sends the first messages of an accepted connection."""
@@ -232,14 +237,19 @@ class Connection:
         self._writer = MessageWriter(
             client, self._batch, self.limits, mqtt5=self._mqtt5, on_too_large=self._exceeds_packet_size
         )
-        if self._presence is not None:
-            self._online = self._publish_presence(self._presence.online).mid
+        presence = self._presence
+        if presence is not None and (online := self._publish_presence(presence, presence.online)) is not None:
+            self._online = online.mid
             client.on_publish = self._on_publish
         self._subscriptions.subscribe(client, self.limits)
 
-    def _publish_presence(self, payload: bytes) -> MQTTMessageInfo:
-        """Only for a connection with a presence."""
-        topic = self._presence.topic.name if self._presence else ""
+    def _publish_presence(self, presence: Presence, payload: bytes) -> MQTTMessageInfo | None:
+        """None if the broker does not take a packet of that size."""
+        topic, properties_size = presence.topic.name, 1 if self._mqtt5 else 0
+        size = packets.publish_size(topic, len(payload), properties_size, self.limits.qos)
+        if size > self.limits.packet:
+            self._exceeds_packet_size(topic, size)
+            return None
         return self._paho.publish(topic, payload, self.limits.qos, self.limits.retain)
 
     def _denied(self, pattern: str, meaning: str) -> None:

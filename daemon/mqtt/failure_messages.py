@@ -7,18 +7,22 @@ import ssl
 from datetime import datetime, timezone
 
 UNSUPPORTED_PROTOCOL_VERSION = 132
+_CLIENT_IDENTIFIER_NOT_VALID = 133
 KEEP_ALIVE_TIMEOUT = 141
 SESSION_TAKEN_OVER = 142
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _HOSTNAME_MISMATCH = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
-_LOGIN = frozenset({134, 135})  # bad user name or password, not authorized
-_SECOND = "does a second ospreyd run with the same `device`?"
+_NOT_AUTHORIZED = 135  # also of a client identifier
+_LOGIN = frozenset({134, _NOT_AUTHORIZED})  # bad user name or password
+_SECOND = "does a second ospreyd run with the same `device` or `mqtt.client_id`?"
 
 
-def unreachable(host: str, port: int, error: OSError) -> str:
+def unreachable(host: str, port: int, error: OSError | UnicodeError) -> str:
     """The connection could not be opened."""
     broker = at(host, port)
+    if isinstance(error, UnicodeError):  # raised by Python's look-up of names
+        return f"{broker} cannot be reached: its host name is not valid; check mqtt.host"
     if isinstance(error, ssl.SSLCertVerificationError):
         fix = "mqtt.tls.ca must name the certificate authority that signed it"
         if error.verify_code in _HOSTNAME_MISMATCH:
@@ -83,8 +87,11 @@ def refused_as_too_large(host: str, port: int, topic: str, size: int) -> str:
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:
     """The broker refused the connection; `code` and `meaning` are MQTT 5's."""
     if code in _LOGIN:
-        return f"{at(host, port)} refused the login: {meaning}; check mqtt.username and mqtt.password"
-    return f"{at(host, port)} refused the connection of client {client_id}: {meaning}"
+        check = "check mqtt.username and mqtt.password"
+        check += f", and whether it accepts client {client_id} (mqtt.client_id)" if code == _NOT_AUTHORIZED else ""
+        return f"{at(host, port)} refused the login: {meaning}; {check}"
+    fix = "; set mqtt.client_id to one that it accepts" if code == _CLIENT_IDENTIFIER_NOT_VALID else ""
+    return f"{at(host, port)} refused the connection of client {client_id}: {meaning}{fix}"
 
 
 def lost(host: str, port: int, code: int, meaning: str, client_id: str) -> str:

@@ -33,7 +33,7 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
 
     link = Link(
         config.mqtt,
-        client_id=f"ospreyd-{config.device}",
+        client_id=config.mqtt.client(config.device),
         presence=None,  # the daemon is not running
         on_state=link_changed,
         on_fatal=failures.append,

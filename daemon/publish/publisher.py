@@ -55,7 +55,7 @@ class Publisher:
         self._formats = Formats(mqtt, self._topics, config.device, self._publish)
         self._link = Link(
             mqtt,
-            client_id=f"ospreyd-{config.device}",
+            client_id=mqtt.client(config.device),
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             on_fatal=on_fatal,
@@ -63,7 +63,7 @@ class Publisher:
             callbacks=DeliveryCallbacks(self._acknowledged, self._awaiting, self._written, self._lost, self._too_large),
         )
         self._presences = [
-            Link(mqtt, f"ospreyd-{config.device}.{number}", presence, None, on_fatal)
+            Link(mqtt, mqtt.client(config.device, number), presence, None, on_fatal)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)

@@ -25,7 +25,9 @@ class Recorded:
         self.failures: list[BaseException] = []
         presence = Presence(Topic("gate/status"), b"online", b"offline")
         subscription = Subscription(patterns, self.received.append, max_payload=100) if patterns else None
-        self.link = Link(config, "ospreyd-gate", presence, self.states.append, self.failures.append, subscription)
+        self.link = Link(
+            config, config.client("gate"), presence, self.states.append, self.failures.append, subscription
+        )
 
     def wait_connected(self) -> str:
         wait_for(lambda: self.link.state.connected, "the connection")
@@ -40,8 +42,8 @@ class Recorded:
 
 @contextmanager
 def linked(port: int, *patterns: str, **mqtt: object) -> Iterator[Recorded]:
-    """A link to a broker on this machine, as client `ospreyd-gate` with its presence on `gate/status`, subscribed."""
-    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port, **mqtt}), *patterns)
+    """A link to a broker on this machine, subscribed, with its presence on `gate/status`; of the device `gate`."""
+    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port} | mqtt), *patterns)
     with no_thread_left():
         recorded.link.start()
         try:

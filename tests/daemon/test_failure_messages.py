@@ -34,6 +34,9 @@ SENTENCES = {
     messages.unreachable(*BROKER, socket.gaierror(-2, "Name or service not known")): (
         f"{AT} cannot be reached: unknown host (Name or service not known); check mqtt.host"
     ),
+    messages.unreachable(*BROKER, UnicodeError("label empty or too long")): (
+        f"{AT} cannot be reached: its host name is not valid; check mqtt.host"
+    ),
     messages.unreachable(*BROKER, handshake("WRONG_VERSION_NUMBER")): (
         f"TLS handshake with {AT} failed: wrong version number; is 8883 its TLS port?"
     ),
@@ -66,21 +69,27 @@ SENTENCES = {
         f"{AT} refused 3000 bytes on a/info as too large; raise its message size limit"
     ),
     messages.refused(*BROKER, 135, "Not authorized", "ospreyd-a"): (
-        f"{AT} refused the login: Not authorized; check mqtt.username and mqtt.password"
+        f"{AT} refused the login: Not authorized; check mqtt.username and mqtt.password, "
+        "and whether it accepts client ospreyd-a (mqtt.client_id)"
     ),
     messages.refused(*BROKER, 136, "Server unavailable", "ospreyd-a"): (
         f"{AT} refused the connection of client ospreyd-a: Server unavailable"
     ),
+    messages.refused(*BROKER, 133, "Client identifier not valid", "ospreyd-a"): (
+        f"{AT} refused the connection of client ospreyd-a: Client identifier not valid; "
+        "set mqtt.client_id to one that it accepts"
+    ),
     messages.lost(*BROKER, messages.SESSION_TAKEN_OVER, "", "ospreyd-a"): (
         f"{AT} gave the session of client ospreyd-a to another client; "
-        "does a second ospreyd run with the same `device`?"
+        "does a second ospreyd run with the same `device` or `mqtt.client_id`?"
     ),
     messages.lost(
         *BROKER, 139, "Server shutting down", "ospreyd-a"
     ): f"{AT} ended the connection: Server shutting down",
     messages.broken(*BROKER, messages.KEEP_ALIVE_TIMEOUT, soon=True): f"{AT} stopped responding",
     messages.broken(*BROKER, 0, soon=True): (
-        f"{AT} closed the connection soon after accepting it; does a second ospreyd run with the same `device`?"
+        f"{AT} closed the connection soon after accepting it; "
+        "does a second ospreyd run with the same `device` or `mqtt.client_id`?"
     ),
     messages.broken(*BROKER, 0, soon=False): f"{AT} closed the connection",
     messages.hung_up(*BROKER): (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -14,14 +16,16 @@ from daemon.mqtt.outgoing import Delivery, Handover
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.daemon.test_mqtt_batch_writer import CONNECT, PUBLISH, packet
-from tests.servers.mosquitto import HOST
+from tests.servers.mosquitto import HOST, Mosquitto
 
 RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE, MAXIMUM_PACKET_SIZE, NO_WILDCARDS = 0x21, 0x13, 0x27, 0x28
 SUBSCRIBE, PINGREQ = 0x80, 0xC0
 
 
 @contextmanager
-def accepted(properties: bytes, *patterns: str) -> Iterator[tuple[Recorded, socket.socket, BinaryIO]]:
+def accepted(
+    properties: bytes, *patterns: str, online: bool = True
+) -> Iterator[tuple[Recorded, socket.socket, BinaryIO]]:
     """A link to a broker that has accepted it with these properties, and both ends of what the broker reads."""
     with (
         socket.create_server((HOST, 0)) as server,
@@ -32,8 +36,9 @@ def accepted(properties: bytes, *patterns: str) -> Iterator[tuple[Recorded, sock
         assert packet(stream)[0] == CONNECT
         peer.sendall(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties)
         recorded.wait_connected()
-        assert b"online" in packet(stream)[1]
-        peer.sendall(bytes([0x40, 2, 0, 1]))
+        if online:
+            assert b"online" in packet(stream)[1]
+            peer.sendall(bytes([0x40, 2, 0, 1]))
         peer.settimeout(20)
         yield recorded, peer, stream
 
@@ -91,3 +96,25 @@ def test_an_invalid_puback_code_keeps_the_connection(code: int) -> None:
         peer.sendall(bytes([0x40, 4, *body[at : at + 2], code, 0]) + bytes([PUBLISH, 4, 0, 1]) + b"c" + bytes([0]))
         wait_for(lambda: recorded.received, "what comes after the refusal")
         assert [state.connected for state in recorded.states] == [True]
+
+
+def test_a_status_that_is_too_large_is_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    with accepted(bytes([MAXIMUM_PACKET_SIZE, 0, 0, 0, 20]), "gate", online=False) as (_, _peer, stream):
+        assert packet(stream)[0] & 0xF0 == SUBSCRIBE, "it comes first"
+    assert any("bytes on gate/status were not sent" in message for message in caplog.messages)
+
+
+def test_an_assigned_client_identifier_is_named(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, linked(broker.port, client_id="") as recorded:
+        detail = recorded.wait_connected()
+        (assigned,) = re.findall(r" as (auto-[0-9A-F-]+) \(", broker.output())
+        assert detail.endswith(f" with MQTT 5 as client {assigned}")
+
+
+def test_client_id_is_for_brokers_that_accept_certain_ones_only(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, more=["clientid_prefixes gate-"]) as broker:
+        with linked(broker.port) as recorded:
+            refused = recorded.wait_refused()
+            assert "client ospreyd-gate (mqtt.client_id)" in refused
+        with linked(broker.port, client_id="gate-1") as recorded:
+            recorded.wait_connected()

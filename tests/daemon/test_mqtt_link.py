@@ -238,3 +238,11 @@ def test_file_descriptors_above_1023(tmp_path: Path, transport: str) -> None:
         wait_for(lambda: recorded.link.publish("gate/echo", b"1") is Handover.TAKEN, "room")
         wait_for(lambda: recorded.received, "the message back")
         assert recorded.received[0].payload == b"1"
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "broker..local"])
+def test_an_invalid_host_name_is_named(host: str) -> None:
+    with linked(1883, host=host) as recorded:
+        refused = recorded.wait_refused()
+        assert host in refused
+        assert "mqtt.host" in refused
