@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 
 from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
 from daemon.cli.output import print_json, progress_bar
+from daemon.config.credentials import without_credentials
 from daemon.config.model import BUILTIN_MODEL
 from daemon.errors import EXIT_USAGE, UsageError
 from daemon.inference.model_config import find_model
 from daemon.media.draw import annotate
+from daemon.system.logs import say_error
 from engines.backends import SessionSettings, choose, prepare
 from engines.detector import Detection, Detector
 from engines.errors import ImageError
@@ -50,7 +51,7 @@ def detect(
                 image = read_image(path)
             except ImageError as error:
                 failed = True
-                print(f"ospreyd: {error}", file=sys.stderr)  # noqa: T201  the error is output
+                say_error(f"ospreyd: {without_credentials(str(error))}")
                 continue
             found = detector.detect(image)
             report.append(_entry(path, image, found))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from daemon import __version__
 from daemon.cli.check import check
@@ -18,12 +21,41 @@ from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.cli.watch import watch
+from daemon.config.credentials import without_credentials
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
 from daemon.system.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
 
+_TOO_MANY = re.compile(r"(unexpected extra arguments?)(?:\(s\))? \(.*\)", re.DOTALL)
+
+
+@contextmanager
+def _usage_errors_without_credentials() -> Iterator[None]:
+    """They repeat arguments, and one may be the half of a URL that was given without quotes."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            quoted = _TOO_MANY.sub(r"\1; put quotes around an argument with spaces", message)
+            error.message = without_credentials(quoted)  # type: ignore[attr-defined] # it was there
+        raise
+
+
+class _Commands(TyperGroup):
+    """The commands, which are parsed in either of these."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        with _usage_errors_without_credentials():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_errors_without_credentials():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="ospreyd",
+    cls=_Commands,
     help="Edge video analytics: camera streams in, detections over MQTT out.",
     no_args_is_help=True,
     add_completion=False,
@@ -59,7 +91,7 @@ def run_cli(arguments: Sequence[str]) -> int:
         say_error(str(error))
         return error.exit_code
     except (DaemonError, EngineError) as error:
-        say_error(f"ospreyd: {error}")
+        say_error(f"ospreyd: {without_credentials(str(error))}")
         return _exit_code(error)
     except SystemExit as stop:  # typer's way to end, with 2 for a wrong option
         return stop.code if isinstance(stop.code, int) else EXIT_FAILURE

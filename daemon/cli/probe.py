@@ -17,7 +17,7 @@ from daemon.capture.sources.open import open_source
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.camera import Camera
-from daemon.config.credentials import without_credentials
+from daemon.config.credentials import shown_source
 from daemon.config.json_schema import field_schema
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE
 from daemon.config.sentences import requirement
@@ -44,8 +44,8 @@ def probe(
         report, picture = _report(camera, seconds)
     except SourceError as error:
         if not as_json:
-            raise UsageError(f"{without_credentials(source)}: {error.reason.value}: {error}") from None
-        print_json({"source": without_credentials(source), "reason": error.reason.value, "detail": str(error)})
+            raise UsageError(f"{shown_source(source)}: {error.reason.value}: {error}") from None
+        print_json({"source": shown_source(source), "reason": error.reason.value, "detail": str(error)})
         raise typer.Exit(EXIT_USAGE) from None
     if save is not None:
         _save(save, picture)
@@ -79,7 +79,7 @@ def _report(camera: Camera, seconds: float) -> tuple[dict[str, Any], Image]:
         stream = source.stream()
     height, width = picture.shape[:2]
     return {
-        "source": without_credentials(camera.source),
+        "source": shown_source(camera.source),
         "width": width,
         "height": height,
         **asdict(stream),

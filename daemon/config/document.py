@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import yaml
 
-from daemon.config.credentials import without_credentials
+from daemon.config.credentials import shown_source, without_credentials
 from daemon.config.environment import SubstitutionError, references, secret, substitute
 from daemon.config.syntax import MERGE, NULL, TEXT
 
@@ -192,7 +192,7 @@ def dotted(path: KeyPath) -> str:
 
 def shown(text: str) -> str:
     """A value as messages write it: numbers as they are, other text in quotes, long text cut, credentials taken out."""
-    text = without_credentials(text)
+    text = shown_source(text)
     if _PLAIN_NUMBER.fullmatch(text):
         return text
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")

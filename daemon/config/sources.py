@@ -53,6 +53,9 @@ _TRAITS: Mapping[SourceKind, _Traits] = {
     SourceKind.PATH: _Traits("files", re.compile(""), frozenset({"pace", "loop", "start", *_DECODED}), live=False),
 }
 
+_NO_PATH = re.compile(r"://|\A[A-Za-z][A-Za-z0-9+.-]*:/|\A[^/]*//?[^/]*:[^/]*@|\A[^/]*:[^/]*@")
+"""in what is meant as a URL, and may hold a password: with another scheme, a slash too few, or no scheme"""
+
 SPECIFIC_SETTINGS = frozenset().union(*(traits.settings for traits in _TRAITS.values()))
 """keys of a camera that are not for all kinds of sources"""
 
@@ -60,7 +63,7 @@ SPECIFIC_SETTINGS = frozenset().union(*(traits.settings for traits in _TRAITS.va
 def source_kind(source: str) -> SourceKind:
     """Raises ValueError for a URL that no source has."""
     kind = next(kind for kind, traits in _TRAITS.items() if traits.form.search(source))
-    if kind is SourceKind.PATH and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
+    if kind is SourceKind.PATH and _NO_PATH.search(source):
         *others, last = (f"{scheme}://" for traits in _TRAITS.values() for scheme in traits.schemes)
         raise ValueError(f"a URL must begin with {', '.join(others)} or {last}")
     return kind

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from daemon.config.credentials import shown_source
 from daemon.errors import ConfigError
 
 TEXT = "tag:yaml.org,2002:str"
@@ -41,14 +42,15 @@ _Loader.add_implicit_resolver(MERGE, re.compile(r"^<<$"), ["<"])
 
 def read(path: Path) -> str:
     """The file's text. Raises ConfigError, naming the file as it was given."""
+    name = shown_source(str(path))
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file"]) from None
+        raise ConfigError([f"{name}: no such file"]) from None
     except IsADirectoryError:
-        raise ConfigError([f"{path}: is a folder; name the configuration file in it"]) from None
+        raise ConfigError([f"{name}: is a folder; name the configuration file in it"]) from None
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+        raise ConfigError([f"{name}: cannot be read: {error.strerror}"]) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

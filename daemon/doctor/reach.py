@@ -16,7 +16,7 @@ import orjson
 from daemon.capture.sources.base import SourceError, grab_usable, open_within
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
-from daemon.config.credentials import without_credentials
+from daemon.config.credentials import shown_source
 from daemon.config.schema import Config
 from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
@@ -122,11 +122,11 @@ def _look(name: str, camera: Camera) -> Finding:
 
 
 def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:
-    shown = without_credentials(camera.source)
+    shown = shown_source(camera.source)
     if found["problem"] is None:
         return Finding(f"camera {name}", f"{shown}: {found['width']}x{found['height']}", {"source": shown, **found})
     said = f"{found['reason']}: {found['problem']}"
-    fix = f"ospreyd probe '{shown}'"
+    fix = f"ospreyd probe SOURCE, with the source of camera {name}"
     return Finding(
         f"camera {name}", f"{shown}: {said}", {"source": shown, **found}, (Problem(f"camera {name}", said, fix),)
     )

@@ -10,17 +10,21 @@ from urllib.parse import quote, unquote
 
 import yaml
 
-from daemon.config.credentials import without_credentials
+from daemon.config.credentials import HIDDEN, shown_source, without_credentials
 from daemon.config.environment import CREDENTIALS_DIRECTORY
+from engines.text import EncodingError, decode
 
-HIDDEN = "***"
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|key(?!alive)|credential|auth")
 _DEFAULT = re.compile(r"(\$\{\w+:-)[^}]*")
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+")
-_QUERY = re.compile(r"\?[^\s\"'<>]*")
-_CREDENTIALS = re.compile(r"://([^/\s]*)@")
+_BEHIND_SCHEME = re.compile(r"(?s)[a-zA-Z][a-zA-Z0-9+.-]*:/+(.*)")
+_LOGIN = re.compile(r"(?s)(.*)@")
+_MORE = re.compile(r"(?s)[?#].*|/[^/]*=.*")
+_QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"|=([^\s"]+)')
+_SEPARATOR = re.compile(r"[@/?#&=:;\s]+")
 _SHORTEST = 3
 """characters; a shorter secret is hidden where it stands as one, not wherever the letters occur"""
+_SHORTEST_PART = 4
+"""characters of a part of a credential between special characters"""
 
 
 def configuration(text: str) -> tuple[str, set[str]]:
@@ -42,18 +46,34 @@ def known(environ: Mapping[str, str] = os.environ) -> set[str]:
     if folder := environ.get(CREDENTIALS_DIRECTORY):
         for file in Path(folder).iterdir():
             if file.is_file():
-                found.update(file.read_text(encoding="utf-8", errors="replace").split("\n"))
+                found.update(_decoded(file).splitlines())
     return found
+
+
+def _decoded(file: Path) -> str:
+    data = file.read_bytes()
+    try:
+        return decode(data)
+    except EncodingError:
+        return data.decode("utf-8", "replace")
 
 
 def credentials_in(source: str) -> set[str]:
-    """The password of every URL in a camera's source, and the values behind its question mark."""
-    found: set[str] = set()
-    for url in _URL.findall(source):
-        for login in _CREDENTIALS.findall(url):
-            found.add(login.partition(":")[2] or login)
-        found.update(part.partition("=")[2] for part in url.partition("?")[2].split("&"))
-    return found
+    """What may be a credential in a camera's source, whole and in parts, in whatever way its URL is read."""
+    found = {source} if shown_source(source) != source else set()
+    if re.search(r"\s!\s", source):
+        for quoted, plain in _QUOTED.findall(source):
+            found |= credentials_in(quoted or plain) if "://" in quoted + plain else {quoted or plain}
+        return found
+    url = _BEHIND_SCHEME.search(source)
+    rest = url[1] if url else source
+    if (login := _LOGIN.match(rest)) is not None:
+        found |= {login[1], login[1].partition(":")[2]}
+        found |= {part for part in _SEPARATOR.split(login[1]) if len(part) >= _SHORTEST_PART}
+    if url and (more := _MORE.search(rest)) is not None:
+        found |= {part.partition("=")[2] or part for part in re.split(r"[?#&/]", more[0])}
+        found |= {part for part in _SEPARATOR.split(more[0]) if len(part) >= _SHORTEST_PART}
+    return found - {""}
 
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
@@ -61,7 +81,6 @@ def scrubbed(text: str, secrets: Iterable[str]) -> str:
     forms = {form for secret in secrets for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
-    text = _URL.sub(lambda url: _QUERY.sub("?" + HIDDEN, without_credentials(url[0])), text)
     return without_credentials(text)
 
 
@@ -78,6 +97,7 @@ def _hide(node: yaml.Node, secret: bool, found: set[str], seen: set[int]) -> Non
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            _hide(key, False, found, seen)
             _hide(value, secret or bool(_SECRET_NAME.search(str(key.value))), found, seen)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
@@ -93,4 +113,4 @@ def _hide_scalar(node: yaml.Node, secret: bool, found: set[str]) -> None:
         node.value = HIDDEN
     else:
         found.update(credentials_in(text))
-        node.value = scrubbed(_DEFAULT.sub(r"\1" + HIDDEN, text), ())
+        node.value = shown_source(_DEFAULT.sub(r"\1" + HIDDEN, text))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon import __version__
+from daemon.config.credentials import shown_source
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
@@ -16,6 +17,7 @@ from daemon.doctor.packages import packages
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
 from engines.errors import FolderError
 from engines.folders import cache_folder
+from engines.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,13 @@ def _cache(loaded: Config | None) -> Path | FolderError:
 
 
 def _configuration(file: Path) -> tuple[Config | None, tuple[Finding, ...]]:
+    name = shown_source(str(file))
     try:
         loaded = load(file)
     except ConfigError as error:
-        fix = f"edit {file}, then: ospreyd check {file}"
+        fix = f"edit {name}, then: ospreyd check {name}"
         problems = tuple(Problem("configuration", problem, fix) for problem in error.problems)
-        line = f"{file}: {len(problems)} mistakes"
-        return None, (Finding("configuration", line, {"file": str(file), "problems": list(error.problems)}, problems),)
-    line = f"{file}: valid; device {loaded.device}, {len(loaded.cameras)} cameras"
-    return loaded, (Finding("configuration", line, {"file": str(file), "problems": []}),)
+        line = f"{name}: {counted(len(problems), 'mistake')}"
+        return None, (Finding("configuration", line, {"file": name, "problems": list(error.problems)}, problems),)
+    line = f"{name}: valid; device {loaded.device}, {counted(len(loaded.cameras), 'camera')}"
+    return loaded, (Finding("configuration", line, {"file": name, "problems": []}),)

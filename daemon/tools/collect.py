@@ -9,7 +9,7 @@ from contextlib import closing
 from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
-from daemon.config.credentials import without_credentials
+from daemon.config.credentials import shown_source
 from daemon.config.sources import is_live
 from daemon.records import Reason
 from engines.errors import CalibrationError
@@ -27,9 +27,7 @@ def collect(camera: Camera, frames: int, every: float, progress: Callable[[float
         with closing(open_source(camera)) as source:
             yield from _spread(source, frames, every, progress)
     except SourceError as error:
-        raise CalibrationError(
-            f"no more calibration pictures from {without_credentials(camera.source)}: {error}"
-        ) from None
+        raise CalibrationError(f"no more calibration pictures from {shown_source(camera.source)}: {error}") from None
 
 
 def _spread(source: Source, frames: int, every: float, progress: Callable[[float], None]) -> Iterator[Image]:

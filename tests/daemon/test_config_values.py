@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config.camera import Camera
-from daemon.config.credentials import without_credentials
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.errors import ConfigError
@@ -157,36 +156,16 @@ cameras:
         f"10: models.default.file: {missing}; it comes from ${{HUNTER}} and is not shown",
         f"10: models.default.family: must be one of {families}; it comes from ${{HUNTER}} and is not shown",
         "12: cameras.front.source: a URL must begin with rtsp://, rtsps://, http:// or https://, got 'ftp://cam/1'",
-        "12: cameras.front.labels: must be a list, got 'rtspsrc user-pw=*** ! appsink'",
+        "12: cameras.front.labels: must be a list, got 'rtspsrc … ! appsink'",
         "12: cameras.front.model: must be one of `models` (default); it comes from ${HUNTER} and is not shown",
         "13: cameras.'rtsp://cam/1': must be letters, digits, - and _, up to 64",
-        f"13: cameras.'rtsp://cam/1': must be a mapping ({keys}), got 'http://cam/?user=a&password=***&x=1'",
+        f"13: cameras.'rtsp://cam/1': must be a mapping ({keys}), got 'http://cam/?***'",
     ]
 
 
 def test_credentials_in_the_name_of_a_model_are_not_shown_where_the_names_are_listed() -> None:
     told = mistakes("device: a\nmqtt: {host: h}\nmodels: {'rtsp://u:hunter2@m': {}}\n" + CAMERA)
     assert told[1] == "4: cameras.front.model: must be one of `models` (rtsp://m); it is 'default' unless given"
-
-
-@pytest.mark.parametrize(
-    ("source", "shown"),
-    [
-        ("rtsp://user:pw@cam/1", "rtsp://cam/1"),
-        ("rtsp://user@cam:554/1", "rtsp://cam:554/1"),
-        ("rtsp://user:p@w@cam/1", "rtsp://cam/1"),
-        ("rtsp://user:p/w@cam/1", "rtsp://cam/1"),
-        ("rtsp://user:pw@cam/1@2", "rtsp://cam/1@2"),
-        ("rtsp://cam:554/1@2", "rtsp://cam:554/1@2"),
-        ("rtspsrc location=rtsp://a:b@cam user-pw=b ! appsink", "rtspsrc location=rtsp://cam user-pw=*** ! appsink"),
-        ('rtspsrc user-pw="b c" ! appsink', "rtspsrc user-pw=*** ! appsink"),
-        ("http://cam/video?user=a&pwd=b&fps=5", "http://cam/video?user=a&pwd=***&fps=5"),
-        ("/dev/video0", "/dev/video0"),
-        ("videos/pass@street.mp4", "videos/pass@street.mp4"),
-    ],
-)
-def test_credentials_are_taken_out_of_sources(source: str, shown: str) -> None:
-    assert without_credentials(source) == shown
 
 
 def test_paths_are_relative_to_the_configuration() -> None:

@@ -17,10 +17,15 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from daemon.capture.sources.base import SourceError
+from daemon.config.credentials import place_of
 from daemon.records import Reason
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _MAX_HEAD = 65536  # bytes; no camera's response is longer
+_UNCERTAIN = (
+    "the URL has no valid host and port; write special characters of its user and password as %XX: "
+    "%40 for @, %2F for /, %3F for ?, %23 for #"
+)
 
 
 _Address: TypeAlias = tuple[socket.AddressFamily, Any]
@@ -46,8 +51,16 @@ class _Server:
     """path and query; may hold secrets like the next two, so never part of a message"""
     user: str | None
     password: str
+    certain: bool
+    """False: what is taken for the host may be a part of the password"""
 
     def __str__(self) -> str:
+        """For messages."""
+        return self.place if self.certain else "the host in the URL"
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -74,8 +87,7 @@ def probe(url: str, timeout: float) -> SourceError | None:
     try:
         server = _parse(url)
     except ValueError:
-        detail = "the URL has no valid host and port; write special characters of its user and password as %XX"
-        return SourceError(Reason.UNREACHABLE, detail)
+        return SourceError(Reason.UNREACHABLE, _UNCERTAIN)
     try:
         answer = _ask_for_stream(server, time.monotonic() + timeout)
     except OSError as error:
@@ -83,14 +95,24 @@ def probe(url: str, timeout: float) -> SourceError | None:
     return _meaning(server, answer)
 
 
+def _no_address(server: _Server, error: OSError) -> SourceError | None:
+    """What is wrong with the host's name; None if nothing is."""
+    if not isinstance(error, (socket.gaierror, _DnsSilentError, _InvalidNameError)):
+        return None
+    rule = "each part between its dots must have 1 to 63 characters; correct the source"
+    detail = f"{server.host} is not a valid host name: {rule}"
+    if not server.certain:
+        detail = _UNCERTAIN
+    elif isinstance(error, socket.gaierror):
+        detail = f"the name {server.host} cannot be resolved; check it and the DNS"
+    elif isinstance(error, _DnsSilentError):
+        detail = f"the DNS does not answer when asked for {server.host}; check the DNS"
+    return SourceError(Reason.UNREACHABLE, detail)
+
+
 def _no_answer(server: _Server, error: OSError) -> SourceError:
-    if isinstance(error, socket.gaierror):
-        return SourceError(Reason.UNREACHABLE, f"the name {server.host} cannot be resolved; check it and the DNS")
-    if isinstance(error, _DnsSilentError):
-        return SourceError(Reason.UNREACHABLE, f"the DNS does not answer when asked for {server.host}; check the DNS")
-    if isinstance(error, _InvalidNameError):
-        rule = "each part between its dots must have 1 to 63 characters; correct the source"
-        return SourceError(Reason.UNREACHABLE, f"{server.host} is not a valid host name: {rule}")
+    if (unnamed := _no_address(server, error)) is not None:
+        return unnamed
     if isinstance(error, ConnectionRefusedError):
         return SourceError(Reason.REFUSED, f"{server} refuses connections; check the port and the camera's settings")
     if isinstance(error, TimeoutError):
@@ -109,6 +131,7 @@ def _parse(url: str) -> _Server:
         target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         user=None if parts.username is None else unquote(parts.username),
         password=unquote(parts.password or ""),
+        certain=place_of(url) is not None,
     )
 
 
@@ -175,7 +198,7 @@ def _look_up(server: _Server, deadline: float) -> list[_Address]:
         except UnicodeError:
             answer.put(_InvalidNameError())
 
-    threading.Thread(target=ask, name=f"lookup:{server.host}", daemon=True).start()
+    threading.Thread(target=ask, name="lookup", daemon=True).start()
     try:
         found = answer.get(timeout=_left(deadline))
     except Empty:
@@ -203,7 +226,9 @@ def _connect_to_first(addresses: list[_Address], deadline: float) -> socket.sock
 
 def _exchange(connection: socket.socket, server: _Server, authorization: str | None, deadline: float) -> _Answer:
     lines = [f"{_method(server)} {_uri(server)} {'RTSP/1.0' if server.rtsp else 'HTTP/1.1'}"]
-    lines += [f"CSeq: {2 if authorization else 1}", "Accept: application/sdp"] if server.rtsp else [f"Host: {server}"]
+    lines += (
+        [f"CSeq: {2 if authorization else 1}", "Accept: application/sdp"] if server.rtsp else [f"Host: {server.place}"]
+    )
     lines += ["User-Agent: ospreyd"]
     lines += [f"Authorization: {authorization}"] if authorization else []
     connection.settimeout(_left(deadline))
@@ -227,7 +252,7 @@ def _method(server: _Server) -> str:
 
 
 def _uri(server: _Server) -> str:
-    return f"{server.scheme}://{server}{server.target}" if server.rtsp else server.target
+    return f"{server.scheme}://{server.place}{server.target}" if server.rtsp else server.target
 
 
 def _authorization(server: _Server, challenges: tuple[str, ...]) -> str | None:
