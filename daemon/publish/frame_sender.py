@@ -45,9 +45,9 @@ class FrameSender:
     def __init__(
         self,
         config: Config,
-        topics: DeviceTopics,
         link: Link,
         stats: Stats,
+        retained: Retained,
         report: Callable[[], Sequence[FrameMessage]],
         done: Callable[[FrameResult, bool], None],
         on_fatal: Callable[[BaseException], None],
@@ -57,7 +57,7 @@ class FrameSender:
         `done` is called once for each result that is sent or dropped; true: of the messages of other formats.
         """
         self._device = config.device
-        self._topics = topics
+        self._topics = DeviceTopics.of(config.mqtt.prefix, config.device)
         self._link = link
         self._stats = stats
         self._report = report
@@ -74,7 +74,7 @@ class FrameSender:
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
         self._live: deque[_Outgoing] = deque()
         self._files: deque[_Outgoing] = deque()
-        self._retained = Retained()
+        self._retained = retained
         self._hurried = False
         self._closed = False
         """no more results are taken"""
@@ -119,12 +119,18 @@ class FrameSender:
                 self._retained.set(topic, payload, camera)
                 self._changed.notify_all()
 
-    def assign(self, topic: str, camera: str) -> bool:
-        """What others have the broker keep there is cleared with the camera; False where it is gone already."""
+    def settle(self) -> None:
+        """All topics that this run stands for are claimed; what else earlier runs have retained is cleared."""
         with self._changed:
-            there = camera in self._detections
+            self._retained.settle()
+            self._changed.notify_all()
+
+    def assign(self, topic: str, camera: str | None = None) -> bool:
+        """Claims a topic that others publish, for a camera with which it is cleared; False where that is gone."""
+        with self._changed:
+            there = camera is None or camera in self._detections
             if there:
-                self._retained.assign(topic, camera)
+                self._retained.claim(topic, camera)
             return there
 
     def link_changed(self, connected: bool) -> None:
@@ -187,9 +193,12 @@ class FrameSender:
                     self._send(frame)
                 self._send_files(files)
                 self._send_stats()
+                with self._changed:
+                    self._retained.remember()
         finally:
             with self._changed:
                 self._closed = True
+                self._retained.remember()
 
     def _drained(self) -> bool:
         with self._changed:
@@ -275,6 +284,8 @@ class FrameSender:
                     self._retained.requeue(topic)
                     self._changed.wait(_FULL_NETWORK)
                 return
+            with self._changed:
+                self._retained.sent(topic, payload)
 
     def _send_stats(self) -> None:
         """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""

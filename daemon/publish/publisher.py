@@ -23,6 +23,7 @@ from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMe
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.object_publisher import ObjectPublisher
+from daemon.publish.retained import Retained
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
 from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.stats import DaemonCount, Stats
@@ -52,7 +53,7 @@ class Publisher:
         self._config = config
         self._stats = stats
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
-        self._formats = Formats(mqtt, self._topics, config.device, self._publish)
+        self._formats = Formats(mqtt, self._topics, config.device, self._publish, self._configured)
         self._link = Link(
             mqtt,
             client_id=mqtt.client(config.device),
@@ -68,7 +69,8 @@ class Publisher:
         ]
         self._outbox_path = outbox_path(mqtt.outbox, config.device)
         self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged)
-        self._frames = FrameSender(config, self._topics, self._link, stats, self._report, self._done, on_fatal)
+        retained = Retained(self._outbox.kept, self._outbox.keep)
+        self._frames = FrameSender(config, self._link, stats, retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
         self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._frames.retain)
         self._published = credit.consumer("publish")
@@ -90,6 +92,7 @@ class Publisher:
         """Begins to connect and to publish; returns at once."""
         for event in self._objects.finish():
             self.event(event)
+        self._claim()
         self._outbox.start()
         for link in (self._link, *self._presences):
             link.start()
@@ -195,6 +198,24 @@ class Publisher:
             drained &= link.stop(max(0.0, deadline - time.monotonic()))
         return drained
 
+    def _claim(self) -> None:
+        """The topics of this device that are published later; those of other formats are claimed by these."""
+        for topic in (self._topics.status, *(presence.topic for presence in self._formats.presences)):
+            self._frames.assign(topic.name)
+        for name, camera in self._config.cameras.items():
+            topics = self._topics.camera(name)
+            own = [topics.status, *(topics.state(setting) for setting in Setting)]
+            if self._config.tracked(name) is not None:
+                own += [*map(topics.zone, camera.zones), *map(topics.line, camera.lines)]
+            for topic in own:
+                self._frames.assign(topic.name, name)
+        if not self._formats:
+            self._configured()
+
+    def _configured(self) -> None:
+        """All that this run stands for is claimed."""
+        self._frames.settle()
+
     def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
         """Hears what the formats want to hear too."""
         if subscription is None:
@@ -235,7 +256,7 @@ class Publisher:
             self._outbox.put(message.topic, message.payload, time.monotonic())
         elif message.kind is DeliveryKind.CLEARED:
             self._link.publish(message.topic, b"", retain=True)
-        elif message.kind is DeliveryKind.PICTURE and message.camera is not None:
+        elif message.kind is DeliveryKind.CLAIMED and message.camera is not None:
             self._frames.assign(message.topic, message.camera)
         else:
             self._frames.retain(message.topic, message.payload, message.camera)

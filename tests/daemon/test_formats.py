@@ -95,12 +95,12 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
 
 
 def test_retained_picture_is_cleared_with_its_camera() -> None:
-    retained = Retained()
-    retained.assign("image", "front")
+    retained = Retained({}, lambda _: None)
+    retained.claim("image", "front")
     retained.keep(["yard"])
     assert retained.pop() == ("image", b"")
     retained.keep(["yard", "front"])
-    retained.assign("image", "front")
+    retained.claim("image", "front")
     retained.requeue("image")
     assert not retained
     retained.mark_all_unsent()

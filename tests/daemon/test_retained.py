@@ -1,22 +1,117 @@
-"""Retained messages of cameras that are added and removed under ever new names."""
+"""Retained messages: which are sent, which are cleared, and what the next run knows of them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 
 from daemon.publish.retained import Retained
 
 
-def test_only_the_latest_cleared_topics_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.publish.retained._CLEARED", 3)
-    retained = Retained()
-    retained.set("info", b"{}")
-    for number in range(10):
-        retained.set(f"{number}/status", b"{}", str(number))
-        retained.keep([])
-    retained.set("8/status", b"{}", "8")
-    retained.mark_all_unsent()
+class Disk:
+    """What runs keep, one after the other."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def run(self) -> Retained:
+        return Retained(dict(self.kept), self._keep)
+
+    def _keep(self, changes: Mapping[str, bytes | None]) -> None:
+        self.kept = {key: value for key, value in {**self.kept, **changes}.items() if value is not None}
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+def send(retained: Retained) -> list[tuple[str, bytes]]:
+    """Sends what is unsent, and returns it by topic."""
     sent = []
     while retained:
         sent.append(retained.pop())
-    assert sorted(sent) == [("7/status", b""), ("8/status", b"{}"), ("9/status", b""), ("info", b"{}")]
+        retained.sent(*sent[-1])
+    return sorted(sent)
+
+
+def test_only_the_latest_cleared_topics_are_remembered(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.publish.retained._CLEARED", 3)
+    retained = disk.run()
+    retained.set("info", b"{}")
+    for number in range(10):
+        retained.set(f"{number}/status", b"{}", str(number))
+        send(retained)
+        retained.keep([])
+        assert send(retained) == [(f"{number}/status", b"")]
+    retained.set("8/status", b"{}", "8")
+    retained.mark_all_unsent()
+    assert send(retained) == [("7/status", b""), ("8/status", b"{}"), ("9/status", b""), ("info", b"{}")]
+
+
+def test_no_clearing_message_is_lost_however_many_there_are(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.publish.retained._CLEARED", 3)
+    first = disk.run()
+    for number in range(10):
+        first.set(f"{number}", b"{}")
+    send(first)
+    second = disk.run()
+    second.settle()
+    assert send(second) == [(f"{number}", b"") for number in range(10)]
+
+
+def test_a_topic_is_on_disk_before_the_broker_has_it(disk: Disk) -> None:
+    first = disk.run()
+    first.set("status", b"{}")
+    assert first.pop() == ("status", b"{}")
+    second = disk.run()
+    second.settle()
+    assert second.pop() == ("status", b"")
+
+
+def test_a_clearing_message_is_sent_by_two_runs(disk: Disk) -> None:
+    """A connection that broke may have lost the first one."""
+    first = disk.run()
+    first.claim("image", "front")
+    first.set("status", b"{}")
+    send(first)
+    for _ in range(2):
+        later = disk.run()
+        later.claim("image", "front")
+        later.settle()
+        assert send(later) == [("status", b"")]
+        later.remember()
+    last = disk.run()
+    last.claim("image", "front")
+    last.settle()
+    assert not last
+
+
+def test_what_is_not_sent_is_cleared_by_a_later_run(disk: Disk) -> None:
+    first = disk.run()
+    first.set("status", b"{}")
+    send(first)
+    for _ in range(3):  # without a broker
+        later = disk.run()
+        later.settle()
+        later.remember()
+    assert later.pop() == ("status", b"")
+
+
+def test_a_claimed_topic_is_left_alone(disk: Disk) -> None:
+    first = disk.run()
+    for topic in ("image", "status", "gone"):
+        first.set(topic, b"1")
+    send(first)
+    second = disk.run()
+    second.settle()
+    send(second)
+    second.claim("image", "front")
+    second.set("status", b"2")
+    assert send(second) == [("status", b"2")]
+    third = disk.run()
+    third.claim("image", "front")
+    third.claim("status")
+    third.settle()
+    assert send(third) == [("gone", b"")]

@@ -17,13 +17,20 @@ from daemon.records import DaemonInfo, DaemonStats, Event, FrameResult
 
 
 class Formats:
-    """For one thread, unless a method says otherwise. `publish` gets the messages in their order, and must not wait."""
+    """For one thread, unless a method says otherwise."""
 
     def __init__(
-        self, mqtt: Mqtt, topics: DeviceTopics, device: str, publish: Callable[[OutgoingMessage], None]
+        self,
+        mqtt: Mqtt,
+        topics: DeviceTopics,
+        device: str,
+        publish: Callable[[OutgoingMessage], None],
+        configured: Callable[[], None] = lambda: None,
     ) -> None:
+        """`publish` gets the messages in their order, and must not wait; `configured` follows those of `configure`."""
         self._formats = tuple(_enabled(mqtt, topics, device))
         self._publish = publish
+        self._configured = configured
 
     def __bool__(self) -> bool:
         """Whether there is a format; for any thread."""
@@ -48,6 +55,7 @@ class Formats:
         """At the start and at every change; ignored while a model of the cameras is unknown."""
         if all(camera.model in info.models for camera in config.cameras.values()):
             self._publish_all(lambda one: one.configure(config, info))
+            self._configured()
 
     def result(self, result: FrameResult) -> None:
         """The detections of one frame."""

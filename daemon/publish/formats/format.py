@@ -28,8 +28,8 @@ class DeliveryKind(Enum):
     """the latest of its topic, kept by the broker, and sent again after every reconnect"""
     EVENT = "event"
     """through the outbox"""
-    PICTURE = "picture"
-    """without a payload: where pictures are retained, to be cleared with their camera"""
+    CLAIMED = "claimed"
+    """without a payload: where something of a camera is retained by other means or later, to be cleared with it"""
     CLEARED = "cleared"
     """without a payload: clears what an earlier run has retained, once"""
 

@@ -73,13 +73,13 @@ class Frigate(Format):
         self._labels = labels
         self._enabled = {name for name in labels if self._is_enabled(name)}
         zeros = [self._count(name, label, 0) for name in reset for label in labels[name]]
-        pictures = [
-            OutgoingMessage(self._snapshot(name, label), kind=DeliveryKind.PICTURE, camera=name)
+        claimed = [
+            OutgoingMessage(topic, kind=DeliveryKind.CLAIMED, camera=name)
             for name in reset
-            for label in labels[name]
+            for topic in (self._switch_state(name), *(self._snapshot(name, label) for label in labels[name]))
         ]
         ended = self._end(name for name, _ in self._objects if not self._is_enabled(name) or config.tracked(name))
-        return [*ended, *gone, *zeros, *pictures, *self._configure_counts(config)]
+        return [*ended, *gone, *zeros, *claimed, *self._configure_counts(config)]
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
@@ -120,11 +120,7 @@ class Frigate(Format):
         """See Format.setting."""
         if which is not Setting.ENABLED:
             return ()
-        return (
-            OutgoingMessage(
-                (self._prefix / camera / "detect" / "state").name, b"ON" if value else b"OFF", camera=camera
-            ),
-        )
+        return (OutgoingMessage(self._switch_state(camera), b"ON" if value else b"OFF", camera=camera),)
 
     def stats(self, report: DaemonStats) -> Iterable[FrameMessage]:
         """See Format.stats."""
@@ -221,6 +217,9 @@ class Frigate(Format):
 
     def _count(self, camera: str, label: str, number: int) -> OutgoingMessage:
         return OutgoingMessage((self._prefix / camera / level(label)).name, str(number).encode(), camera=camera)
+
+    def _switch_state(self, camera: str) -> str:
+        return (self._prefix / camera / "detect" / "state").name
 
     def _snapshot(self, camera: str, label: str) -> str:
         return (self._prefix / camera / level(label) / "snapshot").name

@@ -62,7 +62,7 @@ class HomeAssistant(Format):
         self._labels = labels
         first = [message for name, of in changed.items() for label in of for message in self._absent(name, label)]
         first += [
-            OutgoingMessage(self._entities.image(name), kind=DeliveryKind.PICTURE, camera=name) for name in changed
+            OutgoingMessage(self._entities.image(name), kind=DeliveryKind.CLAIMED, camera=name) for name in changed
         ]
         return [*gone, *new, *first, *dwell]
 
