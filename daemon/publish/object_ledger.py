@@ -18,7 +18,7 @@ from daemon.records.objects import Direction, LeftReason, ObjectEvent, ObjectSna
 
 Kept = dict[str, bytes | None]
 """values by key; None: to be forgotten"""
-_OBJECT, _TOTAL, _SINCE, _ZONE = "object", "total", "since", "zone"
+_OBJECT, _TOTAL, _SINCE = "object", "total", "since"
 
 
 class ObjectLedger:
@@ -30,7 +30,6 @@ class ObjectLedger:
         """by key; what `unfinished` needs of objects that have not left"""
         self._totals: dict[tuple[str, str], dict[tuple[Direction, str], int]] = {}
         self._since: dict[tuple[str, str], float] = {}
-        self._zones: set[tuple[str, str]] = set()
         for key, value in kept.items():
             kind, _, rest = key.partition("/")
             if kind == _OBJECT:
@@ -41,9 +40,6 @@ class ObjectLedger:
             elif kind == _SINCE:
                 camera, line = rest.split("/", 1)
                 self._since[camera, line] = float(value)
-            elif kind == _ZONE:
-                camera, zone = rest.split("/", 1)
-                self._zones.add((camera, zone))
 
     def totals(self) -> dict[str, dict[tuple[str, Direction, str], int]]:
         """Crossings by camera, and by line, direction and label."""
@@ -98,13 +94,6 @@ class ObjectLedger:
             kept[_total_key(event.camera, event.line, event.direction, event.label)] = b"%d" % (event.total or 0)
         return kept
 
-    def zone(self, camera: str, zone: str, there: bool) -> Kept:
-        """Takes whether something is retained of a zone; what is to be kept."""
-        if there == ((camera, zone) in self._zones):
-            return {}
-        (self._zones.add if there else self._zones.discard)((camera, zone))
-        return {f"{_ZONE}/{camera}/{zone}": b"1" if there else None}
-
     def line(self, camera: str, line: str, now: float) -> tuple[float, Kept]:
         """Since when a line is counted, UTC; what is to be kept, where that is `now`."""
         if (since := self._since.get((camera, line))) is not None:
@@ -120,10 +109,6 @@ class ObjectLedger:
         for direction, label in self._totals.pop((camera, line), {}):
             kept[_total_key(camera, line, direction, label)] = None
         return kept
-
-    def zones(self) -> set[tuple[str, str]]:
-        """Camera and name of the zones that something is retained of."""
-        return set(self._zones)
 
     def lines(self) -> set[tuple[str, str]]:
         """Camera and name of the lines that something is kept of."""

@@ -36,11 +36,8 @@ class ObjectPublisher:
         return self._ledger.totals()
 
     def finish(self) -> list[ObjectEvent]:
-        """At the start, before anything else: what an earlier run has left open; and clears what is gone since."""
+        """At the start, before anything else: what an earlier run has left open; forgets lines that are gone since."""
         cameras = self._config.cameras
-        for camera, zone in self._ledger.zones():
-            if self._config.tracked(camera) is None or zone not in cameras[camera].zones:
-                self.area(ZoneState(camera, zone, None))
         for camera, line in self._ledger.lines():
             if self._config.tracked(camera) is None or line not in cameras[camera].lines:
                 self.area(LineState(camera, line, None))
@@ -71,8 +68,6 @@ class ObjectPublisher:
 
     def _zone(self, state: ZoneState) -> None:
         topic = self._topics.camera(state.camera).zone(state.zone).name
-        if kept := self._ledger.zone(state.camera, state.zone, there=state.occupancy is not None):
-            self._outbox.keep(kept)
         if state.occupancy is None:
             self._retain(topic, b"", None)
             return

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from paho.mqtt.client import topic_matches_sub
 
+from daemon.publish.channels import CHANNELS
 from tests.conftest import ROOT, wait_for
 from tests.daemon.commanding import ANSWER, GATE, Commanded, commanded
 from tests.daemon.publishing import UNREACHABLE, config, result
@@ -16,6 +19,8 @@ from tests.servers.subscriber import Subscriber
 
 ACL = ROOT / "docs" / "mqtt" / "mosquitto.acl"
 PASSWORDS = {name: f"of {name}" for name in ("gate", "other", "dashboard", "operator")}
+MORE = ["ospreyd/gate/x/dwell/x", "frigate/gate/x/x", "frigate/gate/x/x/active", "frigate/gate/x/x/snapshot"]
+"""topics of other formats"""
 
 
 @pytest.fixture
@@ -60,6 +65,16 @@ def test_device_may_publish_all_its_topics(
         operator.publish("frigate/gate/front/detect/set", "OFF")
         dashboard.wait_for("frigate/gate/front/detect/state", b"OFF", after=before)
         assert "access control list" not in caplog.text
+
+
+@pytest.mark.parametrize("topic", [channel.topic for channel in CHANNELS if channel.name != "answer"] + MORE)
+def test_device_may_write_every_topic(topic: str) -> None:
+    written = re.sub(r"{[a-z]+}", "x", topic.replace("{prefix}/{device}", "ospreyd/gate"))
+    lines = [line.split() for line in ACL.read_text(encoding="utf-8").splitlines()]
+    patterns = [
+        line[2].replace("%u", "gate") for line in lines if line[:2] in (["pattern", "write"], ["pattern", "readwrite"])
+    ]
+    assert any(topic_matches_sub(pattern, written) for pattern in patterns)
 
 
 def test_user_of_another_name_is_reported(guarded: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:

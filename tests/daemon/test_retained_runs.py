@@ -9,11 +9,13 @@ from typing import Any
 
 from daemon.config.schema import Config
 from daemon.control.settings import Setting
+from daemon.demo.film import Shot, film
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus
 from daemon.records.objects import LineState, Occupancy, ZoneState
 from tests.conftest import wait_for
 from tests.daemon.publishing import publisher
+from tests.daemon.running import box, daemon, stop
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -112,3 +114,24 @@ def test_what_changed_while_the_daemon_was_stopped_is_cleared(broker: Mosquitto,
                 assert len(pictures) == 6
             elif "camera" in change:
                 assert {topic.split("/")[-2 if topic.endswith("image") else -3] for topic in pictures} == {"yard"}
+
+
+def test_a_daemon_clears_what_a_killed_one_has_retained(broker: Mosquitto, tmp_path: Path) -> None:
+    street = film(Shot("street", 320, 240, 10.0, seed=21), tmp_path / "street.mp4", 2.0)
+    camera = {"source": str(street.file), "loop": True}
+    document = box(broker, {"entry": camera}, events={"appear_frames": 1, "snapshot": "plain"})
+    document["mqtt"]["formats"] = ALL
+    with Subscriber(HOST, broker.port) as subscriber:
+        with daemon(tmp_path, document):
+            subscriber.wait(lambda messages: any("/entry/image" in m.topic for m in messages), "a picture", 60)
+            subscriber.wait(lambda messages: any(m.topic.endswith("/snapshot") for m in messages), "a picture", 60)
+        document["cameras"] = {"driveway": camera}
+        with daemon(tmp_path, document) as process:
+            wait_for(lambda: "frigate/driveway/detect/state" in retained(broker), "the new camera", 60)
+            wait_for(lambda: not [topic for topic in retained(broker) if "entry" in topic], "the end of the old one")
+            stop(process)
+    assert {topic.split("/")[2] for topic in retained(broker) if topic.startswith("ospreyd/box/")} == {
+        "status",
+        "info",
+        "driveway",
+    }
