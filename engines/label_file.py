@@ -14,6 +14,8 @@ from engines.text import EncodingError, counted, decode_western
 
 NAMELESS = "???"
 """the placeholder for a missing name, as in TensorFlow's label files"""
+BACKGROUNDS = frozenset({NAMELESS, "N/A", "background", "__background__"})
+"""what lists of names have for the background and for missing names"""
 
 _LINE = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"^\s*(?:#|//).*|\s+#\s.*")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto
 
-from engines.errors import ModelError
-from engines.graphs.heads import FAMILIES
+from engines.errors import LabelsError, ModelError
 from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel
-from engines.graphs.onnx_file import feed_sizes, image_input, load, opset_of
+from engines.graphs.onnx_file import ImageInput, feed_sizes, fix_batch, image_input, load, opset_of
 from engines.graphs.outputs import raw_outputs
 from engines.graphs.preprocess import InputGeometry
-from engines.label_file import NAMELESS
-from engines.labels import COCO_CATEGORIES, find_labels, labels_for, wrong_count
+from engines.identify import find_family
+from engines.label_file import BACKGROUNDS, NAMELESS
+from engines.labels import COCO, COCO_CATEGORIES, find_labels, labels_for, wrong_count
+from engines.plausibility import misreading
 from engines.records import InputOverride
 from engines.text import counted
 
@@ -69,8 +69,9 @@ def read_model(
 ) -> Model:
     """Reads an ONNX file and identifies its family.
 
-    `family` is a name in FAMILIES or 'auto'; `labels` as in labels.find_labels; `override`
-    replaces parts of the family's input geometry. Raises ModelError and LabelsError.
+    `family` is a name in heads.FAMILIES or 'auto'; `labels` as in labels.find_labels; `override`
+    replaces parts of the family's input geometry. The model is run on two pictures, and refused where its results are
+    impossible as the family reads them. Raises ModelError and LabelsError.
     """
     proto = load(path)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
@@ -79,7 +80,7 @@ def read_model(
         raise ModelError(
             f"{path}: its metadata says that it is for the task {task!r}; export a model that detects boxes"
         )
-    image = image_input(path, proto, metadata.get("imgsz"))
+    image = image_input(path, proto, metadata.get("imgsz"), override.size)
     takes_image_size = feed_sizes(path, proto, image)
     names = find_labels(labels, metadata, str(path))
     raw = RawModel(
@@ -91,49 +92,59 @@ def read_model(
         integer_input=image.dtype == TensorProto.UINT8,
         takes_image_size=takes_image_size,
         name_count=None if names is None else len(names),
+        coco_names=names == COCO,
+        metadata=metadata,
     )
-    stated = metadata.get("family")
-    found, match = _find_family(path, raw, stated if family == "auto" and stated in FAMILIES else family, labels)
+
+    def as_read(found: Family, match: Match) -> Model:
+        return _model(path, proto, raw, image, (found, match), labels, override)
+
+    def wrong(found: Family, match: Match) -> str | None:
+        return misreading(as_read(found, match))
+
+    return as_read(*find_family(path, raw, family, labels, wrong))
+
+
+def _model(
+    path: Path,
+    proto: onnx.ModelProto,
+    raw: RawModel,
+    image: ImageInput,
+    candidate: tuple[Family, Match],
+    labels: str | None,
+    override: InputOverride,
+) -> Model:
+    """The model as one family reads it. Raises LabelsError where its class names do not fit."""
+    family, match = candidate
+    names = find_labels(labels, dict(raw.metadata), str(path))
     label_by_class = _label_by_class(match, names, labels)
+    if match.first_category is None:
+        _check_names(path, raw, names, labels)
     names = labels_for(names, labels, match.classes if label_by_class is None else None, str(path))
     return Model(
         path=path,
-        proto=proto,
-        family=found,
+        proto=fix_batch(proto, image.name) if match.one_image else proto,
+        family=family,
         match=match,
         raw=raw,
-        head=HeadSpec(found.max_candidates, len(names), label_by_class),
+        head=HeadSpec(family.max_candidates, len(names), label_by_class),
         labels=names,
-        geometry=(match.geometry or found.geometry).overridden(override),
+        geometry=(match.geometry or family.geometry).overridden(override),
         input_name=image.name,
         input_type=image.dtype,
     )
 
 
-def _find_family(path: Path, raw: RawModel, requested: str, labels: str | None) -> tuple[Family, Match]:
-    if requested != "auto" and requested not in FAMILIES:
-        close = difflib.get_close_matches(requested, FAMILIES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ModelError(f"unknown model family {requested!r}{hint} (known: auto, {', '.join(FAMILIES)})")
-    considered = FAMILIES.values() if requested == "auto" else [FAMILIES[requested]]
-    matches = [(family, match) for family in considered if (match := family.match(raw)) is not None]
-    if len(matches) > 1:  # the number of class names may decide
-        likely = [(f, m) for f, m in matches if m.sure and (m.classes is None or raw.expects(m.classes))]
-        matches = likely or matches
-    if len(matches) == 1:
-        return matches[0]
-    if requested != "auto":
-        raise ModelError(
-            f"{path}: family {requested} needs {FAMILIES[requested].layout}; this model has {_describe(raw)}"
-        )
-    classes = {family.name: match.classes for family, match in matches if match.classes is not None}
-    if raw.name_count is not None and classes and raw.name_count not in classes.values():
-        counts = " or ".join(f"{counted(number, 'class')} as {name}" for name, number in classes.items())
-        raise wrong_count(raw.name_count, labels, str(path), counts)
-    candidates = [family for family, _ in matches] or FAMILIES.values()
-    options = "; ".join(f"{family.name}: {family.layout}" for family in candidates)
-    what = "matches several families" if matches else "matches no known family"
-    raise ModelError(f"{path}: {what} with {_describe(raw)}; set family to one of: {options}")
+def _check_names(path: Path, raw: RawModel, names: tuple[str, ...] | None, setting: str | None) -> None:
+    """Raises LabelsError where the given names are not as many as those of the model's metadata."""
+    if setting is None or names is None:
+        return
+    try:
+        own = find_labels(None, dict(raw.metadata), str(path))
+    except LabelsError:
+        return  # the given names are there to replace them
+    if own is not None and len(own) != len(names):
+        raise wrong_count(len(names), setting, str(path), f"{counted(len(own), 'name')} in its metadata")
 
 
 def _label_by_class(match: Match, names: tuple[str, ...] | None, setting: str | None) -> tuple[int, ...] | None:
@@ -141,14 +152,12 @@ def _label_by_class(match: Match, names: tuple[str, ...] | None, setting: str | 
     first = match.first_category
     if first is None or names is None:
         return None
-    if setting == "coco":
+    if setting == "coco" or names == COCO:
         categories = range(first, COCO_CATEGORIES[-1] + 1)
         return tuple(COCO_CATEGORIES.index(c) if c in COCO_CATEGORIES else -1 for c in categories)
+    named = [index if name not in BACKGROUNDS else -1 for index, name in enumerate(names)]
+    if match.background:
+        return tuple(named) if named[0] == -1 else (-1, *named)
     if first == 1 and names[:1] == (NAMELESS,):  # TensorFlow's lists begin with category 0
-        return tuple(label if names[label] != NAMELESS else -1 for label in range(first, len(names)))
+        return tuple(named[first:])
     return None
-
-
-def _describe(raw: RawModel) -> str:
-    shapes = (f"{output.name} [{', '.join(str(d or '?') for d in output.shape)}]" for output in raw.outputs)
-    return f"input {raw.width}x{raw.height} and outputs " + ", ".join(shapes)

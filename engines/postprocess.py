@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.errors import ModelError
 from engines.records import Detections, Letterbox
+
+HIGHEST_SCORE = 1.01
+"""above 1 by what rounding to 8 or 16 bits may add; such scores become 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Thresholds:
     """lowest score, 0 to 1"""
     iou: float = 0.45
     """IoU threshold of NMS within a class; unused if the family needs no NMS"""
+    one_class: bool = True
+    """an object has its best class only; False: also the others that the model gives for the same box"""
 
 
 def to_detections(
@@ -31,16 +37,31 @@ def to_detections(
 ) -> Detections:
     """Converts the candidates of one image, in descending order of score, to detections.
 
-    boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels.
+    boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels. Raises
+    ModelError for a score above 1: the outputs are not laid out as they were taken to be.
     """
+    if len(scores) and scores[0] > HIGHEST_SCORE:
+        raise ModelError(
+            f"the model gave a score of {scores[0]:.2f}, which is above 1, so its outputs are not laid out as its "
+            "family says; nothing of it was reported; set another family or export the model again"
+        )
     count = int(np.count_nonzero(scores >= thresholds.confidence))
     boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
     if nms and count > 1:
         keep = suppress(boxes, scores, labels, thresholds.iou)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+    elif thresholds.one_class and count > 1:
+        keep = _first_of_each_box(boxes)
+        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
     else:
-        scores, labels = scores.copy(), labels.copy()  # the backend reuses this memory for its next batch
-    return Detections(letterbox.to_source(boxes), scores, labels)
+        labels = labels.copy()  # the backend reuses this memory for its next batch
+    return Detections(letterbox.to_source(boxes), np.minimum(scores, 1, dtype=np.float32), labels)
+
+
+def _first_of_each_box(boxes: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Indices of the first of each set of equal boxes [K, 4], in ascending order; a DETR has one for each class."""
+    rows = np.ascontiguousarray(boxes).view(np.dtype((np.void, 4 * boxes.itemsize)))
+    return np.sort(np.unique(rows, return_index=True)[1])
 
 
 def suppress(

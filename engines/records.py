@@ -27,6 +27,8 @@ class Fit(str, Enum):
 class InputOverride:
     """A user's changes to a model's input; None: the family's value."""
 
+    size: tuple[int, int] | None = None
+    """height and width in pixels, of a file that leaves them open"""
     fit: Fit | None = None
     pad: int | None = None
     """pixel value of the padding, 0 to 255"""

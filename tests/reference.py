@@ -45,6 +45,14 @@ def expected_of(material: Path, model: str) -> list[Reference]:
     return [Reference(d["image"], d["detections"]) for d in documents]
 
 
+def with_one_class(reference: Reference) -> Reference:
+    """Without what the reference has under another class too, with the same box and a higher score."""
+    best: dict[tuple[float, ...], dict[str, Any]] = {}
+    for detection in sorted(reference.detections, key=lambda d: -d["score"]):
+        best.setdefault(tuple(detection["xyxy"]), detection)
+    return Reference(reference.image, list(best.values()))
+
+
 def disagreements(reference: Reference, found: Detections) -> list[str]:
     """Every expected detection that was not found, and every found one that was not expected, as sentences."""
     problems = []

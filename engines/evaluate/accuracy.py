@@ -17,7 +17,7 @@ from engines.image_file import read_image
 from engines.postprocess import Thresholds
 from engines.records import Detections, DetectorSession
 
-COCO_THRESHOLDS = Thresholds(confidence=0.005, iou=0.6)
+COCO_THRESHOLDS = Thresholds(confidence=0.005, iou=0.6, one_class=False)
 """the thresholds of published results: nearly every candidate counts"""
 _NEEDED = {
     "images": ("id", "file_name"),

@@ -18,7 +18,7 @@ from engines.postprocess import Thresholds, suppress, to_detections
 from engines.precision import Precision
 from engines.records import Detections, DetectorSession, Letterbox
 
-EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0)
+EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0, one_class=False)
 """with these a session returns all candidates, mapped to source pixels"""
 _MIN_SCORE = 0.5
 """detections from this score must agree"""

@@ -65,6 +65,10 @@ class GraphBuilder:
         """`data` in another element type."""
         return self.add("Cast", data, output=output, to=to)
 
+    def as_float(self, data: str) -> str:
+        """`data` as float32."""
+        return self.cast(data, onnx.TensorProto.FLOAT)
+
     def _name(self, what: str) -> str:
         self._made += 1
         return f"{self._prefix}/{what}_{self._made}"

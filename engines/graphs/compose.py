@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.graphs.builder import GraphBuilder
 from engines.graphs.heads.base import canonical_outputs
 from engines.graphs.preprocess import FRAMES, IMAGES, normalise
-from engines.model import Model
+
+if TYPE_CHECKING:
+    from engines.model import Model
 
 _MODEL = "model/"  # prefix of all names from the file, so that they cannot clash with ours
 _BATCH = "batch"
@@ -20,7 +24,7 @@ def canonical_detector(model: Model, body: onnx.ModelProto) -> onnx.ModelProto:
     The input `images` has the model's layout and type, as the preprocess graph writes it; the outputs are
     heads.base.CANONICAL. Names from the file get the prefix `model/`, those of the head `head/`.
     """
-    body = onnx.compose.add_prefix(body, _MODEL)
+    body = _prefixed(body)
     own_input = next(value for value in body.graph.input if value.name == _MODEL + model.input_name)
     images = onnx.ValueInfoProto()
     images.CopyFrom(own_input)
@@ -115,6 +119,28 @@ def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
     return constants
+
+
+def _prefixed(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the prefix before all names; onnx.compose.add_prefix forgets those in the bodies of a Loop."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    _prefix(copy.graph)
+    return copy
+
+
+def _prefix(graph: onnx.GraphProto) -> None:
+    named = [*graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    named += [sparse.values for sparse in graph.sparse_initializer]
+    for value in named:
+        value.name = _MODEL + value.name
+    for node in graph.node:
+        node.name = node.name and _MODEL + node.name
+        node.input[:] = [name and _MODEL + name for name in node.input]
+        node.output[:] = [name and _MODEL + name for name in node.output]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _prefix(attribute.g)
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

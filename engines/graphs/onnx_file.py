@@ -5,8 +5,11 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
 from engines.errors import ModelError
@@ -16,6 +19,8 @@ _OLDEST_OPSET = 11  # the heads use Clip, Pad and TopK as they are since then
 _UPGRADED_OPSET = 17
 _IMAGE_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8})
 _SIZES = "orig_target_sizes"
+_MASK = "pixel_mask"
+"""of DETR: which pixels are not padding"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +92,13 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
 
 
-def image_input(path: Path, proto: onnx.ModelProto, imgsz: str | None) -> ImageInput:
+def image_input(
+    path: Path, proto: onnx.ModelProto, imgsz: str | None, given: tuple[int, int] | None = None
+) -> ImageInput:
     """The image input; its height and width are fixed in `proto`.
 
-    `imgsz` is the size in the metadata, '[height, width]'. Raises ModelError.
+    `imgsz` is the size in the metadata, '[height, width]'; `given` is height and width as the user wants them. Raises
+    ModelError.
     """
     inputs = _inputs(proto)
     pictures = [value for value in inputs if len(shape_of(value)) == 4]
@@ -107,7 +115,7 @@ def image_input(path: Path, proto: onnx.ModelProto, imgsz: str | None) -> ImageI
     if kind not in _IMAGE_TYPES:
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(f"{path}: the input {value.name} is of type {name}; export it with float, float16 or uint8")
-    height, width = _size(path, shape[2:] if planar else shape[1:3], imgsz)
+    height, width = _size(path, shape[2:] if planar else shape[1:3], imgsz, given)
     fixed = (3, height, width) if planar else (height, width, 3)
     for dim, size in zip(value.type.tensor_type.shape.dim[1:], fixed, strict=True):
         dim.dim_value = size
@@ -121,23 +129,26 @@ def feed_sizes(path: Path, proto: onnx.ModelProto, picture: ImageInput) -> bool:
     """
     others = [value for value in _inputs(proto) if value.name != picture.name]
     for value in others:
+        if value.name == _MASK:
+            _feed(proto, picture, value, np.ones((1, picture.height, picture.width)))
+            continue
         row = {"im_shape": (picture.height, picture.width), "scale_factor": (1, 1)}.get(value.name)
         integer = value.type.tensor_type.elem_type in {TensorProto.INT32, TensorProto.INT64}
         if row is None and (integer or value.name == _SIZES) and shape_of(value)[1:] == (2,):
             row = (picture.width, picture.height)
         if row is None:
             raise ModelError(f"{path}: the input {value.name} is unknown to ospreyd; export the model without it")
-        _feed(proto, picture, value, row)
-    return bool(others)
+        _feed(proto, picture, value, np.array([row]))
+    return any(value.name != _MASK for value in others)
 
 
-def _feed(proto: onnx.ModelProto, picture: ImageInput, value: onnx.ValueInfoProto, row: tuple[int, int]) -> None:
-    """Replaces an input by `row` for every image of a batch."""
+def _feed(proto: onnx.ModelProto, picture: ImageInput, value: onnx.ValueInfoProto, row: NDArray[Any]) -> None:
+    """Replaces an input by `row` [1, ...] for every image of a batch."""
     graph = onnx.GraphProto()
     builder = GraphBuilder(graph, opset_of(proto), f"{value.name}/row")
-    rows = builder.const([row], helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    rows = builder.const(row, helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
     batch = builder.slice(builder.add("Shape", picture.name), 0, 1, 0)
-    builder.add("Expand", rows, builder.add("Concat", batch, builder.const([2]), axis=0), output=value.name)
+    builder.add("Expand", rows, builder.add("Concat", batch, builder.const(row.shape[1:]), axis=0), output=value.name)
     nodes = [*graph.node, *proto.graph.node]
     proto.graph.initializer.extend(graph.initializer)
     del proto.graph.node[:]
@@ -145,20 +156,40 @@ def _feed(proto: onnx.ModelProto, picture: ImageInput, value: onnx.ValueInfoProt
     proto.graph.input.remove(value)
 
 
+def fix_batch(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A copy of the model whose input of that name takes one image."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(proto)
+    next(v for v in fixed.graph.input if v.name == name).type.tensor_type.shape.dim[0].dim_value = 1
+    return fixed
+
+
 def _inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     weights = {initializer.name for initializer in proto.graph.initializer}
     return [value for value in proto.graph.input if value.name not in weights]
 
 
-def _size(path: Path, fixed: tuple[int | None, ...], imgsz: str | None) -> tuple[int, int]:
+def _size(
+    path: Path, fixed: tuple[int | None, ...], imgsz: str | None, given: tuple[int, int] | None
+) -> tuple[int, int]:
     """Height and width."""
     height, width = fixed
+    if given is not None:
+        if (height or given[0], width or given[1]) != given:
+            raise ModelError(
+                f"{path}: its input is {width or 'any'}x{height or 'any'}, not {given[1]}x{given[0]}; omit the input "
+                "size, or export the model again"
+            )
+        return given
     if height and width:
         return height, width
     try:
         told_height, told_width = (int(part) for part in (imgsz or "").strip("[]()").split(","))
     except ValueError:
-        raise ModelError(f"{path}: the input size is left open; export the model with a fixed one") from None
+        raise ModelError(
+            f"{path}: the input size is left open; give it (--input-size WIDTHxHEIGHT, or input.size in "
+            "the configuration), or export the model with a fixed one"
+        ) from None
     return told_height, told_width
 
 

@@ -101,7 +101,8 @@ def pairs(logits: Array, boxes: Array) -> list[tuple[list[float], float, int]]:
 def test_detr_raw(tmp_path: Path, logits_name: str, boxes_name: str, classes: int) -> None:
     logits, boxes = numbers(1, 100, classes, low=-6, high=2), numbers(1, 100, 4)
     names = {"names": str([f"class {n}" for n in range(classes)])}
-    model = read(tmp_path, Making({boxes_name: boxes, logits_name: logits}, size=SIZE, metadata=names), "detr-raw")
+    outputs = {boxes_name: boxes, logits_name: logits}
+    model = read(tmp_path, Making(outputs, size=SIZE, aside=["GridSample"], metadata=names), "detr-raw")
     assert model.geometry.mean[0] == (123.675 if boxes_name == "dets" else 0.0)
     agree(run(model), pairs(logits, boxes))
 
@@ -117,7 +118,7 @@ def test_detr_raw_with_category_ids(tmp_path: Path) -> None:
     """91 columns, COCO's ids with their gaps: 1 is person, 13 a stop sign, 90 a toothbrush, 12 nothing."""
     logits, boxes = np.full((1, 100, 91), -9, np.float32), numbers(1, 100, 4)
     logits[0, [3, 4, 5, 6], [1, 13, 90, 12]] = [4, 3, 2, 9]
-    making = Making({"logits": logits, "pred_boxes": boxes}, size=SIZE, metadata={})
+    making = Making({"logits": logits, "pred_boxes": boxes}, size=SIZE, aside=["GridSample"], metadata={})
     model = read(tmp_path, making, "detr-raw", labels="coco")
     found = run(model)
     assert [model.labels[label] for label in found.labels[:3]] == ["person", "stop sign", "toothbrush"]

@@ -30,7 +30,7 @@ def model(request: pytest.FixtureRequest, material: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def session(model: Model) -> Iterator[OnnxRuntimeSession]:
-    session = OnnxRuntimeSession(model, Thresholds(0.1, 0.45), max_batch=4)
+    session = OnnxRuntimeSession(model, Thresholds(0.1, 0.45, one_class=False), max_batch=4)
     yield session
     session.close()
 
@@ -148,7 +148,7 @@ def test_any_batch_size_whatever_the_export_had(size: int | str, tmp_path: Path)
 
 def mixing(size: int, folder: Path) -> Model:
     """Its output depends on the mean over the whole batch, so opening the batch would change what it finds."""
-    values = np.random.default_rng(0).random((size, 84, 7)).astype(np.float32)
+    values = np.random.default_rng(0).random((size, 84, 7)).astype(np.float32) / 256  # of pixels up to 255
     grid = onnx.numpy_helper.from_array(values, "grid")
     nodes = [
         onnx.helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
@@ -167,7 +167,7 @@ def mixing(size: int, folder: Path) -> Model:
 def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = OnnxRuntimeSession(mixing(1, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
+    session = OnnxRuntimeSession(mixing(1, tmp_path), Thresholds(0.1, 0.45, one_class=False), max_batch=4, threads=1)
     session.close()
     assert session.max_batch == 1
     assert [record.getMessage() for record in caplog.records] == [
@@ -177,5 +177,5 @@ def test_a_model_that_mixes_the_images_of_a_batch_runs_one_by_one(
 
 def test_a_model_that_mixes_the_images_of_its_fixed_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
-        OnnxRuntimeSession(mixing(2, tmp_path), Thresholds(0.1, 0.45), max_batch=4, threads=1)
+        OnnxRuntimeSession(mixing(2, tmp_path), Thresholds(0.1, 0.45, one_class=False), max_batch=4, threads=1)
     assert str(error.value) == (f"{tmp_path}/mixes.onnx: was exported for batches of 2 only; export it with batch 1")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +32,8 @@ LAYERS = frozenset(
 """operators with trained weights"""
 
 _COCO_CLASSES = 80
+NO_CLASS_SCORE = 2.0
+"""score of an object whose class is not a whole number, so that its model is refused: no score is above 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class RawOutput:
     def rank(self) -> int:
         """The number of dimensions."""
         return len(self.shape)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it holds the best classes or objects alone."""
+        return not self.tail.isdisjoint({"ArgMax", "TopK"})
 
     @property
     def last(self) -> int | None:
@@ -75,6 +82,10 @@ class RawModel:
     """whether it has another input for the size of the image"""
     name_count: int | None
     """number of class names given, None if there are none"""
+    coco_names: bool = False
+    """whether the class names are those of COCO"""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """what its exporter says of it"""
 
     def cells(self, strides: Strides = THREE_LEVELS) -> int:
         """The number of cells on all levels of a grid detector."""
@@ -109,8 +120,22 @@ class Match:
     """the category id of class 0 if classes are COCO's category ids, which have gaps"""
     geometry: InputGeometry | None = None
     """None: the family's"""
+    background: bool = False
+    """whether class 0 is the background"""
+    one_image: bool = False
+    """whether the outputs hold one image, without a batch dimension"""
     sure: bool = True
-    """False if only the number of class names suggests this family, not the operators"""
+    """False if other families have the same outputs; then `family` must say which it is"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a model does not fit a family."""
+
+    why: str
+    """a clause, shown in error messages"""
+    fitting: int = 0
+    """how many of the family's facts fit the model"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +149,10 @@ class Family:
     """unless the user says otherwise"""
     nms: bool
     """whether the candidates need NMS"""
-    match: Callable[[RawModel], Match | None]
-    """None if the outputs do not fit this family"""
+    match: Callable[[RawModel], Match | Mismatch]
+    """how a model fits, or why it does not"""
+    export: str = ""
+    """how to export such a model, shown in error messages"""
 
     @property
     def max_candidates(self) -> int:
@@ -187,6 +214,8 @@ def canonical_outputs(batch: int | str, candidates: int) -> list[onnx.ValueInfoP
 def _drop_nameless(graph: GraphBuilder, scores: str, labels: str, spec: HeadSpec) -> tuple[str, str]:
     """Scores and label indices [B, N]; the score is -1 if the class has no name."""
     nothing = graph.const(-1.0, np.float32)
+    whole = graph.add("Equal", labels, graph.add("Floor", labels))
+    scores = graph.add("Where", whole, scores, graph.const(NO_CLASS_SCORE, np.float32))
     known = spec.label_count if spec.label_by_class is None else len(spec.label_by_class)
     within = graph.add("Clip", labels, graph.const(0.0, np.float32), graph.const(known - 1.0, np.float32))
     scores = graph.add("Where", graph.add("Equal", labels, within), scores, nothing)

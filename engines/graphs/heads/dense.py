@@ -11,6 +11,7 @@ from engines.graphs.heads.base import (
     CANONICAL,
     FOUR_LEVELS,
     THREE_LEVELS,
+    Mismatch,
     RawModel,
     RawOutput,
     Strides,
@@ -27,6 +28,14 @@ def single_dense_output(raw: RawModel) -> RawOutput | None:
     dense = [output for output in raw.outputs if output.rank == 3]
     others = [output for output in raw.outputs if output.rank not in {3, 5}]
     return dense[0] if len(dense) == 1 and not others else None
+
+
+NO_SINGLE_OUTPUT = Mismatch("it needs one output of three dimensions")
+
+
+def is_dense(raw: RawModel, rows: int | None) -> bool:
+    """Whether there is a row, or three, for each cell of a grid."""
+    return rows in {factor * raw.cells(strides) for strides in GRIDS for factor in (1, 3)}
 
 
 def is_decoded(output: RawOutput) -> bool:

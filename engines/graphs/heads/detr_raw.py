@@ -18,6 +18,7 @@ from engines.graphs.heads.base import (
     Family,
     HeadSpec,
     Match,
+    Mismatch,
     RawModel,
     RawOutput,
     gather_rows,
@@ -29,7 +30,7 @@ from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 _MOST_QUERIES = 1000
-_COCO_CATEGORIES = 91
+COCO_CATEGORIES = 91
 """classes of models that use COCO's category ids, 0 to 90"""
 _RF_DETR = InputGeometry(Fit.STRETCH, pad=0, rgb=True, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
@@ -47,21 +48,39 @@ class _Outputs:
     """whether the logits are already scores"""
 
 
-def _match(raw: RawModel) -> Match | None:
-    roles = _roles(raw)
+def _match(raw: RawModel) -> Match | Mismatch:
+    roles = query_outputs(raw)
     if roles is None:
         return _match_joined(raw)
+    if isinstance(roles, Mismatch):
+        return roles
     logits, boxes = roles
-    queries, classes = logits.shape[1:]
-    if queries is None or boxes.shape[1] != queries or not _are_queries(raw, queries) or classes is None:
-        return None
+    if "Softmax" in logits.tail:
+        return Mismatch(f"{logits.name} passes a softmax", 2)
+    queries, classes = int(logits.shape[1] or 0), int(logits.shape[2] or 0)
     outputs = _Outputs(raw.outputs.index(logits), raw.outputs.index(boxes), queries, "Sigmoid" in logits.tail)
     return Match(
+        # DETR and YOLOS have the same outputs, but no deformable attention, and the last of their logits is no class
+        sure="GridSample" in raw.operators or outputs.sigmoided,
         classes=classes,
         build=functools.partial(_build, raw, outputs),
-        first_category=0 if classes == _COCO_CATEGORIES else None,
+        first_category=0 if classes == COCO_CATEGORIES else None,
         geometry=_RF_DETR if {logits.name, boxes.name} == {"labels", "dets"} else None,
     )
+
+
+def query_outputs(raw: RawModel) -> tuple[RawOutput, RawOutput] | Mismatch | None:
+    """Logits [B, Q, C] and boxes [B, Q, 4]; None if there are no such outputs."""
+    roles = _roles(raw)
+    if roles is None:
+        return None
+    logits, boxes = roles
+    queries, classes = logits.shape[1:]
+    if queries is None or classes is None or boxes.shape[1] != queries:
+        return Mismatch(f"{logits.name} and {boxes.name} need as many rows", 1)
+    if not _are_queries(raw, queries):
+        return Mismatch(f"{logits.name} has {queries} rows: cells of a grid, or more than queries of a DETR", 1)
+    return logits, boxes
 
 
 def _roles(raw: RawModel) -> tuple[RawOutput, RawOutput] | None:
@@ -85,14 +104,18 @@ def _are_queries(raw: RawModel, count: int) -> bool:
     return count <= _MOST_QUERIES and count not in {raw.cells(strides) for strides in GRIDS}
 
 
-def _match_joined(raw: RawModel) -> Match | None:
+def _match_joined(raw: RawModel) -> Match | Mismatch:
     """RT-DETR as Ultralytics exports it: boxes and sigmoided scores in one output [B, Q, 4 + C]."""
     output = single_dense_output(raw)
-    if output is None or "GridSample" not in raw.operators or output.last is None or output.last <= 4:
-        return None
+    if output is None or output.last is None or output.last <= 4:
+        return Mismatch("it needs outputs for logits and boxes")
+    if "GridSample" not in raw.operators:
+        return Mismatch("it has no GridSample, which the attention of these models has", 1)
+    if "TopK" in output.tail:
+        return Mismatch(f"{output.name} holds the best objects, one a row", 2)
     queries = output.shape[1]
     if queries is None or not _are_queries(raw, queries):
-        return None
+        return Mismatch(f"{output.name} has {queries} rows: cells of a grid, or more than queries of a DETR", 2)
     return Match(output.last - 4, functools.partial(_build_joined, raw, raw.outputs.index(output), queries))
 
 
@@ -131,4 +154,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=False,
     match=_match,
+    export="model.export() of RF-DETR, or optimum-cli export onnx of Hugging Face",
 )

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, gather_rows, top_k
+from engines.graphs.heads.base import Family, HeadSpec, Match, Mismatch, RawModel, gather_rows, top_k
 from engines.graphs.heads.dense import cell_grid, write_labels, xyxy_from_center_and_size
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
@@ -19,12 +19,12 @@ from engines.records import Fit
 _STRIDE = 16
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     if len(raw.outputs) != 1 or raw.outputs[0].rank != 4:
-        return None
+        return Mismatch("it needs one output of four dimensions")
     _, columns, rows, across = raw.outputs[0].shape
     if columns is None or columns < 6 or (rows, across) != (-(-raw.height // _STRIDE), -(-raw.width // _STRIDE)):
-        return None
+        return Mismatch(f"{raw.outputs[0].name} needs six channels or more, and one cell for {_STRIDE} pixels", 1)
     return Match(columns - 5, functools.partial(_build, raw))
 
 
@@ -55,4 +55,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=False, std=(255.0, 255.0, 255.0)),
     nms=True,
     match=_match,
+    export="python test.py --onnx of FastestDet",
 )

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import CANONICAL, FOUR_LEVELS, HeadSpec, RawModel, RawOutput, Strides, gather_rows, top_k
+from engines.graphs.heads.base import (
+    CANONICAL,
+    FOUR_LEVELS,
+    HeadSpec,
+    Mismatch,
+    RawModel,
+    RawOutput,
+    Strides,
+    gather_rows,
+    top_k,
+)
 from engines.graphs.heads.dense import cell_grid, write_labels
 
 SIDES = tuple(4 * (reach + 1) for reach in (7, 10, 16))
@@ -42,6 +52,9 @@ class AnchorPoints:
     """from the corner of the cell to its point, in cells, right and down"""
     width: int
     """number of side logits per cell"""
+
+
+NO_LEVELS = Mismatch("it needs an output of class scores and one of box sides for each of its levels")
 
 
 def levels_of(raw: RawModel) -> Levels | None:

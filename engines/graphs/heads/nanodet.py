@@ -13,11 +13,12 @@ from engines.graphs.heads.base import (
     Family,
     HeadSpec,
     Match,
+    Mismatch,
     RawModel,
     Strides,
 )
 from engines.graphs.heads.dense import is_decoded, single_dense_output
-from engines.graphs.heads.gfl import SIDES, AnchorPoints, build, build_levels, levels_of
+from engines.graphs.heads.gfl import NO_LEVELS, SIDES, AnchorPoints, build, build_levels, levels_of
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -27,19 +28,21 @@ def _offset(strides: Strides) -> float:
     return 0.0 if strides == FOUR_LEVELS else 0.5
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     levels = levels_of(raw)
     if levels is not None:
         if not raw.operators.isdisjoint({"HardSigmoid", "HardSwish"}) and levels.strides == FOUR_LEVELS:
-            return None  # a PicoDet
+            return Mismatch("its HardSigmoid or HardSwish is one of a PicoDet", 2)
         return Match(levels.classes, functools.partial(build_levels, raw, levels, _offset(levels.strides)))
     output = single_dense_output(raw)
-    if output is None or output.last is None or is_decoded(output):
-        return None
+    if output is None or output.last is None:
+        return NO_LEVELS
+    if is_decoded(output):
+        return Mismatch(f"the boxes of {output.name} are decoded by the model", 1)
     strides = next((s for s in (THREE_LEVELS, FOUR_LEVELS) if output.shape[1] == raw.cells(s)), None)
     classes = _classes(raw, output.last)
     if strides is None or classes < 1:
-        return None
+        return Mismatch(f"{output.name} needs {raw.cells()} rows, one per cell, of classes and sides of boxes", 1)
     points = AnchorPoints(raw, strides, _offset(strides), output.last - classes)
     return Match(classes, functools.partial(_build, raw.outputs.index(output), classes, points))
 
@@ -64,4 +67,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.CENTRED, pad=0, rgb=False, mean=IMAGENET_MEAN[::-1], std=IMAGENET_STD[::-1]),
     nms=True,
     match=_match,
+    export="python tools/export_onnx.py of NanoDet",
 )

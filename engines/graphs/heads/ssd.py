@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, from_object_list, input_pixels
+from engines.graphs.heads.base import Family, HeadSpec, Match, Mismatch, RawModel, from_object_list, input_pixels
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -37,13 +37,13 @@ class _Outputs:
     """whether the first class is 1"""
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     outputs = _by_name(raw) or _by_order(raw)
     if outputs is None:
-        return None
+        return Mismatch("it needs outputs for boxes, classes, scores and their count, with the names of the API")
     boxes = raw.outputs[outputs.boxes]
     if (boxes.rank, boxes.last) != (3, 4):
-        return None
+        return Mismatch(f"{boxes.name} needs four columns", 2)
     return Match(
         classes=None,
         build=functools.partial(_build, raw, outputs, boxes.shape[1]),
@@ -96,4 +96,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.STRETCH, pad=0, rgb=True),
     nms=False,
     match=_match,
+    export="python -m tf2onnx.convert --tflite NAME.tflite --opset 13",
 )

@@ -5,20 +5,29 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel, from_object_list
-from engines.graphs.heads.dense import GRIDS, single_dense_output
+from engines.graphs.heads.base import Family, HeadSpec, Match, Mismatch, RawModel, from_object_list
+from engines.graphs.heads.dense import NO_SINGLE_OUTPUT, is_dense, single_dense_output
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
+_MOST = 1000
+"""rows that are left of a model that selects its best objects"""
 
-def _match(raw: RawModel) -> Match | None:
+
+def _match(raw: RawModel) -> Match | Mismatch:
     output = single_dense_output(raw)
-    if output is None or output.last != 6 or "GridSample" in raw.operators:
-        return None
+    if output is None:
+        return NO_SINGLE_OUTPUT
+    if output.last != 6:
+        return Mismatch(f"{output.name} needs six columns", 1)
+    if "GridSample" in raw.operators:
+        return Mismatch("its GridSample is one of a DETR, whose boxes are fractions of the input", 2)
     count = output.shape[1]
-    dense = {factor * raw.cells(strides) for strides in GRIDS for factor in (1, 3)}
-    if count in dense and raw.operators.isdisjoint({"TopK", "NonMaxSuppression"}):
-        return None  # a family that scores every cell, with one or two classes
+    selected = raw.operators & {"TopK", "NonMaxSuppression"}
+    if is_dense(raw, count) and (not selected or "ArgMax" in output.tail):
+        return Mismatch(f"{output.name} has a row for each cell, so its boxes still need NMS", 2)
+    if is_dense(raw, count) and count is not None and count > _MOST and "NonMaxSuppression" not in selected:
+        return Mismatch(f"{output.name} has a row for each cell, so its boxes still need NMS", 2)
     return Match(None, functools.partial(_build, raw.outputs.index(output), count))
 
 
@@ -33,4 +42,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=False,
     match=_match,
+    export="yolo export model=NAME.pt format=onnx",
 )

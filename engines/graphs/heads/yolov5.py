@@ -5,8 +5,15 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import Family, HeadSpec, Match, RawModel
-from engines.graphs.heads.dense import GRIDS, is_decoded, single_dense_output, top_k_with_objectness, xyxy_from_cxcywh
+from engines.graphs.heads.base import Family, HeadSpec, Match, Mismatch, RawModel
+from engines.graphs.heads.dense import (
+    GRIDS,
+    NO_SINGLE_OUTPUT,
+    is_decoded,
+    single_dense_output,
+    top_k_with_objectness,
+    xyxy_from_cxcywh,
+)
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
@@ -14,16 +21,21 @@ _ANCHORS = 3
 """per cell"""
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     output = single_dense_output(raw)
-    if output is None or output.last is None or output.last < 6:
-        return None
+    if output is None:
+        return NO_SINGLE_OUTPUT
+    if output.selects:
+        return Mismatch(f"a row of {output.name} has one class, as an ArgMax or TopK before it tells", 1)
+    if output.last is None or output.last < 6:
+        return Mismatch(f"a row of {output.name} needs a box, an objectness and classes", 1)
     rows = output.shape[1]
     # YOLOv6 has the same rows, one per cell
     anchor_free = rows == raw.cells() and is_decoded(output) and "Exp" not in output.tail
     with_anchors = rows in {_ANCHORS * raw.cells(strides) for strides in GRIDS}
     if rows is None or not (anchor_free or with_anchors):
-        return None
+        wanted = f"{_ANCHORS * raw.cells()} or (YOLOv6, decoded) {raw.cells()}"
+        return Mismatch(f"{output.name} needs {wanted} rows", 1)
     return Match(output.last - 5, functools.partial(_build, raw.outputs.index(output), rows))
 
 
@@ -40,4 +52,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=True,
     match=_match,
+    export="python export.py --include onnx of YOLOv5, or --grid alone of YOLOv7",
 )

@@ -5,27 +5,36 @@ from __future__ import annotations
 import functools
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import LAYERS, Family, HeadSpec, Match, RawModel, gather_rows, top_k
-from engines.graphs.heads.dense import GRIDS, is_decoded, single_dense_output, write_labels, xyxy_from_cxcywh
+from engines.graphs.heads.base import LAYERS, Family, HeadSpec, Match, Mismatch, RawModel, gather_rows, top_k
+from engines.graphs.heads.dense import (
+    GRIDS,
+    NO_SINGLE_OUTPUT,
+    is_decoded,
+    single_dense_output,
+    write_labels,
+    xyxy_from_cxcywh,
+)
 from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     output = single_dense_output(raw)
     if output is None:
-        return None
+        return NO_SINGLE_OUTPUT
+    if output.selects:
+        return Mismatch(f"a row of {output.name} has one class, as an ArgMax or TopK before it tells", 1)
     grids = {raw.cells(strides) for strides in GRIDS}
     _, rows, columns = output.shape
     index = raw.outputs.index(output)
     if columns in grids and rows is not None and rows > 4:
         return Match(rows - 4, functools.partial(_build, index, 2, columns))
     if rows not in grids or columns is None or columns <= 4:
-        return None
+        return Mismatch(f"{output.name} needs a column or a row for each of {raw.cells()} cells", 1)
     # YOLOX has the same shape, but is not decoded, or decoded with Exp
     decoded = is_decoded(output) and "Exp" not in output.tail
     if not decoded and not raw.expects(columns - 4):
-        return None
+        return Mismatch(f"the boxes of {output.name} are not decoded by the model", 2)
     build = functools.partial(_build, index, 1, rows)
     return Match(columns - 4, build, sure=decoded or raw.operators.isdisjoint(LAYERS))
 
@@ -48,4 +57,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=True,
     match=_match,
+    export="yolo export model=NAME.pt format=onnx",
 )

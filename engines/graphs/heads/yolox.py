@@ -10,8 +10,9 @@ import functools
 import numpy as np
 
 from engines.graphs.builder import GraphBuilder
-from engines.graphs.heads.base import THREE_LEVELS, Family, HeadSpec, Match, RawModel
+from engines.graphs.heads.base import THREE_LEVELS, Family, HeadSpec, Match, Mismatch, RawModel
 from engines.graphs.heads.dense import (
+    NO_SINGLE_OUTPUT,
     cell_grid,
     single_dense_output,
     top_k_with_objectness,
@@ -22,10 +23,16 @@ from engines.graphs.preprocess import InputGeometry
 from engines.records import Fit
 
 
-def _match(raw: RawModel) -> Match | None:
+def _match(raw: RawModel) -> Match | Mismatch:
     output = single_dense_output(raw)
-    if output is None or output.shape[1] != raw.cells() or output.last is None or output.last < 6:
-        return None
+    if output is None:
+        return NO_SINGLE_OUTPUT
+    if output.selects:
+        return Mismatch(f"a row of {output.name} has one class, as an ArgMax or TopK before it tells", 1)
+    if output.shape[1] != raw.cells():
+        return Mismatch(f"{output.name} needs {raw.cells()} rows, one per cell", 1)
+    if output.last is None or output.last < 6:
+        return Mismatch(f"a row of {output.name} needs a box, an objectness and classes", 2)
     # exported with decode_in_inference the model decodes its boxes, which takes an Exp
     build = _decoded if "Exp" in output.tail else _build
     return Match(output.last - 5, functools.partial(build, raw, raw.outputs.index(output)))
@@ -54,4 +61,5 @@ FAMILY = Family(
     geometry=InputGeometry(Fit.TOP_LEFT, pad=114, rgb=False),
     nms=True,
     match=_match,
+    export="python tools/export_onnx.py of YOLOX",
 )
