@@ -13,7 +13,7 @@ FamilyName = Literal[
     "yolov5",
     "yolov8",
     "yolov10",
-    "deepstream",
+    "deepstream-yolo",
     "end2end",
     "yolov7-rows",
     "yolo-nas",

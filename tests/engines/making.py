@@ -26,13 +26,17 @@ _ASIDE = {
 """operators that a model may have beside the way to its outputs, and what they read"""
 
 
+_SELECTING = ("ArgMax", "TopK")
+
+
 @dataclass(frozen=True)
 class Making:
     """A model: input `images`, and outputs that are constants behind an operator."""
 
     outputs: Mapping[str, NDArray[Any]]
     through: Mapping[str, str] = field(default_factory=dict)
-    """operator of an output: Identity, Exp, Sigmoid, or Mul by one"""
+    """operator of an output: Identity, Exp, Sigmoid, Softmax, Mul by one, or ArgMax and TopK, whose results change
+    nothing"""
     declared: Mapping[str, Shape | None] = field(default_factory=dict)
     """shapes that the file tells where they are not those of the arrays"""
     size: Shape = (1, 3, 64, 64)
@@ -55,6 +59,11 @@ class Making:
             weights.append(numpy_helper.from_array(values, f"{name}/values"))
             operator = self.through.get(name, "Identity")
             inputs = [f"{name}/values"]
+            if operator in _SELECTING:
+                nodes += _selecting(name, operator)
+                operator, inputs = "Add", [f"{name}/values", f"{name}/nothing"]
+                weights.append(numpy_helper.from_array(np.zeros(1, values.dtype), f"{name}/zero"))
+                weights.append(numpy_helper.from_array(np.ones(1, np.int64), f"{name}/k"))
             if operator == "Mul":
                 weights.append(numpy_helper.from_array(np.ones(1, values.dtype), f"{name}/one"))
                 inputs.append(f"{name}/one")
@@ -86,3 +95,19 @@ class Making:
     def _output(self, name: str, values: NDArray[Any]) -> onnx.ValueInfoProto:
         shape = self.declared.get(name, values.shape)
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(values.dtype), shape)
+
+
+def _selecting(name: str, operator: str) -> list[onnx.NodeProto]:
+    """The best of the last dimension, times zero: `NAME/nothing`."""
+    best = f"{name}/best"
+    found = (
+        [helper.make_node("ArgMax", [f"{name}/values"], [f"{name}/index"], axis=-1)]
+        if operator == "ArgMax"
+        else [helper.make_node("TopK", [f"{name}/values", f"{name}/k"], [f"{name}/top", f"{name}/index"])]
+    )
+    source = f"{name}/index" if operator == "ArgMax" else f"{name}/top"
+    return [
+        *found,
+        helper.make_node("Cast", [source], [best], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [best, f"{name}/zero"], [f"{name}/nothing"]),
+    ]

@@ -30,7 +30,7 @@ def _build(index: int, count: int | None, graph: GraphBuilder, tensors: tuple[st
 
 
 FAMILY = Family(
-    name="deepstream",
+    name="deepstream-yolo",
     layout="one output [batch, cells, 6]: xyxy, best score, its class (DeepStream-Yolo)",
     geometry=InputGeometry(Fit.CENTRED, pad=114, rgb=True, std=(255.0, 255.0, 255.0)),
     nms=True,
