@@ -150,7 +150,7 @@ class Pipeline:
     def loaded(self) -> None:
         """The configuration file has been read and is applied."""
         with self._lock:
-            self._info = replace(self._info, configuration=ConfigurationInfo(time.time()))
+            self._info = replace(self._info, configuration=ConfigurationInfo(time.monotonic()))
             self._publish_info()
 
     def refused(self, errors: Sequence[str]) -> None:
@@ -200,7 +200,7 @@ def _info(config: Config, backend: Backend) -> DaemonInfo:
         tensorrt=None if backend.name == CPU else backend.version,
         models={},
         cameras=tuple(config.cameras),
-        configuration=ConfigurationInfo(time.time()),
+        configuration=ConfigurationInfo(time.monotonic()),
     )
 
 

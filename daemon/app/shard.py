@@ -222,5 +222,5 @@ class Shard:
 
 
 def _model_failed(camera: str, model: str, why: str) -> CameraStatus:
-    detail, now = f"its model {model} failed: {why}", time.time()
-    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, since=now, changed_at=now)
+    detail = f"its model {model} failed: {why}"
+    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, time.monotonic(), time.time())

@@ -257,10 +257,10 @@ class CameraThread:
             if condition == self._condition:
                 return
             last, self._condition = self._status, condition
-            now = time.time()
-            since = last.since if last is not None and last.state is condition.state else now
+            lasting = last is not None and last.state is condition.state
+            since = last.since if last is not None and lasting else time.monotonic()
             detail = str(error) if error and condition.reason else ""
-            self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, now)
+            self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time())
             self._log(self._status)
             self._report(self._status)
 

@@ -30,6 +30,8 @@ class ObjectLedger:
         """by key; what `unfinished` needs of objects that have not left"""
         self._totals: dict[tuple[str, str], dict[tuple[Direction, str], int]] = {}
         self._since: dict[tuple[str, str], float] = {}
+        self._begun: set[tuple[str, str]] = set()
+        """lines that are counted since a moment of this run"""
         for key, value in kept.items():
             kind, _, rest = key.partition("/")
             if kind == _OBJECT:
@@ -99,11 +101,19 @@ class ObjectLedger:
         if (since := self._since.get((camera, line))) is not None:
             return since, {}
         self._since[camera, line] = now
+        self._begun.add((camera, line))
         return now, {f"{_SINCE}/{camera}/{line}": repr(now).encode()}
+
+    def correct(self, seconds: float) -> Kept:
+        """The system clock was set by so much; what is to be kept."""
+        for key in self._begun:
+            self._since[key] += seconds
+        return {f"{_SINCE}/{camera}/{line}": repr(self._since[camera, line]).encode() for camera, line in self._begun}
 
     def forget_line(self, camera: str, line: str) -> Kept:
         """Its totals begin anew, or it is no longer there; what is to be forgotten."""
         kept: Kept = {}
+        self._begun.discard((camera, line))
         if self._since.pop((camera, line), None) is not None:
             kept[f"{_SINCE}/{camera}/{line}"] = None
         for direction, label in self._totals.pop((camera, line), {}):

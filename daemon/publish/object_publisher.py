@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from daemon.config.schema import Config
 from daemon.mqtt.topics import DeviceTopics
@@ -12,6 +13,7 @@ from daemon.publish import event_payloads
 from daemon.publish.object_ledger import ObjectLedger
 from daemon.records import DaemonInfo, Event
 from daemon.records.objects import Direction, LineState, ObjectEvent, ZoneState
+from daemon.system.wall_clock import WallClock
 
 Retain = Callable[[str, bytes, str | None], None]
 """has the broker keep a payload on a topic, for as long as there is that camera; an empty one clears it"""
@@ -30,6 +32,9 @@ class ObjectPublisher:
         self._outbox = outbox
         self._retain = retain
         self._ledger = ObjectLedger(outbox.kept)
+        self._clock = WallClock()
+        self._lines: dict[tuple[str, str], LineState] = {}
+        """as published"""
 
     def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
         """Crossings that were counted before the start: by camera, and by line, direction and label."""
@@ -66,6 +71,13 @@ class ObjectPublisher:
         else:
             self._line(state)
 
+    def follow_clock(self) -> None:
+        """Corrects since when lines are counted if the system clock was set; to be called often."""
+        if (seconds := self._clock.correction()) and (corrected := self._ledger.correct(seconds)):
+            self._outbox.keep(corrected)
+            for state in list(self._lines.values()):
+                self._line(replace(state, begins=False))
+
     def _zone(self, state: ZoneState) -> None:
         topic = self._topics.camera(state.camera).zone(state.zone).name
         if state.occupancy is None:
@@ -85,17 +97,19 @@ class ObjectPublisher:
         if begins and (forgotten := self._ledger.forget_line(state.camera, state.line)):
             self._outbox.keep(forgotten)
         if state.totals is None:
+            self._lines.pop((state.camera, state.line), None)
             self._retain(topic, b"", None)
             return
         line = (
             self._config.cameras[state.camera].lines.get(state.line) if state.camera in self._config.cameras else None
         )
         if line is not None:
-            since, kept = self._ledger.line(state.camera, state.line, time.time())
+            since, kept = self._ledger.line(state.camera, state.line, self._clock.at(time.monotonic()))
             if kept:
                 self._outbox.keep(kept)
             labels = self._labels(state.camera, line.labels)
             payload = event_payloads.line(self._device, state, since, labels, time.time())
+            self._lines[state.camera, state.line] = state
             self._retain(topic, payload, state.camera)
 
     def _labels(self, camera: str, wanted: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -72,8 +72,8 @@ def objects(
     return result
 
 
-def camera_status(device: str, status: CameraStatus) -> bytes:
-    """The retained message of one camera's state."""
+def camera_status(device: str, status: CameraStatus, since: float) -> bytes:
+    """The retained message of one camera's state; `since` in UTC, seconds since the epoch."""
     payload: CameraStatusPayload = {
         "schema": 1,
         "device": device,
@@ -81,13 +81,13 @@ def camera_status(device: str, status: CameraStatus) -> bytes:
         "state": status.state,
         "reason": status.reason,
         "detail": status.detail,
-        "since": rfc3339(status.since),
+        "since": rfc3339(since),
     }
     return orjson.dumps(payload)
 
 
-def info(device: str, record: DaemonInfo) -> bytes:
-    """The retained message of what this device is and runs."""
+def info(device: str, record: DaemonInfo, loaded_at: float) -> bytes:
+    """The retained message of what this device is and runs; `loaded_at` in UTC, seconds since the epoch."""
     payload: InfoPayload = {
         "schema": 1,
         "device": device,
@@ -111,7 +111,7 @@ def info(device: str, record: DaemonInfo) -> bytes:
         },
         "cameras": list(record.cameras),
         "configuration": {
-            "loaded_at": rfc3339(record.configuration.loaded_at),
+            "loaded_at": rfc3339(loaded_at),
             "errors": list(record.configuration.errors) or None,
         },
     }

@@ -18,6 +18,7 @@ from daemon.mqtt.topics import DeviceTopics
 from daemon.outbox.sender import OutboxSender
 from daemon.outbox.store import outbox_path, read_status
 from daemon.publish import payloads
+from daemon.publish.device_states import DeviceStates
 from daemon.publish.formats.fanout import Formats
 from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMessage
 from daemon.publish.formats.thread import FormatsThread
@@ -73,6 +74,7 @@ class Publisher:
         self._frames = FrameSender(config, self._link, stats, retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
         self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._frames.retain)
+        self._states = DeviceStates(config.device, self._topics, self._frames.retain)
         self._published = credit.consumer("publish")
         self._formatting_done = credit.consumer("formats") if self._formats else lambda: None
         self.info(info)
@@ -114,6 +116,8 @@ class Publisher:
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Publishes results; returns at once. Of skipped ones only the other formats are told."""
+        self._states.follow_clock()
+        self._objects.follow_clock()
         self._formats_thread.results(results)
         self._frames.results([result for result in results if not result.skipped])
         for result in results:
@@ -130,20 +134,20 @@ class Publisher:
 
     def camera_status(self, status: CameraStatus) -> None:
         """Publishes a camera's new state, retained."""
-        topic = self._topics.camera(status.camera).status.name
-        self._frames.retain(topic, payloads.camera_status(self._device, status), status.camera)
+        self._states.camera_status(status)
 
     def info(self, info: DaemonInfo) -> None:
         """Publishes what the device is and runs, retained."""
         self._info = info
         self._objects.info(info)
-        self._frames.retain(self._topics.info.name, payloads.info(self._device, info))
+        self._states.info(info)
         self._formats_thread.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
         """Takes a new configuration; the retained topics of removed cameras are cleared."""
         self._config = config
         self._objects.configure(config)
+        self._states.keep(config.cameras)
         self._frames.configure(config)
         self._formats_thread.configure(config, self._info)
 
@@ -235,6 +239,7 @@ class Publisher:
 
     def _report(self) -> list[FrameMessage]:
         """How the device is doing, since the last of these."""
+        self._states.follow_clock()
         report = self._stats.report(tuple(self._config.cameras))
         self._formats_thread.stats(report)
         return [(self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts))]
@@ -280,5 +285,6 @@ class Publisher:
         self._stats.count_daemon(DaemonCount.TOO_LARGE)
 
     def _link_changed(self, state: LinkState) -> None:
+        self._states.follow_clock()
         self._outbox.link_changed(state.connected)
         self._frames.link_changed(state.connected)

@@ -101,9 +101,9 @@ class CameraStatus:
     detail: str
     """one sentence for a person, without credentials; empty where there is nothing to say"""
     since: float
-    """when it came into this state, UTC, seconds since the epoch"""
+    """when it came into this state, time.monotonic()"""
     changed_at: float
-    """when its state or reason last changed, UTC, seconds since the epoch; `since` or later"""
+    """when its state or reason last changed, UTC, seconds since the epoch"""
 
 
 class EventType(str, Enum):

@@ -49,7 +49,7 @@ class ConfigurationInfo:
     """What `…/info` says of the configuration."""
 
     loaded_at: float
-    """when the one that runs was read, UTC, seconds since the epoch"""
+    """when the one that runs was read, time.monotonic()"""
     errors: tuple[str, ...] = ()
     """why the one that was to take its place last was refused, a sentence each; empty where it was not"""
 

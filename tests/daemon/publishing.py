@@ -50,14 +50,14 @@ INFO = DaemonInfo(
         )
     },
     cameras=("front", "yard"),
-    configuration=ConfigurationInfo(loaded_at=1769860800.0),
+    configuration=ConfigurationInfo(loaded_at=100.0),
 )
 UNREACHABLE = CameraStatus(
     camera="yard",
     state=CameraState.OFFLINE,
     reason=Reason.UNREACHABLE,
     detail="rtsp://camera.local/stream1 cannot be reached: Connection refused",
-    since=1769860800.0,
+    since=100.0,
     changed_at=1769860900.0,
 )
 

@@ -103,14 +103,14 @@ def test_a_changed_reason_has_its_own_event_time(tmp_path: Path) -> None:
     source = tmp_path / "film.avi"
     with capturing(source) as captured:
         missing = captured.wait_for_state(CameraState.OFFLINE, Reason.NOT_FOUND)
-        wait_for(lambda: time.time() > missing.since, "the clock to go on")
+        wait_for(lambda: time.time() > missing.changed_at, "the clock to go on")
         source.write_bytes(b"this is no film")
         wait_for(lambda: captured.statuses[-1].reason is not Reason.NOT_FOUND, "the other reason")
     damaged, made = captured.statuses[-1], detector(Settings())
     assert (damaged.state, damaged.since) == (CameraState.OFFLINE, missing.since)
     events = [event for status in captured.statuses for event in made.camera_status(status)]
     assert [(e.reason, e.time) for e in events[-2:]] == [
-        (Reason.NOT_FOUND, missing.since),
+        (Reason.NOT_FOUND, missing.changed_at),
         (damaged.reason, damaged.changed_at),
     ]
     assert damaged.changed_at > missing.changed_at

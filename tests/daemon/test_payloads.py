@@ -22,6 +22,8 @@ from tests.conftest import ROOT
 from tests.daemon.publishing import INFO, UNREACHABLE, result
 
 FOLDER = ROOT / "docs" / "mqtt"
+LOADED = 1769860800.0
+"""2026-01-31T12:00:00Z"""
 NAMES = ("answer", "camera-status", "detections", "event", "info", "line", "setting", "stats", "zone")
 
 
@@ -105,12 +107,12 @@ def test_a_frame_in_which_nothing_was_seen() -> None:
     ],
 )
 def test_times_are_utc_with_microseconds(seconds: float, text: str) -> None:
-    decoded = check("camera-status", payloads.camera_status("gate", replace(UNREACHABLE, since=seconds)))
+    decoded = check("camera-status", payloads.camera_status("gate", UNREACHABLE, seconds))
     assert decoded["since"] == text
 
 
 def test_camera_status() -> None:
-    assert check("camera-status", payloads.camera_status("gate", UNREACHABLE)) == {
+    assert check("camera-status", payloads.camera_status("gate", UNREACHABLE, LOADED)) == {
         "schema": 1,
         "device": "gate",
         "camera": "yard",
@@ -124,11 +126,11 @@ def test_camera_status() -> None:
 @pytest.mark.parametrize("state", CameraState)
 def test_every_camera_state_is_in_the_schema(state: CameraState) -> None:
     status = CameraStatus(camera="front", state=state, reason=None, detail="", since=1.0, changed_at=1.0)
-    assert check("camera-status", payloads.camera_status("gate", status))["reason"] is None
+    assert check("camera-status", payloads.camera_status("gate", status, LOADED))["reason"] is None
 
 
 def test_info() -> None:
-    assert check("info", payloads.info("gate", INFO)) == {
+    assert check("info", payloads.info("gate", INFO, LOADED)) == {
         "schema": 1,
         "device": "gate",
         "version": "0.1.0",
@@ -158,7 +160,7 @@ def test_info() -> None:
 )
 def test_every_model_state_is_in_the_schema(status: ModelStatus) -> None:
     model = replace(INFO.models["default"], status=status)
-    said = check("info", payloads.info("gate", replace(INFO, models={"default": model})))["models"]["default"]
+    said = check("info", payloads.info("gate", replace(INFO, models={"default": model}), LOADED))["models"]["default"]
     assert (said["state"], said["progress"], said["detail"]) == (status.state.value, None, status.detail)
 
 

@@ -52,8 +52,7 @@ def retained(broker: Mosquitto) -> set[str]:
 def tell_everything(running: Publisher, config: Config) -> None:
     """All that stages publish of the cameras, and a picture of each."""
     for name, camera in config.cameras.items():
-        now = time.time()
-        running.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", since=now, changed_at=now))
+        running.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", time.monotonic(), time.time()))
         for setting in Setting:
             running.setting(name, setting, True if setting is Setting.ENABLED else None, commanded=False)
         if config.tracked(name) is not None:
