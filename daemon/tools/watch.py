@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from daemon.mqtt.incoming import Received, Subscription
 from daemon.publish.channels import CHANNELS
+from daemon.publish.event_messages import LinePayload, ZonePayload
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 _LARGEST = 1 << 20  # bytes; larger messages are ignored
 _MOST = 10_000  # devices, and cameras per device, because a broker may carry anything
+_MOST_AREAS = 100  # zones, and lines, of a camera
 _RATE_OVER = 5.0  # seconds
 _LATEST = 500  # detections messages per camera for rate and latency
 
@@ -32,6 +34,10 @@ class SeenCamera:
     """frames and messages since the daemon started; None before its first stats"""
     objects: dict[str, int] = field(default_factory=dict)
     """count by label in the latest message"""
+    zones: dict[str, dict[str, int]] = field(default_factory=dict)
+    """by zone, objects in it by label"""
+    lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    """by line, crossings in and out"""
     arrivals: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
     """time.monotonic() of each message, and its latency in milliseconds"""
 
@@ -40,7 +46,9 @@ class SeenCamera:
         recent = [(at, latency) for at, latency in self.arrivals if at > now - _RATE_OVER]
         latencies = sorted(latency for _, latency in recent)
         spread = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
+        areas = {key: found for key, found in (("zones", self.zones), ("lines", self.lines)) if found}
         return {
+            **areas,
             "camera": name,
             "state": self.state,
             "reason": self.reason,
@@ -113,41 +121,59 @@ class Seen:
                 name = found["device"]
                 if name in self._devices or len(self._devices) < _MOST:
                     device = self._devices.get(name, SeenDevice())
-                    read(device, found.get("camera", ""), payload)
+                    read(device, found, payload)
                     self._devices[name] = device
                 return
         raise LookupError(topic)
 
 
-def _status(device: SeenDevice, _: str, payload: bytes) -> None:
+def _status(device: SeenDevice, _: Mapping[str, str], payload: bytes) -> None:
     device.status = payload[:20].decode()
 
 
-def _info(device: SeenDevice, _: str, payload: bytes) -> None:
+def _info(device: SeenDevice, _: Mapping[str, str], payload: bytes) -> None:
     info: InfoPayload = _INFO.validate_json(payload)
     device.version, device.backend = info["version"], info["backend"]
     known = set(info["cameras"][:_MOST])
     device.cameras = {name: device.camera(name) for name in known}
 
 
-def _stats(device: SeenDevice, _: str, payload: bytes) -> None:
+def _stats(device: SeenDevice, _: Mapping[str, str], payload: bytes) -> None:
     stats: StatsPayload = _STATS.validate_json(payload)
     for name, camera in stats["cameras"].items():
         device.camera(name).dropped = sum(camera["dropped"].values())
 
 
-def _camera_status(device: SeenDevice, name: str, payload: bytes) -> None:
+def _camera_status(device: SeenDevice, topic: Mapping[str, str], payload: bytes) -> None:
     status: CameraStatusPayload = _CAMERA_STATUS.validate_json(payload)
-    camera = device.camera(name)
+    camera = device.camera(topic["camera"])
     camera.state, camera.detail = status["state"].value, status["detail"]
     camera.reason = None if status["reason"] is None else status["reason"].value
 
 
-def _detections(device: SeenDevice, name: str, payload: bytes) -> None:
+def _detections(device: SeenDevice, topic: Mapping[str, str], payload: bytes) -> None:
     detections: DetectionsPayload = _DETECTIONS.validate_json(payload)
-    camera = device.camera(name)
+    camera = device.camera(topic["camera"])
     camera.objects = dict(Counter(found["label"] for found in detections["objects"]))
     camera.arrivals.append((time.monotonic(), detections["latency_ms"]["total"]))
+
+
+def _zone(device: SeenDevice, topic: Mapping[str, str], payload: bytes) -> None:
+    zones = device.camera(topic["camera"]).zones
+    if not payload:  # it was removed
+        zones.pop(topic["zone"], None)
+    elif topic["zone"] in zones or len(zones) < _MOST_AREAS:
+        zone: ZonePayload = _ZONE.validate_json(payload)
+        zones[topic["zone"]] = {label: count for label, count in zone["counts"].items() if count}
+
+
+def _line(device: SeenDevice, topic: Mapping[str, str], payload: bytes) -> None:
+    lines = device.camera(topic["camera"]).lines
+    if not payload:
+        lines.pop(topic["line"], None)
+    elif topic["line"] in lines or len(lines) < _MOST_AREAS:
+        line: LinePayload = _LINE.validate_json(payload)
+        lines[topic["line"]] = {"in": sum(line["in"].values()), "out": sum(line["out"].values())}
 
 
 def _part(ordered: list[float], part: float) -> float:
@@ -158,11 +184,15 @@ _INFO: TypeAdapter[Any] = TypeAdapter(InfoPayload)
 _STATS: TypeAdapter[Any] = TypeAdapter(StatsPayload)
 _CAMERA_STATUS: TypeAdapter[Any] = TypeAdapter(CameraStatusPayload)
 _DETECTIONS: TypeAdapter[Any] = TypeAdapter(DetectionsPayload)
-_READERS: dict[str, Callable[[SeenDevice, str, bytes], None]] = {
+_ZONE: TypeAdapter[Any] = TypeAdapter(ZonePayload)
+_LINE: TypeAdapter[Any] = TypeAdapter(LinePayload)
+_READERS: dict[str, Callable[[SeenDevice, Mapping[str, str], bytes], None]] = {
     "status": _status,
     "info": _info,
     "stats": _stats,
     "camera-status": _camera_status,
     "detections": _detections,
+    "zone": _zone,
+    "line": _line,
 }
 """By name of the channel."""
