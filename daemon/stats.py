@@ -13,6 +13,7 @@ from enum import Enum
 import numpy as np
 
 from daemon.records import CameraStats, DaemonStats, Drop, Percentiles
+from daemon.records.followed import ObjectCounts
 
 _WINDOW = 2048  # samples kept for each camera and stage between two reports: bounds memory, not accuracy
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -62,6 +63,8 @@ class CameraTotals:
     counts: Mapping[CameraCount, int]
     """counters that are 0 may be missing"""
     dropped: Mapping[Drop, int]
+    objects: ObjectCounts | None
+    """None where the camera is not tracked"""
 
     def __getitem__(self, what: CameraCount) -> int:
         return self.counts.get(what, 0)
@@ -73,7 +76,7 @@ class Totals:
 
     cameras: Mapping[str, CameraTotals]
     latency: Mapping[str, Histogram]
-    """by stage: queue, preprocess, detector, postprocess, total, and of events acknowledged"""
+    """by stage: queue, preprocess, detector, postprocess, tracking, total, and of events acknowledged"""
     counts: Mapping[DaemonCount, int]
     """counters that are 0 may be missing"""
 
@@ -101,6 +104,7 @@ class Stats:
         self._started = self._reported = time.monotonic()
         self._cameras: dict[str, Counter[CameraCount]] = defaultdict(Counter)
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
+        self._objects: dict[str, ObjectCounts] = {}
         self._counts: Counter[DaemonCount] = Counter()
         self._recent: Counter[str] = Counter()
         """frames processed since the last report, by camera"""
@@ -132,6 +136,18 @@ class Stats:
                 self._latency[camera, stage].append(seconds)
                 self._histograms[stage].add(seconds)
 
+    def tracked(self, camera: str, objects: ObjectCounts, seconds: float) -> None:
+        """Takes the objects of a camera after a frame, which took so many seconds to track."""
+        with self._lock:
+            self._objects[camera] = objects
+            self._latency[camera, "tracking"].append(seconds)
+            self._histograms["tracking"].add(seconds)
+
+    def untracked(self, camera: str) -> None:
+        """The camera is not tracked, or not any more."""
+        with self._lock:
+            self._objects.pop(camera, None)
+
     def published(self, frames: Iterable[tuple[str, float]]) -> None:
         """Counts frames of these cameras, whose messages were written so many seconds after the capture."""
         with self._lock:
@@ -159,6 +175,7 @@ class Stats:
         with self._lock:
             for counts in (self._cameras, self._dropped, self._recent):
                 counts.pop(camera, None)
+            self._objects.pop(camera, None)
             for key in [key for key in self._latency if key[0] == camera]:
                 del self._latency[key]
 
@@ -188,6 +205,7 @@ class Stats:
                     dropped=totals.dropped,
                     fps=recent[name] / elapsed,
                     latency=by_camera[name],
+                    objects=totals.objects,
                 )
                 for name, totals in counts.items()
             },
@@ -197,7 +215,9 @@ class Stats:
 
     def _totals(self, name: str) -> CameraTotals:
         """Called with the lock held."""
-        return CameraTotals(dict(self._cameras.get(name, {})), dict(self._dropped.get(name, {})))
+        return CameraTotals(
+            dict(self._cameras.get(name, {})), dict(self._dropped.get(name, {})), self._objects.get(name)
+        )
 
 
 def _percentiles(seconds: deque[float] | list[float]) -> Percentiles:

@@ -71,6 +71,8 @@ class AreaStates:
         return ready
 
     def _may_tell(self, area: _Area, now: float, at_once: bool) -> bool:
+        if self._zones.get(area, self._lines.get(area)) is None:  # zeros at the start hold up nothing
+            return True
         last = self._told_at.get(area)
         if not at_once and last is not None and now - last < _AT_MOST:
             self._waiting.add(area[0])

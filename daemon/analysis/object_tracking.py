@@ -17,10 +17,12 @@ from daemon.analysis.geometry import View
 from daemon.analysis.scene import Scene, SceneSettings, Seen
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus, FrameResult
-from daemon.records.followed import Followed
+from daemon.records.followed import Followed, ObjectCounts
 from daemon.records.objects import LeftReason, LineState, ObjectEvent, ZoneState
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
+_ON_THEIR_WAY = 2.0
+"""seconds without a frame after which none of a camera that does not stream is on its way any more"""
 _RANDOM = 6
 """letters at the end of an identifier"""
 _PER_START = 1 << 20
@@ -44,6 +46,8 @@ class ObjectTracking:
         """of those that have given a frame"""
         self._shapes: dict[str, tuple[tuple[str, ...], int, int]] = {}
         """class names, width and height that a scene is of"""
+        self._leaving: dict[str, float] = {}
+        """cameras that do not stream, with the time.monotonic() at which no more of their frames are expected"""
         self._states = AreaStates()
 
     def configure(self, config: Config) -> list[ObjectEvent]:
@@ -84,6 +88,8 @@ class ObjectTracking:
         if (settings := self._settings.get(result.camera)) is None:
             return [], None
         events: list[ObjectEvent] = []
+        if result.camera in self._leaving:
+            self._leaving[result.camera] = time.monotonic() + _ON_THEIR_WAY
         scene = self._scenes.get(result.camera)
         shape = result.labels, result.width, result.height
         if scene is None or self._shapes[result.camera] != shape:
@@ -96,13 +102,31 @@ class ObjectTracking:
             self._changed(result.camera)
         return events, tuple(None if each is None else scene.followed(each) for each in seen.objects)
 
-    def camera_status(self, status: CameraStatus) -> list[ObjectEvent]:
-        """Takes a camera's state: where it does not stream, nobody looks."""
-        scene = self._scenes.get(status.camera)
-        if scene is None or status.state is CameraState.STREAMING:
-            return []
-        events = scene.look_away(status.changed_at)
-        self._changed(status.camera, at_once=True)
+    def counts(self, camera: str) -> ObjectCounts | None:
+        """How many objects a camera has; None where there is nothing to say."""
+        scene = self._scenes.get(camera)
+        return None if scene is None else scene.counts()
+
+    def camera_status(self, status: CameraStatus) -> None:
+        """Takes a camera's state: where it does not stream, nobody looks, once the frames on their way have come."""
+        if status.state is CameraState.STREAMING:
+            self._leaving.pop(status.camera, None)
+        elif status.camera in self._scenes:
+            self._leaving.setdefault(status.camera, time.monotonic() + _ON_THEIR_WAY)
+
+    def due(self) -> float | None:
+        """When `look_away` is to be called, time.monotonic(); None where there is no need."""
+        return min(self._leaving.values(), default=None)
+
+    def look_away(self) -> list[ObjectEvent]:
+        """What has left at cameras of which no frame comes any more."""
+        now = time.monotonic()
+        events: list[ObjectEvent] = []
+        for camera in [camera for camera, until in self._leaving.items() if until <= now]:
+            del self._leaving[camera]
+            if (scene := self._scenes.get(camera)) is not None:
+                events += scene.look_away(time.time())
+                self._changed(camera, at_once=True)
         return events
 
     def end(self) -> list[ObjectEvent]:
@@ -120,7 +144,8 @@ class ObjectTracking:
                 totals.clear()
         self._states.reset(camera)
         for name in self._settings:
-            self._changed(name, at_once=True)
+            if camera in (None, name):
+                self._changed(name, at_once=True)
 
     def areas(self) -> list[ZoneState | LineState]:
         """What is to be told of zones and lines since the last time."""
@@ -149,6 +174,7 @@ class ObjectTracking:
         )
 
     def _end(self, camera: str, reason: LeftReason, now: float) -> list[ObjectEvent]:
+        self._leaving.pop(camera, None)
         if (scene := self._scenes.pop(camera, None)) is None:
             return []
         events = scene.end(reason, now)

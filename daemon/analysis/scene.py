@@ -15,11 +15,12 @@ from daemon.analysis.admission import Beginning
 from daemon.analysis.areas import Areas, Happened, Totals
 from daemon.analysis.association import Floats, Ints
 from daemon.analysis.geometry import View
+from daemon.analysis.moments import Moments
 from daemon.analysis.telling import Moment, Teller
 from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
 from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
-from daemon.records.followed import Followed
+from daemon.records.followed import Followed, ObjectCounts
 from daemon.records.objects import LeftReason, ObjectEvent, Occupancy
 
 LONGEST_GAP = 10.0
@@ -75,6 +76,7 @@ class Scene:
         self._teller = Teller(camera, self._areas, labels, view)
         self._objects: dict[int, TrackedObject] = {}
         self._now: float | None = None
+        self._moments = Moments()
         self._away = False
         """nobody has looked since the last frame"""
         self.refused = 0
@@ -92,16 +94,18 @@ class Scene:
                 return Seen(events, [None] * len(boxes))
             events += self.end(LeftReason.UNSEEN, utc)
             self._now = None
+            self._moments.clear()
         if self._now is not None and (self._away or now - self._now > LONGEST_GAP):
             events += self.look_away(utc)
             self._tracker.skip(now - self._now)
         self._now, self._away = now, False
+        self._moments.add(now, utc)
         looked = np.flatnonzero(scores >= self._settings.tracking.low_score)
         boxes_seen, scores_seen, labels_seen = boxes[looked].astype(np.float64), scores[looked], labels[looked]
         strong = self._beginning.strong(boxes_seen, scores_seen, labels_seen, self._view)
         sightings = self._tracker.see(boxes_seen, scores_seen, labels_seen, strong, now)
         self.refused += sightings.refused
-        moment = Moment(now, utc)
+        moment = Moment(now, utc, self._moments)
         events += self._leave(sightings.left, LeftReason.UNSEEN, moment)
         for key in sightings.forgotten:
             self._objects.pop(key, None)
@@ -118,13 +122,13 @@ class Scene:
         if self._now is None or self._away:
             return []
         self._away = True
-        return self._leave(self._tracker.look_away(), LeftReason.CAMERA_LOST, Moment(self._now, utc))
+        return self._leave(self._tracker.look_away(), LeftReason.CAMERA_LOST, Moment(self._now, utc, self._moments))
 
     def end(self, reason: LeftReason, utc: float) -> list[ObjectEvent]:
         """Everything that is there has left."""
         now = 0.0 if self._now is None else self._now
         self._tracker = Tracker(self._tracker.settings)
-        return self._leave(list(self._objects), reason, Moment(now, utc))
+        return self._leave(list(self._objects), reason, Moment(now, utc, self._moments))
 
     def reconfigure(self, settings: SceneSettings, utc: float) -> list[ObjectEvent]:
         """Other zones, lines, filters or labels from now on; `tracking` is the same.
@@ -135,7 +139,7 @@ class Scene:
         before, now = self._areas, self._now or 0.0
         zones = _same(before.zones, settings.zones)
         lines = _same(before.lines, settings.lines)
-        moment, wanted = Moment(now, utc), settings.wanted
+        moment, wanted = Moment(now, utc, self._moments), settings.wanted
         unwanted = [
             key for key, each in self._objects.items() if wanted is not None and self._labels[each.label] not in wanted
         ]
@@ -171,6 +175,12 @@ class Scene:
         """How one of them is now."""
         zones = tuple(self._areas.zone_names[index] for index in each.stays.current())
         return Followed(each.id, each.number, each.stationary, zones)
+
+    def counts(self) -> ObjectCounts:
+        """How many there are."""
+        there = self.objects()
+        lost = sum(each.last_mono != self._now for each in there)
+        return ObjectCounts(len(there), lost, sum(each.stationary for each in there), self.refused)
 
     def objects(self) -> list[TrackedObject]:
         """Those that were told of and have not left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from daemon.analysis.message_rate import MessageRateLimiter
 from daemon.analysis.object_tracking import ObjectTracking
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
-from daemon.records.objects import LineState, ZoneState
+from daemon.records.followed import Followed
+from daemon.records.objects import LineState, ObjectEvent, ZoneState
 from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
@@ -153,7 +155,7 @@ class AnalysisStage:
 
     def _run(self) -> None:
         request_short_slice()
-        while work := self._take():
+        while (work := self._take()) is not None:
             for item in work:
                 if isinstance(item, _Inferred):
                     try:
@@ -161,7 +163,8 @@ class AnalysisStage:
                     finally:
                         item.frame.release()
                 elif isinstance(item, CameraStatus):
-                    self._emit([*self._events.camera_status(item), *self._tracking.camera_status(item)])
+                    self._emit(self._events.camera_status(item))
+                    self._tracking.camera_status(item)
                 elif isinstance(item, _ResetLines):
                     self._tracking.reset_lines(item.camera)
                 else:
@@ -172,10 +175,14 @@ class AnalysisStage:
         self._emit(self._tracking.end())
         self._tell_areas()
 
-    def _take(self) -> list[_Work]:
-        """Waits for work; none at the end."""
+    def _take(self) -> list[_Work] | None:
+        """Waits for work, or until there is something else to do; None at the end."""
+        due = self._tracking.due()
         with self._changed:
-            self._changed.wait_for(lambda: self._inbox or self._closed)
+            wait = None if due is None else max(0.0, due - time.monotonic())
+            self._changed.wait_for(lambda: self._inbox or self._closed, wait)
+            if self._closed and not self._inbox:
+                return None
             work = [self._inbox.popleft() for _ in range(min(_AT_ONCE, len(self._inbox)))]
             self._live -= sum(isinstance(item, _Inferred) and item.result.live for item in work)
             return work
@@ -185,6 +192,9 @@ class AnalysisStage:
         self._filters = filters_of(config)
         self._limiter.keep(enabled)
         self._snapshot = config.events.snapshot
+        for name in config.cameras:
+            if config.tracked(name) is None:
+                self._stats.untracked(name)
         events: list[Event] = self._events.configure(config.events, config.cameras, enabled)
         self._emit([*events, *self._tracking.configure(config)])
 
@@ -193,7 +203,7 @@ class AnalysisStage:
             if not result.live:
                 self._credits.give_back_all()
             return
-        told, objects = self._tracking.result(result)
+        told, objects = self._track(result)
         found = published.of(result, objects)
         if not self._limiter.allows(found):
             self._stats.count(CameraCount.SKIPPED, result.camera)
@@ -201,6 +211,14 @@ class AnalysisStage:
         self._emit([*self._events.result(found), *told])
         self._outputs.offer_snapshot(found, image)
         self._finished.append(found)
+
+    def _track(self, result: FrameResult) -> tuple[list[ObjectEvent], Sequence[Followed | None] | None]:
+        """See ObjectTracking.result; counts what it took."""
+        began = time.perf_counter()
+        told, objects = self._tracking.result(result)
+        if objects is not None and (counts := self._tracking.counts(result.camera)) is not None:
+            self._stats.tracked(result.camera, counts, time.perf_counter() - began)
+        return told, objects
 
     def _emit(self, events: Sequence[Event]) -> None:
         if not events:

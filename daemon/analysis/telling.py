@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from daemon.analysis.areas import Areas, Happened
 from daemon.analysis.geometry import View
 from daemon.analysis.lines import Crossing
+from daemon.analysis.moments import Moments
 from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.zones import Change, StayChange
 from daemon.records import EventType
@@ -22,10 +23,12 @@ class Moment:
     """of the frames, seconds"""
     utc: float
     """seconds since the epoch"""
+    frames: Moments
+    """that were looked at until then"""
 
     def at(self, when: float) -> float:
-        """That time of the frames' clock as UTC."""
-        return self.utc - (self.now - when)
+        """That time of the frames' clock, of a frame or between two, as UTC."""
+        return min(self.utc, self.frames.utc(when))
 
 
 class Teller:

@@ -141,12 +141,24 @@ class Tracker:
             return ()
         standing = self._rows[:, STANDING] > 0
         patience = np.where(standing, self._rows[:, PATIENCE], self.settings.lost_after)
-        gone = (now - self._rows[:, SEEN] > patience) & (self._rows[:, MISSES] >= LOOKS)
+        unseen = self._rows[:, MISSES] >= LOOKS
+        gone = (now - self._rows[:, SEEN] > patience) & unseen
+        if (waiting := standing & unseen).any():
+            gone |= self._displaced(waiting, standing & (self._rows[:, MISSES] == 0))
         if not gone.any():
             return ()
         left = tuple(self._keys(gone).tolist())
         self._rows = self._rows[~gone]
         return left
+
+    def _displaced(self, waiting: Bools, standing: Bools) -> Bools:
+        """Which of those that are waited for have left, because another of their class stands in their place."""
+        there, others = self._rows[waiting], self._rows[standing]
+        taken = similarity(there[:, PLACE], others[:, PLACE]) >= _PLACE
+        taken &= there[:, LABEL, None] == others[:, LABEL]
+        result = np.zeros(len(self._rows), bool)
+        result[waiting] = taken.any(axis=1)
+        return result
 
     def _match(self, boxes: Floats, labels: Ints, strong: Ints, weak: Ints) -> tuple[Ints, Ints, Ints]:
         """Rows and their detections, and the strong detections that are left."""

@@ -194,6 +194,20 @@ class LatencyPercentiles(TypedDict):
 
 
 @documented
+class StatsObjects(TypedDict):
+    """How many objects a camera has."""
+
+    tracked: Count
+    """That are certain and have not left."""
+    lost: Count
+    """Of them those that were not in the last frame."""
+    stationary: Count
+    """Of them those that stand."""
+    refused: Count
+    """Detections, ever, that would have begun an object beyond `max_objects`."""
+
+
+@documented
 class StatsCamera(TypedDict):
     """Counts of one camera since the daemon started, and its rates since the last report."""
 
@@ -210,7 +224,9 @@ class StatsCamera(TypedDict):
     fps: Annotated[float, Field(ge=0)]
     """Frames processed per second since the last report."""
     latency_ms: dict[str, LatencyPercentiles]
-    """By stage: queue, preprocess, detector, postprocess, total; stages without a frame are absent."""
+    """By stage: queue, preprocess, detector, postprocess, tracking, total; stages without a frame are absent."""
+    objects: NotRequired[StatsObjects]
+    """Only where `tracking` is on and a frame was processed."""
 
 
 @documented

@@ -15,9 +15,19 @@ from daemon.publish.messages import (
     DetectionsPayload,
     InfoPayload,
     LatencyPercentiles,
+    StatsCamera,
     StatsPayload,
 )
-from daemon.records import CameraStatus, DaemonInfo, DaemonStats, Drop, FrameResult, OutboxCounts, Percentiles
+from daemon.records import (
+    CameraStats,
+    CameraStatus,
+    DaemonInfo,
+    DaemonStats,
+    Drop,
+    FrameResult,
+    OutboxCounts,
+    Percentiles,
+)
 from daemon.records.followed import Followed
 from engines.records import Detections
 
@@ -125,23 +135,32 @@ def stats(device: str, record: DaemonStats, outbox: OutboxCounts) -> bytes:
         "device": device,
         "time": rfc3339(time.time()),
         "uptime_s": round(record.uptime, 3),
-        "cameras": {
-            name: {
-                "connections": camera.connections,
-                "captured": camera.captured,
-                "processed": camera.processed,
-                "published": camera.published,
-                "dropped": {reason: camera.dropped.get(reason, 0) for reason in Drop},
-                "fps": round(camera.fps, 2),
-                "latency_ms": _percentiles(camera.latency),
-            }
-            for name, camera in record.cameras.items()
-        },
+        "cameras": {name: _camera_stats(camera) for name, camera in record.cameras.items()},
         "latency_ms": _percentiles(record.latency),
         "batch": round(record.batch, 2),
         "outbox": {"waiting": outbox.waiting, "dropped": outbox.dropped},
     }
     return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)  # the keys of `dropped` are an enumeration
+
+
+def _camera_stats(camera: CameraStats) -> StatsCamera:
+    payload: StatsCamera = {
+        "connections": camera.connections,
+        "captured": camera.captured,
+        "processed": camera.processed,
+        "published": camera.published,
+        "dropped": {reason: camera.dropped.get(reason, 0) for reason in Drop},
+        "fps": round(camera.fps, 2),
+        "latency_ms": _percentiles(camera.latency),
+    }
+    if (objects := camera.objects) is not None:
+        payload["objects"] = {
+            "tracked": objects.tracked,
+            "lost": objects.lost,
+            "stationary": objects.stationary,
+            "refused": objects.refused,
+        }
+    return payload
 
 
 def _percentiles(stages: Mapping[str, Percentiles]) -> dict[str, LatencyPercentiles]:

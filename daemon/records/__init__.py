@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.records.followed import Followed
+from daemon.records.followed import Followed, ObjectCounts
 from daemon.records.info import (
     ConfigurationInfo as ConfigurationInfo,
 )
@@ -250,7 +250,9 @@ class CameraStats:
     fps: float
     """frames processed per second since the last report"""
     latency: Mapping[str, Percentiles]
-    """by stage: queue, preprocess, detector, postprocess, total (capture to the message being written)"""
+    """by stage: queue, preprocess, detector, postprocess, tracking, total (capture to the message being written)"""
+    objects: ObjectCounts | None = None
+    """None where the camera is not tracked"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which object a detection is."""
+"""Which object a detection is, and how many objects there are."""
 
 from __future__ import annotations
 
@@ -15,3 +15,17 @@ class Followed:
     stationary: bool
     zones: tuple[str, ...]
     """that it is in, in the order entered"""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCounts:
+    """Of the objects of one camera."""
+
+    tracked: int
+    """that are certain and have not left"""
+    lost: int
+    """of them those that were not in the last frame"""
+    stationary: int
+    """of them those that stand"""
+    refused: int
+    """detections, ever, that would have begun an object beyond `max_objects`"""

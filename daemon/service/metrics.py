@@ -46,6 +46,7 @@ class DaemonMetrics(Collector):
         snapshot = self._registry.snapshot()
         yield from _counts(snapshot)
         yield from _cameras(snapshot)
+        yield from _objects(snapshot)
         yield from _latencies(snapshot)
         yield from _models(snapshot)
         yield from self._daemon(snapshot)
@@ -121,6 +122,26 @@ def _cameras(snapshot: StatusSnapshot) -> Iterator[Metric]:
         for state in CameraState
     }
     yield _gauge("camera_state", "1 for the current state of the camera, else 0.", states.items(), ("camera", "state"))
+
+
+def _objects(snapshot: StatusSnapshot) -> Iterator[Metric]:
+    """Of cameras that are tracked."""
+    counts = {camera: of.objects for camera, of in snapshot.totals.cameras.items() if of.objects is not None}
+    states = {
+        (camera, state): number
+        for camera, of in counts.items()
+        for state, number in (("tracked", of.tracked), ("lost", of.lost), ("stationary", of.stationary))
+    }
+    about = "Objects of the camera that have not left; of them those not in the last frame, and those that stand."
+    yield _gauge("objects", about, states.items(), ("camera", "state"))
+    refused = CounterMetricFamily(
+        "ospreyd_objects_refused",
+        "Detections that would have begun an object beyond `max_objects`.",
+        labels=("camera",),
+    )
+    for camera, of in counts.items():
+        refused.add_metric((camera,), of.refused)
+    yield refused
 
 
 def _latencies(snapshot: StatusSnapshot) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 
 from daemon.records import CameraState, Drop, ModelState, OutboxStatus
+from daemon.records.followed import ObjectCounts
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
@@ -21,6 +22,7 @@ EMPTY = OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
 DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text(encoding="utf-8"))
 STATES = {
     "ospreyd_camera_state": {state.value for state in CameraState},
+    "ospreyd_objects": {"tracked", "lost", "stationary"},
     "ospreyd_model_state": {state.value for state in ModelState},
 }
 
@@ -29,6 +31,7 @@ def registry() -> CollectorRegistry:
     """Of a daemon that has everything."""
     stats = Stats()
     stats.processed("front", queue=0.1)
+    stats.tracked("front", ObjectCounts(tracked=1, lost=0, stationary=0, refused=0), 0.001)
     registry = StatusRegistry(config(1), INFO, stats, lambda: True)
     queues = {"batch": lambda: 0}
     return registry_of(

@@ -107,6 +107,16 @@ def test_who_passes_what_stands_does_not_become_it() -> None:
     assert [each.id for each in where.objects()] == [before[0].object.id]
 
 
+def test_what_stands_where_another_stood_has_taken_its_place() -> None:
+    """A bottle is lifted away too fast to be seen moving, and put back from above: it is not counted twice for long."""
+    where = scene(settings())
+    back = [(20 + i / 10, [(500.0, 300.0 + 10 * i, "car", 0.9)]) for i in range(10)]
+    events = film(where, [*standing(0, 15), *nothing(15, 20), *back, *standing(21, 33)])
+    assert kinds(events) == ["appeared", "stationary", "appeared", "stationary", "left"]
+    assert events[-1].left_because is LeftReason.UNSEEN
+    assert len(where.objects()) == 1
+
+
 def test_standing_and_moving_are_told_with_the_time_of_the_state_before() -> None:
     where = scene(settings())
     events = film(where, [*standing(0, 20), *[(20 + i / 10, [(500.0 + 10 * i, 400.0, "car", 0.9)]) for i in range(20)]])
