@@ -17,18 +17,22 @@ class HangMonitor:
 
     def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
         """`on_fatal` takes the exception that ends the monitor."""
-        self._cameras: tuple[CameraThread, ...] = ()
-        """replaced as a whole, so that it can be read while it changes"""
+        self._cameras: dict[CameraThread, None] = {}
+        """in the order in which they were added"""
+        self._changing = threading.Lock()
+        """guards it"""
         self._stopping = threading.Event()
         self._thread = WorkerThread("hang-monitor", self._run, on_fatal)
 
     def add(self, camera: CameraThread) -> None:
-        """Adds a camera to check; `add` and `remove` are for one thread at a time."""
-        self._cameras += (camera,)
+        """Adds a camera to check."""
+        with self._changing:
+            self._cameras[camera] = None
 
     def remove(self, camera: CameraThread) -> None:
         """Removes a camera."""
-        self._cameras = tuple(other for other in self._cameras if other is not camera)
+        with self._changing:
+            self._cameras.pop(camera, None)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -44,6 +48,7 @@ class HangMonitor:
 
     def _run(self) -> None:
         while not self._stopping.wait(_EVERY):
-            now = time.monotonic()
-            for camera in self._cameras:
-                camera.check(now)
+            with self._changing:
+                cameras = tuple(self._cameras)
+            for camera in cameras:  # without the lock: the receiver of a report may wait
+                camera.check(time.monotonic())

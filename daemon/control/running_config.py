@@ -111,7 +111,8 @@ class RunningConfig:
         """Raises CommandRejected where the file does not have the camera any more."""
         if camera not in self._file.cameras:
             raise CommandRejected(f"camera {camera} has just been removed")
-        return setting_of(self._overrides.over(self._file).cameras[camera], setting)
+        overridden = self._overrides.cameras.get(camera, {})
+        return overridden[setting] if setting in overridden else setting_of(self._file.cameras[camera], setting)
 
     def _forget_removed(self) -> None:
         with self._changing:
