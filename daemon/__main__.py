@@ -27,19 +27,19 @@ except ImportError as error:
 
 from daemon.cli.main import run_cli
 from daemon.errors import EXIT_FAILURE
+from daemon.system.standard_files import finish_output, open_standard_files
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    code = run_cli(sys.argv[1:])
+    open_standard_files()
+    code = finish_output(run_cli(sys.argv[1:]))
     if code == EXIT_FAILURE or any(
         thread.is_alive() for thread in threading.enumerate() if thread is not threading.main_thread()
     ):
         # A thread that hangs in a driver cannot be ended, and one that comes back from C code while the interpreter
         # takes itself apart aborts the process; so may what is left of a GPU's context after a failure.
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -21,6 +21,7 @@ from daemon.control.overrides import SettingsFile
 from daemon.control.running_config import RunningConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
 from daemon.system.file_change import FileChange
+from daemon.system.log_states import state_of
 from engines.backends import choose
 from engines.errors import EngineError
 from engines.folders import state_folder
@@ -125,7 +126,7 @@ class App:
     def _try_reload(self) -> None:
         """Reloads without a requester: errors are only logged, and the daemon runs as before."""
         try:
-            _log.info("%s", self._reload())
+            _log.info("%s", self._reload(), extra=state_of("configuration"))
         except (UsageError, EngineError):
             pass  # logged where it was found
         except Exception:
@@ -149,7 +150,7 @@ class App:
         except (UsageError, EngineError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
             for problem in problems:
-                _log.error("the new configuration is refused: %s", problem)
+                _log.error("the new configuration is refused: %s", problem, extra=state_of("configuration"))
             self._pipeline.refused(problems)
             raise
         except Exception:

@@ -23,6 +23,7 @@ from daemon.config.sources import is_live
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
+from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd.capture")
@@ -266,8 +267,9 @@ class CameraThread:
 
     def _log(self, status: CameraStatus) -> None:
         level = logging.INFO if status.reason in (None, Reason.ENDED) else logging.WARNING
-        explained = f" ({status.reason.value}): {status.detail}" if status.reason else ""
-        _log.log(level, "camera %s: %s%s", self._name, status.state.value, explained)
+        what = f"{status.state.value} ({status.reason.value})" if status.reason else status.state.value
+        explained = f": {status.detail}" if status.reason else ""
+        _log.log(level, "camera %s: %s%s", self._name, what, explained, extra=state_of("camera", self._name, what))
 
 
 def _nobody(_: CameraThread) -> None:

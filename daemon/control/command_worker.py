@@ -14,6 +14,7 @@ from daemon.control.parse import CommandParser
 from daemon.errors import DaemonError
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message
+from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 from engines.errors import EngineError
 
@@ -68,19 +69,20 @@ class CommandWorker:
 
     def _handle(self, message: Received) -> None:
         """An unexpected error of a command ends here, and not the daemon."""
-        request = self._parser.unparsed(message)
+        request, about = self._parser.unparsed(message), None
         try:
             request = self._parser.parse(message)
             if isinstance(request.command, CommandRejected):
                 raise request.command  # noqa: TRY301
+            about = state_of("command", request.name)
             detail, ok = self._execute(request.command), True
-            log.info("%s: %s", request.name, detail)
+            log.info("%s: %s", request.name, detail, extra=about)
         except (CommandRejected, DaemonError, EngineError) as error:
             detail, ok = str(error), False
-            log.warning("%s: rejected: %s", _printable(request.name), detail)
+            log.warning("%s: rejected: %s", _printable(request.name), detail, extra=about)
         except Exception:
             detail, ok = INTERNAL_ERROR, False
-            log.exception("%s: %s", _printable(request.name), detail)
+            log.exception("%s: %s", _printable(request.name), detail, extra=about)
         payload = answer(self._device, request.name, ok=ok, detail=detail)
         self._answer(Message(request.answer_to.name, payload, "application/json", request.correlation))
 

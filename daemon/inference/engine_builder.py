@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TypeAlias
 
 from daemon.records import ModelState, ModelStatus
+from daemon.system.log_states import state_of
 from daemon.system.logs import log_to_stderr
 from daemon.system.worker_thread import WorkerThread
 from engines.build.specification import Progress
@@ -117,7 +118,7 @@ class EngineBuilder:
 
     def _do(self, job: BuildJob) -> None:
         began = time.monotonic()
-        _log.info("model %s: is being built, which may take minutes", job.model)
+        _log.info("model %s: is being built, which may take minutes", job.model, extra=state_of("model", job.model))
         self._report(job, ModelStatus(ModelState.BUILDING, 0, "starting"))
         try:
             error = self._work(job)
@@ -126,7 +127,8 @@ class EngineBuilder:
         if self._stopping.is_set() or self._unwanted:
             return
         if error is None:
-            _log.info("model %s: built in %.1f s", job.model, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            _log.info("model %s: built in %.1f s", job.model, seconds, extra=state_of("model", job.model))
         self._ended(job, error)
 
     def _work(self, job: BuildJob) -> EngineError | None:

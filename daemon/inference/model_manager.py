@@ -18,6 +18,7 @@ from daemon.inference.model_revision import ModelRevision
 from daemon.inference.session_loader import SessionLoader
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
+from daemon.system.log_states import state_of
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
@@ -188,6 +189,7 @@ class ModelManager:
             name,
             precision_of(self._backend, revision.settings).value,
             self._backend.name,
+            extra=state_of("model", name),
         )
         self._show(revision, ModelStatus(ModelState.READY))
 
@@ -205,7 +207,8 @@ class ModelManager:
                 return
             if isinstance(error, GpuMemoryError) and settings.max_batch > 1:
                 settings = replace(settings, max_batch=settings.max_batch // 2)
-                _log.warning("model %s: %s; trying batches of %d", revision.name, error, settings.max_batch)
+                text, values = "model %s: %s; trying batches of %d", (revision.name, error, settings.max_batch)
+                _log.warning(text, *values, extra=state_of("model", revision.name))
                 self.load(replace(revision, settings=settings))
             elif isinstance(error, NotPreparedError) and attempt.builds and not revision.has_same_files():
                 self._loader.put(partial(self._read_again, attempt))
@@ -266,7 +269,7 @@ class ModelManager:
     def _give_up(self, revision: ModelRevision, error: Exception) -> None:
         """With the lock."""
         name, why = revision.name, str(error)
-        _log.error("model %s: %s", name, why)
+        _log.error("model %s: %s", name, why, extra=state_of("model", name))
         del self._next[name]
         self._failed[name] = revision
         if name not in self._running:

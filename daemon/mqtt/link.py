@@ -17,6 +17,7 @@ from daemon.mqtt.limits import BrokerLimits
 from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, FrameReceipt, Handover, Message, Presence
 from daemon.mqtt.tls import TlsContext, tls_context
 from daemon.system.backoff import Backoff
+from daemon.system.log_states import state_of
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 
@@ -188,12 +189,12 @@ class Link:
 
     def _set_state(self, state: LinkState) -> None:
         """Logs repeated failures once."""
-        self._state = state
+        before, self._state = self._state, state
         if self._on_state is None:
             return
         if state.connected or self._stopping.is_set():
-            log.info("%s", state.detail)
-        elif state.detail != self._logged:
-            log.warning("%s", state.detail)
+            log.info("%s", state.detail, extra=state_of("broker"))
+        elif before.connected or state.detail != self._logged:
+            log.warning("%s", state.detail, extra=state_of("broker"))
             self._logged = state.detail
         self._on_state(state)

@@ -16,10 +16,10 @@ from daemon.outbox.order import RETRY_REFUSED, SendScheduler
 from daemon.outbox.replay import replayed
 from daemon.outbox.store import Outbox, StoredMessage
 from daemon.records import OutboxCounts
+from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.outbox")
-
 _INBOX = 10_000  # messages in memory while the disk cannot be written
 _RETRY_DISK = 1.0  # seconds until a failed disk is tried again
 _LOG_EVERY = 60.0  # seconds between two warnings about dropped messages
@@ -205,11 +205,12 @@ class OutboxSender:
             if refusal is not None and final:
                 self._give_up(answer.topic, answer.row, refusal.reason)
                 continue
+            about = state_of("topic", answer.topic)
             if answer.changed and refusal is not None:
                 warning = "the broker refuses an event on %s: %s; retrying every %g s"
-                log.warning(warning, answer.topic, refusal.reason, RETRY_REFUSED)
+                log.warning(warning, answer.topic, refusal.reason, RETRY_REFUSED, extra=about)
             elif answer.changed:
-                log.info("the broker accepts events on %s again", answer.topic)
+                log.info("the broker accepts events on %s again", answer.topic, extra=about)
             if refusal is None:
                 self._finished.add(answer.row)
                 if (since := self._since.pop(answer.row, None)) is not None:
@@ -230,14 +231,14 @@ class OutboxSender:
             dropped = self._outbox.update([put.message for put in added if put.message], self._finished, lost, kept)
         except OSError as error:
             if not self._write_again:
-                log.error("%s; events are kept in memory", error)  # noqa: TRY400  the message is complete
+                log.error("%s; events are kept in memory", error, extra=state_of("outbox"))  # noqa: TRY400  complete
             self._write_again = time.monotonic() + _RETRY_DISK
             with self._changed:
                 self._inbox.extendleft(reversed(added))
                 self._uncounted_drops += lost
             return
         if self._write_again:
-            log.info("the outbox can be written again")
+            log.info("the outbox can be written again", extra=state_of("outbox"))
         self._write_again = 0.0
         self._finished.clear()
         messages = [(put.message[0], put.since) for put in added if put.message]

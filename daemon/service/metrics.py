@@ -16,6 +16,7 @@ from daemon.service.gpu_readings import Gpu, read_gpus
 from daemon.service.status import StatusRegistry, StatusSnapshot
 from daemon.service.watchdog import Watchdog
 from daemon.stats import BUCKETS, CameraCount, DaemonCount
+from daemon.system.logs import lost_lines
 
 _GPU: tuple[tuple[str, Callable[[Gpu], float | None], str], ...] = (
     ("utilization_ratio", lambda gpu: gpu.utilization, "GPU utilisation, 0 to 1."),
@@ -81,6 +82,9 @@ class DaemonMetrics(Collector):
             )
             dropped.add_metric((), outbox.dropped)
             yield dropped
+        lost = CounterMetricFamily("ospreyd_log_lines_lost", "Lines that could not be written to the log.")
+        lost.add_metric((), lost_lines())
+        yield lost
         yield _gauge("threads", "Threads of the process, including those of libraries.", _threads())
 
 

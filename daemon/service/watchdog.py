@@ -12,6 +12,7 @@ from daemon.records import ModelState
 from daemon.service.health import Health, Verdict
 from daemon.service.sdnotify import Notifier
 from daemon.service.status import StatusRegistry, StatusSnapshot
+from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
@@ -90,9 +91,10 @@ class Watchdog:
             self._notifier.feed()
         if verdict.healthy is not self._verdict.healthy:
             if verdict.healthy:
-                _log.info("frames move again: %s", verdict.reason)
+                _log.info("frames move again: %s", verdict.reason, extra=state_of("pipeline"))
             else:
-                _log.error("%s; the watchdog is not fed until it goes on", verdict.reason)
+                unfed = "%s; the watchdog is not fed until it goes on"
+                _log.error(unfed, verdict.reason, extra=state_of("pipeline"))
         self._verdict = verdict
         text = self._status.text(now, snapshot, verdict)
         if text is not None:

@@ -7,19 +7,18 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from enum import Enum
 from typing import TextIO
 
 from daemon.config.credentials import without_credentials
+from daemon.system.log_output import LogHandler, Output
+from daemon.system.log_states import named_in
 
 FORMAT_VARIABLE = "OSPREYD_LOG_FORMAT"
 """environment variable with the format; child processes inherit it"""
-_REPEATED_WITHIN = 60.0  # seconds in which an identical line is written once
-_DIFFERENT = 300  # lines of one call site in that time; more than a site with many cameras writes at its start
-_COUNTED_WITHIN = 3600.0  # seconds after which the count of a line that did not come again is dropped
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 """syslog priority, by the lowest level that it holds for"""
 _SUBJECT = re.compile(r"(camera|model) %s:")
@@ -38,67 +37,26 @@ def log_to_stderr(*, reconfigure: bool = False) -> None:
 
     Loggers of other packages write from WARNING on.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogHandler(sys.stderr)
     to_journal = _is_journal(sys.stderr, os.environ)
     wanted = os.environ.get(FORMAT_VARIABLE, LogFormat.TEXT.value)
     lines = _JsonLines() if wanted == LogFormat.JSON.value else _TextLines(timed=not to_journal)
     handler.setFormatter(_ForJournal(lines) if to_journal else lines)
-    handler.addFilter(Repetition())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=reconfigure)
     logging.getLogger("ospreyd").setLevel(logging.INFO)
+
+
+def lost_lines() -> int:
+    """Lines that this process could not write to the log."""
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogHandler))
 
 
 def say_error(text: str) -> None:
     """Writes the error that ends a command to standard error, with its priority for the journal."""
     if _is_journal(sys.stderr, os.environ):
         text = "\n".join(f"<3>{line}" for line in text.splitlines())
-    print(text, file=sys.stderr)  # noqa: T201  it is the command's output
-
-
-class Repetition(logging.Filter):
-    """Writes an identical line once a minute, and its number of repetitions with the next one after that.
-
-    Call sites that log many distinct messages, as during a flood of bad commands, are limited too.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen: dict[tuple[int, str], tuple[float, int]] = {}
-        """by line: time.monotonic() when it was last written, and its repetitions since"""
-        self._places: dict[tuple[str, int], tuple[float, int, int]] = {}
-        """by call site: start of its minute, lines written in it, lines suppressed since"""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write the record; may append a count to its message. logging calls this with a lock held."""
-        if record.levelno >= logging.CRITICAL:
-            return True
-        now, line, place = time.monotonic(), (record.levelno, record.getMessage()), (record.pathname, record.lineno)
-        since, more = self._seen.get(line, (-_REPEATED_WITHIN, 0))
-        if now - since < _REPEATED_WITHIN:
-            self._seen[line] = since, more + 1
-            return False
-        began, written, left_out = self._places.get(place, (now, 0, 0))
-        if now - began >= _REPEATED_WITHIN:
-            began, written = now, 0
-        if written == _DIFFERENT:
-            self._places[place] = began, written, left_out + 1
-            return False
-        self._places[place] = began, written + 1, 0
-        if more:
-            record.msg = f"{record.msg} (repeated {more} times in the last {now - since:.0f} s)"
-        if left_out:
-            record.msg = f"{record.msg} ({left_out} similar lines suppressed)"
-        self._forget(now)
-        self._seen[line] = now, 0
-        return True
-
-    def _forget(self, now: float) -> None:
-        """Drops old entries; lines with unreported repetitions are kept longer."""
-        self._seen = {
-            line: seen
-            for line, seen in self._seen.items()
-            if now - seen[0] < (_COUNTED_WITHIN if seen[1] else _REPEATED_WITHIN)
-        }
+    with suppress(OSError):  # nobody can be told
+        Output(sys.stderr).write(text)
 
 
 class _TextLines(logging.Formatter):
@@ -115,7 +73,7 @@ class _JsonLines(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
+        fields: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -123,6 +81,8 @@ class _JsonLines(logging.Formatter):
         subject = _SUBJECT.match(str(record.msg))
         if subject and isinstance(record.args, tuple) and record.args:
             fields[subject[1]] = str(record.args[0])
+        if (named := named_in(record)) is not None:
+            fields[f"{named[0]}s"] = named[1]
         fields["message"] = without_credentials(record.getMessage())
         if record.exc_info:
             fields["exception"] = without_credentials(self.formatException(record.exc_info))

@@ -87,8 +87,8 @@ def test_a_program_reads_one_object_a_line(journal: bool) -> None:
 def test_a_line_that_repeats_is_written_once_and_then_with_its_count() -> None:
     program = """
 import logging, time
-from daemon.system import logs
-logs._REPEATED_WITHIN = 0.5
+from daemon.system import logs, repetition
+repetition._REPEATED_WITHIN = 0.5
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")
 for _ in range(5):
@@ -109,8 +109,8 @@ log.warning("another")
 def test_a_line_with_a_count_still_says_what_it_is_about() -> None:
     program = """
 import logging, time
-from daemon.system import logs
-logs._REPEATED_WITHIN = 0.5
+from daemon.system import logs, repetition
+repetition._REPEATED_WITHIN = 0.5
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")
 for pause in (0, 0.6, 0):
@@ -126,8 +126,8 @@ for pause in (0, 0.6, 0):
 def test_a_flood_of_different_lines_is_cut_off_and_counted_and_takes_no_others_along() -> None:
     program = """
 import logging, time
-from daemon.system import logs
-logs._REPEATED_WITHIN, logs._DIFFERENT = 2.0, 3
+from daemon.system import logs, repetition
+repetition._REPEATED_WITHIN, repetition._DIFFERENT = 2.0, 3
 logs.log_to_stderr()
 log = logging.getLogger("ospreyd")
 def refuse(command):
