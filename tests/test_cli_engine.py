@@ -110,7 +110,9 @@ def test_the_configuration_says_what_is_not_given(tensorrt: str, tmp_path: Path)
     assert (done.returncode, done.stderr) == (2, f"ospreyd: --model: {config} has no model 'default'; it has: night\n")
     done = ospreyd("engine", "build", "--config", config, "--model", "night", "--labels", "coco")
     assert done.returncode == 2
-    assert done.stderr == ("ospreyd: --family and --labels: omit them with --config, which sets them for each model\n")
+    assert done.stderr == (
+        "ospreyd: --family, --labels and --input-size: omit them with --config, which sets them for each model\n"
+    )
 
 
 def test_eval(street: Path) -> None:

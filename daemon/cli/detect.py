@@ -11,15 +11,26 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from daemon.cli.options import Backend, Family, Json, Labels, ModelFile
+from daemon.cli.engine.model_options import resolve_options
+from daemon.cli.options import (
+    AnyBackend,
+    AnyBatch,
+    AnyFamily,
+    AnyModel,
+    AnyPrecision,
+    Cache,
+    Calibration,
+    Configuration,
+    InputSize,
+    Json,
+    Labels,
+)
 from daemon.cli.output import print_json, progress_bar
 from daemon.config.credentials import without_credentials
-from daemon.config.model import BUILTIN_MODEL
 from daemon.errors import EXIT_USAGE, UsageError
-from daemon.inference.model_config import find_model
 from daemon.media.draw import annotate
 from daemon.system.logs import say_error
-from engines.backends import SessionSettings, choose, prepare
+from engines.backends import choose, prepare
 from engines.detector import Detection, Detector
 from engines.errors import ImageError
 from engines.image_file import read_image
@@ -29,18 +40,29 @@ from engines.records import Detections
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files (JPEG, PNG, …).", show_default=False)],
-    model: ModelFile = BUILTIN_MODEL,
-    family: Family = "auto",
+    model: AnyModel = None,
+    family: AnyFamily = None,
     labels: Labels = None,
-    backend: Backend = "auto",
-    confidence: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.4,
-    iou: Annotated[float, typer.Option(min=0, max=1, help="IoU threshold of NMS.")] = 0.45,
+    input_size: InputSize = None,
+    config: Configuration = None,
+    backend: AnyBackend = None,
+    precision: AnyPrecision = None,
+    max_batch: AnyBatch = None,
+    calibration: Calibration = None,
+    cache: Cache = None,
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = Thresholds().confidence,
+    iou: Annotated[float, typer.Option(min=0, max=1, help="IoU threshold of NMS.")] = Thresholds().iou,
     as_json: Json = False,
     save: Annotated[Path | None, typer.Option(help="Folder for annotated images, numbered in the order given.")] = None,
 ) -> None:
     """Finds objects in images; an image that cannot be read is reported and the others are still processed."""
-    loaded = find_model(model, family, labels)
-    chosen, settings = choose(backend), SessionSettings(Thresholds(confidence, iou))
+    options = resolve_options(
+        model=model, family=family, labels=labels, input_size=input_size, config=config, backend=backend,
+        precision=precision, max_batch=max_batch or (1 if config is None else None), calibration=calibration,
+        cache=cache,
+    )  # fmt: skip
+    loaded, chosen = options.model, choose(options.backend)
+    settings = options.settings(Thresholds(confidence, iou))
     with progress_bar() as progress:
         prepare(chosen, loaded, settings, progress)
     report: list[dict[str, Any]] = []

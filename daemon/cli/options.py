@@ -10,12 +10,12 @@ import typer
 from engines.backends import BACKENDS
 from engines.precision import Precision
 
-ModelFile = Annotated[str, typer.Option("--model", help="ONNX file, or 'street', the demonstration model.")]
-Family = Annotated[str, typer.Option(help="How the model's outputs are laid out.")]
 Labels = Annotated[
     str | None, typer.Option(help="'coco' or a text file, one name a line; default: the model's metadata.")
 ]
-Backend = Annotated[str, typer.Option(help=f"{', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.")]
+InputSize = Annotated[
+    str | None, typer.Option(help="WIDTHxHEIGHT in pixels, for a file that leaves the size of its input open.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 # of `ospreyd engine`: None means the value of --config, else the default

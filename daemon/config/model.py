@@ -22,13 +22,23 @@ def _are_three(channels: tuple[float, ...]) -> tuple[float, ...]:
     return channels
 
 
+def _are_two(size: tuple[int, ...]) -> tuple[int, ...]:
+    if len(size) != 2:
+        raise PydanticCustomError(MISTAKE, "must be two numbers, height and width")
+    return size
+
+
 Means = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_are_three)]
+Pixels = Annotated[tuple[Annotated[int, Field(ge=32, le=8192)], ...], AfterValidator(_are_two)]
 Deviations = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_are_three)]
 
 
 class ModelInput(Section):
     """Input of a model: value = (pixel * scale - mean) / std, pixels from 0 to 255."""
 
+    size: Pixels | None = Field(
+        None, description="height and width in pixels, for a file that leaves them open; default: what the file says"
+    )
     fit: Fit | None = Field(
         None,
         description="how a picture fits into the input: centred and top-left keep its aspect ratio and pad the rest, "
@@ -53,6 +63,7 @@ class ModelInput(Section):
     def override(self) -> InputOverride:
         """The same as engines.model.read_model takes it."""
         return InputOverride(
+            size=None if self.size is None else (self.size[0], self.size[1]),
             fit=self.fit,
             pad=self.pad,
             rgb=None if self.color is None else self.color == "rgb",

@@ -24,6 +24,7 @@ def configured(folder: Path, given: str) -> InputOverride:
         ("{}", InputOverride()),
         ("{fit: top-left, pad: 0, color: bgr}", InputOverride(fit=Fit.TOP_LEFT, pad=0, rgb=False)),
         ("{color: rgb, scale: 0.5}", InputOverride(rgb=True, scale=0.5)),
+        ("{size: [480, 640]}", InputOverride(size=(480, 640))),
         ("{mean: [1, 2, 3], std: [1, 1, 1.5]}", InputOverride(mean=(1, 2, 3), std=(1, 1, 1.5))),
     ],
 )
@@ -35,6 +36,8 @@ def test_what_is_given_overrides(tmp_path: Path, given: str, override: InputOver
     ("given", "message"),
     [
         ("{fit: center}", "fit: must be one of centred, top-left, stretch, got 'center'"),
+        ("{size: [480]}", "size: must be two numbers, height and width"),
+        ("{size: [480, 0]}", "size[1]: must be a whole number from 32 to 8192, got 0"),
         ("{pad: 300}", "pad: must be a whole number from 0 to 255, got 300"),
         ("{color: grey}", "color: must be one of rgb, bgr, got 'grey'"),
         ("{scale: 0}", "scale: must be a positive number, got 0"),

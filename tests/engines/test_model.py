@@ -10,11 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from engines.errors import LabelsError, ModelError
+from engines.errors import ModelError
 from engines.graphs.heads import FAMILIES
 from engines.labels import COCO
 from engines.model import read_model
 from engines.models import street_onnx
+from engines.records import InputOverride
 from tests.engines.making import TWO_NAMES, Making, Shape
 
 
@@ -197,6 +198,23 @@ def test_size_left_open(tmp_path: Path) -> None:
     assert str(error.value).startswith(f"{file}: the input size is left open; give it (--input-size WIDTHxHEIGHT")
 
 
+@pytest.mark.parametrize("size", [("batch", 3, "height", "width"), ("batch", 3, 64, "width")])
+def test_size_left_open_is_given(tmp_path: Path, size: Shape) -> None:
+    """It counts more than what the metadata says."""
+    metadata = {**TWO_NAMES, "imgsz": "[64, 64]"}
+    model = read_model(
+        make_model(tmp_path / "m.onnx", [1, 6, 168], size, metadata), override=InputOverride(size=(64, 128))
+    )
+    assert (model.width, model.height, model.family.name) == (128, 64, "yolov8")
+
+
+def test_a_size_that_is_not_open_stays(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "m.onnx", YOLOV8)
+    assert read_model(file, override=InputOverride(size=(64, 64))).width == 64
+    with pytest.raises(ModelError, match="its input is 64x64, not 128x64"):
+        read_model(file, override=InputOverride(size=(64, 128)))
+
+
 @pytest.mark.parametrize(
     ("size", "dtype", "named"),
     [
@@ -254,46 +272,3 @@ def test_nodes_in_any_order(tmp_path: Path, constant_nodes: bool) -> None:
     onnx.checker.check_model(model.proto)
     assert [node.op_type for node in model.proto.graph.node][-2:] == ["Exp", "Identity"]
     assert "Exp" in model.raw.outputs[0].tail, "so that it is seen to be decoded"
-
-
-@pytest.mark.parametrize("names", [1, 3, 80])
-def test_as_many_names_as_classes(tmp_path: Path, names: int) -> None:
-    """Names that are too few or too many are those of another model."""
-    labels = tmp_path / "names.txt"
-    labels.write_text("\n".join(COCO[:names]))
-    file = make_model(tmp_path / "m.onnx", YOLOX, metadata={})
-    with pytest.raises(LabelsError) as error:
-        read_model(file, "yolox", labels="coco" if names == 80 else str(labels))
-    named = "the COCO list" if names == 80 else labels
-    counted = "1 label" if names == 1 else f"{names} labels"
-    assert str(error.value) == f"{named} has {counted} but {file} has 2 classes; give each class its name"
-
-
-def test_as_many_names_as_the_metadata(tmp_path: Path) -> None:
-    """Outputs that do not show how many classes there are."""
-    file = make_model(tmp_path / "m.onnx", [1, 300, 6])
-    with pytest.raises(LabelsError, match=r"the COCO list has 80 labels but .* has 2 names"):
-        read_model(file, labels="coco")
-
-
-@pytest.mark.parametrize(
-    ("setting", "metadata", "message"),
-    [
-        ("none.txt", {}, "none.txt: there is no such labels file"),
-        (None, {"other": "x"}, "has no class names; give labels: 'coco' or a text file with 2 names, one per line"),
-        (None, {"names": "{0: 'a', 2: 'b'}"}, "have gaps; give labels instead"),
-        (None, {"names": "{0: "}, "cannot be read; give labels instead"),
-        (None, {"names": "7"}, "are no list; give labels instead"),
-    ],
-)
-def test_unusable_labels_are_refused(
-    tmp_path: Path, setting: str | None, metadata: dict[str, str], message: str
-) -> None:
-    file = make_model(tmp_path / "m.onnx", YOLOX, metadata=metadata or TWO_NAMES)
-    with pytest.raises(LabelsError) as error:
-        read_model(file, labels=setting)
-    assert message in str(error.value)
-
-
-def test_coco_is_the_list_of_the_material(material: Path) -> None:
-    assert list(COCO) == (material / "labels" / "coco80.txt").read_text().split("\n")[:80]

@@ -17,6 +17,7 @@ from daemon.cli.options import (
     Cache,
     Calibration,
     Configuration,
+    InputSize,
     Json,
     Labels,
 )
@@ -34,6 +35,7 @@ def bench(
     model: AnyModel = None,
     family: AnyFamily = None,
     labels: Labels = None,
+    input_size: InputSize = None,
     config: Configuration = None,
     backend: AnyBackend = None,
     precision: AnyPrecision = None,
@@ -45,8 +47,8 @@ def bench(
 ) -> None:
     """Measures throughput and latency for batches of 1, 2, 4 … images, with and without CUDA graphs."""
     options = resolve_options(
-        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
-        max_batch=max_batch, calibration=calibration, cache=cache,
+        model=model, family=family, labels=labels, input_size=input_size, config=config, backend=backend,
+        precision=precision, max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
     chosen, settings = choose(options.backend), options.settings(EVERY_CANDIDATE)
     with progress_bar() as progress:

@@ -16,6 +16,7 @@ from daemon.cli.options import (
     AnyPrecision,
     Cache,
     Configuration,
+    InputSize,
     Json,
     Labels,
 )
@@ -38,6 +39,7 @@ def build(
     model: AnyModel = None,
     family: AnyFamily = None,
     labels: Labels = None,
+    input_size: InputSize = None,
     config: Configuration = None,
     backend: AnyBackend = None,
     precision: AnyPrecision = None,
@@ -54,8 +56,8 @@ def build(
     """Builds the preprocess and the detector engine of a model, unless the cache has them."""
     folder = Path(calibrate_from) if calibrate_from is not None and Path(calibrate_from).is_dir() else None
     options = resolve_options(
-        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
-        max_batch=max_batch, calibration=folder, cache=cache,
+        model=model, family=family, labels=labels, input_size=input_size, config=config, backend=backend,
+        precision=precision, max_batch=max_batch, calibration=folder, cache=cache,
     )  # fmt: skip
     target, wanted = build_target(options.backend), options.precision or Precision.FP16
     check_precision(wanted, target)

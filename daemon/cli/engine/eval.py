@@ -17,6 +17,7 @@ from daemon.cli.options import (
     Cache,
     Calibration,
     Configuration,
+    InputSize,
     Json,
     Labels,
 )
@@ -31,6 +32,7 @@ def evaluate(
     model: AnyModel = None,
     family: AnyFamily = None,
     labels: Labels = None,
+    input_size: InputSize = None,
     config: Configuration = None,
     backend: AnyBackend = None,
     precision: AnyPrecision = None,
@@ -41,8 +43,8 @@ def evaluate(
 ) -> None:
     """Measures COCO mAP of a model on labelled images; categories are matched by name."""
     options = resolve_options(
-        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
-        max_batch=max_batch, calibration=calibration, cache=cache,
+        model=model, family=family, labels=labels, input_size=input_size, config=config, backend=backend,
+        precision=precision, max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
     chosen, settings = choose(options.backend), options.settings(COCO_THRESHOLDS)
     with progress_bar() as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from daemon.errors import UsageError
 from daemon.inference.model_config import configured_model, find_model, session_settings
 from engines.backends import SessionSettings
 from engines.build.cache import EngineCache
-from engines.model import Model
+from engines.model import NO_OVERRIDE, Model
 from engines.postprocess import Thresholds
 from engines.precision import Precision
+from engines.records import InputOverride
 
 _MAX_BATCH = 8
 
@@ -45,6 +47,7 @@ def resolve_options(
     model: str | None,
     family: str | None,
     labels: str | None,
+    input_size: str | None,
     config: Path | None,
     backend: str | None,
     precision: Precision | None,
@@ -57,11 +60,11 @@ def resolve_options(
     Raises UsageError, ConfigError, ModelError, LabelsError and CacheError.
     """
     if config is None:
-        found = find_model(model or BUILTIN_MODEL, family or "auto", labels)
+        found = find_model(model or BUILTIN_MODEL, family or "auto", labels, _with_size(input_size))
         largest = max_batch or _MAX_BATCH
         return ModelOptions(found, backend or "auto", precision, largest, calibration, EngineCache(cache))
-    if family is not None or labels is not None:
-        raise UsageError("--family and --labels: omit them with --config, which sets them for each model")
+    if (family, labels, input_size) != (None, None, None):
+        raise UsageError("--family, --labels and --input-size: omit them with --config, which sets them for each model")
     loaded = load(config)
     wanted = _configured(loaded, config, model or DEFAULT_MODEL)
     configured = session_settings(wanted, loaded.inference)
@@ -73,6 +76,16 @@ def resolve_options(
         calibration=calibration or configured.calibration,
         cache=EngineCache(cache or configured.cache),
     )
+
+
+def _with_size(text: str | None) -> InputOverride:
+    """The override for WIDTHxHEIGHT."""
+    if text is None:
+        return NO_OVERRIDE
+    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if found is None:
+        raise UsageError(f"--input-size: must be WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
+    return InputOverride(size=(int(found[2]), int(found[1])))
 
 
 def _configured(loaded: Config, config: Path, name: str) -> ConfiguredModel:

@@ -23,6 +23,7 @@ from daemon.cli.options import (
     Cache,
     Calibration,
     Configuration,
+    InputSize,
     Json,
     Labels,
 )
@@ -49,6 +50,7 @@ def verify(
     model: AnyModel = None,
     family: AnyFamily = None,
     labels: Labels = None,
+    input_size: InputSize = None,
     config: Configuration = None,
     backend: AnyBackend = None,
     precision: AnyPrecision = None,
@@ -59,8 +61,8 @@ def verify(
 ) -> None:
     """Compares detections with FP32 on ONNX Runtime; exit code 1 if one with a score of 0.5 or more differs."""
     options = resolve_options(
-        model=model, family=family, labels=labels, config=config, backend=backend, precision=precision,
-        max_batch=max_batch, calibration=calibration, cache=cache,
+        model=model, family=family, labels=labels, input_size=input_size, config=config, backend=backend,
+        precision=precision, max_batch=max_batch, calibration=calibration, cache=cache,
     )  # fmt: skip
     chosen = choose(options.backend)
     with progress_bar() as progress:
