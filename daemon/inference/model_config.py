@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from daemon.config.camera import Camera
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
@@ -69,8 +70,16 @@ def check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
     for name, camera in config.cameras.items():
         if (labels := known.get(camera.model)) is None:
             continue
-        for label in camera.labels or ():
+        for key, label in _labels_of(camera):
             if label not in labels:
-                raise UsageError(
-                    f"cameras.{name}.labels: model {camera.model} has no class {label!r} (it has: {', '.join(labels)})"
-                )
+                has = f"model {camera.model} has no class {label!r} (it has: {', '.join(labels)})"
+                raise UsageError(f"cameras.{name}.{key}: {has}")
+
+
+def _labels_of(camera: Camera) -> Iterator[tuple[str, str]]:
+    """Every key of a camera that names classes, with each class."""
+    yield from (("labels", label) for label in camera.labels or ())
+    yield from (("objects", label) for label in camera.objects)
+    for kind, areas in (("zones", camera.zones), ("lines", camera.lines)):
+        for name, area in areas.items():
+            yield from ((f"{kind}.{name}.labels", label) for label in area.labels or ())

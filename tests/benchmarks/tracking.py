@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import resource
 import sys
 import time
 from collections import defaultdict
@@ -150,6 +151,23 @@ def frame_cost(count: int, *, areas: bool = False, frames: int = 400) -> float:
     return min(costs[1:])
 
 
+def memory_growth(frames: int) -> dict[str, float]:
+    """Memory of the process at the tenth part of so many frames and at the end, megabytes; objects come and go."""
+    random, scene, sizes = np.random.default_rng(0), scene_of(Tracking(), 0.6, 1920, 1080), {}
+    at, speed = random.uniform([0, 0], [1920, 1080], (8, 2)), random.normal(0, 30, (8, 2))
+    for number in range(1, frames + 1):
+        at = (at + speed) % [1920, 1080]  # who leaves on one side is another one on the other
+        boxes = np.concatenate([at, at + np.array([40.0, 100.0])], axis=1)[random.random(8) > 0.1]
+        scene.see(boxes, np.full(len(boxes), 0.9), np.zeros(len(boxes), np.int64), number / 10, number / 10, number)
+        if number in (frames // 10, frames):
+            sizes[f"MB at {number}"] = round(_resident_megabytes(), 1)
+    return sizes
+
+
+def _resident_megabytes() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
 def sequences_of(folders: list[Path]) -> list[Sequence]:
     """The sequences that the folders hold or are."""
     paths = [path for folder in folders for path in [folder, *sorted(folder.iterdir())]]
@@ -169,7 +187,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--lost-after", type=float, default=1.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument(
+        "--memory", type=int, metavar="FRAMES", help="tell how memory grows over so many frames instead"
+    )
     options = parser.parse_args(arguments)
+    if options.memory:
+        print(json.dumps(memory_growth(options.memory)))
+        return
     if options.speed:
         costs = {
             f"{count} objects{' with areas' * areas}": round(frame_cost(count, areas=areas), 1)

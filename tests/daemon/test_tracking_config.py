@@ -14,7 +14,8 @@ from daemon.config.difference import difference
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone, meet
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, UsageError
+from daemon.inference.model_config import check_labels
 
 SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
 
@@ -144,6 +145,21 @@ def test_a_reload_changes_tracking_without_opening_a_camera_anew() -> None:
         assert (found.changed, found.reopened, found.fixed) == (("front",), (), ())
     same = configured({}, {"tracking": {"lost_after": 2}})
     assert not difference(configured({}, {"tracking": {"lost_after": 2}}), same)
+
+
+@pytest.mark.parametrize(
+    ("camera", "key"),
+    [
+        ({"objects": {"dragon": {}}}, "objects"),
+        ({"zones": {"porch": {"polygon": SQUARE, "labels": ["dragon"]}}}, "zones.porch.labels"),
+        ({"lines": {"gate": {"points": [[0, 0], [1, 0]], "in": [0, 1], "labels": ["dragon"]}}}, "lines.gate.labels"),
+    ],
+)
+def test_classes_that_the_model_does_not_have_are_refused(camera: dict[str, Any], key: str) -> None:
+    config = configured({}, camera)
+    check_labels(config, {"default": ["dragon"]})
+    with pytest.raises(UsageError, match=f"cameras.front.{key}: model default has no class 'dragon'"):
+        check_labels(config, {"default": ["person"]})
 
 
 def test_what_is_not_given() -> None:
