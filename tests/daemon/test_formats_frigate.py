@@ -14,7 +14,7 @@ from daemon.control.settings import Setting
 from daemon.mqtt.incoming import Received
 from daemon.records import CameraStats, DaemonStats, EventType, Percentiles
 from tests.conftest import ROOT
-from tests.daemon.formatting import frigate_events, happened, recorded, seen
+from tests.daemon.formatting import RecordedFormats, frigate_events, happened, recorded, seen
 from tests.daemon.publishing import INFO, LABELS, config
 
 SCOPE = CommandScope(frozenset({"front", "yard"}), frozenset({"default"}))
@@ -65,11 +65,23 @@ def test_frigate_counts_of_each_class_and_of_all() -> None:
     only_car = {"front": less.cameras["front"].model_copy(update={"labels": ("car",)})}
     gate.formats.configure(less.model_copy(update={"cameras": only_car}), INFO)
     assert {topic for topic, payload in gate.take().items() if not payload} == {
-        topic + what
-        for topic in begun
-        if "yard" in topic or topic.endswith(("person", "bicycle"))
-        for what in ("", "/snapshot")
+        topic for topic in begun if "yard" in topic or topic.endswith(("person", "bicycle"))
     }
+
+
+def test_pictures_are_cleared_with_their_class_and_when_there_are_none_any_more() -> None:
+    settings = config(1, formats={"frigate": {}})
+    pictured = settings.model_copy(update={"events": settings.events.model_copy(update={"snapshot": "plain"})})
+    gate = RecordedFormats(pictured)
+    gate.take()
+    only_car = {"front": settings.cameras["front"].model_copy(update={"labels": ("car",)})}
+    less = pictured.model_copy(update={"cameras": only_car})
+    gate.formats.configure(less, INFO)
+    cleared = {topic for topic, payload in gate.take().items() if not payload and topic.endswith("/snapshot")}
+    gone = [("front", "person"), ("front", "bicycle"), *(("yard", label) for label in (*LABELS, "all"))]
+    assert cleared == {f"frigate/{camera}/{label}/snapshot" for camera, label in gone}
+    gate.formats.configure(less.model_copy(update={"events": settings.events}), INFO)
+    assert gate.take() == {"frigate/front/car/snapshot": b"", "frigate/front/all/snapshot": b""}
 
 
 def test_objects_end_when_their_camera_is_reconfigured() -> None:

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from daemon.demo.film import Shot, film
 from daemon.media.snapshots import Snapshots
 from daemon.mqtt import packets
 from daemon.mqtt.outgoing import Delivery, Handover, Message
@@ -21,11 +23,14 @@ from daemon.system.credits import Credits
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import INFO, config, publisher, result
+from tests.daemon.running import TOPICS, box, daemon, has, stop
 from tests.daemon.test_outbox import counts, tell, waiting
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
 LIMIT = 2000  # bytes
+LEAST = "\n".join(["retain_available false", "max_qos 0", "max_inflight_messages 1", "max_keepalive 10"])
+"""a broker that has none of the optional features"""
 STATUS, DETECTIONS = "ospreyd/gate/status", "ospreyd/gate/front/detections"
 INFO_TOPIC, EVENTS = "ospreyd/gate/info", "ospreyd/gate/front/events"
 
@@ -179,7 +184,9 @@ def test_a_too_large_event_leaves_the_outbox(
     assert connections(broker) == 1
 
 
-@pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
+@pytest.mark.parametrize(
+    "broker", ["retain_available false", "max_qos 0", "max_inflight_messages 1", LEAST], indirect=True
+)
 def test_a_broker_without_retain_or_qos_1_gets_every_message(
     broker: Mosquitto, running: Publisher, stats: Stats
 ) -> None:
@@ -198,10 +205,25 @@ def test_a_broker_without_retain_or_qos_1_gets_every_message(
     assert not stats.totals(("front",)).cameras["front"].dropped
 
 
-@pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0"], indirect=True)
+@pytest.mark.parametrize("broker", ["retain_available false", "max_qos 0", LEAST], indirect=True)
 def test_a_refused_last_will_is_retried_without_retain_or_qos_1(broker: Mosquitto) -> None:
     with Subscriber(HOST, broker.port, "gate/status") as subscriber, linked(broker.port) as recorded:
         recorded.wait_connected()
         subscriber.wait_for("gate/status", b"online")
         assert isinstance(recorded.link.deliver("gate/event", b"{}"), Delivery)
         assert [state.connected for state in recorded.states] == [True], "no refusal is told"
+
+
+@pytest.mark.parametrize("broker", [f"max_packet_size 20000\n{LEAST}"], indirect=True)
+def test_a_daemon_with_pictures_and_formats_keeps_its_connections(broker: Mosquitto, tmp_path: Path) -> None:
+    street = film(Shot("street", 640, 480, 10.0, seed=21), tmp_path / "street.mp4", 3.0)
+    camera = {"source": str(street.file), "pace": "as-fast-as-possible"}
+    document = box(broker, {"front": camera}, events={"appear_frames": 1, "snapshot": "annotated"})
+    document["mqtt"]["formats"] = {"frigate": {}, "homeassistant": {}, "deepstream": {}}
+    with Subscriber(HOST, broker.port) as subscriber, daemon(tmp_path, document) as process:
+        subscriber.wait(partial(has, len(street.truths), "front"), "every frame", 60)
+        for topic in (f"{TOPICS}/front/snapshot", f"{TOPICS}/front/image", "frigate/front/person/snapshot"):
+            assert 10_000 < len(subscriber.wait_for(topic).payload) < 20_000
+        stop(process)
+    assert [broker.output().count(f" as {client} ") for client in ("ospreyd-box", "ospreyd-box.1")] == [1, 1]
+    assert "were not sent" not in (tmp_path / "log").read_text(encoding="utf-8")

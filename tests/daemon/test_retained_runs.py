@@ -37,6 +37,7 @@ OTHERS = (
 
 def gate(broker: Mosquitto, outbox: Path, *, cameras: dict[str, Any], device: str = "gate", **more: Any) -> Config:
     mqtt = {"host": HOST, "port": broker.port, "outbox": {"path": outbox}, **more.pop("mqtt", {"formats": ALL})}
+    more = {"events": {"snapshot": "plain"}, **more}
     document = {"device": device, "mqtt": mqtt, "tracking": {}, "cameras": cameras, **more}
     return Config.model_validate(document)
 
@@ -78,7 +79,11 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
     "a camera is renamed": lambda: {"cameras": {"door": FRONT, "yard": YARD}},
     "a camera is removed": lambda: {"cameras": {"yard": YARD}},
     "a label is no longer looked for": lambda: {"cameras": {"front": {**FRONT, "labels": ["person"]}, "yard": YARD}},
-    "a label has no more events": lambda: {"cameras": {"front": FRONT, "yard": YARD}, "events": {"labels": ["car"]}},
+    "a label has no more events": lambda: {
+        "cameras": {"front": FRONT, "yard": YARD},
+        "events": {"labels": ["car"], "snapshot": "plain"},
+    },
+    "there are no pictures": lambda: {"cameras": {"front": FRONT, "yard": YARD}, "events": {"snapshot": "none"}},
     "a zone is renamed": lambda: {"cameras": {"front": {**FRONT, "zones": {"step": PORCH["porch"]}}, "yard": YARD}},
     "zones and lines are removed": lambda: {"cameras": {"front": YARD, "yard": YARD}},
     "nothing is tracked": lambda: {"cameras": {"front": {**FRONT, "tracking": None}, "yard": YARD}},

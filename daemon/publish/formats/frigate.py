@@ -47,6 +47,8 @@ class Frigate(Format):
         self._labels: dict[str, tuple[str, ...]] = {}
         self._enabled: set[str] = set()
         self._counts: dict[str, Counts] = {}
+        self._pictures: dict[str, str] = {}
+        """cameras by the topics of their pictures"""
         self._objects: dict[tuple[str, str], SeenObject] = {}
         """by camera and class"""
         self._tracked = TrackedObjects()
@@ -63,23 +65,18 @@ class Frigate(Format):
         disabled = {name for name in self._enabled if name in labels and not self._is_enabled(name)}
         reset = {name for name, of in labels.items() if self._labels.get(name) != of} | disabled
         gone = [
-            OutgoingMessage(topic, b"")
+            OutgoingMessage(self._count(name, label, 0).topic, b"")
             for name, of in self._labels.items()
             for label in of
             if label not in labels.get(name, ())
-            for topic in (self._count(name, label, 0).topic, self._snapshot(name, label))
         ]
         self._counts = {name: Counts(of) if name in reset else self._counts[name] for name, of in labels.items()}
         self._labels = labels
         self._enabled = {name for name in labels if self._is_enabled(name)}
         zeros = [self._count(name, label, 0) for name in reset for label in labels[name]]
-        claimed = [
-            OutgoingMessage(topic, kind=DeliveryKind.CLAIMED, camera=name)
-            for name in reset
-            for topic in (self._switch_state(name), *(self._snapshot(name, label) for label in labels[name]))
-        ]
+        switches = [OutgoingMessage(self._switch_state(name), kind=DeliveryKind.CLAIMED, camera=name) for name in reset]
         ended = self._end(name for name, _ in self._objects if not self._is_enabled(name) or config.tracked(name))
-        return [*ended, *gone, *zeros, *claimed, *self._configure_counts(config)]
+        return [*ended, *gone, *zeros, *switches, *self._configure_pictures(config), *self._configure_counts(config)]
 
     def event(self, event: Event) -> Iterable[OutgoingMessage]:
         """See Format.event."""
@@ -183,6 +180,15 @@ class Frigate(Format):
         camera = None if self._config is None else self._config.cameras.get(event.camera)
         zone = None if camera is None or event.zone is None else camera.zones.get(event.zone)
         return zone is not None and bool(zone.dwell)
+
+    def _configure_pictures(self, config: Config) -> list[OutgoingMessage]:
+        """Claims the topics of pictures, and clears those of which there are none any more."""
+        pictured = self._labels if config.events.snapshot != "none" else {}
+        before = self._pictures
+        self._pictures = {self._snapshot(name, label): name for name, of in pictured.items() for label in of}
+        new = [topic for topic in self._pictures if topic not in before]
+        claimed = [OutgoingMessage(t, kind=DeliveryKind.CLAIMED, camera=self._pictures[t]) for t in new]
+        return [*(OutgoingMessage(topic, b"") for topic in before if topic not in self._pictures), *claimed]
 
     def _configure_counts(self, config: Config) -> list[OutgoingMessage]:
         """Zeros for what is counted of tracked objects from now on, and clears what no longer is."""
