@@ -109,3 +109,29 @@ def test_a_camera_that_refuses_says_so_without_its_password(rtsp: RtspServer) ->
     report = json.loads(done.stdout)
     assert (report["source"], report["reason"]) == (rtsp.url(), "unauthorized")
     assert "wr0ng" not in done.stdout
+
+
+def test_zones_and_lines_are_drawn_where_they_are(tmp_path: Path) -> None:
+    """A picture that is all black: where it no longer is, is a zone, or a line with its arrow to the side of in."""
+    folder = tmp_path / "black"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), np.zeros((400, 800, 3), np.uint8))
+    file = tmp_path / "gate.yaml"
+    file.write_text(
+        "device: gate\nmqtt: {host: localhost}\ntracking: {}\ncameras:\n"
+        f"  front:\n    source: {folder}\n    crop: [0.5, 0, 1, 1]\n"
+        "    zones: {porch: {polygon: [[0.5, 0.5], [0.75, 0.5], [0.75, 1], [0.5, 1]]}}\n"
+        "    lines: {gate: {points: [[0.9, 0.2], [0.9, 0.8]], in: [1, 0.5]}}\n"
+    )
+    picture = tmp_path / "front.png"
+    done = ospreyd("probe", "front", "--config", file, "--save", picture)
+    assert (done.returncode, done.stderr) == (0, "")
+    drawn = read_image(picture).any(axis=2)
+    assert drawn.shape == (400, 400)
+    assert drawn[210:390, 10:190].all()
+    assert not drawn[10:150, 10:190].any()
+    assert drawn[250, 316:324].any()  # the line, at 0.8 of what is left of the picture
+    assert drawn[198:202, 330:345].any()  # its arrow
+    assert not drawn[195:205, 290:310].any()
+    done = ospreyd("probe", "back", "--config", file)
+    assert (done.returncode, "(it has: front)" in done.stderr) == (2, True)

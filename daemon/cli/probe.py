@@ -14,11 +14,13 @@ from pydantic import ValidationError
 
 from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
+from daemon.cli.area_drawing import draw_areas
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.camera import Camera
 from daemon.config.credentials import shown_source
 from daemon.config.json_schema import field_schema
+from daemon.config.load import load
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE
 from daemon.config.sentences import requirement
 from daemon.errors import EXIT_USAGE, UsageError
@@ -28,7 +30,8 @@ def probe(
     source: Annotated[
         str,
         typer.Argument(
-            help="rtsp://…, http(s)://…, /dev/video0 or 0, a file, a folder, a pipeline.", show_default=False
+            help="rtsp://…, http(s)://…, /dev/video0 or 0, a file, a folder, a pipeline; a name in --config.",
+            show_default=False,
         ),
     ],
     transport: Annotated[str, typer.Option(help="tcp or udp, of RTSP.")] = "tcp",
@@ -36,10 +39,17 @@ def probe(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the first frame.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0, help="How long to count the frames of a live source.")] = 2.0,
     save: Annotated[Path | None, typer.Option(help="Picture file for the first frame; .jpg, .png, …")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Take the camera from this file; its zones and lines are drawn on the picture.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Opens a source as a camera's and says what it gives; exit code 2 where that is nothing."""
-    camera = _camera(source=source, transport=transport, hw_acceleration=hw_acceleration, open_timeout=timeout)
+    if config is None:
+        camera = _camera(source=source, transport=transport, hw_acceleration=hw_acceleration, open_timeout=timeout)
+    else:
+        camera = _configured(config, source)
+        source = camera.source
     try:
         report, picture = _report(camera, seconds)
     except SourceError as error:
@@ -48,11 +58,18 @@ def probe(
         print_json({"source": shown_source(source), "reason": error.reason.value, "detail": str(error)})
         raise typer.Exit(EXIT_USAGE) from None
     if save is not None:
-        _save(save, picture)
+        _save(save, draw_areas(picture, camera))
     if as_json:
         print_json(report)
     else:
         typer.echo(_text(report))
+
+
+def _configured(config: Path, name: str) -> Camera:
+    cameras = load(config).cameras
+    if name not in cameras:
+        raise UsageError(f"{config} has no camera {name!r} (it has: {', '.join(cameras)})")
+    return cameras[name]
 
 
 def _camera(**settings: object) -> Camera:

@@ -23,16 +23,16 @@ def annotate(
         x1, y1, x2, y2 = (round(float(v)) for v in box)
         colour = _colour(int(label))
         cv2.rectangle(drawn, (x1, y1), (x2, y2), colour, line, cv2.LINE_AA)
-        _tag(drawn, f"{labels[int(label)]} {score:.2f}", (x1, y1), colour, scale)
+        tag(drawn, f"{labels[int(label)]} {score:.2f}", (x1, y1), colour, scale)
     if caption:
-        _tag(drawn, caption, (0, 0), (40, 40, 40), scale)
+        tag(drawn, caption, (0, 0), (40, 40, 40), scale)
     return drawn
 
 
-def _tag(
+def tag(
     picture: NDArray[np.uint8], text: str, corner: tuple[int, int], colour: tuple[int, int, int], scale: float
 ) -> None:
-    """Text on a filled background, above `corner` where there is room and below it otherwise."""
+    """Draws text on a filled background, above `corner` where there is room and below it otherwise."""
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x, y = corner
     bottom = y if y >= height + base else y + height + base
