@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paho.mqtt.client import (
     Client,
     ConnectFlags,
     DisconnectFlags,
-    MQTTMessageInfo,
     WebsocketConnectionError,
 )
 from paho.mqtt.enums import MQTTErrorCode
@@ -19,7 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from daemon.config.mqtt import Mqtt
-from daemon.mqtt import failure_messages, packets, properties, sockets
+from daemon.mqtt import failure_messages, properties, sockets
 from daemon.mqtt.batch_writer import BatchWriter
 from daemon.mqtt.event_loop import EventLoop
 from daemon.mqtt.incoming import Subscription
@@ -141,7 +140,9 @@ class Connection:
         """Publishes `offline`, waits for its acknowledgement and disconnects; False if it is not done by `deadline`."""
         if not self._batch.wait_written(max(0.0, deadline - time.monotonic())):
             return False
-        message = None if self._presence is None else self._publish_presence(self._presence, self._presence.offline)
+        message = (
+            None if self._presence is None else self._writer.presence(self._presence.topic.name, self._presence.offline)
+        )
         if message is None:
             self._paho.disconnect()
             return True
@@ -229,7 +230,7 @@ class Connection:
     def _begin(self, client: Client, connack: Properties | None) -> None:
         """Sends the first messages of an accepted connection."""
         if self._mqtt5:
-            self.limits = properties.broker_limits(connack)
+            self.limits = self.limits.announced(properties.broker_limits(connack))
         # paho's setter refuses to change it on a connection, where the broker announces it
         client._max_inflight_messages = min(_IN_FLIGHT, self.limits.in_flight)
         for sentence in failure_messages.unsupported(*self._address, qos=self.limits.qos, retain=self.limits.retain):
@@ -238,19 +239,10 @@ class Connection:
             client, self._batch, self.limits, mqtt5=self._mqtt5, on_too_large=self._exceeds_packet_size
         )
         presence = self._presence
-        if presence is not None and (online := self._publish_presence(presence, presence.online)) is not None:
+        if presence is not None and (online := self._writer.presence(presence.topic.name, presence.online)) is not None:
             self._online = online.mid
             client.on_publish = self._on_publish
         self._subscriptions.subscribe(client, self.limits)
-
-    def _publish_presence(self, presence: Presence, payload: bytes) -> MQTTMessageInfo | None:
-        """None if the broker does not take a packet of that size."""
-        topic, properties_size = presence.topic.name, 1 if self._mqtt5 else 0
-        size = packets.publish_size(topic, len(payload), properties_size, self.limits.qos)
-        if size > self.limits.packet:
-            self._exceeds_packet_size(topic, size)
-            return None
-        return self._paho.publish(topic, payload, self.limits.qos, self.limits.retain)
 
     def _denied(self, pattern: str, meaning: str) -> None:
         self._handlers.on_denied(failure_messages.denied(*self._address, pattern, meaning))
@@ -267,7 +259,15 @@ class Connection:
         if self.end_reason:
             return  # the CONNACK gave the reason
         self.no_answer = not self.accepted
-        if flags.is_disconnect_packet_from_server:
+        if (
+            flags.is_disconnect_packet_from_server
+            and self.accepted
+            and reason.value == failure_messages.PACKET_TOO_LARGE
+        ):
+            size, topic = self._writer.largest
+            self.limits = replace(self.limits, refused=size or self.limits.refused)
+            self.end_reason = failure_messages.ended_as_too_large(*self._address, topic, size)
+        elif flags.is_disconnect_packet_from_server:
             self.end_reason = failure_messages.lost(*self._address, reason.value, str(reason), self._client_id)
         elif self.accepted:
             self.end_reason = failure_messages.broken(*self._address, reason.value, not self.was_stable)

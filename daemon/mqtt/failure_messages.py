@@ -10,6 +10,7 @@ UNSUPPORTED_PROTOCOL_VERSION = 132
 _CLIENT_IDENTIFIER_NOT_VALID = 133
 KEEP_ALIVE_TIMEOUT = 141
 SESSION_TAKEN_OVER = 142
+PACKET_TOO_LARGE = 149
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _HOSTNAME_MISMATCH = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -82,6 +83,12 @@ def too_large(host: str, port: int, topic: str, size: int, largest: int) -> str:
 def refused_as_too_large(host: str, port: int, topic: str, size: int) -> str:
     """The broker refused a message because of a size limit that it does not announce."""
     return f"{at(host, port)} refused {size} bytes on {topic} as too large; raise its message size limit"
+
+
+def ended_as_too_large(host: str, port: int, topic: str, size: int) -> str:
+    """The broker ended the connection because of a size limit that it does not announce."""
+    done = f"packets of {size} bytes, such as one on {topic}, are not sent any more"
+    return f"{at(host, port)} ended the connection because of a packet that is too large; {done}"
 
 
 def refused(host: str, port: int, code: int, meaning: str, client_id: str) -> str:

@@ -21,8 +21,14 @@ class BrokerLimits:
     """Retain Available"""
     wildcards: bool = True
     """Wildcard Subscription Available"""
+    refused: int = packets.MAX_PACKET + 1
+    """bytes of the smallest packet for which the broker has ended a connection without having announced a limit"""
     in_flight: int = 65535
     """unacknowledged messages at QoS 1: Receive Maximum"""
+
+    def announced(self, limits: BrokerLimits) -> BrokerLimits:
+        """Those of another CONNACK, with what earlier connections have shown."""
+        return replace(limits, refused=self.refused, packet=min(limits.packet, self.refused - 1))
 
     def after_refusal(self, code: int) -> BrokerLimits:
         """The limits after the broker has refused a CONNECT, possibly because of its last will."""

@@ -36,12 +36,20 @@ class MessageWriter:
         self._limits = limits
         self._mqtt5 = mqtt5
         self._on_too_large = on_too_large
+        self.largest = (0, "")
+        """bytes and topic of the largest packet that was handed over"""
         self._sent: deque[MQTTMessageInfo] = deque()
         self._sending = threading.Lock()
         """guards _sent"""
         self._packed = _packed(properties.json_properties(expires=True) if mqtt5 else None)
         """properties of a JSON message that expires"""
         self._lasting = properties.json_properties(expires=False) if mqtt5 else None
+
+    def presence(self, topic: str, payload: bytes) -> MQTTMessageInfo | None:
+        """Publishes whether the client is connected, retained; None if the packet is too large for the broker."""
+        if not self._fits(topic, len(payload), None, self._limits.qos):
+            return None
+        return self._client.publish(topic, payload, self._limits.qos, self._limits.retain)
 
     def publish(self, topic: str, payload: bytes, retain: bool, receipt: FrameReceipt | None) -> Handover:
         """See Link.publish."""
@@ -53,8 +61,7 @@ class MessageWriter:
             return _handover(self._client.publish(topic, payload, 1, self._limits.retain, self._lasting))
         extra = _packed(self._lasting) if retain else self._packed
         packet = packets.publish(topic, payload, extra, retain=retain and self._limits.retain)
-        if len(packet) > self._limits.packet:
-            self._on_too_large(topic, len(packet))
+        if not self._is_allowed(topic, len(packet)):
             return Handover.TOO_LARGE
         return Handover.TAKEN if self._batch.add(packet, receipt) else Handover.NO_ROOM
 
@@ -89,10 +96,16 @@ class MessageWriter:
         return self._limits.packet - overhead - 3  # the length itself takes 1 to 4 bytes
 
     def _fits(self, topic: str, payload: int, extra: Properties | None, qos: int) -> bool:
-        size = packets.publish_size(topic, payload, len(_packed(extra)), qos)
+        properties_size = len(_packed(extra)) or (1 if self._mqtt5 else 0)
+        return self._is_allowed(topic, packets.publish_size(topic, payload, properties_size, qos))
+
+    def _is_allowed(self, topic: str, size: int) -> bool:
         if size > self._limits.packet:
             self._on_too_large(topic, size)
-        return size <= self._limits.packet
+            return False
+        if size > self.largest[0]:
+            self.largest = size, topic
+        return True
 
 
 def _packed(extra: Properties | None) -> bytes:

@@ -8,7 +8,8 @@ from typing import Literal
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-_PACKET_TOO_LARGE = 149
+from daemon.mqtt.failure_messages import PACKET_TOO_LARGE
+
 _UNSPECIFIED = 128
 _ALLOWED = frozenset({0, 16, 128, 131, 135, 144, 145, 151, 153})
 
@@ -42,7 +43,7 @@ class PahoClient(Client):
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
         code = packet[2] if len(packet) > 2 and cmd == "PUBACK" else 0
-        if code == _PACKET_TOO_LARGE:
+        if code == PACKET_TOO_LARGE:
             mid = int.from_bytes(packet[:2], "big")
             self.refused_as_too_large = mid
             if (message := self._out_messages.get(mid)) is not None:

@@ -68,6 +68,10 @@ SENTENCES = {
     messages.refused_as_too_large(*BROKER, "a/info", 3000): (
         f"{AT} refused 3000 bytes on a/info as too large; raise its message size limit"
     ),
+    messages.ended_as_too_large(*BROKER, "a/info", 3000): (
+        f"{AT} ended the connection because of a packet that is too large; "
+        "packets of 3000 bytes, such as one on a/info, are not sent any more"
+    ),
     messages.refused(*BROKER, 135, "Not authorized", "ospreyd-a"): (
         f"{AT} refused the login: Not authorized; check mqtt.username and mqtt.password, "
         "and whether it accepts client ospreyd-a (mqtt.client_id)"

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from daemon.mqtt.outgoing import Delivery, Handover
+from daemon.mqtt.failure_messages import PACKET_TOO_LARGE
+from daemon.mqtt.outgoing import Delivery, Handover, Message
 from tests.conftest import wait_for
 from tests.daemon.linking import Recorded, linked
 from tests.daemon.test_mqtt_batch_writer import CONNECT, PUBLISH, packet
@@ -33,14 +34,19 @@ def accepted(
         server.accept()[0] as peer,
         peer.makefile("rb") as stream,
     ):
-        assert packet(stream)[0] == CONNECT
-        peer.sendall(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties)
+        accept(peer, stream, properties, online=online)
         recorded.wait_connected()
-        if online:
-            assert b"online" in packet(stream)[1]
-            peer.sendall(bytes([0x40, 2, 0, 1]))
-        peer.settimeout(20)
         yield recorded, peer, stream
+
+
+def accept(peer: socket.socket, stream: BinaryIO, properties: bytes = b"", *, online: bool = True) -> None:
+    """Accepts a connection with these properties, and acknowledges its presence."""
+    peer.settimeout(20)
+    assert packet(stream)[0] == CONNECT
+    peer.sendall(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties)
+    if online:
+        assert b"online" in packet(stream)[1]
+        peer.sendall(bytes([0x40, 2, 0, 1]))
 
 
 def test_receive_maximum_is_respected() -> None:
@@ -102,6 +108,29 @@ def test_a_status_that_is_too_large_is_not_sent(caplog: pytest.LogCaptureFixture
     with accepted(bytes([MAXIMUM_PACKET_SIZE, 0, 0, 0, 20]), "gate", online=False) as (_, _peer, stream):
         assert packet(stream)[0] & 0xF0 == SUBSCRIBE, "it comes first"
     assert any("bytes on gate/status were not sent" in message for message in caplog.messages)
+
+
+def test_a_limit_that_ends_the_connection_is_learned() -> None:
+    """The broker does not announce it, so a message in the outbox would end every connection."""
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        link = recorded.link
+        with server.accept()[0] as peer, peer.makefile("rb") as stream:
+            accept(peer, stream)
+            recorded.wait_connected()
+            assert isinstance(link.deliver("gate/event", bytes(5000)), Delivery)
+            assert len(packet(stream)[1]) > 5000
+            peer.sendall(bytes([0xE0, 1, PACKET_TOO_LARGE]))
+            wait_for(lambda: not link.state.connected, "the end of the connection")
+            assert "gate/event" in link.state.detail
+        with server.accept()[0] as peer, peer.makefile("rb") as stream:
+            accept(peer, stream)
+            recorded.wait_connected()
+            assert link.deliver("gate/event", bytes(5000)) is Handover.TOO_LARGE
+            largest = link.max_payload(Message("gate/event", b"", "image/jpeg"))
+            assert largest is not None
+            assert 4900 < largest < 5000
+            assert isinstance(link.deliver("gate/event", bytes(largest)), Delivery)
+            assert len(packet(stream)[1]) > largest
 
 
 def test_an_assigned_client_identifier_is_named(tmp_path: Path) -> None:
