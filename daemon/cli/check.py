@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import orjson
 import typer
 
 from daemon.config.load import load
+from daemon.config.schema import Config
 from daemon.errors import ConfigError
 
 
@@ -24,7 +26,25 @@ def check(
             typer.echo(orjson.dumps({"valid": False, "problems": error.problems}).decode())
             raise typer.Exit(error.exit_code) from None
         raise
+    warnings = list(hidden_areas(loaded))
     if as_json:
-        typer.echo(orjson.dumps({"valid": True, "problems": []}).decode())
+        more = {"warnings": warnings} if warnings else {}
+        typer.echo(orjson.dumps({"valid": True, "problems": [], **more}).decode())
     else:
         typer.echo(f"{config}: valid; device {loaded.device}, {len(loaded.cameras)} cameras")
+        for warning in warnings:
+            typer.echo(f"{config}: {warning}", err=True)
+
+
+def hidden_areas(config: Config) -> Iterator[str]:
+    """A sentence for each zone and line that lies outside of what its camera's `crop` leaves of the picture."""
+    for name, camera in config.cameras.items():
+        if camera.crop is None:
+            continue
+        left, top, right, bottom = camera.crop
+        shapes = {f"zones.{zone}": shape.polygon for zone, shape in camera.zones.items()}
+        shapes |= {f"lines.{line}": shape.points for line, shape in camera.lines.items()}
+        for key, points in shapes.items():
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            if max(xs) <= left or min(xs) >= right or max(ys) <= top or min(ys) >= bottom:
+                yield f"cameras.{name}.{key}: lies outside of `crop`, so nothing happens there"

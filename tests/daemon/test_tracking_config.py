@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from daemon.cli.check import hidden_areas
 from daemon.config.difference import difference
 from daemon.config.load import load
 from daemon.config.schema import Config
@@ -145,6 +146,17 @@ def test_a_reload_changes_tracking_without_opening_a_camera_anew() -> None:
         assert (found.changed, found.reopened, found.fixed) == (("front",), (), ())
     same = configured({}, {"tracking": {"lost_after": 2}})
     assert not difference(configured({}, {"tracking": {"lost_after": 2}}), same)
+
+
+def test_what_a_crop_hides_is_told() -> None:
+    left, right = [[0, 0], [0.4, 0], [0.4, 1]], [[0.4, 0], [0.6, 0], [0.6, 1]]
+    line = {"points": [[0.1, 0.1], [0.4, 0.9]], "in": [0, 1]}
+    camera = {"crop": [0.5, 0, 1, 1], "zones": {"a": {"polygon": left}, "b": {"polygon": right}}, "lines": {"c": line}}
+    assert [sentence.split(": ")[0] for sentence in hidden_areas(configured({}, camera))] == [
+        "cameras.front.zones.a",
+        "cameras.front.lines.c",
+    ]
+    assert not list(hidden_areas(configured({}, {**camera, "crop": None})))
 
 
 @pytest.mark.parametrize(
