@@ -22,14 +22,20 @@ OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
 
 # a real Home Assistant, with what its MQTT integration needs and nothing else
 HOME_ASSISTANT := $(VENV)/homeassistant
+EXPORTERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-exporters
 
-.PHONY: demo test test-systemd check format schemas clean system-libraries debian-packages
+.PHONY: demo exporters test test-systemd check format schemas clean system-libraries debian-packages
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd" $(ARGS)
+
+# PyTorch and the projects that export models; tests/exporters skip without them
+exporters:
+	@$(PYTHON) -m venv $(EXPORTERS) && $(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r tests/exporters/requirements.txt || { rm -rf $(EXPORTERS); echo "the exporters cannot be had here"; exit 1; }
 
 test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
 	@OSPREYD_DEBIAN_ROOT=$(DEBIAN_ROOT) $(BIN)/python -m pytest -m systemd tests/systemd $(ARGS)

@@ -18,6 +18,8 @@ from engines.graphs.builder import GraphBuilder
 _OLDEST_OPSET = 11  # the heads use Clip, Pad and TopK as they are since then
 _UPGRADED_OPSET = 17
 _IMAGE_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8})
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.ms.internal.nhwc"})
+"""of operators that ONNX Runtime has"""
 _SIZES = "orig_target_sizes"
 _MASK = "pixel_mask"
 """of DETR: which pixels are not padding"""
@@ -66,6 +68,7 @@ def load(path: Path) -> onnx.ModelProto:
         raise ModelError(
             f"{path}: the file with its weights is missing or damaged: {error}; put it beside the model"
         ) from error
+    _refuse_plugins(path, proto)
     _sort(proto.graph)
     return _upgraded(path, proto)
 
@@ -191,6 +194,17 @@ def _size(
             "the configuration), or export the model with a fixed one"
         ) from None
     return told_height, told_width
+
+
+def _refuse_plugins(path: Path, proto: onnx.ModelProto) -> None:
+    """Raises ModelError for operators that come with a library of their own."""
+    known = _DOMAINS | {function.domain for function in proto.functions}
+    for node in proto.graph.node:
+        if node.domain not in known or node.op_type.endswith("_TRT"):
+            raise ModelError(
+                f"{path}: has the operator {node.op_type} of a plugin, which no backend here can run; export the model "
+                "without NMS, as raw outputs, or with ONNX's own NonMaxSuppression for the backend onnxruntime"
+            )
 
 
 def _upgraded(path: Path, proto: onnx.ModelProto) -> onnx.ModelProto:

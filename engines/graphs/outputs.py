@@ -16,7 +16,7 @@ _FIRST_IS_DATA = frozenset(
     | {"TopK", "Transpose", "Unsqueeze"}
 )
 """operators of which only the first input is data; the others are shapes, indices or limits"""
-DATA_DEPENDENT = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Unique"})
+DATA_DEPENDENT = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Scan", "Unique"})
 """operators whose output size depends on the image"""
 _INTEGERS = frozenset({TensorProto.INT32, TensorProto.INT64})
 

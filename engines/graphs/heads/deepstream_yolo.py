@@ -19,6 +19,8 @@ def _match(raw: RawModel) -> Match | Mismatch:
         return Mismatch(f"{output.name} needs six columns", 1)
     if not is_dense(raw, output.shape[1]):
         return Mismatch(f"{output.name} needs a row for each of {raw.cells()} cells", 1)
+    if "NonMaxSuppression" in raw.operators:
+        return Mismatch(f"the boxes of {output.name} have passed NMS", 2)
     if "ArgMax" not in output.tail:
         return Mismatch(f"the last column of {output.name} is no class, since no ArgMax comes before it", 2)
     return Match(None, functools.partial(_build, raw.outputs.index(output), output.shape[1]))

@@ -23,10 +23,8 @@ def _match(raw: RawModel) -> Match | Mismatch:
     if "GridSample" in raw.operators:
         return Mismatch("its GridSample is one of a DETR, whose boxes are fractions of the input", 2)
     count = output.shape[1]
-    selected = raw.operators & {"TopK", "NonMaxSuppression"}
-    if is_dense(raw, count) and (not selected or "ArgMax" in output.tail):
-        return Mismatch(f"{output.name} has a row for each cell, so its boxes still need NMS", 2)
-    if is_dense(raw, count) and count is not None and count > _MOST and "NonMaxSuppression" not in selected:
+    selects = "TopK" in raw.operators and "ArgMax" not in output.tail and (count or 0) <= _MOST
+    if is_dense(raw, count) and "NonMaxSuppression" not in raw.operators and not selects:
         return Mismatch(f"{output.name} has a row for each cell, so its boxes still need NMS", 2)
     return Match(None, functools.partial(_build, raw.outputs.index(output), count))
 
