@@ -19,6 +19,8 @@ class Retained:
         """`kept` on disk by earlier runs; `keep` has values kept for the next one."""
         self._memory = RetainedMemory(kept)
         self._keep = keep
+        self._cleared_before = frozenset(self._memory.topics(Trace.CLEARED))
+        """topics whose clearing message an earlier run has sent"""
         self._payloads: dict[str, bytes] = {}
         self._cameras: dict[str, str] = {}
         """by topic, of whom it is; what belongs to no camera is not in it"""
@@ -87,12 +89,14 @@ class Retained:
     def sent(self, topic: str, payload: bytes) -> None:
         """The network has taken what `pop` has returned.
 
-        A clearing message may still be lost with the connection, so it is sent once more, by this run or the next.
+        A clearing message may still be lost with the connection, so the next run sends it too.
         """
         if payload or self._payloads.get(topic) != b"":
             return
-        before = self._memory.trace(topic)
-        self._memory.note(topic, Trace.CLEARED if before is Trace.RETAINED else None)
+        if self._memory.trace(topic) is Trace.RETAINED:
+            self._memory.note(topic, Trace.CLEARED)
+        elif topic in self._cleared_before:
+            self._memory.note(topic, None)
         self._cleared[topic] = None
         if len(self._cleared) > _CLEARED:
             oldest = next(iter(self._cleared))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon.publish.retained import Retained
 
@@ -115,3 +117,34 @@ def test_a_claimed_topic_is_left_alone(disk: Disk) -> None:
     third.claim("status")
     third.settle()
     assert send(third) == [("gone", b"")]
+
+
+TOPICS = st.sampled_from(["info", "front/status", "yard/status", "yard/image", "zone"])
+RUN = st.tuples(st.sets(TOPICS), st.sets(TOPICS), st.integers(0, 6), st.booleans())
+"""topics that it sets, topics that it only claims, after how many messages it is killed, whether later ones are lost"""
+
+
+@given(st.lists(RUN, max_size=6), st.sets(TOPICS))
+def test_whatever_earlier_runs_did_the_broker_keeps_what_the_last_one_says(
+    runs: list[tuple[set[str], set[str], int, bool]], last: set[str]
+) -> None:
+    """They are killed at any time, also where the network has taken messages that never arrive; not twice in a row."""
+    disk, broker, lost_before = Disk(), set[str](), False
+    for said, claimed, count, lossy in [*runs, (last, set[str](), 1000, False)]:
+        run = disk.run()
+        for topic in claimed - said:
+            run.claim(topic)
+        for topic in said:
+            run.set(topic, b"{}")
+        run.settle()
+        loses = lossy and not lost_before
+        for number in range(1000):
+            if not run or (number >= count and not loses):
+                break
+            topic, payload = run.pop()
+            if number < count:
+                (broker.add if payload else broker.discard)(topic)
+            run.sent(topic, payload)
+            run.remember()
+        lost_before = loses
+    assert broker == last
