@@ -2,7 +2,7 @@
 
 DaemonError             1  internal failure
 └── UsageError          2  a mistake in the command line, the configuration or an input file
-    └── ConfigError     2  every problem of one configuration file at once
+    └── ConfigError     2  every problem of one configuration file at once; 3 where only files of models are at fault
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class UsageError(DaemonError):
 class ConfigError(UsageError):
     """A configuration that cannot be used; `problems` holds one complete line for each mistake."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], exit_code: int = EXIT_USAGE) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+        self.exit_code = exit_code

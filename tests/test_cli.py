@@ -169,7 +169,7 @@ def test_check(tmp_path: Path) -> None:
     good.write_text("device: d\nmqtt: {host: h}\ncameras: {c: {source: rtsp://x/y}}\n")
     bad.write_text("device: d\nmqtt: {host: h}\ncameras:\n  c: {sorce: rtsp://x/y}\n")
     done = ospreyd("check", good)
-    assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 cameras\n")
+    assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 camera\n")
     done = ospreyd("check", bad)
     assert done.returncode == 2
     assert all(line.startswith(f"{bad}:4: cameras.c.") for line in done.stderr.splitlines())

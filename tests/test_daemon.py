@@ -258,7 +258,7 @@ def test_two_models_and_a_choice_of_labels(
         (
             {"cameras": {"c": {"source": "rtsp://x/y", "labels": ["dgo"]}}},
             2,
-            "cameras.c.labels: model default has no class 'dgo' (it has: person, bicycle, car, bus, dog)",
+            "cameras.c.labels[0]: model default has no class 'dgo'; did you mean 'dog'?",
         ),
         ({"mqtt": {"host": "h", "tls": {"ca": "box.yaml"}}}, 2, "no PEM certificate in it"),
         ({"models": {"default": {"file": "box.yaml"}}}, 3, "is not an ONNX model, or is damaged; export it again"),
@@ -269,7 +269,7 @@ def test_mistakes_that_only_a_start_finds(change: dict[str, Any], code: int, mes
     with daemon(tmp_path, document) as process:
         assert process.wait(30) == code
     last = (tmp_path / "log").read_text().splitlines()[-1]
-    assert last.startswith("ospreyd: ")
+    assert last.startswith(f"{tmp_path / 'box.yaml'}:")
     assert message in last
 
 

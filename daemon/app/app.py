@@ -14,7 +14,7 @@ from types import FrameType
 
 from daemon.app.pipeline import Pipeline, Requests
 from daemon.app.reload import first_plan
-from daemon.config.load import load
+from daemon.config.load import load_with_lines
 from daemon.config.schema import Config
 from daemon.control.commands import INTERNAL_ERROR
 from daemon.control.overrides import SettingsFile
@@ -51,7 +51,8 @@ class App:
         """Raises ConfigError for mistakes in the configuration file."""
         self._file = file
         self._change = FileChange(file)
-        self._running = _running(load(file))
+        self._loaded = load_with_lines(file)
+        self._running = _running(self._loaded.config)
         # not an Event: a signal that comes while the main thread is about to wait for one would wait for itself
         self._asked: SimpleQueue[_Request | str | None] = SimpleQueue()
         """what to do; the signal that asks to stop or to reload; or None: something failed"""
@@ -62,15 +63,16 @@ class App:
     def run(self) -> int:
         """Runs until SIGTERM, SIGINT or a failure; the exit code. SIGHUP reloads. Only for the main thread.
 
-        Raises EngineError where the backend does not work or a model cannot be read, and UsageError for what only the
-        models show to be wrong in the configuration; nothing has been started by then.
+        Raises EngineError where the backend does not work, and ConfigError for what only the files that the
+        configuration names show to be wrong; nothing has been started by then.
         """
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         config = self._running.config
         backend = choose(config.inference.backend)
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
-        plan = first_plan(config)
+        with self._loaded.naming_lines():
+            plan = first_plan(config)
         requests = Requests(partial(self._in_main_thread, self._apply), partial(self._in_main_thread, self._reload))
         self._pipeline = Pipeline(self._running, backend, plan, requests, self._on_fatal)
         try:
@@ -143,9 +145,10 @@ class App:
     def _reloaded(self) -> str:
         self._change.mark_known()
         try:
-            file = load(self._file)
-            plan = self._pipeline.plan(self._running.preview(file), reread=True)
-            with self._running.replacing(file):
+            loaded = load_with_lines(self._file)
+            with loaded.naming_lines():
+                plan = self._pipeline.plan(self._running.preview(loaded.config), reread=True)
+            with self._running.replacing(loaded.config):
                 self._pipeline.apply(plan)
         except (UsageError, EngineError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from daemon.config.difference import Difference, difference, used_models
+from daemon.config.mistakes import Mistake, MistakesError
 from daemon.config.schema import Config
 from daemon.errors import UsageError
-from daemon.inference.model_config import check_labels
+from daemon.inference.model_config import label_mistakes
 from daemon.inference.model_revision import ModelRevision
+from daemon.mqtt.tls import tls_context
+from engines.errors import EngineError, LabelsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,21 @@ class Plan:
 
 
 def first_plan(config: Config) -> Plan:
-    """Of a start. Raises UsageError and EngineError where it is not possible."""
-    revisions = {name: ModelRevision.read(name, config) for name in used_models(config)}
-    check_labels(config, {name: revision.model.labels for name, revision in revisions.items()})
+    """Of a start, and what `ospreyd check` tries. Raises MistakesError with everything that makes it impossible."""
+    revisions, mistakes = _read(used_models(config), config)
+    try:
+        tls_context(config.mqtt.tls)
+    except UsageError as error:
+        key, _, sentence = str(error).partition(": ")
+        mistakes.append(Mistake(key.split("."), sentence))
+    mistakes += label_mistakes(config, {name: revision.model.labels for name, revision in revisions.items()})
+    if mistakes:
+        raise MistakesError(mistakes)
     return Plan(config, difference(config, config), revisions)
 
 
 def make_plan(running: Config, config: Config, latest: Callable[[str], ModelRevision | None], reread: bool) -> Plan:
-    """Of a change while the daemon runs. Raises UsageError and EngineError where it is not possible.
+    """Of a change while the daemon runs. Raises UsageError and MistakesError where it is not possible.
 
     `latest` is the model of a name as it runs or is being loaded. With `reread` changed model files are
     noticed too, and failed models are retried.
@@ -61,7 +71,25 @@ def make_plan(running: Config, config: Config, latest: Callable[[str], ModelRevi
     wanted = set(different.models)
     if reread:
         wanted |= {name for name, one in known.items() if one is None or not one.is_of(config)}
-    revisions = {name: ModelRevision.read(name, config) for name in sorted(wanted)}
+    revisions, mistakes = _read(sorted(wanted), config)
     of_labels = {name: (revisions.get(name) or revision) for name, revision in known.items()}
-    check_labels(config, {name: one.model.labels for name, one in of_labels.items() if one is not None})
+    mistakes += label_mistakes(config, {name: one.model.labels for name, one in of_labels.items() if one is not None})
+    if mistakes:
+        raise MistakesError(mistakes)
     return Plan(config, different, revisions)
+
+
+def _read(names: Iterable[str], config: Config) -> tuple[dict[str, ModelRevision], list[Mistake]]:
+    """The models of these names, and what is wrong with those that cannot be read."""
+    read = {name: _try_to_read(name, config) for name in names}
+    revisions = {name: one for name, one in read.items() if isinstance(one, ModelRevision)}
+    return revisions, [one for one in read.values() if isinstance(one, Mistake)]
+
+
+def _try_to_read(name: str, config: Config) -> ModelRevision | Mistake:
+    try:
+        return ModelRevision.read(name, config)
+    except LabelsError as error:
+        return Mistake(("models", name, "labels"), str(error))
+    except EngineError as error:
+        return Mistake(("models", name, "file"), str(error), of_model=True)

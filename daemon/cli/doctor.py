@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from daemon.app.reload import first_plan
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.doctor import bundle as support
@@ -30,7 +31,7 @@ def doctor(
     mistaken, 3 the backend does not work.
     """
     logging.getLogger("ospreyd").setLevel(logging.CRITICAL)  # the report says it all
-    report = examine(config)
+    report = examine(config, first_plan)
     if as_json:
         print_json(report.document())
     else:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Name, Score, Section
-from daemon.config.sources import SPECIFIC_SETTINGS, kinds_with, source_kind, titles_of
+from daemon.config.sources import SPECIFIC_SETTINGS, checked_source, kinds_with, source_kind, titles_of
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone
 
 DEFAULT_MODEL = "default"
@@ -115,10 +115,9 @@ class Camera(Section):
     @classmethod
     def _can_be_opened(cls, source: str) -> str:
         try:
-            source_kind(source)
+            return checked_source(source)
         except ValueError as error:
             raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
-        return source
 
     @field_validator(*sorted(SPECIFIC_SETTINGS))
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ KeyPath = Sequence[str | int]
 
 _SECRET = "!secret"  # noqa: S105 - a YAML tag
 _PLAIN_TAGS = {TEXT, NULL, MERGE, *(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "map", "seq"))}
+_AROUND = string.whitespace + "\u00a0\u200b\u2060\ufeff"
+"""what comes along when a value is copied from a web page or a file of another system"""
 _LONGEST_SHOWN = 80
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}|<<")
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?")
@@ -64,6 +67,15 @@ class Document:
     def keeps_secret(self, path: KeyPath) -> bool:
         """Whether the value comes from outside the file, so that it is not to be shown."""
         return id(self._find(path)[1]) in self._origins
+
+    def hiding_value(self, path: KeyPath, sentence: str) -> str:
+        """The sentence without the value at `path`, if that comes from outside the file."""
+        if not self.keeps_secret(path):
+            return sentence
+        value: object = self.values
+        for part in path:
+            value = value[part] if isinstance(value, dict) else None
+        return sentence.replace(value, "what it names") if isinstance(value, str) and value else sentence
 
     def _note(self, node: yaml.Node, path: KeyPath, sentence: str) -> None:
         line = node.start_mark.line + 1
@@ -121,14 +133,14 @@ class Document:
             self._unknown_tag(node, path)
             return ""
         try:
-            return self._filled_in(node)
+            return self._filled_in(node, path)
         except SubstitutionError as error:
             self._refuse(node, path, str(error))
         except UnicodeEncodeError:
             self._refuse(node, path, "has characters that are not Unicode text")
         return ""
 
-    def _filled_in(self, node: yaml.ScalarNode) -> str:
+    def _filled_in(self, node: yaml.ScalarNode, path: KeyPath) -> str:
         if node.tag == _SECRET:
             self._origins[id(node)] = f"{_SECRET} {node.value}"
             text = secret(node.value, self._environ)
@@ -136,6 +148,8 @@ class Document:
             if names := references(node.value):
                 self._origins[id(node)] = " and ".join(names)
             text = substitute(node.value, self._environ)
+        if path[-1:] != ("password",):  # which may begin or end with a blank
+            text = text.strip(_AROUND)
         text.encode()  # an escape or a variable can hold half of a character, which no message could carry
         return text
 

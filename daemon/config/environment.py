@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from engines.text import EncodingError, decode
+
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """Variable in which systemd passes the folder of a service's credentials, one file each."""
 
@@ -55,10 +57,10 @@ def secret(name: str, environ: Mapping[str, str]) -> str:
         raise SubstitutionError("!secret takes the name of a credential: letters, digits, '.', '-' and '_'")
     if folder := environ.get(CREDENTIALS_DIRECTORY):
         try:
-            return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
+            return decode((Path(folder) / name).read_bytes()).rstrip("\r\n")
         except FileNotFoundError:
             pass  # not given to this service: the environment is next
-        except UnicodeDecodeError:
+        except EncodingError:
             raise SubstitutionError(f"the systemd credential {name} is not UTF-8 text") from None
         except OSError as error:
             raise SubstitutionError(f"the systemd credential {name} cannot be read: {error.strerror}") from None

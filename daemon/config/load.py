@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from daemon.config import paths, sentences
 from daemon.config.document import Document
+from daemon.config.mistakes import Mistake, MistakesError
 from daemon.config.schema import Config
 from daemon.config.syntax import compose, read
-from daemon.errors import ConfigError
+from daemon.errors import EXIT_NO_BACKEND, EXIT_USAGE, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration, and where its values stand."""
+
+    config: Config
+    _document: Document
+
+    def lines(self, mistakes: Iterable[Mistake]) -> tuple[str, ...]:
+        """Each mistake with its line, in the order of the file."""
+        for mistake in mistakes:
+            self._document.report(mistake.path, self._document.hiding_value(mistake.path, mistake.sentence))
+        return self._document.problems
+
+    @contextmanager
+    def naming_lines(self) -> Iterator[None]:
+        """Raises ConfigError, with the lines, for the MistakesError that are raised inside."""
+        found: tuple[Mistake, ...] = ()
+        try:
+            yield
+        except MistakesError as error:
+            found = error.mistakes
+        if found:
+            of_models = all(mistake.of_model for mistake in found)
+            raise ConfigError(self.lines(found), EXIT_NO_BACKEND if of_models else EXIT_USAGE)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -22,6 +51,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     `cameras.yaml:14: cameras.front.open_timeout: must be a positive number, got 'ten'`. Model, label and CA files must
     be there; a camera's source need not.
     """
+    return load_with_lines(path, environ).config
+
+
+def load_with_lines(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """The same, for whoever opens what the configuration names."""
     _require_utf8(path)
     document = Document(str(path), compose(str(path), read(path)), environ)
     paths.resolve(document, path.absolute().parent)
@@ -34,7 +68,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     # Outside the handler, so that no traceback carries pydantic's error and the values in it.
     if config is None or document.problems:
         raise ConfigError(document.problems)
-    return config
+    return Loaded(config, document)
 
 
 def _require_utf8(path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from daemon.config.formats import Formats, TopicName
 from daemon.config.outbox import Outbox
-from daemon.config.section import MISTAKE, Every, Section
+from daemon.config.section import MISTAKE, Every, Host, Section
 
 _PORTS = {("tcp", False): 1883, ("tcp", True): 8883, ("websockets", False): 80, ("websockets", True): 443}
 """By transport and whether it is encrypted."""
@@ -60,7 +60,7 @@ class Tls(Section):
 class Mqtt(Section):
     """The broker that everything is published to."""
 
-    host: str = Field(min_length=1, description="host name or address of the broker")
+    host: Host = Field(description="host name or address of the broker")
     port: int | None = Field(
         None,
         ge=1,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 MISTAKE = "mistake"
 """Type of the configuration's own errors whose message is complete."""
@@ -14,6 +16,28 @@ MISTAKEN_VALUE = "mistaken_value"
 NAME_RULE = "must be letters, digits, - and _, up to 64"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]
 """One level of an MQTT topic: no separators, wildcards or spaces."""
+_URL_OF_HOST = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(?:[^@]*@)?([\w.-]+|\[[0-9A-Fa-f:.]+\])?")
+
+
+def _is_host(host: str) -> str:
+    """A name or an address alone. The value is not repeated: a URL may hold a password."""
+    if (url := _URL_OF_HOST.match(host)) is not None:
+        alone = f" ({url[2]})" if url[2] and "@" not in host else ""
+        raise PydanticCustomError(
+            MISTAKE,
+            "must be a host name or address alone{alone}, not a URL; its port is the key `port`, encryption is "
+            "`tls: {{}}`",
+            {"alone": alone},
+        )
+    if re.fullmatch(r"\[[0-9A-Fa-f:.]+\](?::\d+)?|[^:]+:\d+", host):
+        raise PydanticCustomError(MISTAKE, "must be a host alone: its port is the key `port`, IPv6 has no brackets")
+    if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?", host):
+        raise PydanticCustomError(MISTAKE, "must be a host name or address, without spaces, / and @")
+    return host
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(_is_host)]
+"""name or address, without scheme and port"""
 Score = Annotated[float, Field(ge=0, le=1)]
 
 

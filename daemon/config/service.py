@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from daemon.config.section import Section
+from daemon.config.section import Host, Section
 
 
 class Metrics(Section):
     """The HTTP server for Prometheus and health checks."""
 
-    host: str = Field(
+    host: Host = Field(
         "127.0.0.1",
-        min_length=1,
         description="listen address; unauthenticated: do not expose it to untrusted networks",
     )
     port: int = Field(9469, ge=1, le=65535, description="TCP port; if it is taken, the daemon runs without metrics")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from daemon.config.credentials import place_of
+
 
 class SourceKind(str, Enum):
     """How a source is opened: by the module of this name in daemon/capture/sources."""
@@ -67,6 +69,20 @@ def source_kind(source: str) -> SourceKind:
         *others, last = (f"{scheme}://" for traits in _TRAITS.values() for scheme in traits.schemes)
         raise ValueError(f"a URL must begin with {', '.join(others)} or {last}")
     return kind
+
+
+def checked_source(source: str) -> str:
+    """The source with the scheme of its URL in small letters, as FFmpeg wants it. Raises ValueError."""
+    if source_kind(source) not in (SourceKind.RTSP, SourceKind.HTTP):
+        return source
+    scheme, _, rest = source.partition("://")
+    if not rest or rest.startswith("/"):
+        raise ValueError("the URL has no host")
+    place = place_of(source)
+    port = re.search(r":(\d+)\Z", place or "")
+    if port and not 1 <= int(port[1]) <= 65535:
+        raise ValueError("the port of the URL must be a number from 1 to 65535")
+    return f"{scheme.lower()}://{rest}"
 
 
 def is_live(source: str) -> bool:

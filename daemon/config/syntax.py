@@ -11,6 +11,7 @@ import yaml
 
 from daemon.config.credentials import shown_source
 from daemon.errors import ConfigError
+from engines.text import EncodingError, decode
 
 TEXT = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"
@@ -52,10 +53,9 @@ def read(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"{name}: cannot be read: {error.strerror}"]) from None
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path}:{line}: is not UTF-8 text; save the file as UTF-8"]) from None
+        return decode(content)
+    except EncodingError as error:
+        raise ConfigError([f"{path}:{error.line}: is not UTF-8 text; save the file as UTF-8"]) from None
 
 
 def compose(name: str, text: str) -> yaml.MappingNode:

@@ -9,11 +9,12 @@ from typing import Any
 
 from daemon import __version__
 from daemon.config.credentials import shown_source
-from daemon.config.load import load
+from daemon.config.load import load_with_lines
 from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
 from daemon.doctor.finding import Finding, Problem
 from daemon.doctor.packages import packages
+from daemon.doctor.storage import storage
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
 from engines.errors import FolderError
 from engines.folders import cache_folder
@@ -59,9 +60,12 @@ class Report:
         return "\n".join(lines)
 
 
-def examine(config: Path | None) -> Report:
-    """Checks the machine and, with a configuration, the broker, cameras and ports that it names."""
-    loaded, configuration = (None, ()) if config is None else _configuration(config)
+def examine(config: Path | None, try_out: Callable[[Config], object]) -> Report:
+    """Checks the machine and, with a configuration, the broker, cameras and ports that it names.
+
+    `try_out` raises MistakesError for a configuration that `ospreyd run` would refuse.
+    """
+    loaded, configuration = (None, ()) if config is None else _configuration(config, try_out)
     wanted = "auto" if loaded is None else loaded.inference.backend
     cache = _cache(loaded)
     parts: list[Callable[[], Finding]] = [
@@ -75,7 +79,7 @@ def examine(config: Path | None) -> Report:
     findings = [part() for part in parts]
     findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), *configuration]
     if loaded is not None:
-        findings += [reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
+        findings += [storage(loaded), reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
     return Report(tuple(findings))
 
 
@@ -89,14 +93,19 @@ def _cache(loaded: Config | None) -> Path | FolderError:
         return error
 
 
-def _configuration(file: Path) -> tuple[Config | None, tuple[Finding, ...]]:
+def _configuration(file: Path, try_out: Callable[[Config], object]) -> tuple[Config | None, tuple[Finding, ...]]:
+    """None where the file cannot be read; what only `try_out` finds leaves the rest to be examined."""
     name = shown_source(str(file))
+    config = None
     try:
-        loaded = load(file)
+        loaded = load_with_lines(file)
+        config = loaded.config
+        with loaded.naming_lines():
+            try_out(config)
     except ConfigError as error:
         fix = f"edit {name}, then: ospreyd check {name}"
         problems = tuple(Problem("configuration", problem, fix) for problem in error.problems)
         line = f"{name}: {counted(len(problems), 'mistake')}"
-        return None, (Finding("configuration", line, {"file": name, "problems": list(error.problems)}, problems),)
-    line = f"{name}: valid; device {loaded.device}, {counted(len(loaded.cameras), 'camera')}"
-    return loaded, (Finding("configuration", line, {"file": name, "problems": []}),)
+        return config, (Finding("configuration", line, {"file": name, "problems": list(error.problems)}, problems),)
+    line = f"{name}: valid; device {config.device}, {counted(len(config.cameras), 'camera')}"
+    return config, (Finding("configuration", line, {"file": name, "problems": []}),)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daemon.config.camera import Camera
+from daemon.config.mistakes import Mistake, MistakesError
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
-from daemon.errors import UsageError
+from daemon.config.tracking import Line, Zone
 from engines.backends import Backend, SessionSettings, discard_built, prepare
 from engines.build.specification import Progress
 from engines.model import NO_OVERRIDE, Model, read_model
@@ -17,6 +19,8 @@ from engines.models import street_onnx
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.records import InputOverride
+
+_MOST_NAMED = 12  # classes in one message
 
 
 def find_model(file: str, family: str, labels: str | None, override: InputOverride = NO_OVERRIDE) -> Model:
@@ -62,24 +66,48 @@ def rebuild_model(backend: Backend, config: ModelConfig, settings: SessionSettin
 
 
 def check_labels(config: Config, known: Mapping[str, Sequence[str]]) -> None:
-    """Raises UsageError for a label that the camera's model does not have.
+    """Raises MistakesError for classes that the camera's model does not have.
 
     `known`: the labels of each model. A model that has failed is not in it, and its cameras' labels are checked by the
     reload that tries it again.
     """
+    if mistakes := label_mistakes(config, known):
+        raise MistakesError(mistakes)
+
+
+def label_mistakes(config: Config, known: Mapping[str, Sequence[str]]) -> list[Mistake]:
+    """What `check_labels` raises."""
+    found = []
     for name, camera in config.cameras.items():
-        if (labels := known.get(camera.model)) is None:
-            continue
-        for key, label in _labels_of(camera):
-            if label not in labels:
-                has = f"model {camera.model} has no class {label!r} (it has: {', '.join(labels)})"
-                raise UsageError(f"cameras.{name}.{key}: {has}")
+        if (labels := known.get(camera.model)) is not None:
+            for path, label in _named_labels(camera):
+                if label not in labels:
+                    sentence = f"model {camera.model} has no class {label!r}; {_instead(label, labels)}"
+                    found.append(Mistake(("cameras", name, *path), sentence))
+    if known.keys() >= {camera.model for camera in config.cameras.values()}:
+        of_all = sorted({label for labels in known.values() for label in labels})
+        for index, label in enumerate(config.events.labels or ()):
+            if label not in of_all:
+                found.append(Mistake(("events", "labels", index), f"no model has it; {_instead(label, of_all)}"))
+    return found
 
 
-def _labels_of(camera: Camera) -> Iterator[tuple[str, str]]:
-    """Every key of a camera that names classes, with each class."""
-    yield from (("labels", label) for label in camera.labels or ())
-    yield from (("objects", label) for label in camera.objects)
-    for kind, areas in (("zones", camera.zones), ("lines", camera.lines)):
-        for name, area in areas.items():
-            yield from ((f"{kind}.{name}.labels", label) for label in area.labels or ())
+def _named_labels(camera: Camera) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each class that a camera's configuration names, and where below the camera's key."""
+    for index, label in enumerate(camera.labels or ()):
+        yield ("labels", index), label
+    for label in camera.objects:
+        yield ("objects", label), label
+    areas: dict[str, Mapping[str, Zone | Line]] = {"zones": camera.zones, "lines": camera.lines}
+    for key, named in areas.items():
+        for name, area in named.items():
+            for index, label in enumerate(area.labels or ()):
+                yield (key, name, "labels", index), label
+
+
+def _instead(label: str, labels: Sequence[str]) -> str:
+    small = {one.lower(): one for one in labels}
+    if close := difflib.get_close_matches(label.lower(), small, n=1):
+        return f"did you mean {small[close[0]]!r}?"
+    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+    return f"there are {', '.join(labels[:_MOST_NAMED])}{more}"

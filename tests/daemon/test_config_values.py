@@ -148,6 +148,7 @@ cameras:
     families = ", ".join(["auto", *FAMILIES])
     assert told == [
         "1: device: must be letters, digits, - and _, up to 64; it comes from ${HUNTER} and is not shown",
+        "3: mqtt.host: must be a host name or address, without spaces, / and @",
         "4: mqtt.port: must be a whole number from 1 to 65535; it comes from !secret HUNTER and is not shown",
         "5: mqtt.keepalive: must be a whole number from 5 to 3600; it comes from ${HUNTER} and ${PW} and is not shown",
         f"6: mqtt.prefix: {LEVELS}, got ' hunter is shown'",
