@@ -25,6 +25,7 @@ from daemon.system.log_states import state_of
 from engines.backends import choose
 from engines.errors import EngineError
 from engines.folders import state_folder
+from engines.text import counted
 
 _log = logging.getLogger("ospreyd")
 _SLEEP = 0.25  # seconds
@@ -77,7 +78,7 @@ class App:
         self._pipeline = Pipeline(self._running, backend, plan, requests, self._on_fatal)
         try:
             self._pipeline.start()
-            _log.info("running: %d cameras, models %s", len(config.cameras), ", ".join(plan.revisions))
+            _log.info("running: %s, models %s", counted(len(config.cameras), "camera"), ", ".join(plan.revisions))
             if why := self._work():
                 _log.info("%s: stopping", why)
         finally:

@@ -36,6 +36,7 @@ from engines.errors import ImageError
 from engines.image_file import read_image
 from engines.postprocess import Thresholds
 from engines.records import Detections
+from engines.text import counted
 
 
 def detect(
@@ -113,7 +114,7 @@ def _save(folder: Path, name: str, image: NDArray[np.uint8]) -> None:
 
 
 def _lines(entry: dict[str, Any]) -> str:
-    head = f"{entry['image']}  {entry['width']}x{entry['height']}  {len(entry['detections'])} objects"
+    head = f"{entry['image']}  {entry['width']}x{entry['height']}  {counted(len(entry['detections']), 'object')}"
     rows = (
         f"  {d['label']:<16} {d['score']:.2f}  [{', '.join(f'{v:.0f}' for v in d['box'])}]" for d in entry["detections"]
     )

@@ -15,6 +15,7 @@ from daemon.config.load import load
 from daemon.errors import EXIT_FAILURE
 from daemon.outbox.flush import flush as flush_outbox
 from daemon.outbox.store import Outbox, outbox_path, read_status
+from engines.text import counted
 
 outbox = typer.Typer(help="Events that wait on disk for the broker.", no_args_is_help=True)
 _Config = Annotated[Path, typer.Argument(help="Configuration file (YAML).", show_default=False)]
@@ -29,7 +30,9 @@ def status(config: _Config, as_json: Json = False) -> None:
     if as_json:
         print_json({"path": str(path), **asdict(found)})
         return
-    typer.echo(f"{path}: {found.waiting} events wait ({found.size / 1e6:.1f} MB), {found.dropped} were ever dropped")
+    typer.echo(
+        f"{path}: {counted(found.waiting, 'event')} waiting ({found.size / 1e6:.1f} MB), {found.dropped} dropped so far"
+    )
     if found.oldest is not None:
         typer.echo(f"the oldest has waited for {found.oldest:.1f} hours of running")
 
@@ -48,7 +51,7 @@ def flush(
     if as_json:
         print_json({"sent": sent, "left": left})
     else:
-        typer.echo(f"sent {sent} events, {left} are left")
+        typer.echo(f"sent {counted(sent, 'event')}, {left} left")
     if left:
         raise typer.Exit(EXIT_FAILURE)
 
@@ -63,4 +66,4 @@ def drop(config: _Config, as_json: Json = False) -> None:
     if as_json:
         print_json({"path": str(path), "dropped": dropped})
     else:
-        typer.echo(f"{path}: dropped {dropped} events")
+        typer.echo(f"{path}: dropped {counted(dropped, 'event')}")

@@ -33,7 +33,9 @@ _COLOURS = {"streaming": "green", "offline": "red", "stalled": "red", "online": 
 
 
 def watch(
-    config: Annotated[Path | None, typer.Option(help="Take the broker from this configuration file.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="Configuration file (YAML) that names the broker.", show_default=False)
+    ] = None,
     host: Annotated[str, typer.Option(help="The broker's host name or address.")] = "localhost",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; default: 1883, with TLS 8883.")] = None,
     username: Annotated[str | None, typer.Option(help=f"Log in; the password comes from {_PASSWORD}.")] = None,
@@ -44,7 +46,10 @@ def watch(
     count: Annotated[int, typer.Option(min=0, help="End after so many looks; 0: when you stop it.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line for each look.")] = False,
 ) -> None:
-    """Shows devices, cameras, states, rates, latencies and what was seen last, from any broker."""
+    """Shows devices, cameras, states, rates, latencies and what was seen last, from any broker.
+
+    Without a configuration file the broker is that of the options.
+    """
     if config is not None:
         mqtt = load(config).mqtt
     else:

@@ -30,8 +30,8 @@ def _values() -> list[dict[str, Any]]:
 class SnapshotRequest(TypedDict):
     """Asks for a picture of a camera, which is published on its topic `snapshot`."""
 
-    camera: Name
-    """Name of the camera."""
+    camera: NotRequired[Name]
+    """Name of the camera; default: the only one."""
     annotated: NotRequired[bool]
     """Whether the detections are drawn on it; default: true."""
 
@@ -40,8 +40,8 @@ class SnapshotRequest(TypedDict):
 class BuildRequest(TypedDict):
     """Asks for a model's engine to be rebuilt."""
 
-    model: Name
-    """Name of the model in the configuration."""
+    model: NotRequired[Name]
+    """Name of the model in the configuration; default: the only one."""
 
 
 @_received

@@ -141,9 +141,9 @@ def _device_command(which: str, scope: CommandScope, payload: bytes) -> Command:
 
 
 def _snapshot(scope: CommandScope, payload: bytes) -> TakeSnapshot:
-    request: SnapshotRequest = _shaped(_SNAPSHOT, payload)
-    require_known(request["camera"], scope.cameras, "camera")
-    return TakeSnapshot(request["camera"], request.get("annotated", True))
+    request: SnapshotRequest = _shaped(_SNAPSHOT, payload or b"{}")
+    camera = _named_or_only(request.get("camera"), scope.cameras, "camera")
+    return TakeSnapshot(camera, request.get("annotated", True))
 
 
 def _reload(_scope: CommandScope, payload: bytes) -> Reload:
@@ -152,9 +152,8 @@ def _reload(_scope: CommandScope, payload: bytes) -> Reload:
 
 
 def _build_engine(scope: CommandScope, payload: bytes) -> BuildEngine:
-    request: BuildRequest = _shaped(_BUILD, payload)
-    require_known(request["model"], scope.models, "model")
-    return BuildEngine(request["model"])
+    request: BuildRequest = _shaped(_BUILD, payload or b"{}")
+    return BuildEngine(_named_or_only(request.get("model"), scope.models, "model"))
 
 
 def _stats(_scope: CommandScope, payload: bytes) -> PublishStats:
@@ -167,6 +166,16 @@ def _reset_lines(scope: CommandScope, payload: bytes) -> ResetLines:
     if (camera := request.get("camera")) is not None:
         require_known(camera, scope.cameras, "camera")
     return ResetLines(camera)
+
+
+def _named_or_only(name: str | None, known: Collection[str], what: str) -> str:
+    """The name, or the only one that is known where none is given. Raises CommandRejected."""
+    if name is None:
+        if len(known) != 1:
+            raise CommandRejected(f"{what} is missing; there are: {', '.join(sorted(known))}")
+        return next(iter(known))
+    require_known(name, known, what)
+    return name
 
 
 def require_known(name: str, known: Collection[str], what: str) -> None:

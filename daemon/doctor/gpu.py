@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engines.tensorrt.backend import FLAVOURS, find, gpu
 NAMES = BACKENDS[1:]
 """backends, without auto"""
 _DRIVER = Path("/proc/driver/nvidia/version")
+_GPUS = Path("/proc/driver/nvidia/gpus")
 _UNIFIED_MEMORY = Path("/dev/nvidia-uvm")
 _EXTRA = {"tensorrt": "gpu", "tensorrt_rtx": "rtx"}
 _JETSON = Path("/etc/nv_tegra_release")
@@ -29,7 +31,7 @@ def device() -> Finding:
         for name, package in (("pycuda", "pycuda"), ("cuda", "cuda-bindings")):
             if not modules[name]:
                 what = f"the package {package} is not installed, so the GPU is not used"
-                problems.append(Problem("gpu", what, f"pip install {package}", stops=False))
+                problems.append(Problem("gpu", what, _install(_extra()), stops=False))
         problems += _nodes()
     elif _nvidia_hardware():
         problems.append(
@@ -71,13 +73,23 @@ def chosen(wanted: str) -> Finding:
     facts = _tried(wanted)
     problems: tuple[Problem, ...] = ()
     if facts["problem"] is not None:
-        fix = f"pip install 'ospreyd[{_EXTRA[wanted]}]'" if wanted in _EXTRA else "pip install onnxruntime"
+        fix = _install(_EXTRA[wanted]) if wanted in _EXTRA else "pip install onnxruntime"
         problems = (Problem("chosen", str(facts["problem"]), f"{fix}, or set inference.backend: auto"),)
     elif facts["name"] == CPU and wanted == "auto" and (_driver() is not None or _JETSON.exists()):
-        problems = (
-            Problem("chosen", f"the GPU is not used: {facts['reason']}", "pip install 'ospreyd[gpu]'", stops=False),
-        )
+        problems = (Problem("chosen", f"the GPU is not used: {facts['reason']}", _install(_extra()), stops=False),)
     return Finding("chosen", str(facts["problem"] or f"{facts['name']}: {facts['reason']}"), facts, problems)
+
+
+def _extra() -> str:
+    """Of ospreyd's package, for the TensorRT that is for the GPU here: the first one that the driver names."""
+    for information in sorted(_GPUS.glob("*/information")):
+        return "rtx" if re.search("GeForce|RTX", information.read_text(encoding="utf-8", errors="replace")) else "gpu"
+    return "gpu"
+
+
+def _install(extra: str) -> str:
+    """The same everywhere; README.md and docs/tensorrt.md say which extra is for which GPU."""
+    return f"pip install 'ospreyd[{extra}]'"
 
 
 def _tried(wanted: str) -> dict[str, object]:

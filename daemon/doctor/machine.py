@@ -13,6 +13,7 @@ from daemon import __version__
 from daemon.doctor.finding import Finding, Problem
 from engines.build.cache import EngineCache
 from engines.errors import CacheError, FolderError
+from engines.text import counted
 
 _LEAST_MEMORY = 1 << 30
 """bytes available; the daemon with a small model and a few cameras takes about half"""
@@ -31,7 +32,8 @@ def system() -> Finding:
         "python": platform.python_version(),
         "ospreyd": __version__,
     }
-    line = f"ospreyd {__version__}, {facts['os']}, {model}, {facts['cpus']} CPUs, Python {facts['python']}"
+    cpus = counted(len(os.sched_getaffinity(0)), "CPU")
+    line = f"ospreyd {__version__}, {facts['os']}, {model}, {cpus}, Python {facts['python']}"
     return Finding("system", line, facts)
 
 
@@ -81,6 +83,7 @@ def cache(folder: Path | FolderError) -> Finding:
         nothing = {"folder": None, "engines": 0, "bytes": 0, "problem": str(folder)}
         return Finding("cache", str(folder), nothing, (problem,))
     facts: dict[str, object] = {"folder": str(folder), "engines": 0, "bytes": 0, "problem": None}
+    engines, size = 0, 0
     if folder.exists():
         try:
             entries = EngineCache(folder).entries()
@@ -88,8 +91,9 @@ def cache(folder: Path | FolderError) -> Finding:
             facts["problem"] = str(error)
             problem = Problem("cache", str(error), f"chown {os.geteuid()} {folder} && chmod 700 {folder}")
             return Finding("cache", str(error), facts, (problem,))
-        facts.update(engines=len(entries), bytes=sum(entry.size for entry in entries))
-    return Finding("cache", f"{folder}: {facts['engines']} engines, {_size(int(str(facts['bytes'])))}", facts)
+        engines, size = len(entries), sum(entry.size for entry in entries)
+        facts.update(engines=engines, bytes=size)
+    return Finding("cache", f"{folder}: {counted(engines, 'engine')}, {_size(size)}", facts)
 
 
 def _bytes(name: str) -> int:

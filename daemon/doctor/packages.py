@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
 from daemon.doctor.finding import Finding, Problem
+from engines.text import counted
 
 PACKAGES = ("daemon", "engines")
 """import packages of ospreyd"""
@@ -62,10 +63,10 @@ def packages() -> Finding:
         for package, others in owners.items()
     ]
     if damage.missing:
-        said = f"{len(damage.missing)} files of ospreyd are missing, such as {damage.missing[0]}"
+        said = f"{counted(len(damage.missing), 'file')} of ospreyd missing, such as {damage.missing[0]}"
         problems.append(Problem("packages", said, "install ospreyd again"))
     if damage.replaced:
-        said = f"{len(damage.replaced)} files of ospreyd were changed, such as {damage.replaced[0]}"
+        said = f"{counted(len(damage.replaced), 'file')} of ospreyd changed, such as {damage.replaced[0]}"
         problems.append(Problem("packages", said, "install ospreyd again", stops=False))
     facts = {
         "shared": {package: list(others) for package, others in owners.items()},

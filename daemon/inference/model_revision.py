@@ -13,6 +13,7 @@ from daemon.inference.model_config import configured_model, session_settings
 from daemon.records import ModelInfo, ModelStatus
 from engines.backends import Backend, SessionSettings, precision_of
 from engines.model import Model
+from engines.text import counted
 
 _log = logging.getLogger("ospreyd")
 
@@ -34,7 +35,8 @@ class ModelRevision:
         settings = config.models[name]
         stamps = file_stamps(name, config)  # before it is read: a file that changes meanwhile is read once more
         model = configured_model(settings)
-        _log.info("model %s: %s, family %s, %d classes", name, model.path.name, model.family.name, len(model.labels))
+        classes = counted(len(model.labels), "class")
+        _log.info("model %s: %s, family %s, %s", name, model.path.name, model.family.name, classes)
         if settings.file == BUILTIN_MODEL:
             _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
         return cls(name, config, model, session_settings(settings, config.inference), stamps)

@@ -159,9 +159,8 @@ class Link:
             # a refusal shows that the broker supports the version; any other failure does not
             mqtt5 = mqtt5 or not (connection.refused or time.monotonic() < mqtt5_again_at)
             self._stopping.wait(self._backoff.next())
-        self._set_state(
-            LinkState(connected=False, detail=f"disconnected from {failure_messages.at(*self._config.address)}")
-        )
+        parted = "disconnected from" if self._state.connected else "stopped without a connection to"
+        self._set_state(LinkState(connected=False, detail=f"{parted} {failure_messages.at(*self._config.address)}"))
 
     def _attempt(self, mqtt5: bool, tls: TlsContext | None) -> Connection:
         """Connects once and serves the connection until it ends."""

@@ -14,6 +14,7 @@ from daemon.service.sdnotify import Notifier
 from daemon.service.status import StatusRegistry, StatusSnapshot
 from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
+from engines.text import counted
 
 _log = logging.getLogger("ospreyd")
 _WATCHDOG = 30.0  # seconds, where systemd sets no WatchdogSec
@@ -120,7 +121,8 @@ class _Status:
             rate = max(0, snapshot.processed - self._processed) / max(now - self._since, 1e-9)
             self._processed, self._since, self._next = snapshot.processed, now, now + _STATUS_EVERY
             self._rate = f"{rate:.1f} frames/s"
-        parts = [f"{len(snapshot.streaming)} of {len(snapshot.config.cameras)} cameras streaming, {self._rate}"]
+        cameras = counted(len(snapshot.config.cameras), "camera")
+        parts = [f"{len(snapshot.streaming)} of {cameras} streaming, {self._rate}"]
         for name, model in snapshot.info.models.items():
             if model.status.state is ModelState.BUILDING:
                 parts.append(f"model {name} is being built, {model.status.progress} %")

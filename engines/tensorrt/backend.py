@@ -31,8 +31,8 @@ It is for the whole process, so whoever starts the process sets it: the command 
 with the value that it was built with, so the value is part of the engine's key.
 """
 _INSTALL = {
-    "tensorrt": "install it with pip install 'ospreyd[gpu]'; on a Jetson JetPack brings it",
-    "tensorrt_rtx": "install it with pip install 'ospreyd[rtx]'",
+    "tensorrt": "pip install 'ospreyd[gpu]' (not for GeForce and RTX; part of JetPack)",
+    "tensorrt_rtx": "pip install 'ospreyd[rtx]' (GeForce and RTX GPUs)",
 }
 
 
@@ -165,7 +165,8 @@ def gpu(index: int = 0) -> Gpu:
     try:
         cuda = importlib.import_module("pycuda.driver")
     except ModuleNotFoundError:
-        raise BackendError("PyCUDA is not installed; install it with pip install pycuda (it needs nvcc)") from None
+        missing = "PyCUDA is not installed; it comes with ospreyd[gpu] and ospreyd[rtx], and needs nvcc"
+        raise BackendError(missing) from None
     except ImportError as error:
         raise BackendError(f"there is no NVIDIA driver, or not one that PyCUDA can load: {error}") from None
     try:

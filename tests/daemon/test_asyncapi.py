@@ -161,9 +161,9 @@ COMMANDS = {
     "command-set-enabled": ("true", "1"),
     "command-set-confidence": ("0.5", "2"),
     "command-set-fps": ("5", "0"),
-    "command-snapshot": ('{"camera": "front", "annotated": false}', '{"annotated": false}'),
+    "command-snapshot": ('{"camera": "front", "annotated": false}', '{"annotated": 1}'),
     "command-reload": ("{}", '{"a": 1}'),
-    "command-build-engine": ('{"model": "default"}', "{}"),
+    "command-build-engine": ('{"model": "default"}', "[]"),
     "command-stats": ("{}", "[]"),
     "command-reset-lines": ('{"camera": "front"}', '{"line": "gate"}'),
 }

@@ -85,8 +85,9 @@ def test_commands(topic: str, payload: bytes, command: Command) -> None:
         ("front/set/source", b'"x"', "there is no setting 'source'; there are: confidence, enabled, fps"),
         ("back/set/fps", b"5", "there is no camera 'back'; there are: front, yard"),
         ("command/snapshot", b'{"camera": "back"}', "there is no camera 'back'; there are: front, yard"),
-        ("command/snapshot", b"", "its payload is not JSON"),
-        ("command/snapshot", b"{}", "camera is missing"),
+        ("command/snapshot", b"", "camera is missing; there are: front, yard"),
+        ("command/snapshot", b"{}", "camera is missing; there are: front, yard"),
+        ("command/snapshot", b"front", "its payload is not JSON"),
         ("command/snapshot", b"[]", "its payload must be a JSON object"),
         ("command/snapshot", b'{"camera": 5}', "camera must be text"),
         ("command/snapshot", b'{"camera": ""}', "camera has a wrong value"),
@@ -110,6 +111,21 @@ def test_retained_command_is_rejected() -> None:
     assert rejection(received("front/set/fps", b"5", retained=True)) == (
         "retained commands are rejected; publish it without the retain flag"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "command"),
+    [
+        ("snapshot", b"", TakeSnapshot("only", annotated=True)),
+        ("snapshot", b'{"annotated": false}', TakeSnapshot("only", annotated=False)),
+        ("build-engine", b"", BuildEngine("big")),
+        ("build-engine", b"{}", BuildEngine("big")),
+        ("reset-lines", b"", ResetLines(None)),
+    ],
+)
+def test_what_there_is_one_of_need_not_be_named(name: str, payload: bytes, command: Command) -> None:
+    scope = CommandScope(frozenset({"only"}), frozenset({"big"}))
+    assert parse_command(TOPICS, scope, received(f"command/{name}", payload)).command == command
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_says_the_same_in_lines_for_people(tmp_path: Path) -> None:
     backends = ["tensorrt", "tensorrt_rtx", "onnxruntime"]
     assert list(lines) == ["system", "packages", "memory", "disk", "opencv", "gpu", *backends, "chosen", "cache"]
     assert lines["onnxruntime"] == f"works, version {onnxruntime.__version__}"
-    assert lines["cache"] == f"{tmp_path}/cache: 1 engines, 3 MB"
+    assert lines["cache"] == f"{tmp_path}/cache: 1 engine, 3 MB"
 
 
 def test_a_broker_that_lets_in_and_a_camera_that_shows_something(

@@ -190,7 +190,7 @@ def test_stop_between_two_attempts() -> None:
         started = time.monotonic()
         assert recorded.link.stop(3)
         assert time.monotonic() - started < 1.0
-        assert recorded.states[-1].detail.startswith("disconnected from")
+        assert recorded.states[-1].detail.startswith("stopped without a connection to")
 
 
 def test_queues_to_the_broker_are_bounded(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_reload_before_the_start_is_over_says_nothing_of_it(
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
         cameras = {"silent": {"source": url, "open_timeout": 4}}
         with daemon(tmp_path, document(broker, cameras)) as process:
-            manager.wait_for("STATUS=0 of 1 cameras streaming")
+            manager.wait_for("STATUS=0 of 1 camera streaming")
             process.send_signal(signal.SIGHUP)
             wait_for(lambda: "configuration loaded" in (tmp_path / "log").read_text(), "the reload")
             assert not {"READY=1", "RELOADING=1"} & lines(manager)

@@ -94,7 +94,7 @@ def test_the_broker_of_a_configuration_and_a_login(tmp_path: Path, subscriber: S
         file = tmp_path / "box.yaml"
         mqtt = {"host": guarded.host, "port": guarded.port, "username": "eye", "password": "pass"}
         file.write_text(yaml.safe_dump({"device": "box", "mqtt": mqtt, "cameras": {"a": {"source": "0"}}}))
-        assert looks(watch("--config", file, "--count", 1, "--json"))[0]["devices"] == []
+        assert looks(watch(file, "--count", 1, "--json"))[0]["devices"] == []
         login = ("--host", guarded.host, "--port", guarded.port, "--username", "eye", "--count", 1, "--json")
         assert looks(watch(*login, OSPREYD_MQTT_PASSWORD="pass"))[0]["broker"]["connected"]
         refused = watch(*login, OSPREYD_MQTT_PASSWORD="s3cret")

@@ -22,7 +22,7 @@ LEAN = ROOT / ".venv" / "tensorrt-lean"
 
 
 def test_a_tensorrt_that_is_not_installed() -> None:
-    message = "tensorrt is not installed; install it with pip install 'ospreyd[gpu]'; on a Jetson JetPack brings it"
+    message = "tensorrt is not installed; pip install 'ospreyd[gpu]' (not for GeForce and RTX; part of JetPack)"
     with pytest.raises(BackendError, match=f"^{re.escape(message)}$"):
         find("tensorrt")
 

@@ -35,7 +35,7 @@ password_file /etc/mosquitto/passwords
 WATCHDOG = "[Service]\nWatchdogSec=4\nRestartSec=0.5\n"
 EXTRA = "eval"
 """that is small"""
-STATUS = re.compile(r"1 of 1 cameras streaming, [1-9]\d*\.\d frames/s")
+STATUS = re.compile(r"1 of 1 camera streaming, [1-9]\d*\.\d frames/s")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from daemon.cli.options import Cache, Json
 from daemon.cli.output import print_columns, print_json
 from daemon.errors import UsageError
 from engines.build.cache import LIMIT, EngineCache, Entry
+from engines.text import counted
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -27,7 +28,9 @@ def list_engines(cache: Cache = None, as_json: Json = False) -> None:
     print_columns(
         ("model", "part", "precision", "max batch", "built with", "MB", "last used", "file"), [_row(e) for e in entries]
     )
-    typer.echo(f"{len(entries)} files, {sum(entry.size for entry in entries) / 1e6:.1f} MB in {engines.folder}")
+    typer.echo(
+        f"{counted(len(entries), 'file')}, {sum(entry.size for entry in entries) / 1e6:.1f} MB in {engines.folder}"
+    )
 
 
 def prune(
@@ -42,7 +45,7 @@ def prune(
     if as_json:
         print_json([_plain(entry) for entry in deleted])
     else:
-        typer.echo(f"{len(deleted)} engines deleted, {sum(entry.size for entry in deleted) / 1e6:.1f} MB")
+        typer.echo(f"{counted(len(deleted), 'engine')} deleted, {sum(entry.size for entry in deleted) / 1e6:.1f} MB")
 
 
 def _row(entry: Entry) -> list[str]:
