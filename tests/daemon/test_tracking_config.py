@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from daemon.cli.check import hidden_areas
 from daemon.config.difference import difference
+from daemon.config.document import dotted
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone, meet
@@ -153,7 +154,7 @@ def test_what_a_crop_hides_is_told() -> None:
     left, right = [[0, 0], [0.4, 0], [0.4, 1]], [[0.4, 0], [0.6, 0], [0.6, 1]]
     line = {"points": [[0.1, 0.1], [0.4, 0.9]], "in": [0, 1]}
     camera = {"crop": [0.5, 0, 1, 1], "zones": {"a": {"polygon": left}, "b": {"polygon": right}}, "lines": {"c": line}}
-    assert [sentence.split(": ")[0] for sentence in hidden_areas(configured({}, camera))] == [
+    assert [dotted(mistake.path) for mistake in hidden_areas(configured({}, camera))] == [
         "cameras.front.zones.a",
         "cameras.front.lines.c",
     ]
