@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import helper
 
-from engines.graphs.compose import canonical_detector, with_frame_input
+from engines.graphs.compose import canonical_detector, fixed_batch, with_frame_input
 from engines.graphs.heads.base import CANONICAL, NO_CLASS_SCORE
 from engines.graphs.preprocess import FRAMES
 from engines.postprocess import HIGHEST_SCORE
@@ -45,9 +46,26 @@ def misreading(model: Model) -> str | None:
             for picture in _pictures(model.height, model.width)
         ]
     except Exception:  # ONNX Runtime's errors share no public base class
-        return None
+        return "its outputs do not go together" if _runs_alone(model) else None
+    if any(len(part) != size for parts in found for part in parts):
+        return "its outputs are not of one image"
     boxes, scores = (np.concatenate([part[0] for part in parts]) for parts in zip(*found, strict=True))
     return _impossible_scores(scores) or _impossible_boxes(boxes, scores, model.width, model.height)
+
+
+def _runs_alone(model: Model) -> bool:
+    """Whether the model without its head runs on a black picture."""
+    shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
+    batch = fixed_batch(model.proto, model.input_name) or 1
+    black = np.zeros((batch, *shape), helper.tensor_dtype_to_np_dtype(model.input_type))
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # as above
+    try:
+        session = ort.InferenceSession(model.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session.run(None, {model.input_name: black})
+    except Exception:  # as above
+        return False
+    return True
 
 
 def _pictures(height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

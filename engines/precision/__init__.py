@@ -102,8 +102,8 @@ def _refuse_asymmetric(graph: GraphIndex) -> None:
         else:
             continue
         raise PrecisionError(
-            f"the model is quantized already, {what}, which only ONNX Runtime runs; set the precision to fp32, which "
-            "leaves it as it is, or export it unquantized"
+            f"the model is quantized already, {what}, which only ONNX Runtime runs; set the backend to "
+            "onnxruntime and the precision to fp32, or export the model unquantized"
         )
 
 

@@ -175,7 +175,8 @@ def with_foreign_operator() -> onnx.ModelProto:
 
 
 ONLY_ONNX_RUNTIME = (
-    "which only ONNX Runtime runs; set the precision to fp32, which leaves it as it is, or export it unquantized"
+    "which only ONNX Runtime runs; set the backend to onnxruntime and the precision to fp32, or export the model "
+    "unquantized"
 )
 REFUSED = {
     "unsigned": (
