@@ -37,6 +37,8 @@ _DOUBLE = 0.8
 """IoU above which a weaker box of another label is the same thing"""
 _MARGIN, _LARGEST_MARGIN, _NEW_MARGIN = 0.5, 0.6, 0.6
 """by which boxes are enlarged: of the spread, of the box, and of the box of an object without a speed"""
+_RESTED = 0.4
+"""part of the time after which it stands, from which an object is waited for as long as it has been at its place"""
 _NOTHING = np.zeros(0, np.int64)
 
 
@@ -140,7 +142,10 @@ class Tracker:
         if not len(self._rows):
             return ()
         standing = self._rows[:, STANDING] > 0
-        patience = np.where(standing, self._rows[:, PATIENCE], self.settings.lost_after)
+        stood = self._rows[:, SEEN] - self._rows[:, SINCE]
+        rested = np.where(stood >= _RESTED * self._rows[:, STANDS_AFTER], stood, 0.0)
+        patience = np.maximum(np.minimum(rested, self._rows[:, PATIENCE]), self.settings.lost_after)
+        patience = np.where(standing, self._rows[:, PATIENCE], patience)
         unseen = self._rows[:, MISSES] >= LOOKS
         gone = (now - self._rows[:, SEEN] > patience) & unseen
         if (waiting := standing & unseen).any():
@@ -182,7 +187,8 @@ class Tracker:
             return offered[remaining]
 
         established = state[:, ESTABLISHED] > 0
-        waiting = (state[:, STANDING] > 0) & (state[:, MISSES] >= LOOKS)
+        unseen = self._now - state[:, SEEN] > self.settings.lost_after
+        waiting = ((state[:, STANDING] > 0) | unseen) & (state[:, MISSES] >= LOOKS)
         followed = established & ~waiting
         thought = motion.corners(state)
         margin = np.minimum(_MARGIN * motion.spread(state), _LARGEST_MARGIN * state[:, 2:4])

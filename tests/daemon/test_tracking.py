@@ -117,6 +117,20 @@ def test_what_stands_where_another_stood_has_taken_its_place() -> None:
     assert len(where.objects()) == 1
 
 
+def test_what_has_rested_is_waited_for_as_long_as_it_did() -> None:
+    """A parked car that a weak model misses for some seconds is the same car, also before it has stood for ten."""
+    assert kinds(film(scene(settings()), [*standing(0, 6), *nothing(6, 10), *standing(10, 13)])) == [
+        "appeared",
+        "stationary",
+    ]
+    assert kinds(film(scene(settings()), [*standing(0, 6), *nothing(6, 13)])) == ["appeared", "left"]
+    assert kinds(film(scene(settings()), [*standing(0, 3), *nothing(3, 6), *standing(6, 8)])) == [
+        "appeared",
+        "left",
+        "appeared",
+    ]
+
+
 def test_standing_and_moving_are_told_with_the_time_of_the_state_before() -> None:
     where = scene(settings())
     events = film(where, [*standing(0, 20), *[(20 + i / 10, [(500.0 + 10 * i, 400.0, "car", 0.9)]) for i in range(20)]])

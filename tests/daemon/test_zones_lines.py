@@ -90,7 +90,7 @@ def test_the_anchor_is_kept_inside_the_picture() -> None:
 
 def test_a_zone_is_crowded_and_cleared_after_three_seconds() -> None:
     two: list[Shown] = [(450.0, 400.0, "person", 0.9), (550.0, 400.0, "person", 0.9)]
-    frames = [(i / 10, two if 20 <= i < 80 else two[:1]) for i in range(160)]
+    frames = [(i / 10, two if 20 <= i < 80 else two[:1]) for i in range(220)]
     events = [e for e in film(scene(settings(zones=porch(max_count=1))), frames) if e.object is None]
     assert [(e.type.value, e.zone, e.count) for e in events] == [
         ("zone-crowded", "porch", 2),
