@@ -14,8 +14,6 @@ from daemon.records import FrameResult
 from daemon.records.followed import Followed
 from engines.records import Detections
 
-_FLOOR = 0.1  # least score that analysis sees, however high the cameras' `confidence` is
-
 
 class DetectionFilter:
     """Of one camera. Not thread-safe."""
@@ -63,10 +61,11 @@ def confidence_of(config: Config, camera: str) -> float:
 
 
 def score_floor(config: Config, model: str) -> float:
-    """Least score of the candidates that a model is asked for, 0 to 1.
+    """Least score of the candidates that a model is asked for, 0 to 1: the lowest that one of its cameras needs.
 
-    No `confidence` of its cameras is below it, nor `low_score` where objects are followed.
+    That is its `confidence`, or `low_score` where objects are followed. Not lower: on a GPU, NMS of candidates that
+    nobody needs takes more of the interpreter's time than everything else done for a frame (docs/benchmarks.md).
     """
     cameras = [name for name, camera in config.cameras.items() if camera.model == model]
     low = [tracking.low_score for name in cameras if (tracking := config.tracking_of(name)) is not None]
-    return min([_FLOOR, *(confidence_of(config, name) for name in cameras), *low])
+    return min([*(confidence_of(config, name) for name in cameras), *low], default=1.0)

@@ -52,16 +52,23 @@ def test_an_exchanged_model_may_number_its_classes_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "cameras", "floor"),
-    [(0.5, {}, 0.1), (0.05, {}, 0.05), (0.5, {"confidence": 0.02}, 0.02), (0.01, {"confidence": 0.9}, 0.1)],
+    ("model", "camera", "floor"),
+    [
+        (0.5, {}, 0.5),
+        (0.5, {"confidence": 0.02}, 0.02),
+        (0.01, {"confidence": 0.9}, 0.9),
+        (0.5, {"tracking": {}}, 0.1),
+        (0.5, {"tracking": {"low_score": 0.3}}, 0.3),
+        (0.5, {"tracking": {"low_score": 0.3}, "confidence": 0.2}, 0.2),
+    ],
 )
-def test_the_floor_is_low_and_below_every_camera(model: float, cameras: dict[str, Any], floor: float) -> None:
+def test_the_floor_is_the_lowest_score_that_a_camera_needs(model: float, camera: dict[str, Any], floor: float) -> None:
     config = Config.model_validate(
         {
             "device": "box",
             "mqtt": {"host": "localhost"},
             "models": {"default": {"confidence": model}, "other": {"confidence": 0.001}},
-            "cameras": {"a": {"source": "rtsp://a/1", **cameras}, "b": {"source": "rtsp://b/1", "model": "other"}},
+            "cameras": {"a": {"source": "rtsp://a/1", **camera}, "b": {"source": "rtsp://b/1", "model": "other"}},
         }
     )
     assert score_floor(config, "default") == floor
