@@ -181,6 +181,10 @@ class CameraThread:
         """Delivers frames until the camera is stopped. Raises SourceError when the source has no more."""
         silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
+            if source.next_at is not None:
+                self._stopping.wait(max(0.0, source.next_at - time.monotonic()))
+                if self._stopping.is_set():
+                    return
             self._enter(self._config.stall_after, silent)
             try:
                 drop = source.grab()

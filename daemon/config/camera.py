@@ -5,12 +5,20 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from daemon.config.picture import Angle, PixelFormat, Polygon, Rectangle, Size
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE, Name, Score, Section
-from daemon.config.sources import SPECIFIC_SETTINGS, checked_source, kinds_with, source_kind, titles_of
+from daemon.config.sources import (
+    SPECIFIC_SETTINGS,
+    checked_source,
+    has_user,
+    kinds_with,
+    source_kind,
+    titles_of,
+    with_login,
+)
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone
 
 DEFAULT_MODEL = "default"
@@ -28,9 +36,16 @@ class Camera(Section):
 
     source: str = Field(
         min_length=1,
-        description="rtsp://… | http(s)://… (MJPEG) | /dev/video0 or 0 (V4L2) | a video file or a folder of pictures, "
-        "relative to this configuration | a GStreamer pipeline (… ! appsink)",
+        description="rtsp://… | http(s)://… (MJPEG, a still picture) | /dev/video0 or 0 (V4L2) | "
+        "a video file or a folder of pictures, relative to this configuration | a GStreamer pipeline (… ! appsink)",
         json_schema_extra={"type": ["string", "integer"]},
+    )
+    user: str | None = Field(
+        None, min_length=1, description="RTSP and HTTP only: user to log in to the camera; default: none"
+    )
+    password: SecretStr | None = Field(
+        None,
+        description="RTSP and HTTP only: password of that user, best given as !secret NAME or ${NAME}; default: none",
     )
     enabled: bool = Field(True, description="false: the camera is not opened and its status says `disabled`")
     model: str = Field(DEFAULT_MODEL, description="which of `models` analyses this camera")
@@ -87,6 +102,12 @@ class Camera(Section):
         None, description="V4L2 only: four letters of the pixel format, such as MJPG or YUYV; default: the device's"
     )
     size: Size | None = Field(None, description="V4L2 only: [width, height] in pixels; default: the device's")
+    poll: float = Field(
+        1.0,
+        gt=0,
+        le=86400,
+        description="HTTP only: seconds between two requests of a still picture; streams are not polled",
+    )
     open_timeout: float = Field(10.0, gt=0, description="seconds to wait for a source to open and give its first frame")
     stall_after: float = Field(10.0, gt=0, description="seconds without a frame after which the source is reconnected")
     frozen_after: float | None = Field(
@@ -119,6 +140,20 @@ class Camera(Section):
         except ValueError as error:
             raise PydanticCustomError(MISTAKEN_VALUE, "{reason}", {"reason": str(error)}) from error
 
+    @field_validator("user")
+    @classmethod
+    def _is_the_only_one(cls, user: str | None, info: ValidationInfo) -> str | None:
+        if user is not None and has_user(info.data.get("source", "")):
+            raise PydanticCustomError(MISTAKE, "stands in the URL of `source` too; take it out of one of them")
+        return user
+
+    @field_validator("password")
+    @classmethod
+    def _has_a_user(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and info.data.get("user", "") is None:
+            raise PydanticCustomError(MISTAKE, "is a password without a user; add `user`")
+        return password
+
     @field_validator(*sorted(SPECIFIC_SETTINGS))
     @classmethod
     def _fits_the_source(cls, value: object, info: ValidationInfo) -> object:
@@ -127,3 +162,9 @@ class Camera(Section):
         if not fits and value != cls.model_fields[str(info.field_name)].default:
             raise PydanticCustomError(MISTAKE, f"is for {titles_of(kinds)}, which this camera's source is not")
         return value
+
+    @property
+    def url(self) -> str:
+        """The source with `user` and `password` in its URL, as FFmpeg takes it; not for messages."""
+        password = None if self.password is None else self.password.get_secret_value()
+        return with_login(self.source, self.user, password)

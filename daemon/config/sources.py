@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import AddressValueError, IPv6Address
+from urllib.parse import quote
 
 from daemon.config.credentials import place_of
 
@@ -42,13 +44,16 @@ def _urls(*schemes: str) -> re.Pattern[str]:
 
 
 _DECODED = {"hw_acceleration", "decoder_threads"}
+_LOGIN = {"user", "password"}
 _RTSP, _HTTP = ("rtsp", "rtsps"), ("http", "https")
 
 # To add a kind, add it here and write its module.
 _TRAITS: Mapping[SourceKind, _Traits] = {
     SourceKind.GSTREAMER: _Traits("GStreamer pipelines", re.compile(r"\s!\s"), frozenset({"frozen_after"})),
-    SourceKind.RTSP: _Traits("RTSP", _urls(*_RTSP), frozenset({"transport", "frozen_after", *_DECODED}), _RTSP),
-    SourceKind.HTTP: _Traits("HTTP", _urls(*_HTTP), frozenset({"frozen_after", *_DECODED}), _HTTP),
+    SourceKind.RTSP: _Traits(
+        "RTSP", _urls(*_RTSP), frozenset({"transport", "frozen_after", *_LOGIN, *_DECODED}), _RTSP
+    ),
+    SourceKind.HTTP: _Traits("HTTP", _urls(*_HTTP), frozenset({"poll", "frozen_after", *_LOGIN, *_DECODED}), _HTTP),
     SourceKind.V4L2: _Traits(
         "V4L2 devices", re.compile(r"\A(?:\d+\Z|/dev/)"), frozenset({"format", "size", "frozen_after"})
     ),
@@ -78,11 +83,27 @@ def checked_source(source: str) -> str:
     scheme, _, rest = source.partition("://")
     if not rest or rest.startswith("/"):
         raise ValueError("the URL has no host")
+    if _lacks_brackets(rest):
+        raise ValueError("an IPv6 address in a URL needs brackets, such as rtsp://[2001:db8::7]:554/stream")
     place = place_of(source)
     port = re.search(r":(\d+)\Z", place or "")
     if port and not 1 <= int(port[1]) <= 65535:
         raise ValueError("the port of the URL must be a number from 1 to 65535")
     return f"{scheme.lower()}://{rest}"
+
+
+def has_user(source: str) -> bool:
+    """Whether the source is a URL with a user in it."""
+    return "@" in re.split(r"[/?#]", source.partition("://")[2], maxsplit=1)[0]
+
+
+def with_login(source: str, user: str | None, password: str | None) -> str:
+    """A URL with user and password in it, whatever characters they have; the source itself without a user."""
+    if user is None:
+        return source
+    scheme, _, rest = source.partition("://")
+    login = quote(user, safe="") + ("" if password is None else ":" + quote(password, safe=""))
+    return f"{scheme}://{login}@{rest}"
 
 
 def is_live(source: str) -> bool:
@@ -99,3 +120,17 @@ def titles_of(kinds: frozenset[SourceKind]) -> str:
     """As errors call them together, such as `RTSP, HTTP and files`."""
     titles = [traits.title for kind, traits in _TRAITS.items() if kind in kinds]
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _lacks_brackets(rest: str) -> bool:
+    """Whether the host in a URL without its scheme is an IPv6 address as it stands."""
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return any(map(_is_ipv6, (place, place.rpartition(":")[0])))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text.partition("%")[0])
+    except AddressValueError:
+        return False
+    return True

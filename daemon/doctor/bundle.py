@@ -70,8 +70,8 @@ def _configuration(file: Path) -> tuple[str, set[str]]:
 def _secrets_of(config: Config) -> set[str]:
     """Secrets from the environment and from credentials, which the file's text does not hold."""
     found = {found for camera in config.cameras.values() for found in redact.credentials_in(camera.source)}
-    if config.mqtt.password is not None:
-        found.add(config.mqtt.password.get_secret_value())
+    passwords = [config.mqtt.password, *(camera.password for camera in config.cameras.values())]
+    found.update(password.get_secret_value() for password in passwords if password is not None)
     return found
 
 

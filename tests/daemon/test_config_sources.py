@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from daemon.capture.sources.rtsp_probe import probe
+from daemon.capture.sources.server import server_of
 from daemon.config.camera import Camera
 from daemon.config.sources import SPECIFIC_SETTINGS, SourceKind, is_live, kinds_with, source_kind, titles_of
+from daemon.records import Reason
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,47 @@ def test_settings_are_for_kinds_of_sources(setting: str, kinds: set[SourceKind],
 def test_only_paths_are_recordings() -> None:
     sources = ["rtsp://cam/1", "http://cam/1", "0", "videotestsrc ! appsink", "street.mp4"]
     assert [is_live(source) for source in sources] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("url", ["rtsp://fe80::1/x", "http://2001:db8::7:8080/x", "rtsps://gate:s3cret@::1/x"])
+def test_an_ipv6_address_without_brackets_is_named(url: str) -> None:
+    with pytest.raises(ValidationError, match="IPv6 address in a URL needs brackets") as caught:
+        Camera(source=url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["[::1", "cam:x", "gate:s3cret#1@cam", "s3:cr/et@cam"])
+def test_a_url_without_a_valid_host_and_port_has_a_reason(place: str) -> None:
+    error = probe(Camera(source=f"rtsp://{place}/stream").url, 1.0)
+    assert error is not None
+    assert (error.reason, "no valid host and port" in str(error)) == (Reason.UNREACHABLE, True)
+    assert "s3" not in str(error)
+
+
+@pytest.mark.parametrize("place", ["cam", "[::1]:8554", "[fe80::1%25eth0]", "gate:s3cret@[2001:db8::7]", "cam:554"])
+def test_urls_with_a_valid_host_and_port(place: str) -> None:
+    assert Camera(source=f"RTSP://{place}/Stream").url == f"rtsp://{place}/Stream"
+
+
+@given(user=st.text(min_size=1), password=st.text())
+def test_user_and_password_come_out_of_the_url_as_they_went_in(user: str, password: str) -> None:
+    user, password = (text.encode("utf-8", "replace").decode() for text in (user, password))
+    camera = Camera(source="rtsp://cam:8554/a?b=c", user=user, password=SecretStr(password))
+    server = server_of(camera.url)
+    assert (server.user, server.password, server.host, server.port) == (user, password, "cam", 8554)
+    assert server.target == "/a?b=c"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"source": "rtsp://a:b@cam/1", "user": "x"}, "user"),
+        ({"source": "rtsp://cam/1", "password": "x"}, "password"),
+        ({"source": "0", "user": "x"}, "user"),
+        ({"source": "rtsp://cam/1", "poll": 2}, "poll"),
+    ],
+)
+def test_logins_and_polling_that_do_not_fit(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Camera.model_validate(settings)
+    assert [error["loc"] for error in caught.value.errors()] == [(key,)]

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.sources.network_probe import probe
+from daemon.capture.sources.rtsp_probe import probe
 from daemon.config.credentials import shown_source, without_credentials
 from daemon.config.load import load
 from daemon.doctor import redact

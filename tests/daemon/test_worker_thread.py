@@ -16,7 +16,7 @@ from tests.servers.mosquitto import free_port
 
 _ALLOWED = {
     "system/worker_thread.py": "it is the one",
-    "capture/sources/network_probe.py": "a look-up of a name, whose answer is waited for",
+    "capture/sources/server.py": "a look-up of a name, whose answer is waited for",
     "doctor/reach.py": "a command's own, whose answer is waited for",
 }
 

@@ -8,7 +8,7 @@ import time
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.capture.sources.network_probe import probe
+from daemon.capture.sources.rtsp_probe import probe
 from daemon.config.camera import Camera
 from daemon.records import CameraState, CameraStatus, Reason
 from daemon.stats import Stats

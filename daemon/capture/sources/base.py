@@ -56,6 +56,10 @@ class Source(Protocol):
     def due(self) -> float | None:
         """Seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live."""
 
+    @property
+    def next_at(self) -> float | None:
+        """time.monotonic() until which `grab` would wait for the next frame by itself; None: until one comes."""
+
     def grab(self) -> Drop | None:
         """Waits for the next frame. Returns None for one to use, else why it is to be dropped.
 

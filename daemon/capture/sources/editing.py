@@ -96,6 +96,10 @@ class EditedSource:
     def due(self) -> float | None:
         return self._source.due
 
+    @property
+    def next_at(self) -> float | None:
+        return self._source.next_at
+
     def grab(self) -> Drop | None:
         return self._source.grab()
 

@@ -47,6 +47,7 @@ class Pictures:
         self._broken: set[Path] = set()
         self.stream_time: float | None = None
         self.due: float | None = None
+        self.next_at: float | None = None
 
     def grab(self) -> Drop | None:
         """See Source."""

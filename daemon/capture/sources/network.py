@@ -6,9 +6,8 @@ import time
 
 import cv2
 
-from daemon.capture.sources.base import SourceError, diagnosis_within
+from daemon.capture.sources.base import SourceError
 from daemon.capture.sources.diagnosis import need_ffmpeg
-from daemon.capture.sources.network_probe import probe
 from daemon.capture.sources.opencv import OpenCvSource
 from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
 from daemon.capture.sources.stream_clock import StreamClock
@@ -16,16 +15,16 @@ from daemon.records import Drop, Reason
 
 
 class NetworkSource(OpenCvSource):
-    """Asks the server what is wrong if it gives no video."""
+    """Knows which frames were held back by the network, and says what the server has not done."""
 
     def _open_capture(self) -> bool:
         need_ffmpeg()
         camera = self._camera
-        return self._capture.open(camera.source, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+        return self._capture.open(camera.url, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
 
     def _why_not_opened(self, waited: float) -> SourceError:
         camera = self._camera
-        if error := probe(camera.source, diagnosis_within(camera)):
+        if error := self._diagnosis():
             return error
         if waited >= camera.open_timeout:
             detail = f"the server answers but gave no frame within {camera.open_timeout:g} s{self._hint()}"
@@ -38,6 +37,10 @@ class NetworkSource(OpenCvSource):
 
     def _judge(self, waited: float) -> Drop | None:
         return Drop.HELD_BACK if self._clock.held_back(time.monotonic(), waited, self._position()) else None
+
+    def _diagnosis(self) -> SourceError | None:
+        """What the server says is wrong, if it is asked once more."""
+        return None
 
     def _hint(self) -> str:
         """What to try if the server gives no video, as the end of a sentence."""

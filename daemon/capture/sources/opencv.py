@@ -29,6 +29,7 @@ class OpenCvSource(ABC):
         self._capture = cv2.VideoCapture()
         self.stream_time: float | None = None
         self.due: float | None = None
+        self.next_at: float | None = None
         try:
             self._open()
         except BaseException:

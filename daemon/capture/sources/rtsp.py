@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from daemon.capture.sources.base import BeginCall, Source
+from daemon.capture.sources.base import BeginCall, Source, SourceError, diagnosis_within
 from daemon.capture.sources.network import NetworkSource
+from daemon.capture.sources.rtsp_probe import probe
 from daemon.capture.sources.rtsp_transport import rtsp_transport
 from daemon.config.camera import Camera
 
@@ -17,6 +18,11 @@ class RtspSource(NetworkSource):
         limit = self._camera.open_timeout
         self._begin(limit, f"RTSP cameras with another `transport` have been opening for longer than {limit:g} s")
         return rtsp_transport.use(self._camera.transport)
+
+    def _diagnosis(self) -> SourceError | None:
+        camera = self._camera
+        transport = None if rtsp_transport.is_overridden else camera.transport
+        return probe(camera.url, diagnosis_within(camera), transport)
 
     def _hint(self) -> str:
         return " over UDP; `transport: tcp` may work" if self._camera.transport == "udp" else super()._hint()

@@ -36,6 +36,11 @@ class _RtspTransport:
         """native IDs of threads that open a source and may not have read the variable yet"""
         self._transport: str | None = None
 
+    @property
+    def is_overridden(self) -> bool:
+        """Whether the user's own options say what the transport is."""
+        return "rtsp_transport" in self._more
+
     @contextmanager
     def use(self, transport: Literal["tcp", "udp"]) -> Iterator[None]:
         """Sets the transport for the RTSP source that is opened inside; waits while another one may still be read."""

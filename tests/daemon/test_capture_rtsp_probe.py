@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from daemon.capture.sources.network_probe import probe
+from daemon.capture.sources.http_client import get
+from daemon.capture.sources.rtsp_probe import probe
 from daemon.records import Reason
 
 
@@ -48,17 +50,15 @@ def _answering(*answers: str) -> Iterator[_Server]:
     ("scheme", "answer", "reason", "detail"),
     [
         ("rtsp", "RTSP/1.0 200 OK\n\n", None, ""),
-        ("http", "HTTP/1.1 302 Found\n\n", None, ""),
         ("rtsp", "RTSP/1.0 404 Not Found\n\n", Reason.NOT_FOUND, "has no such stream; check the path of the source"),
         (
-            "http",
-            "HTTP/1.0 403 Forbidden\n\n",
+            "rtsp",
+            "RTSP/1.0 403 Forbidden\n\n",
             Reason.UNAUTHORIZED,
             "forbids this stream; check what the user of the source may see",
         ),
-        ("rtsp", "RTSP/1.0 503 Busy\n\n", Reason.NO_VIDEO, "answers with status 503 and no video"),
+        ("rtsp", "RTSP/1.0 599 Own\n\n", Reason.NO_VIDEO, "answers with status 599 and no video"),
         ("rtsp", "HTTP/1.1 400 Bad Request\n\n", Reason.NO_VIDEO, "does not speak RTSP; check the port"),
-        ("http", "SSH-2.0-OpenSSH_9.2\n\n", Reason.NO_VIDEO, "does not speak HTTP; check the port"),
     ],
 )
 def test_responses_and_their_reasons(scheme: str, answer: str, reason: Reason | None, detail: str) -> None:
@@ -102,9 +102,9 @@ def test_digest_as_the_example_of_rfc_2617(monkeypatch: pytest.MonkeyPatch) -> N
         'nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41"'
     )
     refusal = f'HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm="x"\nWWW-Authenticate: {challenge}\n\n'
-    with _answering(refusal, "HTTP/1.1 200 OK\n\n") as server:
+    with _answering(refusal, "HTTP/1.1 200 OK\nContent-Length: 0\n\n") as server:
         url = f"http://Mufasa:Circle%20Of%20Life@127.0.0.1:{server.port}/dir/index.html"
-        assert probe(url, 3.0) is None
+        get(url, time.monotonic() + 3.0).close()
     assert (
         'Authorization: Digest username="Mufasa", realm="testrealm@host.com", '
         'nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", '
