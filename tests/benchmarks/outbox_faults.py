@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,14 @@ def tell(folder: Path, port: int, start: int) -> None:
 
     update = Outbox.update
 
-    def journaled(outbox: Outbox, added: Sequence[tuple[str, bytes]], removed: Iterable[int], lost: int = 0) -> int:
-        dropped = update(outbox, added, removed, lost)
+    def journaled(
+        outbox: Outbox,
+        added: Sequence[tuple[str, bytes]],
+        removed: Iterable[int],
+        lost: int = 0,
+        kept: Mapping[str, bytes | None] = {},
+    ) -> int:
+        dropped = update(outbox, added, removed, lost, kept)
         journal.write(b"".join(payload + b"\n" for _, payload in added))  # outlives the process
         return dropped
 
