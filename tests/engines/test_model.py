@@ -157,6 +157,19 @@ def test_family_is_ambiguous(tmp_path: Path) -> None:
     assert [read_model(file, family).family.name for family in ("yolox", "yolov5")] == ["yolox", "yolov5"]
 
 
+def test_yolov6_is_not_taken_for_a_yolox(tmp_path: Path) -> None:
+    """It has the same rows, decoded from distances to both sides, which a YOLOX does not know."""
+    proto = Making({"plain": np.ones(YOLOX, np.float32)}, {"plain": "Mul"}).proto()
+    proto.graph.node.append(helper.make_node("Add", ["plain", "plain"], ["sum"]))
+    proto.graph.node.append(helper.make_node("Sub", ["sum", "plain"], ["out"]))
+    proto.graph.output[0].name = "out"
+    file = tmp_path / "m.onnx"
+    file.write_bytes(proto.SerializeToString())
+    assert read_model(file).family.name == "yolov5"
+    with pytest.raises(ModelError, match=r"family yolox needs .* decoded by the model"):
+        read_model(file, "yolox")
+
+
 def test_four_levels_are_ambiguous(tmp_path: Path) -> None:
     """NanoDet and PicoDet differ in the backbone, not in the outputs."""
     shapes = {f"{kind}{n}": (1, n, c) for n in (64, 16, 4, 1) for kind, c in (("c", 2), ("b", 32))}

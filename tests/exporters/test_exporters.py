@@ -18,11 +18,16 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from engines.errors import ModelError
+from engines.backends import build_target
+from engines.build.cache import EngineCache
+from engines.build.specification import BuildSpec
+from engines.errors import BackendError, ModelError
 from engines.model import read_model
 from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
+from engines.precision import Precision
 from engines.records import InputOverride
+from engines.tensorrt.build import build_engines
 
 HEIGHT, WIDTH = 128, 160
 PICTURE = (96, 160)
@@ -183,6 +188,22 @@ def test_is_read_as_its_project_means_it(name: str, exported: Path) -> None:
         assert same.any(), (box, score, label)
     best = np.sort(scores)[::-1][:FOUND]
     assert np.allclose(found.scores[: len(best)], best, atol=0.005)
+
+
+@pytest.mark.parametrize("name", ["hf_yolos", "rtdetr", "libre_yolox", "torchvision"])
+def test_is_built_where_its_operators_allow(name: str, exported: Path, tmp_path: Path) -> None:
+    """TensorRT for RTX needs no GPU to build; torchvision's NMS is what it cannot run."""
+    names = str(exported / "names.txt") if name.startswith(("hf", "torchvision")) else None
+    spec = BuildSpec(read_model(exported / f"{name}.onnx", labels=names), Precision.FP16, 1)
+    try:
+        target = build_target()
+    except BackendError as error:
+        pytest.skip(str(error))
+    if name == "torchvision":
+        with pytest.raises(ModelError, match="set the backend to onnxruntime"):
+            build_engines(spec, target, EngineCache(tmp_path), lambda _what, _done: None)
+        return
+    assert build_engines(spec, target, EngineCache(tmp_path), lambda _what, _done: None).detector.exists()
 
 
 def test_corners_in_the_place_of_centre_and_size_are_refused(exported: Path) -> None:

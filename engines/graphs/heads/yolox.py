@@ -33,6 +33,8 @@ def _match(raw: RawModel) -> Match | Mismatch:
         return Mismatch(f"{output.name} needs {raw.cells()} rows, one per cell", 1)
     if output.last is None or output.last < 6:
         return Mismatch(f"a row of {output.name} needs a box, an objectness and classes", 2)
+    if {"Add", "Sub"} <= output.tail and "Exp" not in output.tail:  # corners from the distances of a YOLOv6
+        return Mismatch(f"the boxes of {output.name} are decoded by the model, and not as a YOLOX decodes them", 2)
     # exported with decode_in_inference the model decodes its boxes, which takes an Exp
     build = _decoded if "Exp" in output.tail else _build
     return Match(output.last - 5, functools.partial(build, raw, raw.outputs.index(output)))

@@ -1,0 +1,44 @@
+"""What becomes of a detector's candidates: a score above 1 never leaves, and an object has one class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.errors import ModelError
+from engines.postprocess import Thresholds, to_detections
+from engines.records import Detections, Fit, Letterbox
+
+BOXES = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 10, 10]], np.float32)
+LABELS = np.array([0, 0, 1], np.int32)
+
+
+def found(scores: list[float], nms: bool = False, **thresholds: Any) -> Detections:
+    box = Letterbox.of(64, 64, 64, 64, Fit.CENTRED)
+    return to_detections(BOXES, np.array(scores, np.float32), LABELS, box, Thresholds(**thresholds), nms)
+
+
+@pytest.mark.parametrize("score", [1.02, 2.0, 77.0, np.inf])
+@pytest.mark.parametrize("nms", [False, True])
+def test_a_score_above_1_ends_the_model(score: float, nms: bool) -> None:
+    with pytest.raises(ModelError, match=rf"a score of {score:.2f}, which is above 1"):
+        found([score, 0.5, 0.4], nms)
+
+
+def test_rounding_is_no_score_above_1() -> None:
+    """What 8 and 16 bits add to a sigmoid of 1."""
+    assert found([1.004, 0.5, 0.4]).scores.max() == 1
+
+
+@pytest.mark.parametrize(("one_class", "labels"), [(True, [0, 0]), (False, [0, 0, 1])])
+def test_an_object_has_its_best_class(one_class: bool, labels: list[int]) -> None:
+    """Equal boxes are one object that a model gives two classes; COCO's measure wants both."""
+    seen = found([0.9, 0.8, 0.7], one_class=one_class)
+    assert seen.labels.tolist() == labels
+    assert seen.scores[:2].tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_a_class_below_the_threshold_takes_nothing_away() -> None:
+    assert found([0.9, 0.3, 0.2], confidence=0.5).labels.tolist() == [0]
