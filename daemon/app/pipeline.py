@@ -65,7 +65,12 @@ class Pipeline:
         self._publisher = Publisher(config, self._info, stats, on_fatal, subscription, credit)
         self._snapshots = Snapshots(self._publisher.picture, self._publisher.largest_picture, on_fatal)
         self._registry = StatusRegistry(
-            config, self._info, stats, lambda: self._publisher.link.connected, lambda: credit.room() <= 0
+            config,
+            self._info,
+            stats,
+            lambda: self._publisher.link.connected,
+            lambda: credit.room() <= 0,
+            self._publisher.outbox.problem,
         )
         self.watchdog = Watchdog(self._registry, on_fatal)
         outputs = Outputs(
@@ -93,7 +98,7 @@ class Pipeline:
             "formats": self._publisher.formats_waiting,
             "publish": self._publisher.waiting,
         }
-        metrics = DaemonMetrics(self._registry, self.watchdog, queues, self._publisher.outbox)
+        metrics = DaemonMetrics(self._registry, self.watchdog, queues, self._publisher.outbox.status)
         self._http = HttpServer(config.service.metrics, self.watchdog, registry_of(metrics), on_fatal)
         for revision in plan.revisions.values():
             self._shard.load(revision)

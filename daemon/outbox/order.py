@@ -62,7 +62,8 @@ class SendScheduler:
         """`waiting`: row of the newest message by topic."""
         self._topics = {name: _Topic(last) for name, last in waiting.items()}
         """in the order of their turns"""
-        self._rate = rate
+        self.rate = rate
+        """messages of a backlog a second"""
         self._backlog_at = 0.0
         """when the next message of a backlog may be sent"""
         self._in_flight: dict[Delivery, tuple[str, int]] = {}
@@ -116,7 +117,7 @@ class SendScheduler:
         """The message is in flight; the turn goes to other topics."""
         topic = self._topics[name] = self._topics.pop(name)
         if row <= topic.backlog_until:
-            self._backlog_at = max(self._backlog_at, now - _BURST) + 1 / self._rate
+            self._backlog_at = max(self._backlog_at, now - _BURST) + 1 / self.rate
         topic.sent = row
         topic.in_flight += 1
         topic.probing = topic.refused_until is not None

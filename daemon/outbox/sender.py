@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.mqtt.outgoing import Delivery, Handover, Refusal
+from daemon.outbox.disk_or_memory import Recovery, Storage
+from daemon.outbox.drop_log import DropLog
 from daemon.outbox.order import RETRY_REFUSED, SendScheduler
+from daemon.outbox.put_queue import Put, PutQueue
 from daemon.outbox.replay import replayed
-from daemon.outbox.store import Outbox, StoredMessage
+from daemon.outbox.sqlite_file import StoredMessage
 from daemon.records import OutboxCounts
 from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.outbox")
-_INBOX = 10_000  # messages in memory while the disk cannot be written
+_SINCE = 10_000  # messages whose latency is known
 _RETRY_DISK = 1.0  # seconds until a failed disk is tried again
-_LOG_EVERY = 60.0  # seconds between two warnings about dropped messages
 _CLOSING = 0.05  # seconds between two checks of the deadline while stopping
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class _Put:
-    message: tuple[str, bytes] | None
-    """topic and payload; None where only something is to be kept"""
-    since: float
-    kept: Mapping[str, bytes | None]
 
 
 class OutboxSender:
     """Owns the thread `outbox` and the file. Sends messages once they are on disk, in order within each topic.
 
     The backlog of a new connection is marked as replayed and sent at `replay_rate` at most; new messages on other
-    topics do not wait for it. Raises UsageError if the file cannot be used.
+    topics do not wait for it. Raises UsageError if another process uses the file.
     """
 
     def __init__(
@@ -49,37 +43,38 @@ class OutboxSender:
         deliver: Callable[[str, bytes], Delivery | Handover],
         on_fatal: Callable[[BaseException], None],
         on_latency: Callable[[float], None] = lambda _seconds: None,
+        recovery: Recovery | None = None,
     ) -> None:
         """`on_latency` gets the seconds from the `since` of `put` until the broker's acknowledgement."""
-        self._outbox = Outbox(path, settings)
+        self._storage = Storage(path, settings)
+        self._recovery = recovery or Recovery()
         self._deliver = deliver
         self._on_latency = on_latency
         self._thread = WorkerThread("outbox", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when a message or an answer arrives, the link changes or the end begins"""
-        self._inbox: deque[_Put] = deque()
+        self._inbox = PutQueue()
         self._answers: deque[tuple[Delivery, Refusal | None]] = deque()
         self._connections = 0
         """number of connections so far: notices one that came and went between two checks"""
         self._connected = False
         self._closed = False
-        self._unlogged_drops = 0
-        """messages dropped since the last warning"""
+        self._drop_log = DropLog()
         self._uncounted_drops = 0
         """messages dropped without the file, which does not count them yet"""
+        self._unwritten: str | None = None
+        """why the file could not be written last; None: it could"""
         self._end_by = 0.0
         self._awaiting = False
         """messages are in flight; set by the thread before it sends"""
         # used by the thread only
         self._serving = 0
-        self._scheduler = SendScheduler(self._outbox.newest_rows, settings.replay_rate)
+        self._scheduler = SendScheduler(self._storage.outbox.newest_rows, settings.replay_rate)
         self._since: dict[int, float] = {}
         """by row that this process has written"""
         self._finished: set[int] = set()
         """rows on disk that the broker has acknowledged or refused for good"""
-        self._send_again = 0.0
-        self._write_again = 0.0
-        self._logged_at = -_LOG_EVERY
+        self._send_again = self._write_again = 0.0
 
     def start(self) -> None:
         """Starts the thread."""
@@ -88,7 +83,7 @@ class OutboxSender:
     @property
     def kept(self) -> Mapping[str, bytes]:
         """What the file kept when it was opened, by key; to be asked before `start`."""
-        return self._outbox.kept
+        return self._storage.outbox.kept
 
     def put(self, topic: str, payload: bytes, since: float, kept: Mapping[str, bytes | None] = {}) -> None:
         """Queues a message about what was captured at `since`, time.monotonic(); returns at once.
@@ -96,21 +91,17 @@ class OutboxSender:
         It survives a crash of the process once the thread has written it. The same transaction keeps the values of
         `kept` by key, and deletes those that are None.
         """
-        self._put(_Put((topic, payload), since, kept))
+        self._put(Put((topic, payload), since, kept))
 
     def keep(self, kept: Mapping[str, bytes | None]) -> None:
         """Keeps values without a message; returns at once."""
-        self._put(_Put(None, 0.0, kept))
+        self._put(Put(None, 0.0, kept))
 
-    def _put(self, put: _Put) -> None:
+    def _put(self, put: Put) -> None:
         with self._changed:
-            if len(self._inbox) >= _INBOX:
-                oldest, second = self._inbox.popleft(), self._inbox.popleft()
-                self._inbox.appendleft(replace(second, kept={**oldest.kept, **second.kept}))
-                lost = oldest.message is not None
-                self._unlogged_drops += lost
-                self._uncounted_drops += lost
-            self._inbox.append(put)
+            lost = self._inbox.add(put)
+            self._drop_log.add(lost)
+            self._uncounted_drops += lost
             self._changed.notify()
 
     def acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
@@ -129,10 +120,9 @@ class OutboxSender:
     def counts(self) -> OutboxCounts:
         """Messages that wait on disk or in memory, and dropped ones; from any thread, without disk access."""
         with self._changed:
-            return OutboxCounts(
-                waiting=self._outbox.waiting + sum(put.message is not None for put in self._inbox),
-                dropped=self._outbox.dropped + self._uncounted_drops,
-            )
+            waiting = self._storage.outbox.waiting + self._inbox.messages
+            dropped = self._storage.outbox.dropped + self._uncounted_drops
+            return OutboxCounts(waiting, dropped, self._storage.problem or self._unwritten)
 
     def link_changed(self, connected: bool) -> None:
         """Takes the state of the link."""
@@ -154,7 +144,9 @@ class OutboxSender:
             while self._run_once():
                 pass
         finally:
-            self._outbox.close()
+            self._move_to_disk()
+            self._write()
+            self._storage.close()
 
     def _run_once(self) -> bool:
         """Waits for work and does it; False at the end."""
@@ -168,13 +160,16 @@ class OutboxSender:
             self._serving = connections
             self._scheduler.connected(time.monotonic())
             self._send_again = 0.0
+        if time.monotonic() >= self._storage.due:
+            self._move_to_disk(connected)
         self._write()
         if connected:
             self._send()
         if self._uncounted_drops:
             self._write()  # deletes what was just given up
         self._awaiting = self._scheduler.is_awaiting
-        self._log_drops()
+        with self._changed:
+            self._drop_log.write(closed)
         return not (closed and self._is_done(connected))
 
     def _has_news(self) -> bool:
@@ -183,13 +178,13 @@ class OutboxSender:
 
     def _idle(self) -> float | None:
         """Seconds until there is work without a notification; None: never."""
-        due = [self._write_again] if self._inbox else []
+        due = [self._storage.due, *([self._write_again] if self._inbox else ())]
         if self._connected and (sendable := self._scheduler.due()) is not None:
             due.append(max(sendable, self._send_again))
         now = time.monotonic()
         if self._closed:
             due.append(now + _CLOSING)
-        return max(0.0, min(due) - now) if due else None
+        return max(0.0, min(due) - now) if min(due) < math.inf else None
 
     def _is_done(self, connected: bool) -> bool:
         if time.monotonic() >= self._end_by:
@@ -216,45 +211,60 @@ class OutboxSender:
                 if (since := self._since.pop(answer.row, None)) is not None:
                     self._on_latency(time.monotonic() - since)
 
+    def _move_to_disk(self, connected: bool = False) -> None:
+        """Where events wait in memory, tries to use the file; what was in flight is sent again from there."""
+        if self._storage.problem is None:
+            return
+        self._write()
+        moved = self._storage.to_disk(self._recovery.stale)
+        if moved is None:
+            return
+        self._since = {moved.rows[row]: since for row, since in self._since.items() if row in moved.rows}
+        self._scheduler = SendScheduler(moved.newest_rows, self._scheduler.rate)
+        if connected:
+            self._scheduler.connected(time.monotonic())
+        self._recovery.recovered(moved.kept)
+
     def _write(self) -> None:
         """Writes queued messages and deletes finished ones, in one transaction."""
         if time.monotonic() < self._write_again:
             return
         with self._changed:
-            added = list(self._inbox)
-            self._inbox.clear()
+            added = self._inbox.take()
             lost, self._uncounted_drops = self._uncounted_drops, 0
         if not added and not self._finished:
             return
         kept = {key: value for put in added for key, value in put.kept.items()}
         try:
-            dropped = self._outbox.update([put.message for put in added if put.message], self._finished, lost, kept)
+            messages = [put.message for put in added if put.message]
+            dropped = self._storage.outbox.update(messages, self._finished, lost, kept)
         except OSError as error:
-            if not self._write_again:
+            if self._unwritten is None:
                 log.error("%s; events are kept in memory", error, extra=state_of("outbox"))  # noqa: TRY400  complete
+            self._unwritten = str(error)
             self._write_again = time.monotonic() + _RETRY_DISK
             with self._changed:
-                self._inbox.extendleft(reversed(added))
+                self._inbox.give_back(added)
                 self._uncounted_drops += lost
             return
-        if self._write_again:
+        if self._unwritten is not None:
             log.info("the outbox can be written again", extra=state_of("outbox"))
-        self._write_again = 0.0
+        self._unwritten, self._write_again = None, 0.0
         self._finished.clear()
-        messages = [(put.message[0], put.since) for put in added if put.message]
-        for row, (topic, since) in enumerate(messages, self._outbox.last - len(messages) + 1):
+        written = [(put.message[0], put.since) for put in added if put.message]
+        for row, (topic, since) in enumerate(written, self._storage.outbox.last - len(written) + 1):
             self._scheduler.add(topic, row)
             self._since[row] = since
-        while len(self._since) > _INBOX:  # after a long outage only the newest
+        while len(self._since) > _SINCE:  # after a long outage only the newest
             del self._since[next(iter(self._since))]
         with self._changed:
-            self._unlogged_drops += dropped
+            self._drop_log.add(dropped)
 
     def _send(self) -> None:
         now = time.monotonic()
         while now >= self._send_again and (batch := self._scheduler.next(now)) is not None:
             try:
-                found = self._outbox.read_after(batch.after, batch.count, batch.topic)
+                found = self._storage.outbox.read_after(batch.after, batch.count, batch.topic)
             except OSError as error:
                 log.error("%s; retrying", error)  # noqa: TRY400  the message is complete
                 self._send_again = now + _RETRY_DISK
@@ -288,13 +298,3 @@ class OutboxSender:
         self._since.pop(row, None)
         with self._changed:
             self._uncounted_drops += 1
-
-    def _log_drops(self) -> None:
-        now = time.monotonic()
-        with self._changed:
-            lost = self._unlogged_drops
-            if not lost or (now - self._logged_at < _LOG_EVERY and not self._closed):
-                return
-            self._unlogged_drops = 0
-        self._logged_at = now
-        log.warning("the outbox dropped its %d oldest events because of max_mb or max_age_hours", lost)

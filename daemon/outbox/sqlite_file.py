@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
@@ -30,17 +31,32 @@ COMMIT;
 """In one transaction, so that no reader sees a part of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message in the outbox."""
+
+    row: int
+    """rises with every message and is never reused"""
+    topic: str
+    payload: bytes
+
+
 def lock_file(path: Path) -> IO[bytes]:
-    """Locks the outbox until the returned file is closed or the process ends. Raises UsageError if it is locked."""
+    """Locks the outbox until the returned file is closed or the process ends.
+
+    Raises UsageError if it is locked, and OSError if it cannot be.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = path.with_name(path.name + ".lock").open("ab")
     except OSError as error:
-        raise UsageError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
+        raise OSError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         lock.close()
+        if not isinstance(error, BlockingIOError):
+            raise OSError(f"mqtt.outbox.path: {path} cannot be locked: {error.strerror}") from None
         raise UsageError(
             f"the outbox {path} is in use by a running ospreyd; stop it first, or set another mqtt.outbox.path"
         ) from None
@@ -104,6 +120,13 @@ def write_kept(database: sqlite3.Connection, kept: Mapping[str, bytes | None]) -
 def checksum(topic: bytes, payload: bytes, clock: float) -> int:
     """Of a message; SQLite checks the structure of its pages, not their content."""
     return zlib.crc32(payload, zlib.crc32(topic, zlib.crc32(repr(clock).encode())))
+
+
+def verified(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> StoredMessage:
+    """A message that was read. Raises sqlite3.DatabaseError if its checksum is wrong."""
+    if expected is not None and checksum(topic.encode(), payload, clock) != expected:
+        raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
+    return StoredMessage(row, topic, payload)
 
 
 def set_aside(path: Path) -> Path:

@@ -8,12 +8,12 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
 from daemon.outbox.sqlite_file import (
+    StoredMessage,
     check,
     checksum,
     free,
@@ -26,6 +26,7 @@ from daemon.outbox.sqlite_file import (
     size,
     status_of,
     transaction,
+    verified,
     write_kept,
 )
 from daemon.records import OutboxStatus
@@ -40,28 +41,20 @@ _CHECKPOINT = 100  # pages; keeps the WAL within its reserved size
 _DROPPED = "UPDATE numbers SET value = value + ? WHERE name = 'dropped'"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message in the outbox."""
-
-    row: int
-    """rises with every message and is never reused"""
-    topic: str
-    payload: bytes
-
-
 class Outbox:
     """One file, locked by one process while it is open; used by one thread at a time.
 
     Ages are measured by a clock that is stored in the file and runs only while it is open, so a jump of the system
     clock does not matter. The whole file is checked when it is opened, and each message when it is read; a damaged file
-    is renamed and replaced by a new one. Raises UsageError if the file cannot be used.
+    is renamed and replaced by a new one. Raises OSError if the file cannot be used, and UsageError if another process
+    uses it.
     """
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path | None, settings: Settings) -> None:
+        """Without a path it is in memory, and gone when it is closed."""
         self._path = path
         self._settings = settings
-        self._lock = lock_file(path)
+        self._lock = None if path is None else lock_file(path)
         self._opened = time.monotonic()
         self._clock = 0.0
         self.last = 0
@@ -77,7 +70,7 @@ class Outbox:
         try:
             self._database = self._open()
         except BaseException:
-            self._lock.close()
+            self._unlock()
             raise
 
     def update(
@@ -111,7 +104,7 @@ class Outbox:
         which = f"WHERE {of_topic} row > ? ORDER BY row LIMIT ?"
         query = f"SELECT row, topic, payload, clock, checksum FROM messages {which}"  # noqa: S608  ours
         try:
-            return [_verified(*found) for found in self._database.execute(query, (*values, row, count))]
+            return [verified(*found) for found in self._database.execute(query, (*values, row, count))]
         except sqlite3.OperationalError as error:
             raise OSError(f"the outbox {self._path} cannot be read: {error}") from None
         except sqlite3.DatabaseError as error:
@@ -132,7 +125,11 @@ class Outbox:
     def close(self) -> None:
         """Closes the file; messages stay in it."""
         self._database.close()
-        self._lock.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def _write(
         self,
@@ -180,6 +177,8 @@ class Outbox:
 
     def _make_room(self, needed: int) -> int:
         """Drops messages so that the file does not grow on an almost full disk; how many."""
+        if self._path is None:
+            return 0
         disk = os.statvfs(self._path.parent)
         dropped = 0
         while disk.f_bavail * disk.f_frsize < _SHORT and free(self._database) < needed + _MARGIN:
@@ -209,16 +208,23 @@ class Outbox:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._opened_file()
-        except sqlite3.OperationalError as error:
-            raise UsageError(f"mqtt.outbox.path: {self._path} cannot be used: {error}") from None
+        except (OSError, sqlite3.OperationalError) as error:
+            raise OSError(f"mqtt.outbox.path: {self._path} cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
-            self._set_aside(error)
-            return self._opened_file()
+            try:
+                self._set_aside(error)
+                return self._opened_file()
+            except (OSError, sqlite3.Error) as failed:
+                why = f"it is damaged ({error}) and cannot be replaced: {failed}"
+                raise OSError(f"mqtt.outbox.path: {self._path} cannot be used: {why}") from None
 
     def _opened_file(self) -> sqlite3.Connection:
-        if self._path.is_file() and not self._path.stat().st_size:
+        is_new = self._path is not None and not self._path.exists()
+        if self._path is not None and not is_new and not self._path.stat().st_size:
             raise sqlite3.DatabaseError("it is empty")
-        database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(
+            self._path or ":memory:", timeout=_BUSY, isolation_level=None, check_same_thread=False
+        )
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")  # committed data survives a loss of power
@@ -235,11 +241,14 @@ class Outbox:
                 self.kept = read_kept(database)
             self.last = last_row(database)
             self.newest_rows = dict(database.execute("SELECT topic, max(row) FROM messages GROUP BY topic"))
-            reserve(database)
+            if self._path is not None:
+                reserve(database)
             status = status_of(database)
             self.waiting, self.dropped = status.waiting, status.dropped
         except BaseException:
             database.close()
+            if self._path is not None and is_new and self._path.exists() and not self._path.stat().st_size:
+                self._path.unlink()  # a disk without room leaves an empty one, which would count as damaged
             raise
         return database
 
@@ -249,21 +258,24 @@ class Outbox:
         self._database = self._opened_file()
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        if self._path is None:
+            return
         aside = set_aside(self._path)
         sentence = "the outbox %s is damaged (%s): it was renamed to %s and replaced by a new one"
         log.error(sentence, self._path, error, aside)
 
 
-def _verified(row: int, topic: str, payload: bytes, clock: float, expected: int | None) -> StoredMessage:
-    """The message. Raises sqlite3.DatabaseError if its checksum is wrong."""
-    if expected is not None and checksum(topic.encode(), payload, clock) != expected:
-        raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
-    return StoredMessage(row, topic, payload)
-
-
 def outbox_path(settings: Settings, device: str) -> Path:
     """Path of a device's outbox. Raises FolderError."""
     return settings.path or state_folder() / f"outbox-{device}.db"
+
+
+def opened_outbox(path: Path, settings: Settings) -> Outbox:
+    """For commands. Raises UsageError if the file cannot be used."""
+    try:
+        return Outbox(path, settings)
+    except OSError as error:
+        raise UsageError(str(error)) from None
 
 
 def read_status(path: Path) -> OutboxStatus:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 from daemon.config.schema import Config
 from daemon.mqtt.link import Link
@@ -14,6 +13,7 @@ from daemon.mqtt.outgoing import FrameReceipt, Handover
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish import payloads
 from daemon.publish.formats.format import FrameMessage
+from daemon.publish.outgoing_frame import OutgoingFrame
 from daemon.publish.retained import Retained
 from daemon.records import Drop, FrameResult
 from daemon.stats import DaemonCount, Stats
@@ -23,15 +23,6 @@ from daemon.system.worker_thread import WorkerThread
 _INBOX = 256  # results that wait for the thread
 _AT_ONCE = 8  # of them that it takes; the more, the less it and those that give wake each other, and the older they get
 _FULL_NETWORK = 0.01  # seconds until a full network is tried again, at the latest
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """The messages of one frame."""
-
-    result: FrameResult
-    formatted: tuple[FrameMessage, ...] | None
-    """those of other formats; None: our own, which is made when it is sent"""
 
 
 class FrameSender:
@@ -72,8 +63,8 @@ class FrameSender:
         self._thread = WorkerThread("publish", self._run, on_fatal)
         self._changed = threading.Condition()
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
-        self._live: deque[_Outgoing] = deque()
-        self._files: deque[_Outgoing] = deque()
+        self._live: deque[OutgoingFrame] = deque()
+        self._files: deque[OutgoingFrame] = deque()
         self._retained = retained
         self._hurried = False
         self._closed = False
@@ -99,13 +90,13 @@ class FrameSender:
         """
         with self._changed:
             for result in results:
-                self._put(_Outgoing(result, None))
+                self._put(OutgoingFrame(result, None))
             self._changed.notify_all()
 
     def formatted(self, result: FrameResult, messages: Sequence[FrameMessage]) -> None:
         """Takes the messages that other formats have for a frame; returns at once."""
         with self._changed:
-            self._put(_Outgoing(result, tuple(messages)))
+            self._put(OutgoingFrame(result, tuple(messages)))
             self._changed.notify_all()
 
     def waiting(self) -> int:
@@ -118,6 +109,12 @@ class FrameSender:
             if camera is None or camera in self._detections:
                 self._retained.set(topic, payload, camera)
                 self._changed.notify_all()
+
+    def adopt(self, kept: Mapping[str, bytes]) -> None:
+        """See Retained.adopt."""
+        with self._changed:
+            self._retained.adopt(kept)
+            self._changed.notify_all()
 
     def settle(self) -> None:
         """All topics that this run stands for are claimed; what else earlier runs have retained is cleared."""
@@ -164,7 +161,7 @@ class FrameSender:
             self._changed.notify_all()
         return self._thread.join(timeout)
 
-    def _put(self, frame: _Outgoing) -> None:
+    def _put(self, frame: OutgoingFrame) -> None:
         """With the lock."""
         queue = self._live if frame.result.live else self._files
         if self._closed:
@@ -174,7 +171,7 @@ class FrameSender:
             self._drop(queue.popleft(), Drop.PUBLISH_QUEUE)
         queue.append(frame)
 
-    def _drop(self, frame: _Outgoing, reason: Drop) -> None:
+    def _drop(self, frame: OutgoingFrame, reason: Drop) -> None:
         """A frame whose own message finds no broker is not counted once more for those of other formats."""
         if frame.formatted is None:
             self._stats.dropped(frame.result.camera, reason)
@@ -207,7 +204,7 @@ class FrameSender:
     def _sendable(self) -> bool:
         return bool(self._retained) and self._link.state.connected
 
-    def _take(self) -> tuple[list[_Outgoing], int]:
+    def _take(self) -> tuple[list[OutgoingFrame], int]:
         """Waits for something to do; the oldest live frames, and how many of files there is time for then."""
         with self._changed:
             connected = self._link.state.connected
@@ -227,7 +224,7 @@ class FrameSender:
                 return
             self._files.popleft()
 
-    def _send(self, frame: _Outgoing) -> bool:
+    def _send(self, frame: OutgoingFrame) -> bool:
         """False where a frame of a file has to wait; another one is waited with for room in the network, or dropped.
 
         It counts as published when its own message is written.
@@ -262,7 +259,7 @@ class FrameSender:
             self._stats.count_daemon(DaemonCount.RESULTS_FINISHED)
         return True
 
-    def _messages(self, frame: _Outgoing) -> Sequence[FrameMessage]:
+    def _messages(self, frame: OutgoingFrame) -> Sequence[FrameMessage]:
         if (topic := self._detections.get(frame.result.camera)) is None:
             return ()  # the camera has just been removed
         if frame.formatted is not None:

@@ -237,6 +237,8 @@ class StatsOutbox(TypedDict):
     """Events that wait now."""
     dropped: Count
     """Events dropped for want of room or for their age, since the outbox was made."""
+    problem: str | None
+    """Why events wait in memory only, as on a full or read-only disk; null where they are on disk."""
 
 
 @documented

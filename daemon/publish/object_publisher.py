@@ -48,6 +48,16 @@ class ObjectPublisher:
                 self.area(LineState(camera, line, None))
         return self._ledger.unfinished(time.time())
 
+    def stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
+        """What an outbox must forget that could not be read at the start: of lines counted anew; in any thread."""
+        earlier = ObjectLedger(kept)
+        lines = earlier.lines() & self._ledger.lines()
+        return {key: None for camera, line in lines for key in earlier.forget_line(camera, line)}
+
+    def late(self, kept: Mapping[str, bytes]) -> list[ObjectEvent]:
+        """What an earlier run has left open, where that could not be read at the start; in any thread."""
+        return ObjectLedger(kept).unfinished(time.time())
+
     def configure(self, config: Config) -> None:
         """From now on this is published of."""
         self._config = config

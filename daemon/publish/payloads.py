@@ -138,7 +138,7 @@ def stats(device: str, record: DaemonStats, outbox: OutboxCounts) -> bytes:
         "cameras": {name: _camera_stats(camera) for name, camera in record.cameras.items()},
         "latency_ms": _percentiles(record.latency),
         "batch": round(record.batch, 2),
-        "outbox": {"waiting": outbox.waiting, "dropped": outbox.dropped},
+        "outbox": {"waiting": outbox.waiting, "dropped": outbox.dropped, "problem": outbox.problem},
     }
     return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)  # the keys of `dropped` are an enumeration
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from daemon.config.schema import Config
 from daemon.control import command_payloads
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
-from daemon.errors import UsageError
 from daemon.mqtt.incoming import Received, Subscription
 from daemon.mqtt.link import Link, LinkState
 from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, FrameReceipt, Handover, Message, Presence, Refusal
 from daemon.mqtt.topics import DeviceTopics
+from daemon.outbox.disk_or_memory import Recovery
+from daemon.outbox.readings import OutboxReadings
 from daemon.outbox.sender import OutboxSender
-from daemon.outbox.store import outbox_path, read_status
+from daemon.outbox.store import outbox_path
 from daemon.publish import payloads
 from daemon.publish.device_states import DeviceStates
 from daemon.publish.formats.fanout import Formats
@@ -25,7 +25,7 @@ from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.object_publisher import ObjectPublisher
 from daemon.publish.retained import Retained
-from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult, OutboxStatus
+from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.stats import DaemonCount, Stats
 from daemon.system.credits import Credits
@@ -68,8 +68,9 @@ class Publisher:
             Link(mqtt, mqtt.client(config.device, number), presence, None, on_fatal)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
-        self._outbox_path = outbox_path(mqtt.outbox, config.device)
-        self._outbox = OutboxSender(self._outbox_path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged)
+        path, recovery = outbox_path(mqtt.outbox, config.device), Recovery(self._stale, self._recovered)
+        self._outbox = OutboxSender(path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged, recovery)
+        self.outbox = OutboxReadings(path, lambda: self._outbox.counts)
         retained = Retained(self._outbox.kept, self._outbox.keep)
         self._frames = FrameSender(config, self._link, stats, retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
@@ -83,12 +84,6 @@ class Publisher:
     def link(self) -> LinkState:
         """How the connection to the broker stands."""
         return self._link.state
-
-    def outbox(self) -> OutboxStatus | None:
-        """What waits on disk; for any thread. None where it cannot be read, which the thread `outbox` tells."""
-        with suppress(UsageError):
-            return read_status(self._outbox_path)
-        return None
 
     def start(self) -> None:
         """Begins to connect and to publish; returns at once."""
@@ -219,6 +214,15 @@ class Publisher:
     def _configured(self) -> None:
         """All that this run stands for is claimed."""
         self._frames.settle()
+
+    def _stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
+        return self._objects.stale(kept)
+
+    def _recovered(self, kept: Mapping[str, bytes]) -> None:
+        """In the thread `outbox`: what earlier runs have kept, where that could not be read at the start."""
+        for event in self._objects.late(kept):
+            self.event(event)
+        self._frames.adopt(kept)
 
     def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
         """Hears what the formats want to hear too."""

@@ -29,6 +29,7 @@ class Retained:
         """topics whose clearing message was sent, in that order"""
         self._unclaimed = set(self._memory.topics(Trace.RETAINED))
         """topics of earlier runs"""
+        self._settled = False
         for topic in self._memory.topics(Trace.CLEARED):  # again: it may not have arrived
             self.set(topic, b"")
 
@@ -66,8 +67,18 @@ class Retained:
 
     def settle(self) -> None:
         """Everything that this run stands for is claimed: clears what else earlier runs have retained."""
+        self._settled = True
         for topic in sorted(self._unclaimed):
             self.set(topic, b"")
+
+    def adopt(self, kept: Mapping[str, bytes]) -> None:
+        """What earlier runs have retained, where that could not be read at the start."""
+        for topic in RetainedMemory(kept).topics(Trace.RETAINED):
+            if self._memory.trace(topic) is None:
+                self._memory.note(topic, Trace.RETAINED)
+                self._unclaimed.add(topic)
+        if self._settled:
+            self.settle()
 
     def mark_all_unsent(self) -> None:
         """Everything is sent again: the broker may have lost it."""

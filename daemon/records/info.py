@@ -79,6 +79,8 @@ class OutboxCounts:
     """that the broker has not acknowledged"""
     dropped: int
     """ever, for want of room or for their age"""
+    problem: str | None = None
+    """why events wait in memory only; None where they are on disk"""
 
 
 @dataclass(frozen=True, slots=True)

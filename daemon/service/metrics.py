@@ -68,8 +68,10 @@ class DaemonMetrics(Collector):
         yield _gauge("mqtt_connected", "Whether the broker is connected.", int(snapshot.connected))
         depths = {(name,): depth() for name, depth in self._queues.items()}
         yield _gauge("queue_frames", "Frames or results waiting in a queue.", depths.items(), ("queue",))
+        on_disk = int(snapshot.outbox_problem is None)
+        yield _gauge("outbox_on_disk", "Whether events wait on disk; 0: in memory only.", on_disk)
         if (outbox := self._outbox()) is not None:
-            yield _gauge("outbox_messages", "Events in the outbox on disk.", outbox.waiting)
+            yield _gauge("outbox_messages", "Events in the outbox.", outbox.waiting)
             age = 3600 * (outbox.oldest or 0.0)
             yield _gauge(
                 "outbox_oldest_seconds",

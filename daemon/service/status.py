@@ -32,6 +32,8 @@ class StatusSnapshot:
     """to the broker"""
     held: bool = False
     """later stages have no room for frames that must not be dropped"""
+    outbox_problem: str | None = None
+    """why events wait in memory only; None where they are on disk"""
 
     @property
     def streaming(self) -> list[str]:
@@ -88,8 +90,13 @@ class StatusRegistry:
         stats: Stats,
         connected: Callable[[], bool],
         held: Callable[[], bool] = lambda: False,
+        outbox_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`connected` to the broker; `held`: whether frames that must not be dropped wait for room in later stages."""
+        """`connected` to the broker; `held`: whether frames that must not be dropped wait for room in later stages.
+
+        `outbox_problem`: why events wait in memory only.
+        """
+        self._outbox_problem = outbox_problem
         self._stats = stats
         self._connected = connected
         self._held = held
@@ -124,7 +131,8 @@ class StatusRegistry:
         with self._lock:
             config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
         totals = self._stats.totals(config.cameras)
-        return StatusSnapshot(config, info, totals, cameras, builds, self._connected(), self._held())
+        states = self._connected(), self._held(), self._outbox_problem()
+        return StatusSnapshot(config, info, totals, cameras, builds, *states)
 
     def _take(self, info: DaemonInfo) -> None:
         """Stores the info and counts engine builds that ended; only a build, not a load, reports progress below 100."""

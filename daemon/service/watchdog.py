@@ -130,6 +130,8 @@ class _Status:
                 parts.append(f"model {name} has failed")
         if not snapshot.connected:
             parts.append("no broker")
+        if snapshot.outbox_problem is not None:
+            parts.append("events wait in memory only")
         if not verdict.healthy:
             parts.append(verdict.reason)
         told, self._told = self._told, "; ".join(parts)

@@ -177,7 +177,7 @@ def test_a_too_large_event_leaves_the_outbox(
         tell(running, range(2, 4))
         subscriber.wait(lambda messages: counts(messages) == [0, 2, 3], "the others")
         wait_for(lambda: waiting() == 0, "an outbox that is empty")
-    status = running.outbox()
+    status = running.outbox.status()
     assert status is not None
     assert status.dropped == 1
     assert sum(f"an event on {EVENTS} is dropped" in message for message in caplog.messages) == 1

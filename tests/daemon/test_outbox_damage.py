@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.outbox.sqlite_file import set_aside
-from daemon.outbox.store import Outbox, StoredMessage
+from daemon.outbox.sqlite_file import StoredMessage, set_aside
+from daemon.outbox.store import Outbox
 
 MESSAGES = [(f"gate/{n % 3}/events", b'{"id": "%d", "count": %d}' % (n, n * 7)) for n in range(300)]
 HELD = [StoredMessage(row, *message) for row, message in enumerate(MESSAGES, 1)]

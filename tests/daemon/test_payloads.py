@@ -185,7 +185,7 @@ def test_stats() -> None:
     assert decoded["latency_ms"] == front["latency_ms"]
     assert decoded["cameras"]["yard"]["latency_ms"] == {}
     assert decoded["batch"] == 1.0
-    assert decoded["outbox"] == {"waiting": 3, "dropped": 1}
+    assert decoded["outbox"] == {"waiting": 3, "dropped": 1, "problem": None}
 
 
 @pytest.mark.parametrize("name", NAMES)

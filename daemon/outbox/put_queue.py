@@ -1,0 +1,55 @@
+"""What is to be written to the outbox next, in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+_LIMIT = 10_000  # entries while the disk cannot be written
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A message, values to be kept, or both."""
+
+    message: tuple[str, bytes] | None
+    """topic and payload; None where only something is to be kept"""
+    since: float
+    """time.monotonic() at the capture of what it is about"""
+    kept: Mapping[str, bytes | None]
+
+
+class PutQueue:
+    """In order; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._puts: deque[Put] = deque()
+
+    def __len__(self) -> int:
+        return len(self._puts)
+
+    @property
+    def messages(self) -> int:
+        """How many messages wait."""
+        return sum(put.message is not None for put in self._puts)
+
+    def add(self, put: Put) -> bool:
+        """Whether the oldest message was dropped for it; what that was to keep is kept with the next."""
+        lost = False
+        if len(self._puts) >= _LIMIT:
+            oldest, second = self._puts.popleft(), self._puts.popleft()
+            self._puts.appendleft(replace(second, kept={**oldest.kept, **second.kept}))
+            lost = oldest.message is not None
+        self._puts.append(put)
+        return lost
+
+    def take(self) -> list[Put]:
+        """All of them."""
+        taken = list(self._puts)
+        self._puts.clear()
+        return taken
+
+    def give_back(self, puts: Sequence[Put]) -> None:
+        """They could not be written; they are the first again."""
+        self._puts.extendleft(reversed(puts))
