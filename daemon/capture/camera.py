@@ -33,6 +33,7 @@ _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, no
 _LATE = 1.0  # seconds behind a recording's clock beyond which the clock is reset instead of caught up with
 _GAP = 10.0  # seconds between two frames of a recording, at most; a longer gap resets the clock
 _GRACE = 0.5  # seconds by which a call may exceed its time-out before it is reported as hanging
+_LOOK_EVERY = 1.0  # seconds between two looks for more of a source that may go on after its end
 _CLOSE_WITHIN = 5.0  # seconds
 
 
@@ -154,7 +155,7 @@ class CameraThread:
         if self._frozen is not None:
             self._frozen.interrupt(began)
         try:
-            self._stream(source)
+            self._stream_while_it_grows(source)
         except SourceError as error:
             if time.monotonic() - began >= _STEADY:
                 self._backoff.reset()
@@ -169,6 +170,19 @@ class CameraThread:
             self._leave()
             self._buffers.drop_memory()
         return False
+
+    def _stream_while_it_grows(self, source: Source) -> None:
+        """As `_stream`, of a source that may go on after its end."""
+        while True:
+            try:
+                return self._stream(source)
+            except SourceError as error:
+                if error.reason is not Reason.ENDED or not source.grows:
+                    raise
+                self._change(CameraTrigger.ENDED, error)
+            self._buffers.drop_memory()
+            if self._stopping.wait(_LOOK_EVERY):
+                return None
 
     def _enter(self, seconds: float, hangs: str) -> None:
         """A call begins that may hang; if it takes longer than `seconds`, the camera reports `hangs`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,23 @@ def test_a_folder_gives_its_pictures_by_name(tmp_path: Path, caplog: pytest.LogC
     assert np.all(captured.images[0] == 77)
     skipped = [message for message in caplog.messages if "skipped" in message]
     assert skipped == [f"{tmp_path / 'b.jpg'} is not a picture that OpenCV can read; it is skipped"]
+
+
+def test_new_pictures_in_a_folder_are_captured_once_they_are_whole(tmp_path: Path) -> None:
+    first, second = pictures(2)
+    cv2.imwrite(str(tmp_path / "b.png"), first)
+    with capturing(tmp_path, pace="as-fast-as-possible", keep_images=True) as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+        whole = cv2.imencode(".png", second)[1].tobytes()
+        with (tmp_path / "a.png").open("wb") as file:
+            for begin in range(0, len(whole), len(whole) // 6):
+                file.write(whole[begin : begin + len(whole) // 6])
+                file.flush()
+                time.sleep(0.25)  # an upload
+        captured.wait_for_frames(2)
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED, after=3)
+    assert len(captured.images) == 2
+    assert (captured.images[1] == second).all()
 
 
 def test_a_looped_folder_shows_a_picture_a_second(tmp_path: Path) -> None:

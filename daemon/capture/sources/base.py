@@ -57,6 +57,10 @@ class Source(Protocol):
         """Seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live."""
 
     @property
+    def grows(self) -> bool:
+        """Whether `grab` may give another frame some time after it has raised SourceError with Reason.ENDED."""
+
+    @property
     def next_at(self) -> float | None:
         """time.monotonic() until which `grab` would wait for the next frame by itself; None: until one comes."""
 

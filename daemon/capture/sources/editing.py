@@ -97,6 +97,10 @@ class EditedSource:
         return self._source.due
 
     @property
+    def grows(self) -> bool:
+        return self._source.grows
+
+    @property
     def next_at(self) -> float | None:
         return self._source.next_at
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from daemon.capture.sources.base import Image, SourceError, Stream
@@ -43,16 +44,24 @@ class Pictures:
         self._loop = camera.loop
         self._skipped = math.ceil(camera.start / _PICTURE_PERIOD)
         self._left = self._all()
+        self._known = set(self._left)
+        """files that were read, or are to be"""
+        self._arriving: dict[Path, tuple[int, int]] = {}
+        """size and time of change of new files when they were last looked at: they may still be written"""
         self._image: Image | None = None
         self._broken: set[Path] = set()
         self.stream_time: float | None = None
         self.due: float | None = None
         self.next_at: float | None = None
+        self.grows = not camera.loop
 
     def grab(self) -> Drop | None:
         """See Source."""
         if not self._read_next() and self._loop:
             self._left = self._all()
+            self._read_next()
+        if self._image is None and self.due is not None and not self._loop:
+            self._left = self._new()
             self._read_next()
         if self._image is None:
             reason, detail = Reason.ENDED, "the last picture of the folder is read"
@@ -82,6 +91,18 @@ class Pictures:
     def _all(self) -> list[Path]:
         """The files from `start` on, in reverse order."""
         return pictures_in(self._folder)[self._skipped :][::-1]
+
+    def _new(self) -> list[Path]:
+        """Files that came since the last look and are whole, in reverse order."""
+        before, self._arriving = self._arriving, {}
+        with suppress(SourceError, OSError):  # the folder may be empty by now, and a file gone
+            for file in pictures_in(self._folder):
+                if file not in self._known:
+                    stat = file.stat()
+                    self._arriving[file] = stat.st_size, stat.st_mtime_ns
+        whole = [file for file, state in self._arriving.items() if before.get(file) == state]
+        self._known.update(whole)
+        return whole[::-1]
 
     def _read_next(self) -> bool:
         """Reads the next readable picture into `_image`. Returns False at the end, with None there."""

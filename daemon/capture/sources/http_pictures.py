@@ -35,6 +35,7 @@ class _Pictures(ABC):
         """None: there are no time stamps"""
         self.due: float | None = None
         """None: live"""
+        self.grows = False
         self._next_at: float | None = None
 
     @property

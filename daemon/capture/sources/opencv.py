@@ -30,6 +30,7 @@ class OpenCvSource(ABC):
         self.stream_time: float | None = None
         self.due: float | None = None
         self.next_at: float | None = None
+        self.grows = False
         try:
             self._open()
         except BaseException:
