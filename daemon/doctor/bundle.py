@@ -7,11 +7,13 @@ import os
 import subprocess
 import tarfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
 import orjson
 import yaml
+from pydantic import BaseModel, SecretStr
 
 from daemon.config.load import load
 from daemon.config.schema import Config
@@ -70,9 +72,19 @@ def _configuration(file: Path) -> tuple[str, set[str]]:
 def _secrets_of(config: Config) -> set[str]:
     """Secrets from the environment and from credentials, which the file's text does not hold."""
     found = {found for camera in config.cameras.values() for found in redact.credentials_in(camera.source)}
-    passwords = [config.mqtt.password, *(camera.password for camera in config.cameras.values())]
-    found.update(password.get_secret_value() for password in passwords if password is not None)
-    return found
+    return found | set(_passwords(config))
+
+
+def _passwords(value: object) -> Iterator[str]:
+    """Every secret value in a section of the configuration, wherever it is."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for _, inner in value:
+            yield from _passwords(inner)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _passwords(inner)
 
 
 def _journal() -> str:

@@ -21,6 +21,7 @@ _LOGIN = re.compile(r"(?s)(.*)@")
 _MORE = re.compile(r"(?s)[?#].*|/[^/]*=.*")
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"|=([^\s"]+)')
 _SEPARATOR = re.compile(r"[@/?#&=:;\s]+")
+_ADDRESS = re.compile(r"\d+(?:\.\d+){3}")
 _SHORTEST = 3
 """characters; a shorter secret is hidden where it stands as one, not wherever the letters occur"""
 _SHORTEST_PART = 4
@@ -69,11 +70,17 @@ def credentials_in(source: str) -> set[str]:
     rest = url[1] if url else source
     if (login := _LOGIN.match(rest)) is not None:
         found |= {login[1], login[1].partition(":")[2]}
-        found |= {part for part in _SEPARATOR.split(login[1]) if len(part) >= _SHORTEST_PART}
+        found |= _parts(login[1])
     if url and (more := _MORE.search(rest)) is not None:
         found |= {part.partition("=")[2] or part for part in re.split(r"[?#&/]", more[0])}
-        found |= {part for part in _SEPARATOR.split(more[0]) if len(part) >= _SHORTEST_PART}
+        found |= _parts(more[0])
     return found - {""}
+
+
+def _parts(text: str) -> set[str]:
+    """Between special characters; without addresses, which stand there where a password has special characters."""
+    parts = _SEPARATOR.split(text)
+    return {part for part in parts if len(part) >= _SHORTEST_PART and not _ADDRESS.fullmatch(part)}
 
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
