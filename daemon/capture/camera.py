@@ -241,6 +241,7 @@ class CameraThread:
                     stream_time=source.stream_time,
                     live=self._live,
                     release=release,
+                    picture=source.picture,
                 )
             )
 

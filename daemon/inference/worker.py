@@ -230,6 +230,7 @@ class InferenceWorker:
             captured_at=frame.captured_at,
             captured_mono=frame.captured_mono,
             stream_time=frame.stream_time,
+            picture=frame.picture,
             live=frame.live,
             model=submitted.batch.model,
             labels=submitted.model.labels,

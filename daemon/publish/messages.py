@@ -90,6 +90,8 @@ class DetectionsPayload(TypedDict):
     """When the frame was captured."""
     stream_time: float | None
     """The stream's own timestamp, seconds; null where the source has none."""
+    picture: NotRequired[str]
+    """Name of the file; only where the source is a folder of pictures."""
     frame: Size
     """Size of the frame, which the boxes refer to."""
     model: str

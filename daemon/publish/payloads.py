@@ -54,6 +54,8 @@ def detections(device: str, result: FrameResult, *, zones: bool = False) -> byte
             "total": _ms(time.monotonic() - result.captured_mono),
         },
     }
+    if result.picture is not None:
+        payload["picture"] = result.picture
     return orjson.dumps(payload)
 
 

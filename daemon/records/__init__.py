@@ -171,6 +171,8 @@ class Frame:
     """True: a newer frame may replace it; False: a file read as fast as possible, nothing is dropped"""
     release: Callable[[], None]
     """gives the picture's buffer back to the camera"""
+    picture: str | None = None
+    """name of the file in the folder that it comes from; None: another source"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ class FrameResult:
     batch: int
     """frames that went through the model together"""
     latency: Latency
+    picture: str | None = None
+    """name of the file in the folder that the frame comes from; None: another source"""
     skipped: bool = False
     """`mqtt.every` leaves out the message of this frame"""
     objects: tuple[Followed | None, ...] | None = None

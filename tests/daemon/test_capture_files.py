@@ -138,7 +138,7 @@ def test_new_pictures_in_a_folder_are_captured_once_they_are_whole(tmp_path: Pat
                 time.sleep(0.25)  # an upload
         captured.wait_for_frames(2)
         captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED, after=3)
-    assert len(captured.images) == 2
+    assert [frame.picture for frame in captured.frames] == ["b.png", "a.png"]
     assert (captured.images[1] == second).all()
 
 

@@ -111,6 +111,12 @@ def test_times_are_utc_with_microseconds(seconds: float, text: str) -> None:
     assert decoded["since"] == text
 
 
+def test_a_message_of_a_folder_names_its_picture() -> None:
+    decoded = check("detections", payloads.detections("gate", replace(result(), picture="gâte 1.png")))
+    assert decoded["picture"] == "gâte 1.png"
+    assert "picture" not in check("detections", payloads.detections("gate", result()))
+
+
 def test_camera_status() -> None:
     assert check("camera-status", payloads.camera_status("gate", UNREACHABLE, LOADED)) == {
         "schema": 1,

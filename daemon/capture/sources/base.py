@@ -57,6 +57,10 @@ class Source(Protocol):
         """Seconds after the first frame at which a recording shows the grabbed frame, loops added up; None: live."""
 
     @property
+    def picture(self) -> str | None:
+        """Name of the file of the grabbed frame in its folder, fit for messages; None: it is no folder."""
+
+    @property
     def grows(self) -> bool:
         """Whether `grab` may give another frame some time after it has raised SourceError with Reason.ENDED."""
 

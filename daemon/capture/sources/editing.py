@@ -97,6 +97,10 @@ class EditedSource:
         return self._source.due
 
     @property
+    def picture(self) -> str | None:
+        return self._source.picture
+
+    @property
     def grows(self) -> bool:
         return self._source.grows
 

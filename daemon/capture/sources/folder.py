@@ -54,6 +54,7 @@ class Pictures:
         self.due: float | None = None
         self.next_at: float | None = None
         self.grows = not camera.loop
+        self.picture: str | None = None
 
     def grab(self) -> Drop | None:
         """See Source."""
@@ -110,6 +111,7 @@ class Pictures:
         while self._left and self._image is None:
             file = self._left.pop()
             self._image = _read_picture(file)
+            self.picture = os.fsencode(file.name).decode("utf-8", "replace")
             if self._image is None and file not in self._broken:
                 self._broken.add(file)
                 _log.warning("%s is not a picture that OpenCV can read; it is skipped", file)

@@ -36,6 +36,7 @@ class _Pictures(ABC):
         self.due: float | None = None
         """None: live"""
         self.grows = False
+        self.picture: str | None = None
         self._next_at: float | None = None
 
     @property

@@ -31,6 +31,7 @@ class OpenCvSource(ABC):
         self.due: float | None = None
         self.next_at: float | None = None
         self.grows = False
+        self.picture: str | None = None
         try:
             self._open()
         except BaseException:
