@@ -20,6 +20,7 @@ from daemon.control.commands import INTERNAL_ERROR
 from daemon.control.overrides import SettingsFile
 from daemon.control.running_config import RunningConfig
 from daemon.errors import EXIT_FAILURE, EXIT_OK, ConfigError, DaemonError, UsageError
+from daemon.system.descriptors import is_want_of_descriptors, sentence
 from daemon.system.file_change import FileChange
 from daemon.system.log_states import state_of
 from engines.backends import choose
@@ -87,6 +88,8 @@ class App:
         if self._failure is not None:
             if isinstance(self._failure, EngineError):  # the backend said what happened
                 _log.critical("stopped: %s", self._failure)
+            elif is_want_of_descriptors(self._failure):
+                _log.critical("stopped: %s", sentence())
             else:
                 _log.critical("stopped by an internal failure", exc_info=self._failure)
             return EXIT_FAILURE

@@ -23,6 +23,7 @@ from daemon.cli.schema import schema
 from daemon.cli.watch import watch
 from daemon.config.credentials import without_credentials
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
+from daemon.system.descriptors import is_want_of_descriptors, sentence
 from daemon.system.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
 
@@ -93,6 +94,11 @@ def run_cli(arguments: Sequence[str]) -> int:
     except (DaemonError, EngineError) as error:
         say_error(f"ospreyd: {without_credentials(str(error))}")
         return _exit_code(error)
+    except OSError as error:
+        if not is_want_of_descriptors(error):
+            raise
+        say_error(f"ospreyd: {sentence()}")
+        return EXIT_FAILURE
     except SystemExit as stop:  # typer's way to end, with 2 for a wrong option
         return stop.code if isinstance(stop.code, int) else EXIT_FAILURE
     return EXIT_OK

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daemon.app.app import App
+from daemon.system.descriptors import raise_limit
 from daemon.system.logs import FORMAT_VARIABLE, LogFormat, log_to_stderr
 from daemon.system.malloc import limit_arenas
 
@@ -25,4 +26,5 @@ def run(
     log_to_stderr(reconfigure=True)
     faulthandler.enable()  # says where every thread was when the watchdog, or a crash in a library, ends the process
     limit_arenas()
+    raise_limit()
     raise typer.Exit(App(config).run())

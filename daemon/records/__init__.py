@@ -59,6 +59,8 @@ class Reason(str, Enum):
     """frames come, but the picture no longer changes"""
     ENDED = "ended"
     UNSUPPORTED = "unsupported"
+    NO_RESOURCES = "no-resources"
+    """the process may open no more files"""
     MODEL_FAILED = "model-failed"
     """the camera's model cannot be used, so the camera is not opened"""
 

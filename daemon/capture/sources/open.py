@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol
 
-from daemon.capture.sources.base import BeginCall, Source, begin_opening, untimed
+from daemon.capture.sources.base import BeginCall, Source, SourceError, begin_opening, untimed
 from daemon.capture.sources.editing import edited
 from daemon.config.camera import Camera
 from daemon.config.sources import SourceKind, source_kind
+from daemon.records import Reason
+from daemon.system.descriptors import Descriptors, TooFewDescriptorsError
+
+_DESCRIPTORS = Descriptors()
 
 
 class _Open(Protocol):
@@ -32,4 +36,8 @@ def open_source(camera: Camera, begin: BeginCall = untimed) -> Source:
     `begin` is called before each call that may hang. Raises SourceError.
     """
     begin_opening(camera, begin)
-    return edited(_OPEN[source_kind(camera.source)](camera, begin), camera)
+    try:
+        with _DESCRIPTORS.opening():
+            return edited(_OPEN[source_kind(camera.source)](camera, begin), camera)
+    except TooFewDescriptorsError as error:
+        raise SourceError(Reason.NO_RESOURCES, str(error)) from None
