@@ -122,14 +122,15 @@ class StateLines:
         return min((held.until for held in self._held.values()), default=None)
 
     def release(self, now: float) -> list[list[logging.LogRecord]]:
-        """The held lines that are due; those of subjects that have become the same are in one list."""
+        """The held lines that are due; those of subjects that have become the same are in one list, due or not."""
         groups: dict[tuple[object, ...], list[logging.LogRecord]] = {}
-        for key in [key for key, held in self._held.items() if held.until <= now]:
+        common = {_common(held.record) for held in self._held.values() if held.together and held.until <= now}
+        due = [k for k, h in self._held.items() if h.until <= now or (h.together and _common(h.record) in common)]
+        for key in due:
             held = self._held.pop(key)
-            record, state = held.record, state_in(held.record) or State("")
+            record = held.record
             if held.together:
-                of: tuple[object, ...] = (state.kind, state.common, record.levelno)
-                groups.setdefault(of, []).append(record)
+                groups.setdefault(_common(record), []).append(record)
                 continue
             if held.replaced:
                 record.msg = f"{record.msg} ({held.replaced} changes before it are left out)"
@@ -152,6 +153,12 @@ class StateLines:
         if len(self._subjects) > _SUBJECTS:
             for key in [key for key in self._subjects if key not in self._held][: _SUBJECTS // 10]:
                 del self._subjects[key]
+
+
+def _common(record: logging.LogRecord) -> tuple[str, str, int]:
+    """What records that are told together have in common."""
+    state = state_in(record) or State("")
+    return state.kind, state.common, record.levelno
 
 
 def together(records: Sequence[logging.LogRecord]) -> logging.LogRecord:
