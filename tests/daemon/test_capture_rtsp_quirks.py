@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import time
+from contextlib import closing
+
 import pytest
 
 from daemon.capture.sources.rtsp_probe import probe
 from daemon.records import CameraState, Reason
 from tests.daemon.capturing import capturing
+from tests.servers.proxy import Proxy
 from tests.servers.quirky_rtsp import QuirkyRtsp, digest
 
 _LOGIN = "gate:s3cret"
@@ -98,3 +103,18 @@ def test_redirects_to_nowhere_name_the_host(location: str, reason: Reason, named
 def test_ipv6_and_a_scheme_in_capitals() -> None:
     with QuirkyRtsp(host="::1") as server, capturing(server.url().replace("rtsp:", "RTSP:")) as captured:
         captured.wait_for_frames(1)
+
+
+def test_a_silent_stream_is_stalled_in_time() -> None:
+    """When reading times out, FFmpeg still gives the frame that it had begun; it is not used."""
+    with (
+        QuirkyRtsp() as server,
+        closing(Proxy(server.port, random.Random(1))) as proxy,
+        capturing(f"rtsp://127.0.0.1:{proxy.port}/stream", stall_after=2.0) as captured,
+    ):
+        captured.wait_for_frames(10)
+        silent = time.monotonic()
+        proxy.silent = True
+        status = captured.wait_for_state(CameraState.STALLED, Reason.TIMEOUT)
+    assert status.since - silent == pytest.approx(2.0, abs=1.0)
+    assert captured.frames[-1].captured_mono - silent < 1.0

@@ -35,6 +35,18 @@ class NetworkSource(OpenCvSource):
     def _opened(self, took: float) -> None:
         self._clock = StreamClock(took)
 
+    def _next(self) -> None:
+        """Also raises where the wait was too long but brought a frame.
+
+        When reading times out, FFmpeg gives the last frame that it had begun to take apart, as old as the silence; the
+        next call would wait as long again.
+        """
+        began = time.monotonic()
+        super()._next()
+        waited = time.monotonic() - began
+        if waited >= self._camera.stall_after:
+            raise self._why_lost(waited)
+
     def _judge(self, waited: float) -> Drop | None:
         return Drop.HELD_BACK if self._clock.held_back(time.monotonic(), waited, self._position()) else None
 
