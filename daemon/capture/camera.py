@@ -199,12 +199,7 @@ class CameraThread:
                 self._stopping.wait(max(0.0, source.next_at - time.monotonic()))
                 if self._stopping.is_set():
                     return
-            self._enter(self._config.stall_after, silent)
-            try:
-                drop = source.grab()
-            finally:
-                self._leave()
-            if drop is not None:
+            if (drop := self._grab(source, silent)) is not None:
                 self._count_captured()
                 self._stats.dropped(self._name, drop)
                 continue
@@ -244,6 +239,16 @@ class CameraThread:
                     picture=source.picture,
                 )
             )
+
+    def _grab(self, source: Source, silent: str) -> Drop | None:
+        """As Source.grab."""
+        self._enter(self._config.stall_after, silent)
+        try:
+            drop = source.grab()
+        finally:
+            self._leave()
+        old = self._frozen is not None and self._frozen.passes_over(time.monotonic())
+        return drop or (Drop.HELD_BACK if old else None)
 
     def _count_captured(self) -> None:
         self._sequence += 1

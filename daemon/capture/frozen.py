@@ -22,6 +22,8 @@ class FrozenPicture:
         self._changed = self._checked = 0.0
         """when the picture had changed, and when it was last compared; time.monotonic(), seconds"""
         self._frozen = False
+        self._passing_until = 0.0
+        """time.monotonic() until which the pictures of a new connection say nothing, seconds"""
 
     def check(self, image: NDArray[np.uint8], now: float) -> bool:
         """Whether the picture has been the same for `frozen_after` seconds at `now`; once it has, until it changes."""
@@ -35,6 +37,15 @@ class FrozenPicture:
         return self._frozen
 
     def interrupt(self, now: float) -> None:
-        """After a time without frames, which does not count; a picture that was frozen remains so."""
-        if not self._frozen:
+        """A new connection began at `now`: the time without frames does not count; what was frozen remains so."""
+        if self._frozen:
+            self._passing_until = now + self._every
+        else:
             self._changed = now
+
+    def passes_over(self, now: float) -> bool:
+        """Whether a picture that came at `now` is not to be used or compared, as the first ones after a freeze are.
+
+        Many servers send each new connection their last picture first, until the camera has given them another.
+        """
+        return now < self._passing_until

@@ -39,6 +39,18 @@ def test_a_frozen_picture_stays_frozen_until_it_changes() -> None:
     assert not picture.check(A, 20.5)
 
 
+def test_the_first_pictures_of_a_connection_after_a_freeze_say_nothing() -> None:
+    picture = FrozenPicture(2.0)
+    assert not picture.passes_over(10.0)
+    assert [picture.check(A, now) for now in (10.0, 12.0)] == [False, True]
+    assert not picture.passes_over(12.1)
+    picture.interrupt(20.0)
+    assert [picture.passes_over(now) for now in (20.0, 20.4, 20.5)] == [True, True, False]
+    assert not picture.check(B, 20.5)
+    picture.interrupt(30.0)
+    assert not picture.passes_over(30.0)
+
+
 def test_time_without_frames_does_not_count() -> None:
     picture = FrozenPicture(1.0)
     assert not picture.check(A, 10.0)
@@ -59,6 +71,6 @@ def test_a_camera_that_freezes_gives_no_frames_until_it_thaws() -> None:
         wait_for(lambda: server.served > opened + 1, "two connections that find it as frozen as before")
         assert len(captured.frames) == delivered
         assert captured.states()[2:] == [(CameraState.STALLED, Reason.FROZEN)]
-        served[:] = jpegs[1:]  # each connection begins with the first one
+        served[:] = jpegs  # each connection begins with the picture that was frozen
         captured.wait_for_state(CameraState.STREAMING, after=3)
         captured.wait_for_frames(delivered + 5)
