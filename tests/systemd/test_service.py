@@ -47,7 +47,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "good": good,
         "newer": altered(good, folder / "newer", "daemon/__init__.py", '\n__version__ = "99.0"\n'),
         "fussy": altered(
-            good, folder / "fussy", "daemon/cli/check.py", "\ndef load(path):\n    raise ConfigError(['no'])\n"
+            good, folder / "fussy", "daemon/cli/check.py", "\ndef load_with_lines(path):\n    raise ConfigError(['no'])\n"
         ),
         "broken": altered(good, folder / "broken", "daemon/app/app.py", "\nApp.run = None\n"),
         "stuck": altered(good, folder / "stuck", "daemon/app/app.py", "\nApp.run = lambda _: signal.pause()\n"),
@@ -100,7 +100,7 @@ def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[
     status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", EXTRA)
     assert status == 0, said
     assert box.must("stat", "--format=%a %U %G", CONFIGURATION) == "640 root ospreyd\n"
-    assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION).endswith("1 cameras\n")
+    assert box.must("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION).endswith("1 camera\n")
     assert box.show("ActiveState") == "inactive"
     assert box.must("groups", "ospreyd").split()[-2:] == ["video", "render"]
 
