@@ -168,6 +168,10 @@ class Batcher:
             chosen.append(frame)
         return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
 
+    def give_back(self) -> None:
+        """A frame that was taken and is not live ends before any later stage has it; for any thread."""
+        self._credits.give_back_all()
+
     def waiting(self) -> int:
         """The number of waiting frames."""
         return sum(len(queue) for waiting in self._waiting.values() for queue in waiting.frames.values())

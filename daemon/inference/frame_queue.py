@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from daemon.inference.batcher import Batcher
 from daemon.records import Batch, Drop, Frame
@@ -125,6 +125,13 @@ class FrameQueue:
                 self._due.wait(self._wake_at - now)
                 self._wake_at = -math.inf
         return None
+
+    def drop_taken(self, frames: Sequence[Frame]) -> None:
+        """Drops the frames of a batch that the model has failed on."""
+        for frame in frames:
+            if not frame.live:
+                self._batcher.give_back()
+            self._drop(frame, Drop.NO_MODEL)
 
     def has_credit(self) -> None:
         """Later stages have room again for frames of files."""

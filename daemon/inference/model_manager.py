@@ -14,14 +14,14 @@ from daemon.errors import UsageError
 from daemon.inference.engine_builder import BuildJob, EngineBuilder
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
-from daemon.inference.model_revision import ModelRevision
+from daemon.inference.model_revision import ModelRevision, detail_of_successor
 from daemon.inference.session_loader import SessionLoader
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
 from daemon.system.log_states import state_of
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
-from engines.errors import EngineError, GpuMemoryError, NotPreparedError
+from engines.errors import EngineError, GpuMemoryError, ModelError, NotPreparedError
 from engines.records import DetectorSession
 
 _log = logging.getLogger("ospreyd")
@@ -183,14 +183,10 @@ class ModelManager:
         del self._next[name]
         self._running[name] = revision
         floor = partial(self._floor, revision)
-        self._inference.use(OpenModel(name, revision.model.labels, session, floor, self._retire))
-        _log.info(
-            "model %s: ready, %s on %s",
-            name,
-            precision_of(self._backend, revision.settings).value,
-            self._backend.name,
-            extra=state_of("model", name),
-        )
+        failed = partial(self._failed_running, revision)
+        self._inference.use(OpenModel(name, revision.model.labels, session, floor, self._retire, failed))
+        precision = precision_of(self._backend, revision.settings).value
+        _log.info("model %s: ready, %s on %s", name, precision, self._backend.name, extra=state_of("model", name))
         self._show(revision, ModelStatus(ModelState.READY))
 
     def _retire(self, session: DetectorSession) -> None:
@@ -266,12 +262,28 @@ class ModelManager:
             if self._is_wanted(attempt):
                 self._show(attempt.revision, status)
 
+    def _failed_running(self, revision: ModelRevision, error: ModelError) -> None:
+        """In the inference worker: the outputs of a model that runs are not what its family gives."""
+        with self._lock:
+            if self._running.get(revision.name) is not revision:
+                return  # replaced, dropped, or failed on the batch before
+            del self._running[revision.name]
+            self._inference.drop(revision.name)
+            self._mark_failed(revision, error)
+
     def _give_up(self, revision: ModelRevision, error: Exception) -> None:
+        """With the lock: what was to be the next revision has failed."""
+        del self._next[revision.name]
+        self._mark_failed(revision, error)
+
+    def _mark_failed(self, revision: ModelRevision, error: Exception) -> None:
         """With the lock."""
         name, why = revision.name, str(error)
         _log.error("model %s: %s", name, why, extra=state_of("model", name))
-        del self._next[name]
         self._failed[name] = revision
+        if (successor := self._next.get(name)) is not None:
+            self._show(successor.revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
+            return
         if name not in self._running:
             self._frame_queue.refuse(name)
             self._reports.unavailable(name, why)
@@ -280,14 +292,7 @@ class ModelManager:
     def _show(self, revision: ModelRevision, status: ModelStatus) -> None:
         running = self._running.get(revision.name)
         if running is not None and running is not revision:
-            status = ModelStatus(ModelState.READY, detail=_of_successor(status))
+            status = ModelStatus(ModelState.READY, detail=detail_of_successor(status))
             revision = running
         self._infos[revision.name] = revision.info(self._backend, status)
         self._reports.changed()
-
-
-def _of_successor(status: ModelStatus) -> str:
-    """The detail of a running model whose successor is being loaded or has failed."""
-    if status.state is ModelState.FAILED:
-        return f"runs as before; its successor failed: {status.detail}"
-    return f"runs until it is replaced: {status.detail}, {status.progress} %"

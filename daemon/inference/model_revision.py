@@ -10,7 +10,7 @@ from daemon.config.difference import difference
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.schema import Config
 from daemon.inference.model_config import configured_model, session_settings
-from daemon.records import ModelInfo, ModelStatus
+from daemon.records import ModelInfo, ModelState, ModelStatus
 from engines.backends import Backend, SessionSettings, precision_of
 from engines.model import Model
 from engines.text import counted
@@ -76,3 +76,10 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size
+
+
+def detail_of_successor(status: ModelStatus) -> str:
+    """The detail of a running model whose successor is being loaded or has failed."""
+    if status.state is ModelState.FAILED:
+        return f"runs as before; its successor failed: {status.detail}"
+    return f"runs until it is replaced: {status.detail}, {status.progress} %"

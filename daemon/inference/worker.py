@@ -16,6 +16,7 @@ from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
+from engines.errors import ModelError
 from engines.records import BatchDetections, Detections, DetectorSession, Handle
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
@@ -36,6 +37,8 @@ class OpenModel:
     """least score of the candidates in results, 0 to 1; asked when the model is used, and again after `refresh`"""
     retire: Callable[[DetectorSession], None]
     """takes the session back when another one is used, or none, and its last batch is done; called in the thread"""
+    failed: Callable[[ModelError], None]
+    """takes the error of each batch whose outputs are not what the model's family gives; called in the thread"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,14 @@ class _Running:
         """Whether as much is in flight as may be."""
         return len(self.pending) >= self.limit.batches
 
-    def finish(self) -> tuple[_Submitted, BatchDetections]:
+    def finish(self) -> tuple[_Submitted, BatchDetections | ModelError]:
         """Waits for the oldest batch."""
         submitted = self.pending.popleft()
-        outcome = submitted.model.session.collect(submitted.handle)
+        outcome: BatchDetections | ModelError
+        try:
+            outcome = submitted.model.session.collect(submitted.handle)
+        except ModelError as error:
+            outcome = error
         if submitted.model is self.model:
             self.limit.finished(submitted.at, time.monotonic())
         else:
@@ -198,9 +205,13 @@ class InferenceWorker:
             running.model.session.set_confidence(running.model.floor())
 
     def _collect(self, running: _Running) -> None:
-        """Waits for the model's oldest batch and hands its results on."""
+        """Waits for the model's oldest batch and hands its results on; an error of the model ends the model alone."""
         submitted, outcome = running.finish()
         frames = submitted.batch.frames
+        if isinstance(outcome, ModelError):
+            self._frames.drop_taken(frames)
+            submitted.model.failed(outcome)
+            return
         results = [
             self._result(frame, found, submitted, outcome)
             for frame, found in zip(frames, outcome.detections, strict=True)

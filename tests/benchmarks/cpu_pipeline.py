@@ -156,7 +156,7 @@ class _Pipeline:
             self._on_fatal,
         )
         floor = partial(float, settings.confidence)
-        self._inference.use(OpenModel("m", labels, session, floor, lambda session: session.close()))
+        self._inference.use(OpenModel("m", labels, session, floor, lambda session: session.close(), self._on_fatal))
 
     def run(self, seconds: float, one_at_a_time: bool = False) -> float:
         """Frames per second, from pictures in memory to messages ready to send."""

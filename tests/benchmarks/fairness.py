@@ -109,7 +109,7 @@ def measure(
     stats, failures = Stats(), list[BaseException]()
     frame_queue = FrameQueue(Batcher(dict.fromkeys(rates, "m"), 0.01, 1.0, priority), stats)
     inference = InferenceWorker("cpu:0", frame_queue, lambda _, __: None, stats, failures.append)
-    inference.use(OpenModel("m", (), session, lambda: 0.0, lambda session: session.close()))
+    inference.use(OpenModel("m", (), session, lambda: 0.0, lambda session: session.close(), failures.append))
     inference.start()
     stop, offered = threading.Event(), dict.fromkeys(rates, 0)
     cameras = [

@@ -13,6 +13,7 @@ from daemon.inference.batcher import Batcher
 from daemon.inference.frame_queue import FrameQueue
 from daemon.records import Drop, Frame
 from daemon.stats import Stats
+from daemon.system.credits import Credits
 from tests.conftest import wait_for
 
 
@@ -205,3 +206,21 @@ def test_a_sleeping_taker_follows_new_times(stats: Stats) -> None:
     taker.join(20.0)
     assert got
     assert got[0] is not None
+
+
+def test_a_batch_that_its_model_fails_on_gives_its_credits_back(stats: Stats) -> None:
+    """Else files would stand still for ever after a model has failed on as many frames as there are credits."""
+    credit = Credits(2)
+    credit.consumer("publish")
+    h = FrameQueue(Batcher({"a": "m"}, 0.0, 1e9, credit=credit), stats)
+    h.ready("m", 2)
+    frames = Frames(live=False)
+    for _ in range(3):
+        put_all(h, frames, 2)
+        batch = h.take(1.0)
+        assert batch is not None
+        assert credit.room() == 0
+        h.drop_taken(batch.frames)
+        assert credit.room() == 2
+    assert frames.released == {1: 3, 2: 3}
+    assert stats.totals(["a"]).cameras["a"].dropped == {Drop.NO_MODEL: 6}

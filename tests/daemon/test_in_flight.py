@@ -61,7 +61,7 @@ def run(device: Device, seconds: float) -> Run:
             frame.release()
 
     inference = InferenceWorker("inference", frames, deliver, stats, failures.append)
-    inference.use(OpenModel("m", (), device, lambda: 0.0, lambda session: session.close()))
+    inference.use(OpenModel("m", (), device, lambda: 0.0, lambda session: session.close(), failures.append))
     inference.start()
     stop = threading.Event()
 

@@ -230,7 +230,7 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
     camera = CameraThread("film", config.cameras["film"], frame_queue.put, registry.camera_status, stats, fail)
     model = INFO.models["default"]
     registry.info(replace(INFO, models={"default": replace(model, status=ModelStatus(ModelState.READY))}))
-    inference.use(OpenModel("default", model.labels, session, lambda: 0.5, lambda session: session.close()))
+    inference.use(OpenModel("default", model.labels, session, lambda: 0.5, lambda session: session.close(), fail))
     for part in (publisher, analysis, inference, camera, service):
         part.start()
     try:

@@ -38,6 +38,12 @@ EXTRA = "eval"
 STATUS = re.compile(r"1 of 1 camera streaming, [1-9]\d*\.\d frames/s")
 
 
+_REFUSE_EVERYTHING = """
+def load_with_lines(path):
+    raise ConfigError(["no"])
+"""
+
+
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """By what is special about them; each in a folder of its own."""
@@ -47,7 +53,10 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "good": good,
         "newer": altered(good, folder / "newer", "daemon/__init__.py", '\n__version__ = "99.0"\n'),
         "fussy": altered(
-            good, folder / "fussy", "daemon/cli/check.py", "\ndef load_with_lines(path):\n    raise ConfigError(['no'])\n"
+            good,
+            folder / "fussy",
+            "daemon/cli/check.py",
+            "\ndef load_with_lines(path):\n    raise ConfigError(['no'])\n",
         ),
         "broken": altered(good, folder / "broken", "daemon/app/app.py", "\nApp.run = None\n"),
         "stuck": altered(good, folder / "stuck", "daemon/app/app.py", "\nApp.run = lambda _: signal.pause()\n"),
