@@ -38,7 +38,8 @@ def to_detections(
     """Converts the candidates of one image, in descending order of score, to detections.
 
     boxes [K, 4] xyxy in model-input pixels, scores [K] descending, labels [K]; the result is in source pixels. Raises
-    ModelError for a score above 1: the outputs are not laid out as they were taken to be.
+    ModelError for a score above 1, where the outputs are not laid out as they were taken to be, and for NaN, as FP16
+    may give where it overflows.
     """
     if len(scores) and scores[0] > HIGHEST_SCORE:
         raise ModelError(
@@ -46,6 +47,11 @@ def to_detections(
             "family says; nothing of it was reported; set another family or export the model again"
         )
     count = int(np.count_nonzero(scores >= thresholds.confidence))
+    if np.isnan(scores).any() or np.isnan(boxes[:count]).any():
+        raise ModelError(
+            "the model gave NaN (not a number) as a score or a box; nothing of it was reported; "
+            "set its precision to fp32, or export the model again"
+        )
     boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
     if nms and count > 1:
         keep = suppress(boxes, scores, labels, thresholds.iou)

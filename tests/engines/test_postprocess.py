@@ -27,6 +27,24 @@ def test_a_score_above_1_ends_the_model(score: float, nms: bool) -> None:
         found([score, 0.5, 0.4], nms)
 
 
+@pytest.mark.parametrize("scores", [[np.nan, 0.5, 0.4], [0.9, np.nan, 0.4], [0.9, 0.8, np.nan]])
+@pytest.mark.parametrize("nms", [False, True])
+def test_a_score_that_is_nan_ends_the_model(scores: list[float], nms: bool) -> None:
+    with pytest.raises(ModelError, match="NaN"):
+        found(scores, nms)
+
+
+@pytest.mark.parametrize("nms", [False, True])
+def test_a_box_that_is_nan_ends_the_model(nms: bool) -> None:
+    box, scores = Letterbox.of(64, 64, 64, 64, Fit.CENTRED), np.array([0.9, 0.8, 0.1], np.float32)
+    boxes = BOXES.copy()
+    boxes[2, 1] = np.nan  # below the threshold nobody reads it
+    assert len(to_detections(boxes, scores, LABELS, box, Thresholds(), nms)) == 2
+    boxes[1, 1] = np.nan
+    with pytest.raises(ModelError, match="NaN"):
+        to_detections(boxes, scores, LABELS, box, Thresholds(), nms)
+
+
 def test_rounding_is_no_score_above_1() -> None:
     """What 8 and 16 bits add to a sigmoid of 1."""
     assert found([1.004, 0.5, 0.4]).scores.max() == 1
