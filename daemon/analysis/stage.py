@@ -170,6 +170,8 @@ class AnalysisStage:
                 else:
                     self._configure(item)
                 self._tell_areas()
+            self._emit(self._tracking.look_away())
+            self._tell_areas()
             self._hand_on()
             self._stats.count_daemon(DaemonCount.RESULTS_ANALYSED, sum(isinstance(item, _Inferred) for item in work))
         self._emit(self._tracking.end())
