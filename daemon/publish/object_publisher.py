@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from daemon.config.camera import Camera
 from daemon.config.schema import Config
 from daemon.mqtt.topics import DeviceTopics
 from daemon.outbox.sender import OutboxSender
@@ -93,11 +94,9 @@ class ObjectPublisher:
         if state.occupancy is None:
             self._retain(topic, b"", None)
             return
-        zone = (
-            self._config.cameras[state.camera].zones.get(state.zone) if state.camera in self._config.cameras else None
-        )
-        if zone is not None:
-            labels = self._labels(state.camera, zone.labels)
+        camera = self._config.cameras.get(state.camera)
+        if camera is not None and (zone := camera.zones.get(state.zone)) is not None:
+            labels = self._labels(camera, zone.labels)
             payload = event_payloads.zone(self._device, state, state.occupancy, labels, time.time())
             self._retain(topic, payload, state.camera)
 
@@ -110,24 +109,21 @@ class ObjectPublisher:
             self._lines.pop((state.camera, state.line), None)
             self._retain(topic, b"", None)
             return
-        line = (
-            self._config.cameras[state.camera].lines.get(state.line) if state.camera in self._config.cameras else None
-        )
-        if line is not None:
+        camera = self._config.cameras.get(state.camera)
+        if camera is not None and (line := camera.lines.get(state.line)) is not None:
             since, kept = self._ledger.line(state.camera, state.line, self._clock.at(time.monotonic()))
             if kept:
                 self._outbox.keep(kept)
-            labels = self._labels(state.camera, line.labels)
+            labels = self._labels(camera, line.labels)
             payload = event_payloads.line(self._device, state, since, labels, time.time())
             self._lines[state.camera, state.line] = state
             self._retain(topic, payload, state.camera)
 
-    def _labels(self, camera: str, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    def _labels(self, camera: Camera, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
         """Classes that can be in a zone or cross a line."""
-        settings = self._config.cameras[camera]
-        model = self._info.models.get(settings.model)
-        found = model.labels if model is not None else (wanted or settings.labels or ())
-        for chosen in (settings.labels, wanted):
+        model = self._info.models.get(camera.model)
+        found = model.labels if model is not None else (wanted or camera.labels or ())
+        for chosen in (camera.labels, wanted):
             if chosen is not None:
                 found = tuple(label for label in found if label in chosen)
         return found
