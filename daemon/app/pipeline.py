@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from daemon import __version__
 from daemon.analysis.stage import Outputs
-from daemon.app.reload import Plan, make_plan
+from daemon.app.reload import Plan, make_plan, plan_back
 from daemon.app.shard import Reports, Shard, Shared
+from daemon.config.difference import used_models
 from daemon.config.schema import Config
 from daemon.control.command_worker import CommandWorker
 from daemon.control.commands import CommandRejected
@@ -142,12 +143,16 @@ class Pipeline:
         An unexpected error is raised after the previous configuration has been applied again. Where that fails
         too, the state is unknown and the daemon stops.
         """
-        before = self._config
+        with self._lock:
+            before = self._config
+            found = {name: self._shard.configured(name) for name in used_models(before)}
+            models = {name: revision for name, revision in found.items() if revision is not None}
         try:
             self._apply(plan)
         except Exception:
             try:
-                self._apply(self.plan(before, reread=False))
+                with self._lock:
+                    self._apply(plan_back(self._config, before, models, self._shard.configured))
             except Exception as error:
                 self._shared.on_fatal(error)
             raise

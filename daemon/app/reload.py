@@ -79,6 +79,16 @@ def make_plan(running: Config, config: Config, latest: Callable[[str], ModelRevi
     return Plan(config, different, revisions)
 
 
+def plan_back(
+    failed: Config, before: Config, models: Mapping[str, ModelRevision], now: Callable[[str], ModelRevision | None]
+) -> Plan:
+    """Back from a configuration that was applied in part to the one before.
+
+    `models` are that one's, and `now` is what there is of a name. No file is read: it may be gone or another by now.
+    """
+    return Plan(before, difference(failed, before), {name: one for name, one in models.items() if now(name) is not one})
+
+
 def _read(names: Iterable[str], config: Config) -> tuple[dict[str, ModelRevision], list[Mistake]]:
     """The models of these names, and what is wrong with those that cannot be read."""
     read = {name: _try_to_read(name, config) for name in names}

@@ -92,6 +92,10 @@ class Shard:
         """See ModelManager.latest."""
         return self._model_manager.latest(model)
 
+    def configured(self, model: str) -> ModelRevision | None:
+        """See ModelManager.configured."""
+        return self._model_manager.configured(model)
+
     def load(self, revision: ModelRevision) -> None:
         """Builds a model where that is needed and opens it; the one of its name that runs goes on until then."""
         self._unavailable.pop(revision.name, None)

@@ -11,6 +11,7 @@ from functools import partial
 
 from daemon.config.model import Model as ModelConfig
 from daemon.errors import UsageError
+from daemon.inference.attempt import Attempt
 from daemon.inference.engine_builder import BuildJob, EngineBuilder
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
@@ -26,17 +27,6 @@ from engines.records import DetectorSession
 
 _log = logging.getLogger("ospreyd")
 _BUILDS = 2  # of the same revision; a plan that is refused or gone after the second would be so again
-
-
-@dataclass(slots=True, eq=False)
-class _Attempt:
-    """A revision of a model that is being built or opened."""
-
-    revision: ModelRevision
-    builds: int = 0
-    """build jobs so far"""
-    job: BuildJob | None = None
-    """the latest build"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +62,7 @@ class ModelManager:
         self._lock = reports.lock
         """guards what follows"""
         self._running: dict[str, ModelRevision] = {}
-        self._next: dict[str, _Attempt] = {}
+        self._next: dict[str, Attempt] = {}
         """the attempt in progress for each name"""
         self._failed: dict[str, ModelRevision] = {}
         """the revision that failed last, for each name"""
@@ -89,6 +79,10 @@ class ModelManager:
         """The model as it is being built, or else as it runs; None: neither."""
         with self._lock:
             return self._next[name].revision if name in self._next else self._running.get(name)
+
+    def configured(self, name: str) -> ModelRevision | None:
+        """The model as its configuration asks for it, also where that has failed."""
+        return self._failed.get(name) or self.latest(name)
 
     def start(self) -> None:
         """Begins to build and to open; returns at once."""
@@ -114,7 +108,7 @@ class ModelManager:
         with self._lock:
             self._cancel(name)
             self._failed.pop(name, None)
-            attempt = self._next[name] = _Attempt(revision)
+            attempt = self._next[name] = Attempt(revision)
             self._frame_queue.expect(name)
             self._show(revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
             if rebuild:
@@ -125,12 +119,11 @@ class ModelManager:
     def retry(self, name: str) -> bool:
         """Rebuilds the latest revision of a model, also one that failed; False: there is nothing to build."""
         with self._lock:
-            failed, latest = self._failed.get(name), self.latest(name)
-            revision = failed or latest
+            revision = self.configured(name)
             if revision is None:
                 return False
             builds = needs_building(self._backend, revision.settings)
-            if failed is None and not builds:
+            if name not in self._failed and not builds:
                 return False
             self.load(revision, rebuild=builds)
             return True
@@ -154,10 +147,10 @@ class ModelManager:
         if attempt is not None and attempt.job is not None:
             self._builder.cancel(attempt.job)
 
-    def _is_wanted(self, attempt: _Attempt) -> bool:
+    def _is_wanted(self, attempt: Attempt) -> bool:
         return self._next.get(attempt.revision.name) is attempt
 
-    def _load(self, attempt: _Attempt) -> None:
+    def _load(self, attempt: Attempt) -> None:
         """In the thread `load`: opens the prepared model, or starts a build job."""
         revision = attempt.revision
         if not self._is_wanted(attempt):
@@ -194,7 +187,7 @@ class ModelManager:
         if not self._loader.put(session.close):
             session.close()
 
-    def _failing(self, attempt: _Attempt, error: EngineError) -> None:
+    def _failing(self, attempt: Attempt, error: EngineError) -> None:
         """Tries again where that may help: after a build, after reading the file again, or with half the batch."""
         revision = attempt.revision
         settings = revision.settings
@@ -213,7 +206,7 @@ class ModelManager:
             else:
                 self._give_up(revision, error)
 
-    def _read_again(self, attempt: _Attempt) -> None:
+    def _read_again(self, attempt: Attempt) -> None:
         """In the thread `load`: the model's file was replaced after it had been read."""
         before = attempt.revision
         try:
@@ -228,9 +221,7 @@ class ModelManager:
             if self._is_wanted(attempt):
                 self.load(revision)
 
-    def _build(
-        self, attempt: _Attempt, work: Callable[[Backend, ModelConfig, SessionSettings, Progress], None]
-    ) -> None:
+    def _build(self, attempt: Attempt, work: Callable[[Backend, ModelConfig, SessionSettings, Progress], None]) -> None:
         """With the lock."""
         revision = attempt.revision
         config = revision.config.models[revision.name]
@@ -252,12 +243,12 @@ class ModelManager:
         else:
             self._failing(attempt, error)
 
-    def _of(self, job: BuildJob) -> _Attempt | None:
+    def _of(self, job: BuildJob) -> Attempt | None:
         """The attempt that the job belongs to; None if it was cancelled."""
         attempt = self._next.get(job.model)
         return attempt if attempt is not None and attempt.job is job else None
 
-    def _tell(self, attempt: _Attempt, status: ModelStatus) -> None:
+    def _tell(self, attempt: Attempt, status: ModelStatus) -> None:
         with self._lock:
             if self._is_wanted(attempt):
                 self._show(attempt.revision, status)
@@ -280,10 +271,10 @@ class ModelManager:
         """With the lock."""
         name, why = revision.name, str(error)
         _log.error("model %s: %s", name, why, extra=state_of("model", name))
-        self._failed[name] = revision
         if (successor := self._next.get(name)) is not None:
             self._show(successor.revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
             return
+        self._failed[name] = revision
         if name not in self._running:
             self._frame_queue.refuse(name)
             self._reports.unavailable(name, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import cv2
 import pytest
 import yaml
 
+from engines.models import street_onnx
 from tests.conftest import ROOT
 from tests.daemon.failing_daemon import FAIL
 from tests.daemon.running import TOPICS, box, daemon, detections_of, has, state_of, stop
@@ -114,6 +116,29 @@ def test_unexpected_error_rolls_back(broker: Mosquitto, subscriber: Subscriber, 
         goes_on("new")
         stop(process)
     assert (tmp_path / "log").read_text().count("KeyError: 'a mistake'") == 3
+
+
+def test_rolls_back_to_models_whose_files_are_gone(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
+    """To what it ran, and what had failed: their files are not read again."""
+    (tmp_path / "few").mkdir()  # too few pictures to calibrate on
+    for name in "ab":
+        shutil.copy(street_onnx(), tmp_path / f"{name}.onnx")
+    models = {"default": {"file": "a.onnx"}, "broken": {"file": "a.onnx", "precision": "int8", "calibration": "few"}}
+    document = written(broker, tmp_path, {"front": {}, "yard": {"model": "broken"}}, models=models)
+    with daemon(tmp_path, document, "tests.daemon.failing_daemon") as process:
+        subscriber.wait(partial(failed, "yard"), "the model to fail", 60)
+        subscriber.wait(partial(has, 1, "front"), "detections", 60)
+        for model in models.values():
+            model["file"] = "b.onnx"
+        (tmp_path / "a.onnx").unlink()
+        (tmp_path / FAIL).touch()
+        (tmp_path / "box.yaml").write_text(yaml.safe_dump(document))
+        subscriber.wait(lambda _: errors(subscriber), "the refusal in info")
+        subscriber.wait(partial(failed, "yard"), "the model to fail again", 60)
+        count = len(detections_of(subscriber, "front"))
+        subscriber.wait(partial(has, count + 1, "front"), "the camera to go on")
+        assert subscriber.messages(f"{TOPICS}/info")[-1].json()["models"]["default"]["file"] == "a.onnx"
+        stop(process)
 
 
 def errors(subscriber: Subscriber) -> list[str]:
