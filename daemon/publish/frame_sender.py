@@ -66,6 +66,8 @@ class FrameSender:
         self._live: deque[OutgoingFrame] = deque()
         self._files: deque[OutgoingFrame] = deque()
         self._retained = retained
+        self._connected = False
+        """as `link_changed` was told, which the link's own state is ahead of"""
         self._hurried = False
         self._closed = False
         """no more results are taken"""
@@ -135,6 +137,7 @@ class FrameSender:
         with self._changed:
             if connected:
                 self._retained.mark_all_unsent()
+            self._connected = connected
             self._changed.notify_all()
 
     def written(self) -> None:
@@ -202,7 +205,7 @@ class FrameSender:
             return self._closed and not self._live and not self._files and not self._sendable()
 
     def _sendable(self) -> bool:
-        return bool(self._retained) and self._link.state.connected
+        return bool(self._retained) and self._connected and self._link.state.connected
 
     def _take(self) -> tuple[list[OutgoingFrame], int]:
         """Waits for something to do; the oldest live frames, and how many of files there is time for then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus, Drop
@@ -43,6 +46,11 @@ def feed_file(running: Publisher, credit: Credits, count: int, camera: str = "fr
 
 def wait_online(subscriber: Subscriber) -> None:
     subscriber.wait_for(STATUS, b"online")
+
+
+def states(messages: list[Message]) -> list[str]:
+    """Of the camera yard."""
+    return [message.json()["state"] for message in messages if message.topic == YARD_STATUS]
 
 
 def sequences(messages: list[Message]) -> list[int]:
@@ -107,6 +115,30 @@ def test_the_last_will_of_a_killed_daemon(broker: Mosquitto, subscriber: Subscri
     assert "Received DISCONNECT" not in broker.output()
     with Subscriber(HOST, broker.port) as late:
         assert late.wait_for(STATUS).payload == b"offline"
+
+
+def test_a_state_that_changes_while_the_connection_is_told_comes_once(
+    broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is connected, and logs that before it tells the publisher, which sends everything then."""
+    failures: list[BaseException] = []
+    running = Publisher(config(broker.port), INFO, Stats(), failures.append)
+
+    def report_meanwhile(record: logging.LogRecord) -> bool:
+        if running.link.connected and not subscriber.messages(YARD_STATUS):
+            running.camera_status(UNREACHABLE)
+            time.sleep(0.3)  # in which nothing must be sent
+        return True
+
+    monkeypatch.setattr(logging.getLogger("ospreyd.mqtt"), "filter", report_meanwhile)
+    with caplog.at_level(logging.INFO, "ospreyd.mqtt"):
+        running.start()
+        subscriber.wait_for(YARD_STATUS)
+        running.camera_status(CameraStatus("yard", CameraState.STREAMING, None, "", 2.0, 2.0))
+        subscriber.wait(lambda messages: "streaming" in states(messages), "the next state")
+        assert running.stop(5)
+    assert states(subscriber.messages()) == ["offline", "streaming"]
+    assert failures == []
 
 
 def test_states_come_again_after_a_broker_that_forgot_them(broker: Mosquitto, subscriber: Subscriber) -> None:
