@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from amqtt.client import MQTTClient
-from amqtt.errors import AMQTTError
+from amqtt.errors import AMQTTError, ClientError
 from amqtt.mqtt.constants import QOS_1
 
 from daemon.errors import DaemonError
@@ -63,7 +63,7 @@ class Subscriber:
     def start(self, timeout: float = 10.0) -> None:
         """Returns once the subscription stands. Raises DaemonError where the broker does not take it."""
         self._thread.start()
-        if not self._ready.wait(timeout) or isinstance(self._failure, (AMQTTError, OSError)):
+        if not self._ready.wait(timeout) or isinstance(self._failure, (AMQTTError, ClientError, OSError)):
             raise DaemonError(f"no broker answers at {self._url}; start one there or leave out --broker")
         if self._failure is not None:
             raise self._failure
