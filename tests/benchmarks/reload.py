@@ -202,7 +202,8 @@ def run(seed: int, edits: int, folder: Path, say: Callable[[str], None]) -> dict
         before, then = held[1], held[-1]  # by the half what libraries keep for later has been had
         if edits >= TELLS_MEMORY_FROM and then.memory > before.memory * MAY_GROW:
             wrong.append(f"memory grew from {before.memory:.0f} to {then.memory:.0f} MB")
-        if then.threads > before.threads or then.descriptors > before.descriptors:
+        # the log has a thread of its own while it holds a line about a state that changes often
+        if then.threads > before.threads + 1 or then.descriptors > before.descriptors:
             wrong.append(f"threads or descriptors were left behind: {before}, {then}")
         return {
             "seed": seed,
