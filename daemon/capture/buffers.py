@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.sources.base import Source
+from daemon.capture.sources.base import Source, SourceError
+from daemon.records import Reason
 
 Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """allocates memory for a picture of a shape"""
@@ -38,14 +39,27 @@ class Buffer:
         """of its last loan"""
 
     def fill(self, source: Source, allocate: Allocate | None) -> NDArray[np.uint8]:
-        """The grabbed frame of a source, in memory from `allocate` if that is given. Raises SourceError."""
+        """The grabbed frame of a source, in memory from `allocate` if that is given.
+
+        Raises SourceError, also where there is no memory.
+        """
         image = source.retrieve(self.image)
         if allocate is not None and image is not self.image:  # the first one, or another size
             own = image
-            image = self.image if self.image is not None and self.image.shape == own.shape else allocate(own.shape)
+            fits = self.image is not None and self.image.shape == own.shape
+            image = self.image if self.image is not None and fits else _allocated(allocate, own.shape)
             np.copyto(image, own)
         self.image = image
         return image
+
+
+def _allocated(allocate: Allocate, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Memory for a picture. Raises SourceError."""
+    try:
+        return allocate(shape)
+    except Exception as error:  # of whatever library the memory is from
+        detail = f"there is no memory for the camera's pictures: {error}; give ospreyd more, or use fewer cameras"
+        raise SourceError(Reason.NO_RESOURCES, detail) from error
 
 
 class Buffers:

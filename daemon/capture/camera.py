@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.capture.buffers import Buffers, FrameMemory
+from daemon.capture.camera_log import as_source_error, log_status
 from daemon.capture.frozen import FrozenPicture
 from daemon.capture.rate_limit import RateLimiter
 from daemon.capture.sources.base import Source, SourceError
@@ -23,10 +23,8 @@ from daemon.config.sources import is_live
 from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
-from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
-_log = logging.getLogger("ospreyd.capture")
 _MEMORY = FrameMemory()
 _RECORDED_BYTES = 256 << 20  # of buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
@@ -145,9 +143,9 @@ class CameraThread:
         """One connection, from opening to its end. Returns whether to try another."""
         try:
             source = open_source(self._config, self._enter)
-        except SourceError as error:
+        except Exception as error:
             self._leave()
-            self._change(CameraTrigger.OPEN_FAILED, error)
+            self._change(CameraTrigger.OPEN_FAILED, as_source_error(self._name, error))
             return True
         self._leave()
         self._stats.count(CameraCount.CONNECTIONS, self._name)
@@ -166,7 +164,10 @@ class CameraThread:
             self._enter(
                 _CLOSE_WITHIN, f"closing hangs for longer than {_CLOSE_WITHIN:g} s, in the driver or the network"
             )
-            source.close()
+            try:
+                source.close()
+            except Exception as error:
+                as_source_error(self._name, error)  # which logs it; the connection is over anyway
             self._leave()
             self._buffers.drop_memory()
         return False
@@ -193,52 +194,57 @@ class CameraThread:
 
     def _stream(self, source: Source) -> None:
         """Delivers frames until the camera is stopped. Raises SourceError when the source has no more."""
-        silent = f"no frame for {self._config.stall_after:g} s"
         while not self._stopping.is_set():
-            if source.next_at is not None:
-                self._stopping.wait(max(0.0, source.next_at - time.monotonic()))
-                if self._stopping.is_set():
-                    return
-            if (drop := self._grab(source, silent)) is not None:
-                self._count_captured()
-                self._stats.dropped(self._name, drop)
-                continue
-            if not self._rate_limiter.admits(time.monotonic() if source.due is None else source.due):
-                continue
-            if self._live and source.due is not None:
-                self._wait_until_due(source.due)
-            if self._stopping.is_set():
-                return
-            captured_at, captured_mono = time.time(), time.monotonic()
-            self._count_captured()
-            buffer = self._buffers.take(wait=not self._live)
-            if buffer is None:
-                self._stats.dropped(self._name, Drop.NO_BUFFER)
-                continue
-            release = partial(self._buffers.give, buffer, buffer.ticket)
-            self._enter(self._config.stall_after, silent)
             try:
-                image = buffer.fill(source, self._allocate)
-                self._check_frozen(image, captured_mono)
-            except SourceError:
-                release()
-                raise
-            finally:
-                self._leave()
-            self._change(CameraTrigger.FRAME)
-            self._deliver(
-                Frame(
-                    camera=self._name,
-                    sequence=self._sequence,
-                    image=image,
-                    captured_at=captured_at,
-                    captured_mono=captured_mono,
-                    stream_time=source.stream_time,
-                    live=self._live,
-                    release=release,
-                    picture=source.picture,
-                )
+                frame = self._next_frame(source)
+            except Exception as error:
+                raise as_source_error(self._name, error) from error
+            if frame is not None:
+                self._change(CameraTrigger.FRAME)
+                self._deliver(frame)
+
+    def _next_frame(self, source: Source) -> Frame | None:
+        """Waits for a frame. Returns None if it is not to be delivered; raises whatever the source raises."""
+        if source.next_at is not None and self._stopping.wait(max(0.0, source.next_at - time.monotonic())):
+            return None
+        silent = f"no frame for {self._config.stall_after:g} s"
+        if (drop := self._grab(source, silent)) is not None:
+            self._count_captured()
+            self._stats.dropped(self._name, drop)
+            return None
+        if not self._rate_limiter.admits(time.monotonic() if source.due is None else source.due):
+            return None
+        if self._live and source.due is not None:
+            self._wait_until_due(source.due)
+        if self._stopping.is_set():
+            return None
+        captured_at, captured_mono = time.time(), time.monotonic()
+        self._count_captured()
+        buffer = self._buffers.take(wait=not self._live)
+        if buffer is None:
+            self._stats.dropped(self._name, Drop.NO_BUFFER)
+            return None
+        release = partial(self._buffers.give, buffer, buffer.ticket)
+        self._enter(self._config.stall_after, silent)
+        try:
+            image = buffer.fill(source, self._allocate)
+            self._check_frozen(image, captured_mono)
+            return Frame(
+                camera=self._name,
+                sequence=self._sequence,
+                image=image,
+                captured_at=captured_at,
+                captured_mono=captured_mono,
+                stream_time=source.stream_time,
+                live=self._live,
+                release=release,
+                picture=source.picture,
             )
+        except BaseException:
+            release()
+            raise
+        finally:
+            self._leave()
 
     def _grab(self, source: Source, silent: str) -> Drop | None:
         """As Source.grab."""
@@ -286,14 +292,8 @@ class CameraThread:
             since = last.since if last is not None and lasting else time.monotonic()
             detail = str(error) if error and condition.reason else ""
             self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time())
-            self._log(self._status)
+            log_status(self._status)
             self._report(self._status)
-
-    def _log(self, status: CameraStatus) -> None:
-        level = logging.INFO if status.reason in (None, Reason.ENDED) else logging.WARNING
-        what = f"{status.state.value} ({status.reason.value})" if status.reason else status.state.value
-        explained = f": {status.detail}" if status.reason else ""
-        _log.log(level, "camera %s: %s%s", self._name, what, explained, extra=state_of("camera", self._name, what))
 
 
 def _nobody(_: CameraThread) -> None:

@@ -60,7 +60,7 @@ class Reason(str, Enum):
     ENDED = "ended"
     UNSUPPORTED = "unsupported"
     NO_RESOURCES = "no-resources"
-    """the process may open no more files"""
+    """the process may open no more files, or there is no memory for the pictures"""
     MODEL_FAILED = "model-failed"
     """the camera's model cannot be used, so the camera is not opened"""
 

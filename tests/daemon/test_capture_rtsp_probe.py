@@ -58,12 +58,18 @@ def _answering(*answers: str) -> Iterator[_Server]:
             "forbids this stream; check what the user of the source may see",
         ),
         ("rtsp", "RTSP/1.0 599 Own\n\n", Reason.NO_VIDEO, "answers with status 599 and no video"),
+        (
+            "rtsp",
+            f"RTSP/1.0 404 No\nContent-Length: {'1' * 5000}\n\n",
+            Reason.NOT_FOUND,
+            "has no such stream; check the path of the source",
+        ),
         ("rtsp", "HTTP/1.1 400 Bad Request\n\n", Reason.NO_VIDEO, "does not speak RTSP; check the port"),
     ],
 )
 def test_responses_and_their_reasons(scheme: str, answer: str, reason: Reason | None, detail: str) -> None:
     with _answering(answer) as server:
-        error = probe(f"{scheme}://127.0.0.1:{server.port}/stream", 3.0)
+        error = probe(f"{scheme}://127.0.0.1:{server.port}/stream", 3.0, transport=None)
     if reason is None:
         assert error is None
     else:
@@ -93,6 +99,15 @@ def test_rtsp_answers_a_challenge_over_the_same_connection() -> None:
     with _answering(refusal, "RTSP/1.0 200 OK\n\n") as server:
         assert probe(f"rtsp://gate:s3cret@127.0.0.1:{server.port}/stream", 3.0) is None
     assert (server.connections, len(server.requests)) == (1, 2)
+
+
+def test_a_login_that_is_not_known_and_asked_for_late_is_a_refusal() -> None:
+    refusal = 'RTSP/1.0 401 Unauthorized\nWWW-Authenticate: Digest realm="camera", nonce="1", algorithm=MD4\n\n'
+    accepted = "RTSP/1.0 200 OK\n\n"
+    with _answering(accepted, accepted, refusal, accepted) as server:
+        error = probe(f"rtsp://gate:s3cret@127.0.0.1:{server.port}/stream", 3.0)
+    assert error
+    assert error.reason is Reason.UNAUTHORIZED
 
 
 def test_digest_as_the_example_of_rfc_2617(monkeypatch: pytest.MonkeyPatch) -> None:

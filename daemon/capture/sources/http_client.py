@@ -112,9 +112,8 @@ def _login(server: Server, answer: HTTPResponse) -> str | None:
         return authorization(server, known[0], "GET", server.target)
     if not headers:
         return None
-    ways = ", ".join(
-        [f"Digest with {each.algorithm}" for each in found] or [each.split()[0] for each in headers if each]
-    )
+    others = [each.split()[0] for each in headers if each.strip()]
+    ways = ", ".join([f"Digest with {each.algorithm}" for each in found] or others or ["without a name"])
     detail = f"{server} wants a login of a kind that ospreyd does not know ({ways}); set the camera to Digest or Basic"
     raise SourceError(Reason.UNSUPPORTED, detail)
 

@@ -114,8 +114,9 @@ class _Conversation:
         self._send(method, url, field)
         answer = self._read()
         if answer.status == 401 and self._server.user is not None and self._challenge is None:
-            self._challenge = _opencvs_choice(answer)
-            if self._challenge is not None and _opencv_knows(self._challenge):
+            challenge = _opencvs_choice(answer)
+            if challenge is not None and _opencv_knows(challenge):
+                self._challenge = challenge
                 self._send(method, url, field)
                 answer = self._read()
         return answer
@@ -137,8 +138,8 @@ class _Conversation:
             fields = parse_headers(self._reader)
         except HTTPException:
             return _Answer(None, Message(), "")
-        length = fields.get("Content-Length", "")
-        body = self._reader.read(min(int(length), _LARGEST_BODY)) if length.isdecimal() else b""
+        length = re.fullmatch(r"[0-9]{1,9}", fields.get("Content-Length", "").strip())
+        body = self._reader.read(min(int(length[0]), _LARGEST_BODY)) if length else b""
         return _Answer(int(status[1]), fields, body.decode("latin-1"))
 
 
