@@ -12,11 +12,13 @@ from pathlib import Path
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
 from daemon.outbox.store import Outbox
+from daemon.system.backoff import Backoff
 from daemon.system.log_states import state_of
 
 _log = logging.getLogger("ospreyd.outbox")
 
-_RETRY = 5.0  # seconds until a file that could not be used is tried again
+_RETRY = 2.0  # seconds until a file that could not be used is tried again; longer each time, as it is read as a whole
+_LONGEST = 60.0  # seconds
 _MEMORY_MB = 16.0  # of events in memory, at most
 _ALL = 1 << 31  # more messages than there can be
 
@@ -56,6 +58,7 @@ class Storage:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._settings = settings
+        self._backoff = Backoff(_RETRY, _LONGEST)
         self._again = math.inf
         """time.monotonic() at which the file is tried again; infinite where it is in use"""
         self.problem: str | None = None
@@ -108,7 +111,7 @@ class Storage:
 
     def _failed(self, error: Exception) -> None:
         known, self.problem = self.problem, str(error)
-        self._again = time.monotonic() + _RETRY
+        self._again = time.monotonic() + self._backoff.next()
         if self.problem != known:
-            text = "%s; events wait in memory only, and the file is tried again every %g s"
-            _log.error(text, error, _RETRY, extra=state_of("outbox"))
+            text = "%s; events wait in memory only, and the file is tried again"
+            _log.error(text, error, extra=state_of("outbox"))

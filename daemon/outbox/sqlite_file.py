@@ -146,6 +146,12 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def delete(path: Path) -> None:
+    """Deletes a file with its companions."""
+    for suffix in ("", *_COMPANIONS):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def last_row(database: sqlite3.Connection) -> int:
     """Row of the newest message ever written."""
     found = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()

@@ -16,6 +16,7 @@ from daemon.outbox.sqlite_file import (
     StoredMessage,
     check,
     checksum,
+    delete,
     free,
     last_row,
     lock_file,
@@ -67,6 +68,8 @@ class Outbox:
         """messages ever dropped"""
         self.kept: dict[str, bytes] = {}
         """values by key, which change with messages; they stay when a damaged file is replaced while it is open"""
+        self._damage: sqlite3.DatabaseError | None = None
+        """what is wrong with a file that has not been replaced yet"""
         try:
             self._database = self._open()
         except BaseException:
@@ -86,17 +89,19 @@ class Outbox:
         dropped besides. Returns how many of the oldest messages were dropped because of max_mb, max_age_hours or a full
         disk. Raises OSError, and changes nothing, if the file cannot be written.
         """
-        gone = [(row,) for row in removed]
         try:
-            dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
-            self._write(added, gone, lost, kept)
-            return dropped + self._enforce()
-        except sqlite3.OperationalError as error:
+            try:
+                dropped = self._make_room(sum(len(payload) + 2 * len(topic) for topic, payload in added))
+                self._write(added, [(row,) for row in removed], lost, kept)
+                return dropped + self._enforce()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                self._recreate(error)
+                self._write(added, (), lost, kept)
+                return 0
+        except sqlite3.Error as error:
             raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
-        except sqlite3.DatabaseError as error:
-            self._recreate(error)
-            self._write(added, (), lost, kept)
-            return 0
 
     def read_after(self, row: int, count: int, topic: str | None = None) -> list[StoredMessage]:
         """Up to `count` messages after `row`, of one topic if it is given. Raises OSError if the disk fails."""
@@ -211,12 +216,7 @@ class Outbox:
         except (OSError, sqlite3.OperationalError) as error:
             raise OSError(f"mqtt.outbox.path: {self._path} cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
-            try:
-                self._set_aside(error)
-                return self._opened_file()
-            except (OSError, sqlite3.Error) as failed:
-                why = f"it is damaged ({error}) and cannot be replaced: {failed}"
-                raise OSError(f"mqtt.outbox.path: {self._path} cannot be used: {why}") from None
+            return self._replaced(error)
 
     def _opened_file(self) -> sqlite3.Connection:
         is_new = self._path is not None and not self._path.exists()
@@ -247,22 +247,28 @@ class Outbox:
             self.waiting, self.dropped = status.waiting, status.dropped
         except BaseException:
             database.close()
-            if self._path is not None and is_new and self._path.exists() and not self._path.stat().st_size:
-                self._path.unlink()  # a disk without room leaves an empty one, which would count as damaged
+            if self._path is not None and is_new:
+                delete(self._path)  # what a disk without room leaves would count as damaged
             raise
         return database
 
     def _recreate(self, error: sqlite3.DatabaseError) -> None:
+        """Where there can be no new file, the next use tries again, and still knows what was wrong with the old one."""
+        self._damage = self._damage or error
         self._database.close()
-        self._set_aside(error)
-        self._database = self._opened_file()
+        self._database = self._replaced(self._damage)
+        self._damage = None
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        if self._path is None:
-            return
-        aside = set_aside(self._path)
-        sentence = "the outbox %s is damaged (%s): it was renamed to %s and replaced by a new one"
-        log.error(sentence, self._path, error, aside)
+    def _replaced(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """A new file in place of a damaged one, which may be renamed already. Raises OSError."""
+        try:
+            if self._path is not None and self._path.exists():
+                sentence = "the outbox %s is damaged (%s): it was renamed to %s and replaced by a new one"
+                log.error(sentence, self._path, error, set_aside(self._path))
+            return self._opened_file()
+        except (OSError, sqlite3.Error) as failed:
+            why = f"it is damaged ({error}) and cannot be replaced: {failed}"
+            raise OSError(f"mqtt.outbox.path: {self._path} cannot be used: {why}") from None
 
 
 def outbox_path(settings: Settings, device: str) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sqlite3
 import tempfile
 from functools import cache
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 from daemon.config.outbox import Outbox as Settings
 from daemon.outbox.sqlite_file import StoredMessage, set_aside
 from daemon.outbox.store import Outbox
+from tests.daemon.test_outbox import fill
+from tests.daemon.test_outbox_start import disk
 
 MESSAGES = [(f"gate/{n % 3}/events", b'{"id": "%d", "count": %d}' % (n, n * 7)) for n in range(300)]
 HELD = [StoredMessage(row, *message) for row, message in enumerate(MESSAGES, 1)]
@@ -61,6 +65,13 @@ def opened(content: bytes) -> tuple[list[StoredMessage], list[str]]:
         logger.removeHandler(handler)
 
 
+def damage(path: Path) -> None:
+    """Changes a message in the file, whoever has it open."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE messages SET payload = CAST(replace(payload, '2', '3') AS BLOB) WHERE row = 3")
+        database.commit()
+
+
 def test_a_file_that_is_whole() -> None:
     assert opened(sound()) == (HELD, [])
 
@@ -90,16 +101,61 @@ def test_a_truncated_file(part: float) -> None:
 def test_a_damaged_message_is_found_when_it_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(tmp_path / "outbox.db", Settings())
     outbox.update(MESSAGES, ())
-    database = sqlite3.connect(tmp_path / "outbox.db")
-    database.execute("UPDATE messages SET payload = CAST(replace(payload, '2', '3') AS BLOB) WHERE row = 3")
-    database.commit()
-    database.close()
+    damage(tmp_path / "outbox.db")
     assert outbox.read_after(0, 2) == HELD[:2]
     assert outbox.read_after(2, 2) == []
     assert "the checksum of message 3 is wrong" in caplog.text
     outbox.update([("new", b"1")], ())
     assert outbox.read_after(0, 10) == [StoredMessage(301, "new", b"1")]
     outbox.close()
+
+
+def test_damage_is_found_where_there_can_be_no_new_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every use raises OSError and names the damage, until there can."""
+    folder = tmp_path / "state"
+    outbox = Outbox(folder / "outbox.db", Settings())
+    outbox.update(MESSAGES, (), kept={"x": b"1"})
+    damage(folder / "outbox.db")
+    folder.rename(tmp_path / "aside")
+    folder.touch()
+    for _ in range(2):
+        with pytest.raises(OSError, match="checksum of message 3 is wrong"):
+            outbox.read_after(0, 10)
+        with pytest.raises(OSError):  # noqa: PT011  what the disk says
+            outbox.update([("new", b"1")], ())
+    folder.unlink()
+    (tmp_path / "aside").rename(folder)
+    outbox.update([("new", b"1")], ())
+    assert outbox.read_after(0, 10) == [StoredMessage(301, "new", b"1")]
+    assert "checksum of message 3 is wrong" in caplog.text
+    assert len(list(folder.glob("*.corrupt-*[0-9]"))) == 1
+    outbox.close()
+    again = Outbox(folder / "outbox.db", Settings())
+    assert again.kept == {"x": b"1"}
+    again.close()
+
+
+def test_damage_is_found_while_the_disk_is_full(tmp_path: Path) -> None:
+    """There is room for a new file first, and for its messages later."""
+    path = tmp_path / "disk" / "outbox.db"
+    path.parent.mkdir()
+    with disk(path.parent, "size=4m"):
+        outbox = Outbox(path, Settings())
+        outbox.update(MESSAGES, ())
+        damage(path)
+        fill(path.with_name("filler"))
+        for use in (lambda: outbox.read_after(0, 10), lambda: outbox.update([("new", b"1")], ())):
+            with pytest.raises(OSError, match="checksum of message 3 is wrong"):
+                use()
+            assert not path.exists()
+        for _ in range(60):
+            os.truncate(path.with_name("filler"), path.with_name("filler").stat().st_size - 8192)
+            with pytest.raises(OSError, match=r"outbox\.db cannot be "):
+                outbox.update([("new", bytes(1_000_000))], ())
+        assert len(list(path.parent.glob("*.corrupt-*[0-9]"))) == 1
+        outbox.update([("new", b"1")], ())
+        assert outbox.read_after(0, 10) == [StoredMessage(301, "new", b"1")]
+        outbox.close()
 
 
 def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:

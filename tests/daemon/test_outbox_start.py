@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,19 @@ def test_what_waits_in_the_file_and_was_kept_there_is_not_forgotten(
         assert on_disk(running)
 
 
+def test_a_file_that_cannot_be_used_is_tried_ever_less_often(state_directory: Path) -> None:
+    """It may be large, and is checked as a whole each time."""
+    state_directory.rmdir()
+    state_directory.write_text("")
+    storage = disk_or_memory.Storage(outbox_path(Settings(), "gate"), Settings())
+    delays = [storage.due - time.monotonic()]
+    for _ in range(8):
+        assert storage.to_disk(lambda _kept: {}) is None
+        delays.append(storage.due - time.monotonic())
+    assert 0.5 < delays[0] <= 2.0
+    assert 25.0 < delays[-1] <= 60.0
+
+
 def test_events_that_no_disk_ever_took_are_counted_at_the_end(broken: Path, caplog: pytest.LogCaptureFixture) -> None:
     with publisher(config(free_port())) as running:
         tell(running, range(4))
@@ -164,7 +178,7 @@ def test_a_daemon_on_a_full_or_read_only_disk_analyses_and_publishes(
                 subprocess.run(["mount", "-o", "remount,rw,size=8m", folder], check=True)
             else:
                 (folder / "filler").unlink()
-            subscriber.wait(lambda messages: problem(messages) is None, "the outbox on disk")
+            subscriber.wait(lambda messages: problem(messages) is None, "the outbox on disk", 90)
             assert stop(process) < 10
         assert "outbox.db cannot be used" in (tmp_path / "log").read_text()
         assert (folder / "outbox.db").stat().st_size
