@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engines.model import Model
 
 _SCORED = 0.05
-"""score from which a box is looked at: others may be anything"""
+"""lowest score of a box that is checked: others may be anything"""
 _LEAST_LOOKED_AT = 20
 _FEW = 0.25
 """share of boxes that may be impossible, since untrained and weak models give some"""

@@ -36,7 +36,7 @@ class Beginning:
         wanted: Sequence[str] | None,
         filters: Mapping[str, ObjectFilter],
     ) -> None:
-        """`wanted` are the classes that are looked at; None: all."""
+        """`wanted` are the classes that are tracked; None: all."""
         chosen = [filters.get(label, _ANY) for label in labels]
         self._least = np.array([max(confidence, each.min_score) for each in chosen])
         if wanted is not None:

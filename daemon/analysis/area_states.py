@@ -25,7 +25,7 @@ class AreaStates:
         """cameras of which something has changed that is not told yet"""
         self._ready: list[ZoneState | LineState] = []
         self._anew: set[_Area] = set()
-        """lines whose totals begin anew"""
+        """lines whose totals were reset"""
 
     def configure(self, zones: Collection[_Area], lines: Collection[_Area]) -> None:
         """From now on there are these."""
@@ -39,7 +39,7 @@ class AreaStates:
         self._lines |= {area: None for area in lines if area not in self._lines}
 
     def reset(self, camera: str | None) -> None:
-        """Totals of a camera's lines, or all, begin anew."""
+        """Resets the totals of a camera's lines, or all."""
         self._anew |= {area for area in self._lines if camera in (None, area[0])}
 
     def is_waiting(self, camera: str) -> bool:

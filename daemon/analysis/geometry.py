@@ -1,4 +1,4 @@
-"""Positions in pictures: parts of the turned picture, and pixels of the frame that is looked at. Pure."""
+"""Positions in pictures: parts of the turned picture, and pixels of the frame that is analysed. Pure."""
 
 from __future__ import annotations
 

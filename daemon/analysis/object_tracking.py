@@ -108,7 +108,7 @@ class ObjectTracking:
         return None if scene is None else scene.counts()
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Takes a camera's state: where it does not stream, nobody looks, once the frames on their way have come."""
+        """Takes a camera's state: where it does not stream, its objects leave once the frames in flight have come."""
         if status.state is CameraState.STREAMING:
             self._leaving.pop(status.camera, None)
         elif status.camera in self._scenes:
@@ -138,7 +138,7 @@ class ObjectTracking:
         return events
 
     def reset_lines(self, camera: str | None) -> None:
-        """Totals begin anew, of one camera or all."""
+        """Resets totals, of one camera or all."""
         for name, totals in self._totals.items():
             if camera in (None, name):
                 totals.clear()

@@ -85,7 +85,7 @@ class Scene:
     def see(self, boxes: Floats, scores: Floats, labels: Ints, now: float, utc: float, sequence: int) -> Seen:
         """Takes a frame's detections: boxes [n, 4] in pixels, scores and class indices [n].
 
-        `now` is the time by which seconds are counted: a frame that is not newer than the last is not looked at, and
+        `now` is the time by which seconds are counted: a frame that is not newer than the last is not tracked, and
         one that is older ends everything: a file has begun again.
         """
         events: list[ObjectEvent] = []

@@ -137,7 +137,7 @@ class AnalysisStage:
         self._put(config)
 
     def reset_lines(self, camera: str | None) -> None:
-        """Has the totals of lines begin anew, of one camera or all; returns at once."""
+        """Resets the totals of lines, of one camera or all; returns at once."""
         self._put(_ResetLines(camera))
 
     def _put(self, item: CameraStatus | Config | _ResetLines) -> None:

@@ -120,7 +120,7 @@ class Tracker:
         self._rows[row, STANDS_AFTER : PATIENCE + 1] = self._stationary[label]
 
     def look_away(self) -> tuple[int, ...]:
-        """Nobody looks for a while: who does not stand is gone; their keys."""
+        """No frame comes for a while: what is not stationary has left; their keys."""
         stays = self._rows[:, STANDING] > 0
         gone = tuple(self._keys(~stays).tolist())
         self._rows = self._rows[stays]

@@ -102,7 +102,7 @@ class Shard:
         self._model_manager.load(revision)
 
     def reset_lines(self, camera: str | None) -> None:
-        """Counts crossings of lines anew, of one camera or all; for any thread."""
+        """Resets the totals of lines, of one camera or all; for any thread."""
         self._analysis.reset_lines(camera)
 
     def start(self) -> None:

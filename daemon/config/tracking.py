@@ -94,7 +94,7 @@ class Tracking(Section):
     """How objects are followed from frame to frame."""
 
     confirm_frames: int = Field(
-        3, ge=1, le=100, description="frames in a row that an object must be seen in before it is told of"
+        3, ge=1, le=100, description="frames in a row that an object must be seen in before it is confirmed"
     )
     lost_after: float = Field(
         2.0,
@@ -136,7 +136,7 @@ class ObjectFilter(Sizes):
     """Which detections of a class may begin an object."""
 
     threshold: Score = Field(
-        0.0, description="an object is told of when the median of its last 10 scores is above this"
+        0.0, description="an object is confirmed when the median of its last 10 scores is above this"
     )
     stationary: Stationary | None = Field(
         None, description="when objects of this class stand; default: as in `tracking`"

@@ -11,7 +11,7 @@ from daemon.records import CameraStatus, DaemonInfo
 from daemon.system.wall_clock import WallClock
 
 Retain = Callable[[str, bytes, str | None], None]
-"""has the broker keep a payload on a topic, for as long as there is that camera"""
+"""has the broker keep a payload on a topic, for as long as there is that camera; an empty one clears it"""
 
 
 class DeviceStates:

@@ -17,7 +17,7 @@ class EventObject(TypedDict):
     """An object that is followed, as it was at its last sighting before the event."""
 
     id: str
-    """The same in all that is told of the object, and never used again."""
+    """The same in all messages about the object, and never used again."""
     number: Annotated[int, Field(ge=0, lt=2**53)]
     """The same for formats that know numbers alone."""
     label: str

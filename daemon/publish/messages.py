@@ -238,7 +238,7 @@ class StatsOutbox(TypedDict):
     waiting: Count
     """Events that wait now."""
     dropped: Count
-    """Events dropped for want of room or for their age, since the outbox was made."""
+    """Events dropped because of `max_mb` or `max_age_hours`, since the outbox was made."""
     problem: str | None
     """Why events wait in memory only, as on a full or read-only disk; null where they are on disk."""
 

@@ -111,7 +111,7 @@ class ObjectLedger:
         return {f"{_SINCE}/{camera}/{line}": repr(self._since[camera, line]).encode() for camera, line in self._begun}
 
     def forget_line(self, camera: str, line: str) -> Kept:
-        """Its totals begin anew, or it is no longer there; what is to be forgotten."""
+        """Its totals were reset, or it was removed; what is to be forgotten."""
         kept: Kept = {}
         self._begun.discard((camera, line))
         if self._since.pop((camera, line), None) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from daemon.config.camera import Camera
@@ -11,13 +11,11 @@ from daemon.config.schema import Config
 from daemon.mqtt.topics import DeviceTopics
 from daemon.outbox.sender import OutboxSender
 from daemon.publish import event_payloads
+from daemon.publish.device_states import Retain
 from daemon.publish.object_ledger import ObjectLedger
 from daemon.records import DaemonInfo, Event
 from daemon.records.objects import Direction, LineState, ObjectEvent, ZoneState
 from daemon.system.wall_clock import WallClock
-
-Retain = Callable[[str, bytes, str | None], None]
-"""has the broker keep a payload on a topic, for as long as there is that camera; an empty one clears it"""
 
 
 class ObjectPublisher:
@@ -50,7 +48,7 @@ class ObjectPublisher:
         return self._ledger.unfinished(time.time())
 
     def stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
-        """What an outbox must forget that could not be read at the start: of lines counted anew; in any thread."""
+        """What an outbox that could not be read at the start must forget: totals that were reset; in any thread."""
         earlier = ObjectLedger(kept)
         lines = earlier.lines() & self._ledger.lines()
         return {key: None for camera, line in lines for key in earlier.forget_line(camera, line)}

@@ -1,4 +1,4 @@
-"""The messages of one frame, on their way to the broker."""
+"""The messages of one frame to the broker."""
 
 from __future__ import annotations
 

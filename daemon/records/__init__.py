@@ -118,7 +118,7 @@ class EventType(str, Enum):
     GONE = "gone"
     """objects of a class are no longer seen"""
     OBJECT_APPEARED = "object-appeared"
-    """an object was seen often enough to be told of"""
+    """an object was confirmed: seen in `confirm_frames` frames"""
     OBJECT_STATIONARY = "object-stationary"
     OBJECT_MOVING = "object-moving"
     """it was stationary, and moves again"""

@@ -78,7 +78,7 @@ class OutboxCounts:
     waiting: int
     """that the broker has not acknowledged"""
     dropped: int
-    """ever, for want of room or for their age"""
+    """ever, because of max_mb or max_age_hours"""
     problem: str | None = None
     """why events wait in memory only; None where they are on disk"""
 
@@ -90,7 +90,7 @@ class OutboxStatus:
     waiting: int
     """messages"""
     dropped: int
-    """messages, ever, for want of room or for their age"""
+    """messages, ever, because of max_mb or max_age_hours"""
     size: int
     """of the messages and their index, bytes"""
     oldest: float | None

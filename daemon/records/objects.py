@@ -117,4 +117,4 @@ class LineState:
     totals: tuple[dict[str, int], ...] | None
     """crossings by label, in and out; None: there is no such line any more"""
     begins: bool = False
-    """they are counted anew from now on"""
+    """the count restarts now"""

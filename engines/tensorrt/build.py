@@ -112,7 +112,7 @@ def _environment(target: Target) -> dict[str, Any]:
         "tf32": target.tensorrt.tf32,
         "gpu": None if gpu is None else [gpu.name, *gpu.compute_capability, gpu.multiprocessors, gpu.memory],
         "system": f"{platform.system()} {platform.machine()}",
-        # shapes and builder flags are in these files; an upgrade of ospreyd builds anew what it changes
+        # shapes and builder flags are in these files; an upgrade of ospreyd rebuilds what it changes
         "building": hashlib.sha256(Path(__file__).read_bytes() + Path(plans.__file__).read_bytes()).hexdigest(),
     }
 

@@ -47,7 +47,7 @@ class Pictures:
         self._known = set(self._left)
         """files that were read, or are to be"""
         self._arriving: dict[Path, tuple[int, int]] = {}
-        """size and time of change of new files when they were last looked at: they may still be written"""
+        """size and time of change of new files when they were last checked: they may still be written"""
         self._image: Image | None = None
         self._broken: set[Path] = set()
         self.stream_time: float | None = None

@@ -1,4 +1,4 @@
-"""Tells frames that were held back on their way, from when they come and from their time stamps: pure."""
+"""Detects frames that the network held back, from their arrival and their time stamps: pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ class StreamClock:
     """Of one connection. Time stamps are advice: cameras invent, repeat and scatter them.
 
     A frame is held back where a newer one is there already: at the beginning while the stream's clock runs faster than
-    ours, which is how a buffer is
-    emptied; later where the stamp is behind a clock that has kept pace with ours.
-    Of a stream whose stamps do not fit no frame is held back.
+    ours, as when a buffer is emptied; later where the stamp is behind a clock that has kept pace with ours. Of a stream
+    whose stamps do not fit no frame is held back.
     """
 
     def __init__(self, opening: float) -> None:

@@ -13,7 +13,7 @@ from daemon.records import EventType, FrameResult
 from daemon.records.objects import ObjectEvent, ObjectSnapshot
 
 _BETTER_AFTER = 1.0  # seconds of frames between two messages that only have a better score
-_AGAIN_AFTER = 60.0  # seconds of frames after which an object is told of again, though nothing has changed
+_AGAIN_AFTER = 60.0  # seconds of frames after which an `update` is sent though nothing has changed
 _MOVED = 0.5  # box widths from where it appeared, from which it has moved for the first time
 
 
@@ -40,7 +40,7 @@ class TrackedObject:
         self._zones: list[str] = []
         self._entered: list[str] = []
         self._changed = True
-        """something has changed that is told of at once"""
+        """something has changed that is published at once"""
         self._told: dict[str, Any] | None = None
 
     def take(self, event: ObjectEvent, each: ObjectSnapshot, *, waits: bool) -> None:
@@ -82,7 +82,7 @@ class TrackedObject:
             self._changed = True
 
     def look(self) -> bytes | None:
-        """A frame was looked at; the message `new` or `update` where there is something to tell."""
+        """A frame was analysed; the message `new` or `update` where there is something to tell."""
         self._motionless += self.stationary
         if self._told is None:
             return self._tell("new")
@@ -132,7 +132,7 @@ class TrackedObjects:
             return []
         known = self._objects.get(each.id)
         if event.type is EventType.OBJECT_LEFT:
-            if known is None:  # an earlier run has told of it
+            if known is None:  # an earlier run has published it
                 return [TrackedObject(event, each, snapshots=snapshots).end(each)]
             del self._objects[each.id]
             return [*known.begin(), known.end(each)]
