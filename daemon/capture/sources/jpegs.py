@@ -9,6 +9,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 _BEGIN_MARKER, _END_MARKER, _SCAN_MARKER = 0xD8, 0xD9, 0xDA
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _LARGEST = 64 << 20  # bytes of a picture
+_LONGEST_BOUNDARY = 256  # bytes of its line; RFC 2046 allows 74
 
 
 class JpegSplitter:
@@ -24,32 +25,47 @@ class JpegSplitter:
         self._boundary = re.compile(
             rb"(?:\A|\n)-*" + token + rb"[ \t\r]*(?=\n)" if token else rb"(?:\A|\n)--[^\n]+(?=\n)"
         )
-        self._data = b""
-        """from the end of the last picture on, or from the beginning of this one"""
+        self._data = bytearray()
+        """from the last line between two pictures on, or from the beginning of this picture"""
+        self._searched = 0
+        """how many of these bytes hold no beginning of a picture, except the last ones"""
+        self._boundary_seen = False
+        """whether a boundary came after the last picture"""
         self._at = 0
         """of the next marker in this picture; 0: its beginning is not found yet"""
         self._in_scan = False
         """whether compressed data is there, up to the next marker"""
 
     def feed(self, data: bytes) -> list[bytes | None]:
-        """What is complete with the next bytes of the stream."""
+        """What is complete with the next bytes of the stream; looks at these alone, however many wait."""
         self._data += data
         found: list[bytes | None] = []
         while self._find_begin(found) if self._at == 0 else self._follow(found):
             pass
+        if self._at and len(self._data) > _LARGEST:
+            self._give_up(found, len(self._data))
         return found
 
     def _find_begin(self, found: list[bytes | None]) -> bool:
         """Whether a picture begins; drops what is before it."""
-        begin = self._data.find(_BEGIN)
-        gap = self._data if begin < 0 else self._data[:begin]
-        boundaries = list(self._boundary.finditer(gap))
-        found += [None] * (len(boundaries) - 1)
+        data = self._data
+        begin = data.find(_BEGIN, max(0, self._searched - len(_BEGIN) + 1))
+        end = len(data) if begin < 0 else begin
+        line = data.rfind(b"\n", self._searched, end)
+        if line >= 0:  # else no line is complete
+            lines = self._boundary.finditer(data, 0, end)
+            seen = self._boundary_seen + sum(each.end() - each.start() <= _LONGEST_BOUNDARY for each in lines)
+            found += [None] * (seen - 1)
+            self._boundary_seen = seen > 0
+            del lines  # which keeps the data from being cut
         if begin >= 0:
-            self._data, self._at = self._data[begin:], 2
+            del data[:begin]
+            self._at, self._boundary_seen = 2, False
             return True
-        keep = boundaries[-1].start() if boundaries else 0
-        self._data = self._data[max(keep, len(self._data) - _LARGEST) :]
+        del data[: max(0, line)]
+        if len(data) > _LONGEST_BOUNDARY:
+            data[: 1 - len(_BEGIN)] = b"\0"  # stands for the beginning of a line that is no boundary
+        self._searched = len(data)
         return False
 
     def _follow(self, found: list[bytes | None]) -> bool:
@@ -59,8 +75,6 @@ class JpegSplitter:
             marker = _AFTER_SCAN.search(data, self._at)
             if marker is None:
                 self._at = max(self._at, len(data) - 1)
-                if len(data) > _LARGEST:
-                    self._give_up(found, len(data))
                 return False
             self._at, self._in_scan = marker.start(), False
         if len(data) < self._at + 4 and not data.startswith(bytes([0xFF, _END_MARKER]), self._at):
@@ -70,8 +84,8 @@ class JpegSplitter:
             return True
         kind = data[self._at + 1]
         if kind == _END_MARKER:
-            found.append(data[: self._at + 2])
-            self._data, self._at = data[self._at + 2 :], 0
+            found.append(bytes(data[: self._at + 2]))
+            self._cut(self._at + 2)
         elif kind == 0xFF or kind in _STANDALONE:
             self._at += 1 if kind == 0xFF else 2
         else:
@@ -82,4 +96,10 @@ class JpegSplitter:
     def _give_up(self, found: list[bytes | None], at: int) -> None:
         """The picture is cut short or damaged; goes on behind."""
         found.append(None)
-        self._data, self._at = self._data[at:], 0
+        self._cut(at)
+
+    def _cut(self, at: int) -> None:
+        """Looks for the next picture from there on."""
+        del self._data[:at]
+        self._at = self._searched = 0
+        self._in_scan = False
