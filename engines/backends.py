@@ -173,8 +173,8 @@ def open_session(prepared: Prepared, frame_sizes: Collection[tuple[int, int]] = 
     if prepared.detector is not None:
         try:
             detector = onnx.load(prepared.detector)
-        except FileNotFoundError as error:
-            raise NotPreparedError(f"{prepared.detector}: is gone") from error
+        except OSError as error:
+            raise NotPreparedError(f"{prepared.detector}: cannot be read: {error.strerror}") from error
     return OnnxRuntimeSession(model, settings.thresholds, settings.max_batch, settings.threads, detector)
 
 

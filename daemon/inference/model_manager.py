@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from daemon.config.model import Model as ModelConfig
-from daemon.errors import UsageError
-from daemon.inference.attempt import Attempt
+from daemon.inference.attempt import Attempt, told
 from daemon.inference.engine_builder import BuildJob, EngineBuilder
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
@@ -158,11 +157,12 @@ class ModelManager:
         try:
             prepared = find_prepared(self._backend, revision.model, revision.settings)
             if prepared is None:
-                raise NotPreparedError("what was built for it is gone again; check the folder of engines")
+                why = "what was built for it is gone again; check the folder of engines"
+                raise NotPreparedError(why)  # noqa: TRY301  it fails as the rest does
             self._tell(attempt, ModelStatus(ModelState.BUILDING, 100, "loading"))
             session = open_session(prepared, self._frame_queue.frame_sizes(revision.name))
-        except EngineError as error:
-            self._failing(attempt, error)
+        except Exception as error:
+            self._failing(attempt, told(revision.name, error))
             return
         with self._lock:
             if self._is_wanted(attempt):
@@ -187,7 +187,7 @@ class ModelManager:
         if not self._loader.put(session.close):
             session.close()
 
-    def _failing(self, attempt: Attempt, error: EngineError) -> None:
+    def _failing(self, attempt: Attempt, error: Exception) -> None:
         """Tries again where that may help: after a build, after reading the file again, or with half the batch."""
         revision = attempt.revision
         settings = revision.settings
@@ -212,10 +212,10 @@ class ModelManager:
         try:
             revision = ModelRevision.read(before.name, before.config)
             check_labels(before.config, {before.name: revision.model.labels})
-        except (EngineError, UsageError) as error:
+        except Exception as error:
             with self._lock:
                 if self._is_wanted(attempt):
-                    self._give_up(before, error)
+                    self._give_up(before, told(before.name, error))
             return
         with self._lock:
             if self._is_wanted(attempt):

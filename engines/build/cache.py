@@ -79,7 +79,7 @@ class EngineCache:
             raise CacheError(f"{self.folder}: others may write to it; engines are native code: chmod 700 {self.folder}")
 
     def find(self, key: Mapping[str, Any], suffix: str) -> Path | None:
-        """The file with this key, None if it is missing; a damaged one is deleted."""
+        """The file with this key, None if it is missing; a damaged one is deleted. Raises CacheError if that fails."""
         path = self.path(key, suffix)
         metadata = _metadata(path)
         if metadata is None:
@@ -93,7 +93,8 @@ class EngineCache:
         if not intact:
             self.discard(path, "its digest is wrong")
             return None
-        os.utime(path.with_suffix(_METADATA))
+        with suppress(OSError):  # a cache that can only be read forgets what was used last
+            os.utime(path.with_suffix(_METADATA))
         return path
 
     def get(
@@ -119,7 +120,10 @@ class EngineCache:
             }
             self.write(path, data)
             self.write(path.with_suffix(_METADATA), json.dumps(metadata, indent=1).encode())
-        self.prune(limit, keep=path)
+        try:
+            self.prune(limit, keep=path)
+        except OSError as error:
+            _log.warning("%s: what is no longer used cannot be deleted: %s", self.folder, error)
         return path, False
 
     def path(self, key: Mapping[str, Any], suffix: str) -> Path:
@@ -128,15 +132,19 @@ class EngineCache:
 
     def write(self, path: Path, data: bytes) -> None:
         """Writes a file of the cache atomically. Raises CacheError."""
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=_BUILDING)
+        unfinished = None
         try:
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=_BUILDING)
+            unfinished = Path(name)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            unfinished.replace(path)
         except OSError as error:
-            Path(name).unlink(missing_ok=True)
+            if unfinished is not None:
+                with suppress(OSError):  # `prune` deletes it later
+                    unfinished.unlink()
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise CacheError(
                     f"{self.folder}: no space left for an engine of {len(data) / 1e6:.0f} MB; free some space, or "
@@ -145,10 +153,14 @@ class EngineCache:
             raise CacheError(f"{path}: cannot be written: {error.strerror}") from None
 
     def discard(self, path: Path, why: str) -> None:
-        """Deletes a built file with its metadata and kernels; it is rebuilt when it is needed."""
+        """Deletes a built file with its metadata and kernels; it is rebuilt when it is needed. Raises CacheError."""
+        try:
+            for file in self._parts(path):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            mend = f"make {self.folder} writable, or choose another folder"
+            raise CacheError(f"{path}: cannot be deleted although {why}: {error.strerror}; {mend}") from None
         _log.warning("%s: deleted because %s", path, why)
-        for file in self._parts(path):
-            file.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
         """The entries, most recently used first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from engines.backends import Backend, Prepared, SessionSettings
 from engines.build.specification import Progress
 from engines.errors import EngineError, GpuMemoryError, NotPreparedError
 from engines.model import Model
+from engines.models import street_onnx
 from tests.benchmarks.fairness import SlowSession
 from tests.conftest import wait_for
 from tests.daemon.managing import Managed, config, frames_coming, managed
@@ -196,6 +198,34 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
     go_on.set()
     wait_for(lambda: engines.closed == ["load"], "its end")
     assert m.manager.infos == {}
+
+
+def test_what_nobody_expects_is_a_failure_of_the_model(
+    m: Managed, engines: Engines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Where it is opened, and where its file is read again; the thread goes on."""
+
+    def mistaken(*_: Any) -> Any:
+        raise KeyError("a mistake")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_manager, "open_session", mistaken)
+        m.manager.load(revision(tmp_path))
+        wait_for(lambda: m.state is ModelState.FAILED, "the failure", 60)
+    assert "KeyError: 'a mistake'" in m.lost.pop("default")
+    file = tmp_path / "model.onnx"
+    shutil.copy(street_onnx(), file)
+    replaced = ModelRevision.read("default", config(4, inference={"cache": str(tmp_path)}, file=str(file)))
+    file.touch()
+    engines.refuses = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(ModelRevision, "read", mistaken)
+        m.manager.load(replaced)
+        wait_for(lambda: "default" in m.lost, "the failure", 60)
+    assert "KeyError: 'a mistake'" in m.lost["default"]
+    assert caplog.text.count("Traceback") == 2
+    m.manager.load(revision(tmp_path))
+    wait_for(partial(is_ready, m), "the model", 60)
 
 
 def test_errors_of_both_kinds_cross_the_process(m: Managed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
