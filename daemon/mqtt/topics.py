@@ -28,8 +28,8 @@ class Topic:
         return self.name
 
     def __truediv__(self, level: str) -> Topic:
-        """The topic one level below."""
-        return Topic(f"{self.name}/{level}")
+        """The topic one level below; of an enum with text values, its value: formatting gives that, or its name."""
+        return Topic(f"{self.name}/{str.__str__(level)}")
 
 
 def level(text: str) -> str:

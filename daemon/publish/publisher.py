@@ -203,7 +203,7 @@ class Publisher:
             self._frames.assign(topic.name)
         for name, camera in self._config.cameras.items():
             topics = self._topics.camera(name)
-            own = [topics.status, *(topics.state(setting) for setting in Setting)]
+            own = [topics.status, *(topics.state(setting.value) for setting in Setting)]
             if self._config.tracked(name) is not None:
                 own += [*map(topics.zone, camera.zones), *map(topics.line, camera.lines)]
             for topic in own:

@@ -203,6 +203,8 @@ def test_persisted_settings_survive_a_restart(broker: Mosquitto, subscriber: Sub
             subscriber.wait_for(f"{GATE}/front/state/fps", after=before)
             assert setting_state(subscriber, "front", "fps") == expected
             assert running.config.cameras["front"].fps == expected[0]
+    cleared = [m.topic for m in subscriber.messages() if "/state/" in m.topic and not m.payload]
+    assert cleared == [], "a restart clears no setting, not even for a moment"
 
 
 def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemon.control.settings import Setting
 from daemon.mqtt.topics import DeviceTopics, Topic
 
 
@@ -41,3 +42,8 @@ def test_invalid_topics(name: str, why: str) -> None:
 
 def test_the_longest_topic() -> None:
     assert len(Topic("a" * 65535).name) == 65535
+
+
+def test_a_level_that_is_an_enum_is_its_value() -> None:
+    """Whatever Python's version makes of it in a format string."""
+    assert DeviceTopics.of("ospreyd", "gate").camera("front").state(Setting.FPS).name == "ospreyd/gate/front/state/fps"
