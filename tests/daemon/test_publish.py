@@ -98,7 +98,7 @@ def test_a_clean_stop_says_offline_once_and_the_will_stays_unused(broker: Mosqui
         feed(running, 50)
         assert running.stop(5)
     subscriber.wait_for(STATUS, b"offline")
-    assert "Received DISCONNECT from ospreyd-gate" in broker.output()
+    wait_for(lambda: "Received DISCONNECT from ospreyd-gate" in broker.output(), "the DISCONNECT in the broker's log")
     assert sequences(subscriber.messages(FRONT)) == list(range(1, 51)), "what waited was sent before the farewell"
     assert [m.payload for m in subscriber.messages(STATUS)] == [b"online", b"offline"]
     with Subscriber(HOST, broker.port) as late:
