@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,11 +20,19 @@ HOST = "127.0.0.1"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # Debian's place for servers is on root's PATH only
 
 
+# Below the ports that the kernel gives to connections and to port 0 (from 32,768 on), so nobody takes one meanwhile.
+# Test processes that run side by side begin at ports far apart.
+_PORTS = range(12_000, 32_000)
+_next = itertools.count(os.getpid() * 997)
+
+
 def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that nothing listens on, and that nothing gets by chance."""
+    while True:
+        port = _PORTS[next(_next) % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 class Mosquitto:
@@ -58,7 +68,7 @@ class Mosquitto:
         command = [_program("mosquitto"), "-c", str(self._folder / "mosquitto.conf"), "-v"]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while " running\n" not in self.output():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
