@@ -229,8 +229,7 @@ class Connection:
 
     def _begin(self, client: Client, connack: Properties | None) -> None:
         """Sends the first messages of an accepted connection."""
-        if self._mqtt5:
-            self.limits = self.limits.announced(properties.broker_limits(connack))
+        self.limits = self.limits.after_connack(properties.broker_limits(connack))
         # paho's setter refuses to change it on a connection, where the broker announces it
         client._max_inflight_messages = min(_IN_FLIGHT, self.limits.in_flight)
         for sentence in failure_messages.unsupported(*self._address, qos=self.limits.qos, retain=self.limits.retain):

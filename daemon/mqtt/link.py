@@ -60,7 +60,7 @@ class Link:
         self._callbacks = callbacks or DeliveryCallbacks()
         self._handlers = Handlers(self._connected, self._denied, self._too_large, self._callbacks, subscription)
         self._limits = BrokerLimits()
-        """the broker's, as far as they are known"""
+        """the broker's, as far as they are known before its CONNACK"""
         self._on_state = on_state
         self._backoff = Backoff()
         self._logged = ""
@@ -141,9 +141,10 @@ class Link:
                 self._stopping.wait(self._backoff.next())
                 continue
             connection = self._attempt(mqtt5, tls)
-            learned, self._limits = connection.limits != self._limits, connection.limits
-            if connection.refused and learned:
+            if connection.refused and connection.limits != self._limits:
+                self._limits = connection.limits
                 continue  # retry at once with a last will that the broker accepts
+            self._limits = connection.limits.after_end(connection.was_stable)
             if connection.no_answer:
                 mqtt5_again_at = time.monotonic() + _SKIP_MQTT5 if connection.timed_out and mqtt5 else 0.0
             if connection.no_answer and mqtt5:

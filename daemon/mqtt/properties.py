@@ -20,8 +20,8 @@ def connect_properties(max_payload: int) -> Properties:
 
 
 def broker_limits(connack: Properties | None) -> BrokerLimits:
-    """The limits in a CONNACK."""
-    names = {"packet": "MaximumPacketSize", "qos": "MaximumQoS", "in_flight": "ReceiveMaximum"}
+    """The limits in a CONNACK; MQTT 3.1.1 announces none."""
+    names = {"announced": "MaximumPacketSize", "qos": "MaximumQoS", "in_flight": "ReceiveMaximum"}
     names |= {"retain": "RetainAvailable", "wildcards": "WildcardSubscriptionAvailable"}
     return BrokerLimits(**{ours: getattr(connack, name) for ours, name in names.items() if hasattr(connack, name)})
 

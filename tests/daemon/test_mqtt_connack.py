@@ -19,8 +19,10 @@ from tests.daemon.linking import Recorded, linked
 from tests.daemon.test_mqtt_batch_writer import CONNECT, PUBLISH, packet
 from tests.servers.mosquitto import HOST, Mosquitto
 
-RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE, MAXIMUM_PACKET_SIZE, NO_WILDCARDS = 0x21, 0x13, 0x27, 0x28
+RECEIVE_MAXIMUM, SERVER_KEEP_ALIVE, MAXIMUM_PACKET_SIZE, NO_WILDCARDS, NO_RETAIN = 0x21, 0x13, 0x27, 0x28, 0x25
 SUBSCRIBE, PINGREQ = 0x80, 0xC0
+RETAIN_NOT_SUPPORTED, UNSUPPORTED_PROTOCOL_VERSION = 154, 132
+LARGE = 5000  # bytes
 
 
 @contextmanager
@@ -39,14 +41,42 @@ def accepted(
         yield recorded, peer, stream
 
 
-def accept(peer: socket.socket, stream: BinaryIO, properties: bytes = b"", *, online: bool = True) -> None:
-    """Accepts a connection with these properties, and acknowledges its presence."""
+def accept(peer: socket.socket, stream: BinaryIO, properties: bytes = b"", *, online: bool = True) -> bytes:
+    """Accepts a connection with these properties, and acknowledges its presence; the CONNECT without its header."""
     peer.settimeout(20)
-    assert packet(stream)[0] == CONNECT
-    peer.sendall(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties)
+    kind, connect = packet(stream)
+    assert kind == CONNECT
+    mqtt5 = bytes([len(properties)]) + properties if connect[6] == 5 else b""
+    peer.sendall(bytes([0x20, 2 + len(mqtt5), 0, 0]) + mqtt5)
     if online:
         assert b"online" in packet(stream)[1]
         peer.sendall(bytes([0x40, 2, 0, 1]))
+    return connect
+
+
+@contextmanager
+def reconnected(
+    server: socket.socket, recorded: Recorded, properties: bytes = b""
+) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    """The next connection of a link, accepted with these properties; it ends with the block."""
+    with server.accept()[0] as peer, peer.makefile("rb") as stream:
+        accept(peer, stream, properties)
+        recorded.wait_connected()
+        yield peer, stream
+        peer.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: not recorded.link.state.connected, "the end of the connection")
+
+
+def refuse_large(peer: socket.socket, stream: BinaryIO, recorded: Recorded) -> None:
+    """Ends the connection because of a message, as a broker does that does not announce its limit."""
+    assert isinstance(recorded.link.deliver("gate/event", bytes(LARGE)), Delivery)
+    assert len(packet(stream)[1]) > LARGE
+    peer.sendall(bytes([0xE0, 1, PACKET_TOO_LARGE]))
+    wait_for(lambda: not recorded.link.state.connected, "the end of the connection")
+
+
+def maximum_packet_size(size: int) -> bytes:
+    return bytes([MAXIMUM_PACKET_SIZE]) + size.to_bytes(4, "big")
 
 
 def test_receive_maximum_is_respected() -> None:
@@ -114,23 +144,78 @@ def test_a_limit_that_ends_the_connection_is_learned() -> None:
     """The broker does not announce it, so a message in the outbox would end every connection."""
     with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
         link = recorded.link
-        with server.accept()[0] as peer, peer.makefile("rb") as stream:
-            accept(peer, stream)
-            recorded.wait_connected()
-            assert isinstance(link.deliver("gate/event", bytes(5000)), Delivery)
-            assert len(packet(stream)[1]) > 5000
-            peer.sendall(bytes([0xE0, 1, PACKET_TOO_LARGE]))
-            wait_for(lambda: not link.state.connected, "the end of the connection")
+        with reconnected(server, recorded) as (peer, stream):
+            refuse_large(peer, stream, recorded)
             assert "gate/event" in link.state.detail
+        for _ in range(2):
+            with reconnected(server, recorded) as (_, stream):
+                assert link.deliver("gate/event", bytes(LARGE)) is Handover.TOO_LARGE
+                largest = link.max_payload(Message("gate/event", b"", "image/jpeg"))
+                assert largest is not None
+                assert LARGE - 100 < largest < LARGE
+                assert isinstance(link.deliver("gate/event", bytes(largest)), Delivery)
+                assert len(packet(stream)[1]) > largest
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", maximum_packet_size(100_000)),
+        (maximum_packet_size(50_000), maximum_packet_size(100_000)),
+        (maximum_packet_size(50_000), b""),
+    ],
+    ids=["announced", "raised", "lifted"],
+)
+def test_a_refused_size_is_forgotten_when_the_broker_announces_another_limit(before: bytes, after: bytes) -> None:
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        with reconnected(server, recorded, before) as (peer, stream):
+            refuse_large(peer, stream, recorded)
+        with reconnected(server, recorded, before):
+            assert recorded.link.deliver("gate/event", bytes(LARGE)) is Handover.TOO_LARGE
+        with reconnected(server, recorded, after):
+            assert isinstance(recorded.link.deliver("gate/event", bytes(LARGE)), Delivery)
+
+
+def test_a_refused_size_is_tried_again_after_a_stable_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        with reconnected(server, recorded) as (peer, stream):
+            refuse_large(peer, stream, recorded)
+        monkeypatch.setattr("daemon.mqtt.connection._STABLE_AFTER", 0.0)
+        with reconnected(server, recorded):
+            assert recorded.link.deliver("gate/event", bytes(LARGE)) is Handover.TOO_LARGE
+        with reconnected(server, recorded):
+            assert isinstance(recorded.link.deliver("gate/event", bytes(LARGE)), Delivery)
+
+
+def test_limits_of_an_earlier_connection_do_not_hold_for_mqtt_3() -> None:
+    """A CONNACK of MQTT 3.1.1 announces none."""
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        with reconnected(server, recorded, maximum_packet_size(100)):
+            assert recorded.link.deliver("gate/event", bytes(LARGE)) is Handover.TOO_LARGE
         with server.accept()[0] as peer, peer.makefile("rb") as stream:
-            accept(peer, stream)
-            recorded.wait_connected()
-            assert link.deliver("gate/event", bytes(5000)) is Handover.TOO_LARGE
-            largest = link.max_payload(Message("gate/event", b"", "image/jpeg"))
-            assert largest is not None
-            assert 4900 < largest < 5000
-            assert isinstance(link.deliver("gate/event", bytes(largest)), Delivery)
-            assert len(packet(stream)[1]) > largest
+            assert packet(stream)[0] == CONNECT
+            peer.sendall(bytes([0x20, 3, 0, UNSUPPORTED_PROTOCOL_VERSION, 0]))
+        with reconnected(server, recorded):
+            assert recorded.link.state.detail.endswith("MQTT 3.1.1")
+            assert isinstance(recorded.link.deliver("gate/event", bytes(LARGE)), Delivery)
+
+
+def test_a_last_will_is_retained_again_once_the_broker_allows_it() -> None:
+    retained = []
+    with socket.create_server((HOST, 0)) as server, linked(server.getsockname()[1]) as recorded:
+        with server.accept()[0] as peer, peer.makefile("rb") as stream:
+            retained.append(_will_is_retained(packet(stream)[1]))
+            peer.sendall(bytes([0x20, 3, 0, RETAIN_NOT_SUPPORTED, 0]))
+        for _ in range(2):
+            with server.accept()[0] as peer, peer.makefile("rb") as stream:
+                retained.append(_will_is_retained(accept(peer, stream, bytes([NO_RETAIN, 0]))))
+                recorded.wait_connected()
+            wait_for(lambda: not recorded.link.state.connected, "the end of the connection")
+    assert retained == [True, False, True]
+
+
+def _will_is_retained(connect: bytes) -> bool:
+    return bool(connect[7] & 0x20)
 
 
 def test_an_assigned_client_identifier_is_named(tmp_path: Path) -> None:
