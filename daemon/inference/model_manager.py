@@ -15,7 +15,7 @@ from daemon.inference.engine_builder import BuildJob, EngineBuilder
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_config import check_labels, prepare_model, rebuild_model
 from daemon.inference.model_revision import ModelRevision, detail_of_successor
-from daemon.inference.session_loader import SessionLoader
+from daemon.inference.session_loader import SessionLoader, close_session
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
 from daemon.system.log_states import state_of
@@ -168,7 +168,7 @@ class ModelManager:
             if self._is_wanted(attempt):
                 self._use(revision, session)
                 return
-        session.close()
+        close_session(revision.name, session)
 
     def _use(self, revision: ModelRevision, session: DetectorSession) -> None:
         """With the lock."""
@@ -177,15 +177,16 @@ class ModelManager:
         self._running[name] = revision
         floor = partial(self._floor, revision)
         failed = partial(self._failed_running, revision)
-        self._inference.use(OpenModel(name, revision.model.labels, session, floor, self._retire, failed))
+        self._inference.use(OpenModel(name, revision.model.labels, session, floor, partial(self._retire, name), failed))
         precision = precision_of(self._backend, revision.settings).value
         _log.info("model %s: ready, %s on %s", name, precision, self._backend.name, extra=state_of("model", name))
         self._show(revision, ModelStatus(ModelState.READY))
 
-    def _retire(self, session: DetectorSession) -> None:
+    def _retire(self, name: str, session: DetectorSession) -> None:
         """In the inference worker."""
-        if not self._loader.put(session.close):
-            session.close()
+        close = partial(close_session, name, session)
+        if not self._loader.put(close):
+            close()
 
     def _failing(self, attempt: Attempt, error: Exception) -> None:
         """Tries again where that may help: after a build, after reading the file again, or with half the batch."""

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
+from engines.records import DetectorSession
+
+_log = logging.getLogger("ospreyd")
+
+
+def close_session(model: str, session: DetectorSession) -> None:
+    """An error is logged and no more: nothing waits for a session that is no longer used."""
+    try:
+        session.close()
+    except Exception:
+        _log.exception("model %s: closing its session failed", model, extra=state_of("model", model))
 
 
 class SessionLoader:

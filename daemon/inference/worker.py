@@ -12,6 +12,7 @@ from queue import SimpleQueue
 
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.in_flight import InFlightLimit
+from daemon.inference.session_loader import close_session
 from daemon.records import Batch, Frame, FrameResult, Latency
 from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
@@ -90,7 +91,7 @@ class _Running:
         models = [submitted.model for submitted in self.pending]
         for model in dict.fromkeys([*models, self.model]):
             if model is not None:
-                model.session.close()
+                close_session(model.name, model.session)
 
     def _retire(self, model: OpenModel) -> None:
         if all(submitted.model is not model for submitted in self.pending):

@@ -61,7 +61,8 @@ class EventLoop:
         """Closes the client's socket as well."""
         self._selector.close()
         if (sock := self._client.socket()) is not None:
-            sock.close()
+            with suppress(OSError):  # such as the rest of a TLS or WebSocket farewell; the descriptor is free anyway
+                sock.close()
         with self._waking:
             self._waker.close()
         self._woken.close()

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from daemon.mqtt import failure_messages
+from daemon.mqtt.event_loop import EventLoop
 from daemon.mqtt.link import LinkState
 from daemon.mqtt.outgoing import Handover
+from daemon.mqtt.paho_client import PahoClient
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.servers.amqtt import Amqtt
@@ -36,6 +38,19 @@ def test_mqtt_5_is_preferred(tmp_path: Path) -> None:
         stats, info = subscriber.wait_for("gate/stats"), subscriber.wait_for("gate/info")
         assert (stats.content_type, stats.qos) == ("application/json", 0)
         assert (info.content_type, info.qos) == ("application/json", 1)
+
+
+def test_a_socket_that_fails_to_close_is_no_failure() -> None:
+    class Broken(socket.socket):
+        def close(self) -> None:
+            super().close()
+            raise OSError(errno.EIO, "Input/output error")
+
+    client = PahoClient("gate", "tcp", mqtt5=True, on_too_large=lambda _topic, _size: None)
+    client.socket = Broken  # type: ignore[method-assign]
+    loop = EventLoop(client)
+    loop.close()
+    loop.wake()  # the rest is closed too
 
 
 def test_falls_back_to_mqtt_3_1_1(tmp_path: Path) -> None:

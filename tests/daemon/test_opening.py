@@ -58,6 +58,7 @@ class Engines:
     """processes that have built what was opened"""
     closed: list[str] = field(default_factory=list)
     """threads that sessions were closed in"""
+    fails_to_close: bool = False
 
     def find(self, backend: Backend, model: Model, settings: SessionSettings) -> Prepared | None:
         return Prepared(backend, model, settings) if engine(settings).exists() else None
@@ -85,6 +86,8 @@ class Session(SlowSession):
     def close(self) -> None:
         assert not self._pending, "a batch is in flight"
         self._engines.closed.append(threading.current_thread().name)
+        if self._engines.fails_to_close:
+            raise KeyError("a mistake")
 
 
 @pytest.fixture
@@ -198,6 +201,34 @@ def test_a_session_that_is_no_longer_wanted_is_closed(
     go_on.set()
     wait_for(lambda: engines.closed == ["load"], "its end")
     assert m.manager.infos == {}
+
+
+def test_a_session_that_fails_to_close_ends_nothing(
+    engines: Engines, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After it was replaced, when it is no longer wanted, and in the inference worker at the end."""
+    engines.fails_to_close = True
+    for max_batch in (8, 4, 2):
+        engine(revision(tmp_path, max_batch).settings).write_text(str(os.getpid()))
+    with managed(GPU) as m:
+        m.start()
+        m.manager.load(revision(tmp_path))
+        wait_for(partial(is_ready, m), "the model", 60)
+        m.manager.load(revision(tmp_path, 4))
+        wait_for(lambda: engines.closed == ["load"], "the exchange", 60)
+
+        def dropped(prepared: Prepared, frame_sizes: Any) -> Session:
+            m.manager.load(revision(tmp_path, 8))
+            monkeypatch.setattr(model_manager, "open_session", engines.open)
+            return engines.open(prepared, frame_sizes)
+
+        monkeypatch.setattr(model_manager, "open_session", dropped)
+        m.manager.load(revision(tmp_path, 2))
+        wait_for(lambda: len(engines.closed) == 3, "a session that is not wanted and the exchange after it", 60)
+        with frames_coming(m):
+            wait_for(lambda: m.results, "a result")
+    assert engines.closed == ["load"] * 3 + ["inference"]
+    wait_for(lambda: caplog.text.count("KeyError: 'a mistake'") == 4, "each in the log")
 
 
 def test_what_nobody_expects_is_a_failure_of_the_model(
