@@ -8,9 +8,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.analysis.areas import Totals
 from daemon.analysis.events import EventDetector
 from daemon.analysis.filter import DetectionFilter, filters_of
@@ -24,6 +21,7 @@ from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
+from engines.pictures import Picture
 
 _INBOX = 256  # results that wait
 _AT_ONCE = 16  # of what waits; what was taken makes no room for what is newer
@@ -38,8 +36,8 @@ class Outputs:
     event: Callable[[Event], None]
     request_snapshot: Callable[[str, bool, str], None]
     """of the frame that `offer_snapshot` is called with next: camera, whether annotated, class that has appeared"""
-    offer_snapshot: Callable[[FrameResult, NDArray[np.uint8]], None]
-    """every result with its image [H, W, 3] BGR, which is valid during the call only"""
+    offer_snapshot: Callable[[FrameResult, Picture], None]
+    """every result with its image, which is valid during the call only"""
     area: Callable[[ZoneState | LineState], None]
     """how a zone or a line is now; after the events that have made it so"""
 
@@ -200,7 +198,7 @@ class AnalysisStage:
         events: list[Event] = self._events.configure(config.events, config.cameras, enabled)
         self._emit([*events, *self._tracking.configure(config)])
 
-    def _analyse(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
+    def _analyse(self, result: FrameResult, image: Picture) -> None:
         if (published := self._filters.get(result.camera)) is None:  # the camera has just been removed
             if not result.live:
                 self._credits.give_back_all()

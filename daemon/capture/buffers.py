@@ -43,7 +43,7 @@ class Buffer:
 
         Raises SourceError, also where there is no memory.
         """
-        image = source.retrieve(self.image)
+        image = source.retrieve(self.image).host(self.image)  # BGR is what every session takes
         if allocate is not None and image is not self.image:  # the first one, or another size
             own = image
             fits = self.image is not None and self.image.shape == own.shape

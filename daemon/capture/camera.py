@@ -8,9 +8,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.camera_log import as_source_error, log_status
 from daemon.capture.frozen import FrozenPicture
@@ -24,6 +21,7 @@ from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
 from daemon.system.worker_thread import WorkerThread
+from engines.pictures import BgrPicture, Picture
 
 _MEMORY = FrameMemory()
 _RECORDED_BYTES = 256 << 20  # of buffers where no frame is dropped, so that one file can fill every batch
@@ -227,7 +225,7 @@ class CameraThread:
         release = partial(self._buffers.give, buffer, buffer.ticket)
         self._enter(self._config.stall_after, silent)
         try:
-            image = buffer.fill(source, self._allocate)
+            image = BgrPicture(buffer.fill(source, self._allocate))
             self._check_frozen(image, captured_mono)
             return Frame(
                 camera=self._name,
@@ -260,7 +258,7 @@ class CameraThread:
         self._sequence += 1
         self._stats.count(CameraCount.CAPTURED, self._name)
 
-    def _check_frozen(self, image: NDArray[np.uint8], now: float) -> None:
+    def _check_frozen(self, image: Picture, now: float) -> None:
         """Raises SourceError if the picture no longer changes; a new connection may help."""
         if self._frozen is not None and self._frozen.check(image, now):
             raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")

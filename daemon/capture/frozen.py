@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
+
+from engines.pictures import Picture
 
 _CHECKS = 4  # in the time after which a picture counts as frozen
 _LONGEST_INTERVAL = 1.0  # seconds between two checks
@@ -25,11 +26,11 @@ class FrozenPicture:
         self._passing_until = 0.0
         """time.monotonic() until which the pictures of a new connection say nothing, seconds"""
 
-    def check(self, image: NDArray[np.uint8], now: float) -> bool:
+    def check(self, picture: Picture, now: float) -> bool:
         """Whether the picture has been the same for `frozen_after` seconds at `now`; once it has, until it changes."""
         if not self._frozen and now - self._checked < self._every:
             return False
-        digest = zlib.crc32(np.ascontiguousarray(image).data)
+        digest = zlib.crc32(np.ascontiguousarray(picture.host()).data)
         self._checked = now
         if digest != self._digest:
             self._digest, self._changed = digest, now

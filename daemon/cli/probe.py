@@ -12,7 +12,7 @@ import cv2
 import typer
 from pydantic import ValidationError
 
-from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
+from daemon.capture.sources.base import Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
 from daemon.cli.area_drawing import draw_areas
 from daemon.cli.options import Json
@@ -24,6 +24,7 @@ from daemon.config.load import load
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE
 from daemon.config.sentences import requirement
 from daemon.errors import EXIT_USAGE, UsageError
+from engines.pictures import Image
 
 
 def probe(
@@ -90,7 +91,7 @@ def _report(camera: Camera, seconds: float) -> tuple[dict[str, Any], Image]:
     began = time.monotonic()
     with closing(open_source(camera)) as source:
         grab_usable(source)
-        picture = source.retrieve(None)
+        picture = source.retrieve(None).host()
         first = time.monotonic() - began
         measured = _rate(source, seconds) if source.due is None else None
         stream = source.stream()

@@ -115,10 +115,10 @@ def _look(name: str, camera: Camera) -> Finding:
     try:
         with closing(open_source(camera)) as source:
             grab_usable(source)
-            height, width = source.retrieve(None).shape[:2]
+            picture = source.retrieve(None)
     except SourceError as error:
         return _camera(name, camera, {"reason": error.reason.value, "problem": str(error)})
-    return _camera(name, camera, {"width": width, "height": height, "problem": None})
+    return _camera(name, camera, {"width": picture.width, "height": picture.height, "problem": None})
 
 
 def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:

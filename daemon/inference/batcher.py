@@ -128,8 +128,7 @@ class Batcher:
     def offer(self, frame: Frame) -> Frame | None:
         """Adds a frame; returns the one that it replaces, or itself if its model is unavailable."""
         model = self._model_of[frame.camera]
-        height, width = frame.image.shape[:2]
-        self._sizes[frame.camera] = height, width
+        self._sizes[frame.camera] = frame.image.height, frame.image.width
         if model in self._refused:
             return frame
         waiting = self._waiting[model]

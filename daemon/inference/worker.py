@@ -176,7 +176,7 @@ class InferenceWorker:
         if model is None:  # the frame queue gives no batches of such a model
             raise RuntimeError(f"a batch of the model {batch.model}, which is not in use")
         at = time.monotonic()
-        handle = model.session.submit([f.image for f in batch.frames])
+        handle = model.session.submit([f.image.host() for f in batch.frames])
         running.pending.append(_Submitted(model, batch, handle, at))
         self._stats.count_daemon(DaemonCount.BATCHES)
 
@@ -220,7 +220,6 @@ class InferenceWorker:
         self._deliver(results, frames)
 
     def _result(self, frame: Frame, found: Detections, submitted: _Submitted, outcome: BatchDetections) -> FrameResult:
-        height, width = frame.image.shape[:2]
         latency = Latency(
             queue=submitted.at - frame.captured_mono,
             preprocess=outcome.preprocess,
@@ -237,8 +236,8 @@ class InferenceWorker:
         return FrameResult(
             camera=frame.camera,
             sequence=frame.sequence,
-            width=width,
-            height=height,
+            width=frame.image.width,
+            height=frame.image.height,
             captured_at=frame.captured_at,
             captured_mono=frame.captured_mono,
             stream_time=frame.stream_time,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from daemon.media.draw import annotate
 from daemon.records import FrameResult
 from daemon.system.worker_thread import WorkerThread
+from engines.pictures import Picture
 
 WANTED_FOR = 10.0  # seconds until a request expires
 _WAITING = 2  # pictures that wait to be drawn; a large one is 25 MB
@@ -79,8 +80,8 @@ class Snapshots:
                 labels[label] = until
             self._wanted[camera] = _Wanted(annotated, until, labels)
 
-    def offer(self, result: FrameResult, image: NDArray[np.uint8]) -> None:
-        """Copies the image [H, W, 3] BGR of a result if it is wanted, else costs nothing. For one thread.
+    def offer(self, result: FrameResult, image: Picture) -> None:
+        """Copies the image of a result if it is wanted, else costs nothing. For one thread.
 
         Where too many wait to be drawn, it goes on being wanted.
         """
@@ -91,7 +92,7 @@ class Snapshots:
         now = time.monotonic()
         if now < wanted.until:
             labels = frozenset(_alive(wanted.labels, now))
-            self._taken.put_nowait(_Taken(result, image.copy(), wanted.annotated, labels))
+            self._taken.put_nowait(_Taken(result, image.host().copy(), wanted.annotated, labels))
 
     def start(self) -> None:
         """Starts the thread."""

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.records.followed import Followed, ObjectCounts
 from daemon.records.info import (
     ConfigurationInfo as ConfigurationInfo,
@@ -32,6 +29,7 @@ from daemon.records.info import (
 from daemon.records.info import (
     OutboxStatus as OutboxStatus,
 )
+from engines.pictures import Picture
 from engines.records import Detections
 
 
@@ -161,8 +159,8 @@ class Frame:
     camera: str
     sequence: int
     """counts the camera's captured frames from 1, across reconnects and dropped frames"""
-    image: NDArray[np.uint8]
-    """[H, W, 3] BGR, contiguous, rotated, cropped, resized and masked as configured; valid until `release`"""
+    image: Picture
+    """rotated, cropped, resized and masked as configured; valid until `release`"""
     captured_at: float
     """UTC, seconds since the epoch"""
     captured_mono: float

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from daemon.capture.sources.base import Image, Source, SourceError, grab_usable
+from daemon.capture.sources.base import Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from daemon.config.credentials import shown_source
 from daemon.config.sources import is_live
 from daemon.records import Reason
 from engines.errors import CalibrationError
+from engines.pictures import Image
 
 
 def collect(camera: Camera, frames: int, every: float, progress: Callable[[float], None]) -> Iterator[Image]:
@@ -35,7 +36,7 @@ def _spread(source: Source, frames: int, every: float, progress: Callable[[float
     while taken < frames and _grab(source):
         now = time.monotonic() - began if source.due is None else source.due
         if now >= due:
-            yield source.retrieve(None)
+            yield source.retrieve(None).host()
             taken, due = taken + 1, due + every
             progress(taken / frames)
 

@@ -116,7 +116,7 @@ class Watched:
         if self.frames and frame.captured_mono <= self.frames[-1][0]:
             self.wrong.append(f"{self.name}: an older frame after a newer one")
         self.frames.append((frame.captured_mono, frame.stream_time))
-        self.sizes.add(frame.image.shape[:2])
+        self.sizes.add((frame.image.height, frame.image.width))
         frame.release()
 
     @property

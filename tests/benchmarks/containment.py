@@ -42,7 +42,7 @@ def in_thread(video: str, count: list[int], index: int, stop: threading.Event) -
 
     def frame(source: Any) -> bool:
         slot = count[index] % _BUFFERS
-        images[slot] = source.retrieve(images[slot])
+        images[slot] = source.retrieve(images[slot]).host()
         count[index] += 1
         return not stop.is_set()
 
@@ -106,7 +106,7 @@ def processes(video: str, cameras: int, seconds: float) -> dict[str, float]:
     """Measures with a process for each camera."""
     source = open_source(Camera(source=video))
     source.grab()
-    shape = source.retrieve(None).shape
+    shape = source.retrieve(None).host().shape
     source.close()
     context, count = get_context("spawn"), [0] * cameras
     began = time.monotonic()

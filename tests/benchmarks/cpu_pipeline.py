@@ -39,6 +39,7 @@ from engines.graphs.preprocess import FRAMES
 from engines.image_file import read_image
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeSession, open_detector
+from engines.pictures import BgrPicture
 from engines.postprocess import Thresholds
 from engines.records import BatchDetections, DetectorSession, Handle
 
@@ -167,7 +168,7 @@ class _Pipeline:
                 self._ready.acquire()
             if time.perf_counter() > deadline or self._failure is not None:
                 break
-            picture = next(self._pictures)
+            picture = BgrPicture(next(self._pictures))
             self._frame_queue.put(
                 Frame(_CAMERA, sequence, picture, time.time(), time.monotonic(), None, live=False, release=_nothing)
             )

@@ -21,6 +21,7 @@ from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import CameraStats, Frame
 from daemon.stats import Stats
+from engines.pictures import BgrPicture
 from engines.records import BatchDetections, Detections, Handle
 
 CAMERAS = {"fast": 60.0, **{f"usual-{n}": 15.0 for n in range(4)}, **{f"slow-{n}": 5.0 for n in range(4)}}
@@ -133,7 +134,7 @@ def measure(
 
 
 def _offer(camera: str, rate: float, frame_queue: FrameQueue, offered: dict[str, int], stop: threading.Event) -> None:
-    picture, sequence, began = np.zeros((2, 2, 3), np.uint8), 0, time.monotonic()
+    picture, sequence, began = BgrPicture(np.zeros((2, 2, 3), np.uint8)), 0, time.monotonic()
     while not stop.wait(max(0.0, began + sequence / rate - time.monotonic())):
         sequence += 1
         frame_queue.put(Frame(camera, sequence, picture, time.time(), time.monotonic(), None, True, lambda: None))

@@ -6,10 +6,11 @@ import numpy as np
 
 from daemon.inference.batcher import Batcher
 from daemon.records import Frame
+from engines.pictures import BgrPicture
 
 
 def frame(camera: str, sequence: int, at: float, live: bool = True) -> Frame:
-    return Frame(camera, sequence, np.zeros((2, 2, 3), np.uint8), 0.0, at, None, live, lambda: None)
+    return Frame(camera, sequence, BgrPicture(np.zeros((2, 2, 3), np.uint8)), 0.0, at, None, live, lambda: None)
 
 
 def batcher(

@@ -38,7 +38,7 @@ class Captured:
 
     def deliver(self, frame: Frame) -> None:
         if self._keep_images:
-            self.images.append(frame.image.copy())
+            self.images.append(frame.image.host().copy())
         self.frames.append(frame)
         if self._consume:
             self._consume(frame)

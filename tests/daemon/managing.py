@@ -20,6 +20,7 @@ from daemon.inference.worker import InferenceWorker
 from daemon.records import Frame, FrameResult, ModelState, ModelStatus
 from daemon.stats import Stats
 from engines.backends import CPU, Backend
+from engines.pictures import BgrPicture
 
 _IMAGE = np.zeros((96, 128, 3), np.uint8)
 
@@ -61,7 +62,9 @@ class Managed:
 
     def frame(self, sequence: int = 1, camera: str = "a", image: NDArray[np.uint8] = _IMAGE) -> None:
         """Hands one frame on."""
-        self.frames.put(Frame(camera, sequence, image, 0.0, time.monotonic(), None, True, self.released.set))
+        self.frames.put(
+            Frame(camera, sequence, BgrPicture(image), 0.0, time.monotonic(), None, True, self.released.set)
+        )
 
     def longest_gap(self, camera: str, since: float) -> float:
         """Seconds between two results of a camera, from a time on until now."""

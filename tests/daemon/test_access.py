@@ -11,6 +11,7 @@ import pytest
 from paho.mqtt.client import topic_matches_sub
 
 from daemon.publish.channels import CHANNELS
+from engines.pictures import BgrPicture
 from tests.conftest import ROOT, wait_for
 from tests.daemon.commanding import ANSWER, GATE, Commanded, commanded
 from tests.daemon.publishing import UNREACHABLE, config, result
@@ -53,7 +54,7 @@ def test_device_may_publish_all_its_topics(
         gate.publisher.results([result(1)])
         operator.publish(f"{GATE}/command/snapshot", '{"camera": "front"}', response_topic=f"{ANSWER}/me")
         assert dashboard.wait_for(f"{ANSWER}/me").json()["ok"]
-        gate.snapshots.offer(result(2), np.zeros((8, 8, 3), np.uint8))
+        gate.snapshots.offer(result(2), BgrPicture(np.zeros((8, 8, 3), np.uint8)))
         for topic in ("info", "stats", "yard/status", "front/detections", "front/state/fps", "front/snapshot"):
             dashboard.wait_for(f"{GATE}/{topic}")
         for topic in ("available", "stats", "front/car", "front/detect/state"):

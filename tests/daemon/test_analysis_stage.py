@@ -18,10 +18,11 @@ from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
 from daemon.stats import CameraCount, Stats
 from daemon.system.credits import Credits
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.publishing import UNREACHABLE, result
 
-IMAGE = np.zeros((8, 8, 3), np.uint8)
+IMAGE = BgrPicture(np.zeros((8, 8, 3), np.uint8))
 
 
 def config(cameras: str = "front yard", every: str = "frame", **events: Any) -> Config:

@@ -146,7 +146,8 @@ def test_frames_wait_for_a_model_that_is_no_longer_ready() -> None:
 def test_frame_sizes_are_those_of_the_cameras_that_a_model_has_now() -> None:
     """Also of frames that were taken, or came before there was a model."""
     b = batcher("ab", model_of="mn", max_delay=0.0)
-    height, width = frame("a", 1, 0.0).image.shape[:2]
+    image = frame("a", 1, 0.0).image
+    height, width = image.height, image.width
     assert b.frame_sizes("m") == set()
     b.refuse("m")
     b.offer(frame("a", 1, 0.0))

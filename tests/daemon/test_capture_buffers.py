@@ -40,8 +40,8 @@ def test_frames_lie_in_the_allocated_memory(tmp_path: Path, kind: str) -> None:
     seen: list[tuple[bool, bool]] = []
 
     def consume(frame: Frame) -> None:
-        given = any(frame.image is memory for memory in allocated)
-        seen.append((given, np.array_equal(frame.image, wanted[len(seen)])))
+        given = any(frame.image.host() is memory for memory in allocated)
+        seen.append((given, np.array_equal(frame.image.host(), wanted[len(seen)])))
         frame.release()
 
     with capturing(source, consume=consume, allocate=allocate, pace="as-fast-as-possible"):
@@ -59,7 +59,7 @@ def test_as_fast_as_possible_waits_for_a_slow_consumer(tmp_path: Path) -> None:
     def work() -> None:
         while (frame := waiting.get()) is not None:
             threading.Event().wait(0.002)
-            seen.append(frame.image.copy())
+            seen.append(frame.image.host().copy())
             frame.release()
 
     worker = threading.Thread(target=work)

@@ -35,8 +35,8 @@ def captured_images(source: Path, **settings: Any) -> list[Image]:
         return allocated[-1]
 
     def check(frame: Frame) -> None:
-        assert any(frame.image is memory for memory in allocated)
-        assert frame.image.flags.c_contiguous
+        assert any(frame.image.host() is memory for memory in allocated)
+        assert frame.image.host().flags.c_contiguous
         frame.release()
 
     with capturing(source, keep_images=True, consume=check, allocate=allocate, **FAST, **settings) as captured:
@@ -122,7 +122,7 @@ def test_masks_alone_cost_no_copy(video: Path) -> None:
     source = open_source(Camera(source=str(video), masks=(((0, 0), (1, 0), (1, 1)),)))
     source.grab()
     memory = np.full((48, 64, 3), 7, np.uint8)
-    assert source.retrieve(memory) is memory
+    assert source.retrieve(memory).host() is memory
     assert not memory[0].any()
     source.close()
 
@@ -131,8 +131,8 @@ def test_masks_alone_cost_no_copy(video: Path) -> None:
 def test_edited_pictures_are_written_into_the_given_memory(video: Path, settings: dict[str, Any]) -> None:
     source = open_source(Camera(source=str(video), **settings))
     source.grab()
-    memory = np.zeros_like(source.retrieve(None))
-    assert source.retrieve(memory) is memory
+    memory = np.zeros_like(source.retrieve(None).host())
+    assert source.retrieve(memory).host() is memory
     assert memory.any()
     source.close()
 
@@ -147,13 +147,13 @@ def test_start_skips_the_beginning_of_a_real_file(material: Path, name: str, sta
         whole.grab()
         assert whole.due is not None
         if whole.due >= start - 0.0005:
-            frames.append((whole.stream_time, whole.retrieve(None).copy()))
+            frames.append((whole.stream_time, whole.retrieve(None).host().copy()))
     whole.close()
     skipping = open_source(Camera(source=str(file), start=start))
     for time, image in frames:
         skipping.grab()
         assert skipping.stream_time == pytest.approx(time, abs=0.001)
-        assert np.array_equal(skipping.retrieve(None), image)
+        assert np.array_equal(skipping.retrieve(None).host(), image)
     skipping.close()
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from daemon.capture.frozen import FrozenPicture
 from daemon.records import CameraState, Reason
+from engines.pictures import BgrPicture, Picture
 from tests.conftest import wait_for
 from tests.daemon.capturing import capturing, pictures
+from tests.nv12 import Planes, nv12
 from tests.servers.mjpeg import MjpegServer
 
-A, B = (np.full((8, 8, 3), value, np.uint8) for value in (1, 2))
+A, B = (BgrPicture(np.full((8, 8, 3), value, np.uint8)) for value in (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -24,10 +28,23 @@ A, B = (np.full((8, 8, 3), value, np.uint8) for value in (1, 2))
         pytest.param([(0, A), (30, A)], 30, id="one frame in a long time"),
     ],
 )
-def test_frozen_after_four_seconds(looks: list[tuple[float, np.ndarray]], frozen_at: float | None) -> None:
+def test_frozen_after_four_seconds(looks: list[tuple[float, Picture]], frozen_at: float | None) -> None:
     picture = FrozenPicture(4.0)
     frozen = [now for now, image in looks if picture.check(image, now + 100.0)]
     assert (frozen[0] if frozen else None) == frozen_at
+
+
+def test_a_picture_of_a_decoder_is_read_only_when_it_is_compared() -> None:
+    picture, read = nv12(A.host()), []
+
+    def reading() -> Planes:
+        read.append(1)
+        return picture.read()
+
+    counted = replace(picture, read=reading)
+    frozen = FrozenPicture(4.0)
+    assert [now for now in range(100) if frozen.check(counted, now / 10 + 100.0)] == list(range(40, 100))
+    assert len(read) == 4 + 60  # each second, and every frame once it is frozen
 
 
 def test_a_frozen_picture_stays_frozen_until_it_changes() -> None:

@@ -19,10 +19,10 @@ import pytest
 
 from daemon.capture.camera import CameraThread
 from daemon.capture.hang_monitor import HangMonitor
-from daemon.capture.sources.base import Image
 from daemon.capture.sources.video_file import VideoFile
 from daemon.config.camera import Camera
 from daemon.records import CameraState, Reason
+from engines.pictures import Image, Picture
 from tests.conftest import ROOT, missing
 from tests.daemon.capturing import Captured, capture_threads, capturing, pictures, write_video
 from tests.servers.silent_rtsp import SilentRtsp
@@ -93,7 +93,7 @@ def test_converting_that_hangs_is_stalled(monkeypatch: pytest.MonkeyPatch, tmp_p
     """As the driver of a hardware decoder may."""
     converting, returns = VideoFile.retrieve, threading.Event()
 
-    def retrieve(source: VideoFile, into: Image | None) -> Image:
+    def retrieve(source: VideoFile, into: Image | None) -> Picture:
         if source.stream_time:  # not the first one
             returns.wait()
         return converting(source, into)

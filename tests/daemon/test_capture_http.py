@@ -47,7 +47,7 @@ _FRAMINGS: dict[str, Answer] = {
 def test_mjpeg_streams_in_any_framing(name: str) -> None:
     with QuirkyHttp(_FRAMINGS[name]) as server, capturing(server.url()) as captured:
         captured.wait_for_frames(8)
-        assert captured.frames[0].image.shape == (120, 160, 3)
+        assert captured.frames[0].image.host().shape == (120, 160, 3)
         assert captured.dropped(Drop.DAMAGED) == 0
         assert captured.states() == _STREAMING
 

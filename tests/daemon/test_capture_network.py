@@ -74,7 +74,7 @@ def test_the_first_rtsp_frame_is_not_a_buffered_one(rtsp: RtspServer) -> None:
     with capturing(rtsp.url()) as captured:
         captured.wait_for_frames(30)
     frames = captured.frames[:30]
-    assert all(frame.image.shape == (240, 320, 3) and frame.live for frame in frames)
+    assert all(frame.image.host().shape == (240, 320, 3) and frame.live for frame in frames)
     first = frames[0].sequence  # those before were held back
     assert [frame.sequence for frame in frames] == list(range(first, first + 30))
     assert captured.dropped(Drop.HELD_BACK) == first - 1
@@ -89,7 +89,7 @@ def test_rtsp_of_a_file_goes_on_after_its_end(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(10, 176, 144))
     with RtspServer(video=video) as server, capturing(server.url()) as captured:
         captured.wait_for_frames(40)
-    assert captured.frames[0].image.shape == (144, 176, 3)
+    assert captured.frames[0].image.host().shape == (144, 176, 3)
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
@@ -249,7 +249,7 @@ def test_mjpeg_streams(mjpeg: MjpegServer) -> None:
     with capturing(mjpeg.url()) as captured:
         captured.wait_for_frames(10)
     frames = captured.frames[:10]
-    assert all(frame.image.shape == (120, 160, 3) and frame.live for frame in frames)
+    assert all(frame.image.host().shape == (120, 160, 3) and frame.live for frame in frames)
     assert {frame.stream_time for frame in frames} == {None}
     assert frames[-1].captured_mono - frames[0].captured_mono == pytest.approx(9 / 20, abs=0.2)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.capture.sources.base import Image
 from daemon.capture.sources.video_file import VideoFile
 from daemon.records import CameraState, Reason
+from engines.pictures import Image
 from tests.daemon.capturing import capturing, pictures, write_video
 from tests.servers.quirky_http import QuirkyHttp, head
 

@@ -14,6 +14,7 @@ import pytest
 from daemon.control.overrides import Overrides, SettingsFile
 from daemon.control.settings import Setting
 from daemon.errors import UsageError
+from engines.pictures import BgrPicture
 from tests.conftest import ROOT, wait_for
 from tests.daemon.commanding import ANSWER, GATE, ask, commanded, ready, setting_state
 from tests.daemon.publishing import config, result
@@ -155,9 +156,9 @@ def test_snapshots_reach_the_broker(broker: Mosquitto, subscriber: Subscriber) -
     picture = np.full((720, 1280, 3), 90, np.uint8)
     with commanded(config(broker.port, formats={"homeassistant": {}})) as running:
         ready(subscriber, broker)
-        running.snapshots.offer(result(1), picture)
+        running.snapshots.offer(result(1), BgrPicture(picture))
         assert ask(subscriber, "command/snapshot", '{"camera": "front", "annotated": false}')["ok"]
-        running.snapshots.offer(result(2), picture)
+        running.snapshots.offer(result(2), BgrPicture(picture))
         came = subscriber.wait_for(f"{GATE}/front/snapshot")
         assert (came.content_type, came.qos) == ("image/jpeg", 1)
         assert subscriber.wait_for(f"{GATE}/front/image").payload == came.payload
@@ -181,13 +182,13 @@ def test_snapshot_of_an_appearance(broker: Mosquitto, subscriber: Subscriber) ->
         ready(subscriber, broker)
         for label in ("person", "car"):
             running.snapshots.request("front", False, label)
-        running.snapshots.offer(result(1), picture)
+        running.snapshots.offer(result(1), BgrPicture(picture))
         for topic in (f"{GATE}/front/snapshot", "frigate/front/person/snapshot", "frigate/front/car/snapshot"):
             came = subscriber.wait_for(topic)
             assert (came.payload[:2], came.content_type) == (b"\xff\xd8", "image/jpeg")
-        running.snapshots.offer(result(2), picture)
+        running.snapshots.offer(result(2), BgrPicture(picture))
         running.snapshots.request("front", False, "dog")
-        running.snapshots.offer(result(3), picture)
+        running.snapshots.offer(result(3), BgrPicture(picture))
         subscriber.wait_for("frigate/front/dog/snapshot")
         assert len(subscriber.messages(f"{GATE}/front/snapshot")) == 2
 

@@ -14,6 +14,7 @@ from daemon.inference.frame_queue import FrameQueue
 from daemon.records import Drop, Frame
 from daemon.stats import Stats
 from daemon.system.credits import Credits
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 
 
@@ -28,7 +29,7 @@ class Frames:
         def release() -> None:
             self.released[sequence] += 1
 
-        return Frame(camera, sequence, np.zeros((2, 2, 3), np.uint8), 0.0, at, None, self.live, release)
+        return Frame(camera, sequence, BgrPicture(np.zeros((2, 2, 3), np.uint8)), 0.0, at, None, self.live, release)
 
 
 @pytest.fixture

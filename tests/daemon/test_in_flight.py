@@ -20,11 +20,12 @@ from daemon.inference.in_flight import InFlightLimit
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import Drop, Frame, FrameResult
 from daemon.stats import Stats
+from engines.pictures import BgrPicture
 from engines.records import BatchDetections, Handle
 from tests.benchmarks.fairness import SlowSession
 
 CAMERAS = ("a", "b", "c", "d")
-IMAGE = np.zeros((4, 4, 3), np.uint8)
+IMAGE = BgrPicture(np.zeros((4, 4, 3), np.uint8))
 
 
 class Device(SlowSession):

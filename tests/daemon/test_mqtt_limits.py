@@ -20,6 +20,7 @@ from daemon.publish.publisher import Publisher
 from daemon.records import Drop, Event, EventType
 from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.linking import linked
 from tests.daemon.publishing import INFO, config, publisher, result
@@ -155,7 +156,7 @@ def test_snapshots_are_scaled_to_fit(broker: Mosquitto, running: Publisher) -> N
     snapshots.start()
     with Subscriber(HOST, broker.port, "ospreyd/gate/front/snapshot") as subscriber:
         snapshots.request("front", annotated=False)
-        snapshots.offer(result(1), noise)
+        snapshots.offer(result(1), BgrPicture(noise))
         subscriber.wait(lambda messages: messages, "the picture", 60)
         limit = running.largest_picture("front", frozenset())
         assert limit is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from daemon.media import snapshots
 from daemon.media.draw import annotate
 from daemon.media.snapshots import Snapshots, jpeg
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.publishing import result
+from tests.nv12 import nv12
 
 GREY = np.full((720, 1280, 3), 90, np.uint8)
 NOISE = np.random.default_rng(1).integers(0, 256, (1080, 1920, 3), np.uint8)
@@ -58,15 +61,15 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 def test_a_picture_is_taken_once_for_each_request_and_belongs_to_us(delivered: Delivered) -> None:
     image = GREY.copy()
-    delivered.snapshots.offer(result(1), image)
+    delivered.snapshots.offer(result(1), BgrPicture(image))
     delivered.snapshots.request("front", annotated=False)
-    delivered.snapshots.offer(result(2, camera="yard"), image)
-    delivered.snapshots.offer(result(2), image)
+    delivered.snapshots.offer(result(2, camera="yard"), BgrPicture(image))
+    delivered.snapshots.offer(result(2), BgrPicture(image))
     image[:] = 255  # the next frame in the same buffer
-    delivered.snapshots.offer(result(3), image)
+    delivered.snapshots.offer(result(3), BgrPicture(image))
     wait_for(lambda: delivered.pictures, "the picture")
     delivered.snapshots.request("yard", annotated=True)
-    delivered.snapshots.offer(result(4, camera="yard"), GREY)
+    delivered.snapshots.offer(result(4, camera="yard"), BgrPicture(GREY))
     wait_for(lambda: len(delivered.pictures) == 2, "the other picture")
     (camera, plain), (other, drawn) = delivered.pictures
     assert (camera, other) == ("front", "yard")
@@ -79,10 +82,10 @@ def test_a_picture_is_taken_once_for_each_request_and_belongs_to_us(delivered: D
 def test_a_picture_that_comes_too_late_is_not_taken(delivered: Delivered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "WANTED_FOR", -1.0)
     delivered.snapshots.request("front", annotated=False)
-    delivered.snapshots.offer(result(1), GREY)
+    delivered.snapshots.offer(result(1), BgrPicture(GREY))
     monkeypatch.undo()
     delivered.snapshots.request("yard", annotated=False)
-    delivered.snapshots.offer(result(2, camera="yard"), GREY)
+    delivered.snapshots.offer(result(2, camera="yard"), BgrPicture(GREY))
     wait_for(lambda: delivered.pictures, "the picture")
     assert [camera for camera, _ in delivered.pictures] == ["yard"]
 
@@ -97,7 +100,7 @@ def test_expired_requests_leave_no_label_behind(
     for label, later in (("person", 6.0), ("bicycle", 6.0), ("car", 1.0)):
         delivered.snapshots.request(camera, annotated=False, label=label)
         clock[0] += later
-    delivered.snapshots.offer(result(1, camera=camera), GREY)
+    delivered.snapshots.offer(result(1, camera=camera), BgrPicture(GREY))
     monkeypatch.undo()
     wait_for(lambda: delivered.labels, "the picture")
     assert delivered.labels == [{"bicycle", "car"}]
@@ -107,10 +110,10 @@ def test_what_finds_the_thread_busy_is_taken_later() -> None:
     made = Delivered()
     for camera in ("a", "b", "c"):
         made.snapshots.request(camera, annotated=False)
-        made.snapshots.offer(result(1, camera=camera), GREY)
+        made.snapshots.offer(result(1, camera=camera), BgrPicture(GREY))
     made.snapshots.start()
     wait_for(lambda: len(made.pictures) == 2, "two pictures")
-    made.snapshots.offer(result(2, camera="c"), GREY)
+    made.snapshots.offer(result(2, camera="c"), BgrPicture(GREY))
     wait_for(lambda: len(made.pictures) == 3, "the third")
     made.snapshots.stop()
     assert made.snapshots.join(20)
@@ -128,6 +131,10 @@ def test_a_jpeg_is_as_good_as_fits(largest: int, size: tuple[int, int] | None) -
         assert (height, width) == size
 
 
+def unread() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    pytest.fail("it was read")
+
+
 class Uncopied(np.ndarray[Any, np.dtype[np.uint8]]):
     """A picture that must not be copied."""
 
@@ -138,4 +145,12 @@ class Uncopied(np.ndarray[Any, np.dtype[np.uint8]]):
 def test_a_frame_that_nobody_wants_is_not_copied() -> None:
     idle = Delivered().snapshots
     idle.request("yard", annotated=False)
-    idle.offer(result(1), GREY.view(Uncopied))
+    idle.offer(result(1), BgrPicture(GREY.view(Uncopied)))
+    idle.offer(result(2), replace(nv12(GREY), read=unread))
+
+
+def test_a_picture_of_a_decoder_is_converted_when_it_is_wanted(delivered: Delivered) -> None:
+    delivered.snapshots.request("front", annotated=False)
+    delivered.snapshots.offer(result(1), nv12(GREY))
+    wait_for(lambda: delivered.pictures, "the picture")
+    assert difference(delivered.pictures[0][1], GREY) < 1

@@ -19,6 +19,7 @@ from daemon.inference import in_flight
 from daemon.inference.model_revision import ModelRevision
 from daemon.records import Frame, ModelState
 from engines.backends import Backend, frame_allocator
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.managing import Managed, config, frames_coming, managed
 
@@ -107,7 +108,9 @@ def busy(m: Managed, image: NDArray[np.uint8]) -> Iterator[None]:
     def offer() -> None:
         for sequence in count(1):
             for camera in CAMERAS:
-                m.frames.put(Frame(camera, sequence, image, 0.0, time.monotonic(), None, False, lambda: None))
+                m.frames.put(
+                    Frame(camera, sequence, BgrPicture(image), 0.0, time.monotonic(), None, False, lambda: None)
+                )
             if stop.is_set():
                 return
 

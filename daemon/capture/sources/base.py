@@ -6,14 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.config.camera import Camera
 from daemon.records import Drop, Reason
-
-Image: TypeAlias = NDArray[np.uint8]
-"""[H, W, 3] BGR"""
+from engines.pictures import Image, Picture
 
 BeginCall: TypeAlias = Callable[[float, str], None]
 """A call begins that may hang: the seconds that it may take, and the sentence to report if it takes longer."""
@@ -74,8 +69,8 @@ class Source(Protocol):
         Raises SourceError where there is none: ended, lost or overdue.
         """
 
-    def retrieve(self, into: Image | None) -> Image:
-        """The grabbed frame, uint8 [H, W, 3] BGR: in `into` if that has its shape, else newly allocated.
+    def retrieve(self, into: Image | None) -> Picture:
+        """The grabbed frame; BGR lies in `into` if that has its shape, else it is newly allocated.
 
         Raises SourceError for a frame that is not of that kind.
         """

@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from daemon.capture.sources.base import Image, Source, Stream
+from daemon.capture.sources.base import Source, Stream
 from daemon.config.camera import Camera
 from daemon.records import Drop
+from engines.pictures import BgrPicture, Image, Picture
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -111,18 +112,18 @@ class EditedSource:
     def grab(self) -> Drop | None:
         return self._source.grab()
 
-    def retrieve(self, into: Image | None) -> Image:
+    def retrieve(self, into: Image | None) -> Picture:
         editing = self._editing
         if editing.in_place:
-            picture = self._source.retrieve(into)
+            picture = self._source.retrieve(into).host(into)
             editing.mask(picture, picture.shape[1], picture.shape[0])
-            return picture
-        self._raw = self._source.retrieve(self._raw)
+            return BgrPicture(picture)
+        self._raw = self._source.retrieve(self._raw).host(self._raw)
         width, height = editing.size(self._raw.shape[1], self._raw.shape[0])
         if into is None or into.shape != (height, width, 3):
             into = np.empty((height, width, 3), np.uint8)
         editing.apply(self._raw, into)
-        return into
+        return BgrPicture(into)
 
     def stream(self) -> Stream:
         return self._source.stream()

@@ -8,12 +8,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.capture.sources.base import Image, SourceError, Stream
+from daemon.capture.sources.base import SourceError, Stream
 from daemon.capture.sources.diagnosis import not_accessible
 from daemon.config.camera import Camera
 from daemon.records import Drop, Reason
 from engines.errors import ImageError
 from engines.image_file import read_image
+from engines.pictures import BgrPicture, Image, Picture
 
 _log = logging.getLogger("ospreyd.capture")
 _ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -74,11 +75,11 @@ class Pictures:
         self.due = 0.0 if self.due is None else self.due + _PICTURE_PERIOD
         return None
 
-    def retrieve(self, into: Image | None) -> Image:
+    def retrieve(self, into: Image | None) -> Picture:
         """See Source."""
         if self._image is None:
             raise RuntimeError("retrieve() comes after grab()")
-        return self._image
+        return BgrPicture(self._image)
 
     def stream(self) -> Stream:
         """See Source."""

@@ -11,11 +11,12 @@ from email.message import Message
 import cv2
 import numpy as np
 
-from daemon.capture.sources.base import Image, SourceError, Stream
+from daemon.capture.sources.base import SourceError, Stream
 from daemon.capture.sources.http_client import Response, get, whole_body
 from daemon.capture.sources.jpegs import JpegSplitter
 from daemon.config.camera import Camera
 from daemon.records import Drop, Reason
+from engines.pictures import BgrPicture, Image, Picture
 
 _LARGEST_STILL = 64 << 20  # bytes
 
@@ -53,11 +54,11 @@ class _Pictures(ABC):
         """See Source."""
         return self._opened.popleft() if self._opened else self._next()
 
-    def retrieve(self, into: Image | None) -> Image:
+    def retrieve(self, into: Image | None) -> Picture:
         """See Source."""
         if self._image is None:
             raise RuntimeError("retrieve() comes after grab()")
-        return self._image
+        return BgrPicture(self._image)
 
     @abstractmethod
     def _next(self) -> Drop | None:

@@ -10,10 +10,11 @@ from typing import cast
 import cv2
 import numpy as np
 
-from daemon.capture.sources.base import BeginCall, Image, SourceError, Stream, begin_opening
+from daemon.capture.sources.base import BeginCall, SourceError, Stream, begin_opening
 from daemon.capture.sources.opencv_options import acceleration_name
 from daemon.config.camera import Camera
 from daemon.records import Drop, Reason
+from engines.pictures import BgrPicture, Image, Picture
 
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
@@ -49,7 +50,7 @@ class OpenCvSource(ABC):
             self._advance()
         return self._judge(time.monotonic() - began)
 
-    def retrieve(self, into: Image | None) -> Image:
+    def retrieve(self, into: Image | None) -> Picture:
         """See Source."""
         try:
             ok, image = self._capture.retrieve(into)
@@ -60,7 +61,7 @@ class OpenCvSource(ABC):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             detail = "the frames are not BGR; end the pipeline with videoconvert ! video/x-raw,format=BGR ! appsink"
             raise SourceError(Reason.UNSUPPORTED, detail)
-        return cast(Image, image)
+        return BgrPicture(cast(Image, image))
 
     def stream(self) -> Stream:
         """See Source."""

@@ -1,0 +1,140 @@
+"""Pictures as they come from a decoder: BGR in host memory, or NV12 in host memory or on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""[H, W, 3] BGR"""
+
+
+class ColourMatrix(Enum):
+    """How luma and chroma are made of red and blue: their weights in luma."""
+
+    BT601 = (0.299, 0.114)
+    BT709 = (0.2126, 0.0722)
+
+
+@lru_cache(maxsize=4)
+def bgr_of_yuv(matrix: ColourMatrix, full_range: bool) -> NDArray[np.float32]:
+    """[3, 4]: what Y, U, V and 1, in values of 8 bits, add to B, G and R, 0 to 255 before they are clipped."""
+    red, blue = matrix.value
+    green = 1 - red - blue
+    luma, chroma, black = (1.0, 1.0, 0) if full_range else (255 / 219, 255 / 224, 16)
+    u_blue, v_red = 2 * (1 - blue), 2 * (1 - red)
+    weights = np.array(
+        [
+            [luma, chroma * u_blue, 0],
+            [luma, -chroma * u_blue * blue / green, -chroma * v_red * red / green],
+            [luma, 0, chroma * v_red],
+        ]
+    )
+    return np.column_stack([weights, -weights @ (black, 128, 128)]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BgrPicture:
+    """In host memory."""
+
+    pixels: Image
+    """contiguous"""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.pixels.shape[0])
+
+    def host(self, into: Image | None = None) -> Image:  # noqa: ARG002
+        """Its own pixels; `into` is not used."""
+        return self.pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nv12Picture:
+    """Luma of every pixel, and chroma of every second one in both directions: U and V in turn.
+
+    Of an odd size, the last column and row of chroma belong to one column and row of pixels.
+    """
+
+    width: int
+    """pixels"""
+    height: int
+    """pixels"""
+    luma: int
+    """address of the plane [height, pitch]"""
+    chroma: int
+    """address of the plane [ceil(height / 2), pitch]"""
+    pitch: int
+    """bytes from one row to the next, of both planes"""
+    matrix: ColourMatrix
+    full_range: bool
+    """False: luma 16 to 235, chroma 16 to 240"""
+    gpu: int | None
+    """index of the GPU that the addresses are of; None: host memory"""
+    ready: object | None
+    """CUDA event after which the planes are written; None: they are"""
+    owner: object
+    """keeps the planes' memory"""
+    read: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    """both planes in host memory, [height, pitch] and [ceil(height / 2), pitch]; waits until they are written"""
+
+    @classmethod
+    def in_host_memory(
+        cls,
+        planes: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        width: int,
+        matrix: ColourMatrix,
+        full_range: bool,
+        owner: object,
+    ) -> Nv12Picture:
+        """Of planes [height, pitch] and [ceil(height / 2), pitch] that `owner` keeps. Raises ValueError for others."""
+        luma, chroma = planes
+        height, pitch = luma.shape
+        fits = chroma.shape == ((height + 1) // 2, pitch) and pitch >= width + width % 2
+        if not fits or (luma.strides, chroma.strides) != ((pitch, 1), (pitch, 1)):
+            raise ValueError(f"planes of {luma.shape} and {chroma.shape} are not NV12 of {width}x{height}")
+        return cls(
+            width=width,
+            height=height,
+            luma=luma.ctypes.data,
+            chroma=chroma.ctypes.data,
+            pitch=pitch,
+            matrix=matrix,
+            full_range=full_range,
+            gpu=None,
+            ready=None,
+            owner=owner,
+            read=lambda: planes,
+        )
+
+    def host(self, into: Image | None = None) -> Image:
+        """Converted, in `into` if that has its shape, else newly allocated; each pixel has the chroma nearest to it."""
+        luma, chroma = self.read()
+        shape = self.height, self.width, 3
+        out = into if into is not None and into.shape == shape else np.empty(shape, np.uint8)
+        across = (self.width + 1) // 2
+        near = cv2.resize(
+            chroma[:, : across * 2].reshape(len(chroma), across, 2),
+            (across * 2, len(chroma) * 2),
+            interpolation=cv2.INTER_NEAREST,
+        )
+        yuv = cv2.merge([luma[:, : self.width], *cv2.split(near[: self.height, : self.width])])
+        cv2.transform(yuv, bgr_of_yuv(self.matrix, self.full_range), dst=out)
+        return out
+
+
+Picture: TypeAlias = BgrPicture | Nv12Picture
+"""what a frame shows; `host` gives it as BGR to whoever needs pixels, and costs a conversion unless it is BGR"""
