@@ -86,7 +86,7 @@ class App:
             self._ended = True
             clean = self._pipeline.stop()
         if self._failure is not None:
-            if isinstance(self._failure, EngineError):  # the backend said what happened
+            if isinstance(self._failure, (EngineError, DaemonError)):  # whoever raised it said what happened
                 _log.critical("stopped: %s", self._failure)
             elif is_want_of_descriptors(self._failure):
                 _log.critical("stopped: %s", sentence())

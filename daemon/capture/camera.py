@@ -75,7 +75,7 @@ class CameraThread:
         self._clock = math.inf
         """time.monotonic() at which a recording's first frame was due"""
         self._stopping = threading.Event()
-        self._on_end: Callable[[CameraThread], None] = _nobody
+        self._on_end: Callable[[CameraThread], None] = lambda _: None
         self._thread = WorkerThread(f"capture:{name}", self._run, on_fatal)
 
     @property
@@ -92,10 +92,13 @@ class CameraThread:
         """Sets the most frames a second to capture; None: all."""
         self._rate_limiter = RateLimiter(fps)
 
-    def start(self, on_end: Callable[[CameraThread], None] | None = None) -> None:
-        """Starts capturing; a disabled camera only reports that it is. `on_end` is called last in the thread."""
+    def start(self, on_end: Callable[[CameraThread], None] = lambda _: None) -> None:
+        """Starts capturing; a disabled camera only reports that it is. `on_end` is called last in the thread.
+
+        Raises TooFewThreadsError; it may be called again then.
+        """
         if self._config.enabled:
-            self._on_end = on_end or _nobody
+            self._on_end = on_end
             self._thread.start()
         else:
             self._change(CameraTrigger.DISABLED)
@@ -103,14 +106,15 @@ class CameraThread:
     def wait_for_predecessor(self) -> None:
         """Reports that the camera is connecting, and later, by `check`, why it has not been started."""
         self._change(CameraTrigger.STARTED)
-        self._enter(
-            0.0,
-            "the camera's last connection is not closed yet: a call hangs in the driver, the network or the file "
-            "system; the camera is opened when the call returns",
-        )
+        hangs = "a call hangs in the driver, the network or the file system; the camera is opened when the call returns"
+        self._enter(0.0, f"the camera's last connection is not closed yet: {hangs}")
+
+    def refuse(self, why: SourceError) -> None:
+        """Reports why the camera has no thread yet; it may be started later."""
+        self._change(CameraTrigger.OPEN_FAILED, why)
 
     def stop(self) -> None:
-        """Asks the thread to end and returns at once; even one that hangs delivers and reports nothing afterwards."""
+        """Asks the thread to end; returns at once. Even one that hangs delivers and reports nothing afterwards."""
         self._stopping.set()
         self._buffers.close()
 
@@ -159,9 +163,8 @@ class CameraThread:
             self._change(CameraTrigger.LOST if again else CameraTrigger.ENDED, error)
             return again
         finally:
-            self._enter(
-                _CLOSE_WITHIN, f"closing hangs for longer than {_CLOSE_WITHIN:g} s, in the driver or the network"
-            )
+            hangs = f"closing hangs for longer than {_CLOSE_WITHIN:g} s, in the driver or the network"
+            self._enter(_CLOSE_WITHIN, hangs)
             try:
                 source.close()
             except Exception as error:
@@ -292,7 +295,3 @@ class CameraThread:
             self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time())
             log_status(self._status)
             self._report(self._status)
-
-
-def _nobody(_: CameraThread) -> None:
-    """The default of `on_end`."""

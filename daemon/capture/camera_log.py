@@ -7,6 +7,7 @@ import logging
 from daemon.capture.sources.base import SourceError
 from daemon.records import CameraStatus, Reason
 from daemon.system.log_states import state_of
+from daemon.system.threads import TooFewThreadsError
 
 _log = logging.getLogger("ospreyd.capture")
 
@@ -23,6 +24,8 @@ def as_source_error(camera: str, error: Exception) -> SourceError:
     """What to report of what a source raised; what no source is to raise is logged with its traceback."""
     if isinstance(error, SourceError):
         return error
+    if isinstance(error, TooFewThreadsError):
+        return SourceError(Reason.NO_RESOURCES, str(error))
     kind = type(error).__name__
     _log.error("camera %s: unexpected %s in its source; please report it", camera, kind, exc_info=error)
     if isinstance(error, MemoryError):

@@ -15,8 +15,9 @@ _EVERY = 0.25  # seconds between two checks of every camera
 class HangMonitor:
     """Checks cameras in a thread of its own: the thread of a camera that hangs cannot report it."""
 
-    def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
-        """`on_fatal` takes the exception that ends the monitor."""
+    def __init__(self, on_fatal: Callable[[BaseException], None], then: Callable[[], None] = lambda: None) -> None:
+        """`on_fatal` takes the exception that ends the monitor; `then` is called after each check of all cameras."""
+        self._then = then
         self._cameras: dict[CameraThread, None] = {}
         """in the order in which they were added"""
         self._changing = threading.Lock()
@@ -52,3 +53,4 @@ class HangMonitor:
                 cameras = tuple(self._cameras)
             for camera in cameras:  # without the lock: the receiver of a report may wait
                 camera.check(time.monotonic())
+            self._then()

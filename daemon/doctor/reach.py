@@ -22,6 +22,8 @@ from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
 from daemon.errors import UsageError
 from daemon.mqtt.link import Link, LinkState
+from daemon.records import Reason
+from daemon.system.threads import TooFewThreadsError, start_thread
 
 _BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
 _METRICS_WITHIN = 2.0  # seconds
@@ -89,7 +91,10 @@ def cameras(config: Config) -> list[Finding]:
     began = time.monotonic()
     for name, camera in enabled.items():
         arguments = (name, camera, answers[name])
-        threading.Thread(target=_answer, args=arguments, name=f"doctor:{name}", daemon=True).start()
+        try:
+            start_thread(threading.Thread(target=_answer, args=arguments, name=f"doctor:{name}", daemon=True))
+        except TooFewThreadsError as error:
+            answers[name].put(_camera(name, camera, {"reason": Reason.NO_RESOURCES.value, "problem": str(error)}))
     return [_in_time(name, camera, answers[name], began) for name, camera in enabled.items()]
 
 

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from daemon.config.service import Metrics
 from daemon.service.watchdog import Watchdog
+from daemon.system.threads import TooFewThreadsError, start_thread
 from daemon.system.worker_thread import WorkerThread
 
 _log = logging.getLogger("ospreyd")
@@ -123,7 +124,6 @@ class _Server(ThreadingHTTPServer):
     """Limits the number of clients and the time of each."""
 
     timeout = _POLL
-    daemon_threads = True
     block_on_close = False
 
     def __init__(self, config: Metrics, pages: dict[str, Callable[[], _Page]]) -> None:
@@ -160,15 +160,20 @@ class _Server(ThreadingHTTPServer):
             self._forget(client)
             _cut(client)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """As the parent, but without a thread it raises what `handle_error` knows."""
+        target, arguments = self.process_request_thread, (request, client_address)
+        start_thread(threading.Thread(target=target, args=arguments, name="metrics-client", daemon=True))
+
     def shutdown_request(self, request: Any) -> None:
         """Called after each client."""
         self._forget(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  the parent's signature
-        """Ignores client disconnects; logs everything else."""
+        """Ignores client disconnects, and that there is no thread for a client; logs everything else."""
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
+        if not isinstance(error, (OSError, TooFewThreadsError)):
             _log.error("a request for metrics failed", exc_info=error)
 
     def _forget(self, client: socket.socket) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from daemon.system.threads import start_thread
+
 
 class WorkerThread:
     """A daemon thread that reports the exception that ends it; each stage owns its own and asks it to end itself.
@@ -19,8 +21,8 @@ class WorkerThread:
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def start(self) -> None:
-        """Starts the thread; once only."""
-        self._thread.start()
+        """Starts the thread; once only, but again where it raised TooFewThreadsError."""
+        start_thread(self._thread)
 
     @property
     def started(self) -> bool:

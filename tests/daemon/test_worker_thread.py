@@ -16,6 +16,8 @@ from tests.servers.mosquitto import free_port
 
 _ALLOWED = {
     "system/worker_thread.py": "it is the one",
+    "system/threads.py": "they end at once, to see how many there may be",
+    "service/http_server.py": "a client of the metrics, whose errors are logged",
     "capture/sources/server.py": "a look-up of a name, whose answer is waited for",
     "doctor/reach.py": "a command's own, whose answer is waited for",
 }

@@ -12,6 +12,7 @@ from daemon.config.camera import Camera
 from daemon.config.sources import SourceKind, source_kind
 from daemon.records import Reason
 from daemon.system.descriptors import Descriptors, TooFewDescriptorsError
+from daemon.system.threads import TooFewThreadsError
 
 _DESCRIPTORS = Descriptors()
 
@@ -39,5 +40,5 @@ def open_source(camera: Camera, begin: BeginCall = untimed) -> Source:
     try:
         with _DESCRIPTORS.opening():
             return edited(_OPEN[source_kind(camera.source)](camera, begin), camera)
-    except TooFewDescriptorsError as error:
+    except (TooFewDescriptorsError, TooFewThreadsError) as error:
         raise SourceError(Reason.NO_RESOURCES, str(error)) from None

@@ -16,6 +16,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 from daemon.capture.sources.base import SourceError
 from daemon.config.credentials import place_of
 from daemon.records import Reason
+from daemon.system.descriptors import is_want_of_descriptors, sentence
+from daemon.system.threads import start_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -92,6 +94,8 @@ def server_of(url: str) -> Server:
 
 def no_answer(server: Server, error: OSError) -> SourceError:
     """What it means that connecting, or waiting for an answer, failed."""
+    if is_want_of_descriptors(error):
+        return SourceError(Reason.NO_RESOURCES, sentence())
     plain = server.scheme.removesuffix("s")
     rule = "each part between its dots must have 1 to 63 characters; correct the source"
     unreachable: dict[type[OSError], str] = {
@@ -169,7 +173,8 @@ def _left(deadline: float) -> float:
 
 
 def _look_up(server: Server, deadline: float) -> list[_Address]:
-    """The addresses of the server. Raises gaierror, _InvalidNameError or _DnsSilentError.
+    """The addresses of the server. Raises gaierror, _InvalidNameError, _DnsSilentError or
+    TooFewThreadsError.
 
     getaddrinfo has no time-out, so it runs in a thread, which is abandoned if there is no answer in time. It ends by
     itself; OpenCV's own attempt at the same name takes as long, so these threads do not pile up.
@@ -185,7 +190,7 @@ def _look_up(server: Server, deadline: float) -> list[_Address]:
         except UnicodeError:
             answer.put(_InvalidNameError())
 
-    threading.Thread(target=ask, name="lookup", daemon=True).start()
+    start_thread(threading.Thread(target=ask, name="lookup", daemon=True))
     try:
         found = answer.get(timeout=_left(deadline))
     except Empty:
