@@ -8,6 +8,7 @@ detector (docs/decisions/0002).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -20,7 +21,11 @@ FRAMES = "frames"
 """name of the uint8 input [B, H, W, 3]"""
 IMAGES = "images"
 """name of the preprocess graph's output and the canonical detector's input"""
-_OPSET = 17
+OPSET = 17
+"""of the preprocess graphs"""
+
+Size: TypeAlias = tuple[str, str]
+"""names of the height and the width of a picture, [1] each"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +86,29 @@ def letterbox(graph: GraphBuilder, frames: str, geometry: InputGeometry, width: 
     """Appends: uint8 frames [B, h, w, 3] of one size to float32 [B, height, width, 3]; see records.Letterbox."""
     shape = graph.add("Shape", frames)
     batch, h, w = (graph.slice(shape, axis, axis + 1, 0) for axis in range(3))
-    full_height, full_width = graph.const([height]), graph.const([width])
+    full = graph.const([height]), graph.const([width])
     three = graph.const([3])
     pixels = graph.cast(frames, TensorProto.FLOAT)
+    new = resized_size(graph, (h, w), full, geometry, (height, width))
+    resized = resize(graph, pixels, graph.add("Concat", batch, *new, three, axis=0))
+    return padded(graph, resized, new, full, geometry)
+
+
+def resized_size(graph: GraphBuilder, source: Size, full: Size, geometry: InputGeometry, size: tuple[int, int]) -> Size:
+    """How large a picture becomes in an input `full`, which has the height and width `size`; see records.Letterbox."""
     if geometry.fit is Fit.STRETCH:
-        sizes = graph.add("Concat", batch, full_height, full_width, three, axis=0)
-        return _resize(graph, pixels, sizes)
+        return full
+    (h, w), (full_height, full_width), (height, width) = source, full, size
     new_width = graph.add("Min", full_width, _rounded_ratio(graph, w, height, h))
     new_height = graph.add("Min", full_height, _rounded_ratio(graph, h, width, w))
-    resized = _resize(graph, pixels, graph.add("Concat", batch, new_height, new_width, three, axis=0))
+    return new_height, new_width
+
+
+def padded(graph: GraphBuilder, resized: str, new: Size, full: Size, geometry: InputGeometry) -> str:
+    """Appends: a picture [B, *new, 3] in its place in [B, *full, 3]."""
+    if geometry.fit is Fit.STRETCH:
+        return resized
+    (new_height, new_width), (full_height, full_width) = new, full
     spare_width = graph.add("Sub", full_width, new_width)
     spare_height = graph.add("Sub", full_height, new_height)
     zero = graph.const([0])
@@ -103,6 +122,11 @@ def letterbox(graph: GraphBuilder, frames: str, geometry: InputGeometry, width: 
     return graph.add("Pad", resized, pads, graph.const(geometry.pad, np.float32))
 
 
+def resize(graph: GraphBuilder, pixels: str, sizes: str) -> str:
+    """Appends: pixels between those around them; `sizes` are those of every dimension."""
+    return graph.add("Resize", pixels, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")
+
+
 def preprocess_model(
     geometry: InputGeometry, width: int, height: int, dtype: int = TensorProto.FLOAT, planar: bool = True
 ) -> onnx.ModelProto:
@@ -111,22 +135,24 @@ def preprocess_model(
     `images` is of type `dtype` (an onnx.TensorProto.DataType), [B, 3, height, width], or [B, height, width, 3] where
     it is not planar.
     """
-    shape: list[int | str] = ["batch", 3, height, width] if planar else ["batch", height, width, 3]
     frames = helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, ["batch", "height", "width", 3])
-    images = helper.make_tensor_value_info(IMAGES, dtype, shape)
-    graph = helper.make_graph([], "preprocess", [frames], [images])
-    builder = GraphBuilder(graph, _OPSET, "preprocess")
+    shape: list[int | str] = ["batch", 3, height, width] if planar else ["batch", height, width, 3]
+    graph = helper.make_graph([], "preprocess", [frames], [helper.make_tensor_value_info(IMAGES, dtype, shape)])
+    builder = GraphBuilder(graph, OPSET, "preprocess")
     pixels = letterbox(builder, FRAMES, geometry, width, height)
+    return finished(builder, graph, pixels, geometry, dtype, planar)
+
+
+def finished(
+    builder: GraphBuilder, graph: onnx.GraphProto, pixels: str, geometry: InputGeometry, dtype: int, planar: bool
+) -> onnx.ModelProto:
+    """The model whose `graph` ends with letterboxed BGR `pixels`: they are normalised to its output."""
     if dtype == TensorProto.UINT8:
         pixels = builder.add("Round", pixels)  # a cast truncates
     normalise(builder, pixels, geometry, dtype, IMAGES, planar)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model)
     return model
-
-
-def _resize(graph: GraphBuilder, pixels: str, sizes: str) -> str:
-    return graph.add("Resize", pixels, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")
 
 
 def _rounded_ratio(graph: GraphBuilder, a: str, factor: int, b: str) -> str:
