@@ -9,6 +9,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 import numpy as np
 
@@ -96,21 +97,43 @@ class _Latencies:
         self.total += seconds
 
 
+class _Samples:
+    """The latest latencies of one stage of one camera, seconds, and how many there ever were."""
+
+    def __init__(self) -> None:
+        self.latest: deque[float] = deque(maxlen=_WINDOW)
+        self.count = 0
+
+    def add(self, seconds: float) -> None:
+        self.latest.append(seconds)
+        self.count += 1
+
+
+class Reader:
+    """One who is given reports: each covers the time since its own last one. For one thread."""
+
+    def __init__(self, since: float | None = None) -> None:
+        """`since`: time.monotonic() from which the first one is; default: now."""
+        self.reported = time.monotonic() if since is None else since
+        self.processed: Mapping[str, int] = {}
+        """frames of each camera that it was told of"""
+        self.samples: Mapping[_Samples, int] = {}
+        """latencies that it was told of"""
+        self.batches = 0
+
+
 class Stats:
     """Thread-safe; every method is short enough for the frame path."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._started = self._reported = time.monotonic()
+        self._started = time.monotonic()
         self._cameras: dict[str, Counter[CameraCount]] = defaultdict(Counter)
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
         self._objects: dict[str, ObjectCounts] = {}
         self._counts: Counter[DaemonCount] = Counter()
-        self._recent: Counter[str] = Counter()
-        """frames processed since the last report, by camera"""
-        self._latency: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
+        self._latency: dict[tuple[str, str], _Samples] = defaultdict(_Samples)
         self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
-        self._batches_reported = 0
 
     def count(self, what: CameraCount, camera: str) -> None:
         """Adds one for a camera."""
@@ -131,16 +154,15 @@ class Stats:
         """Counts a frame that went through its model; `latency` is seconds by stage."""
         with self._lock:
             self._cameras[camera][CameraCount.PROCESSED] += 1
-            self._recent[camera] += 1
             for stage, seconds in latency.items():
-                self._latency[camera, stage].append(seconds)
+                self._latency[camera, stage].add(seconds)
                 self._histograms[stage].add(seconds)
 
     def tracked(self, camera: str, objects: ObjectCounts, seconds: float) -> None:
         """Takes the objects of a camera after a frame, which took so many seconds to track."""
         with self._lock:
             self._objects[camera] = objects
-            self._latency[camera, "tracking"].append(seconds)
+            self._latency[camera, "tracking"].add(seconds)
             self._histograms["tracking"].add(seconds)
 
     def untracked(self, camera: str) -> None:
@@ -153,7 +175,7 @@ class Stats:
         with self._lock:
             for camera, total in frames:
                 self._cameras[camera][CameraCount.PUBLISHED] += 1
-                self._latency[camera, "total"].append(total)
+                self._latency[camera, "total"].add(total)
                 self._histograms["total"].add(total)
 
     def acknowledged(self, seconds: float) -> None:
@@ -173,22 +195,29 @@ class Stats:
     def forget(self, camera: str) -> None:
         """Resets the counters of a removed camera."""
         with self._lock:
-            for counts in (self._cameras, self._dropped, self._recent):
+            for counts in (self._cameras, self._dropped):
                 counts.pop(camera, None)
             self._objects.pop(camera, None)
             for key in [key for key in self._latency if key[0] == camera]:
                 del self._latency[key]
 
-    def report(self, cameras: tuple[str, ...]) -> DaemonStats:
-        """Totals so far, and rates and percentiles since the last report, which this call ends."""
-        now = time.monotonic()
+    def report(self, cameras: tuple[str, ...], reader: Reader | None = None) -> DaemonStats:
+        """Totals so far, and rates and percentiles since the reader's last report; None: since the start."""
+        now, reader = time.monotonic(), reader or Reader(self._started)
+        elapsed, reader.reported = max(now - reader.reported, 1e-9), now
         with self._lock:
-            latency, self._latency = self._latency, defaultdict(lambda: deque(maxlen=_WINDOW))
-            recent, self._recent = self._recent, Counter()
+            latency = {key: list(new) for key, one in self._latency.items() if (new := _new(one, reader.samples))}
+            reader.samples = {one: one.count for one in self._latency.values()}
             total = self._counts[DaemonCount.BATCHES]
-            batches, self._batches_reported = total - self._batches_reported, total
-            elapsed, self._reported = max(now - self._reported, 1e-9), now
+            batches, reader.batches = total - reader.batches, total
             counts = {name: self._totals(name) for name in cameras}
+        processed = {name: totals[CameraCount.PROCESSED] for name, totals in counts.items()}
+        known, reader.processed = reader.processed, processed
+        # a camera that was removed and has come back counts from 0
+        recent = {
+            name: count - (before if (before := known.get(name, 0)) <= count else 0)
+            for name, count in processed.items()
+        }
         by_stage: dict[str, list[float]] = defaultdict(list)
         by_camera: dict[str, dict[str, Percentiles]] = defaultdict(dict)
         for (camera, stage), samples in latency.items():
@@ -220,6 +249,12 @@ class Stats:
         )
 
 
-def _percentiles(seconds: deque[float] | list[float]) -> Percentiles:
+def _new(samples: _Samples, told: Mapping[_Samples, int]) -> Iterable[float]:
+    """Those that a reader was not told of, as far as they are kept."""
+    count = min(samples.count - told.get(samples, 0), len(samples.latest))
+    return islice(samples.latest, len(samples.latest) - count, None) if count else ()
+
+
+def _percentiles(seconds: list[float]) -> Percentiles:
     p50, p95, p99 = (float(v) for v in np.percentile(np.asarray(seconds) * 1000.0, (50, 95, 99)))
     return Percentiles(p50, p95, p99)

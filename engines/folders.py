@@ -18,6 +18,11 @@ def state_folder() -> Path:
     return _folder("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
 
 
+def runtime_folder() -> Path:
+    """Folder of sockets; it may not exist yet. Raises FolderError where the environment names none."""
+    return _folder("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", ".local/state")
+
+
 def _folder(systemd: str, xdg: str, below_home: str) -> Path:
     given = os.environ.get(systemd, "").split(":")[0]  # systemd separates several with colons
     if given:

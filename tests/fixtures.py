@@ -26,7 +26,8 @@ def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
 
 @pytest.fixture(autouse=True)
 def state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where daemons of this test keep their outbox."""
+    """Where daemons of this test keep their outbox and their sockets."""
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
     return folder

@@ -75,7 +75,11 @@ class App:
         _log.info("backend %s %s: %s", backend.name, backend.version, backend.reason)
         with self._loaded.naming_lines():
             plan = first_plan(config)
-        requests = Requests(partial(self._in_main_thread, self._apply), partial(self._in_main_thread, self._reload))
+        requests = Requests(
+            partial(self._in_main_thread, self._apply),
+            partial(self._in_main_thread, self._reload),
+            lambda text: self._in_main_thread(partial(self._check, text)),
+        )
         self._pipeline = Pipeline(self._running, backend, plan, requests, self._on_fatal)
         try:
             self._pipeline.start()
@@ -127,6 +131,13 @@ class App:
 
     def _apply(self) -> str:
         self._pipeline.apply(self._pipeline.plan(self._running.config, reread=False))
+        return ""
+
+    def _check(self, text: str) -> str:
+        """Raises ConfigError where the daemon could not run with a text in place of the file's."""
+        loaded = load_with_lines(self._file, text=text)
+        with loaded.naming_lines():
+            self._pipeline.plan(self._running.preview(loaded.config), reread=False)
         return ""
 
     def _try_reload(self) -> None:

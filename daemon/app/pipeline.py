@@ -22,14 +22,18 @@ from daemon.control.running_config import RunningConfig
 from daemon.media.snapshots import Snapshots
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
-from daemon.records import CameraStatus, ConfigurationInfo, DaemonInfo
+from daemon.records import CameraStatus, ConfigurationInfo, DaemonInfo, Event, FrameResult
 from daemon.service.http_server import HttpServer
 from daemon.service.metrics import DaemonMetrics, registry_of
 from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import Stats
 from daemon.system.credits import Credits
+from daemon.view.rendezvous import meeting_place
+from daemon.view.view_thread import Sources as ViewSources
+from daemon.view.view_thread import View
 from engines.backends import CPU, Backend
+from engines.folders import runtime_folder
 
 _STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
 
@@ -40,6 +44,7 @@ class Requests:
 
     apply: Callable[[], object]
     reload: Callable[[], str]
+    check: Callable[[str], object]
 
 
 class Pipeline:
@@ -63,8 +68,10 @@ class Pipeline:
         topics = DeviceTopics.of(config.mqtt.prefix, config.device)
         inbox = Inbox()
         subscription = command_subscription(topics, inbox.put)
-        self._publisher = Publisher(config, self._info, stats, on_fatal, subscription, credit)
-        self._snapshots = Snapshots(self._publisher.picture, self._publisher.largest_picture, on_fatal)
+        self._view = self._open_view(config, inbox)
+        retained = None if self._view is None else self._view.retained
+        self._publisher = Publisher(config, self._info, stats, on_fatal, subscription, credit, retained)
+        self._snapshots = Snapshots(self._picture, self._publisher.largest_picture, on_fatal)
         self._registry = StatusRegistry(
             config,
             self._info,
@@ -74,13 +81,8 @@ class Pipeline:
             self._publisher.outbox.problem,
         )
         self.watchdog = Watchdog(self._registry, on_fatal)
-        outputs = Outputs(
-            self._publisher.results,
-            self._publisher.event,
-            self._snapshots.request,
-            self._snapshots.offer,
-            self._publisher.area,
-        )
+        snapshots = self._snapshots
+        outputs = Outputs(self._results, self._event, snapshots.request, snapshots.offer, self._publisher.area)
         reports = Reports(self._camera_status, self._publish_info)
         self._shard = Shard(config, backend, self._shared, outputs, reports, self._publisher.totals())
         actions = CommandActions(
@@ -90,6 +92,7 @@ class Pipeline:
             self._snapshots.request,
             self._publisher.stats_now,
             self._shard.reset_lines,
+            requests.check,
         )
         handler = CommandHandler(running, actions)
         parser = CommandParser(topics, running.scope, self._publisher.request, self._publisher.reserved)
@@ -113,6 +116,8 @@ class Pipeline:
         self._shard.start()
         self.watchdog.start()
         self._http.start()
+        if self._view is not None:
+            self._view.start()
 
     def stop(self) -> bool:
         """Stops the stages from left to right; whether every thread ended in time.
@@ -123,6 +128,8 @@ class Pipeline:
         deadline = time.monotonic() + _STOP_WITHIN
         self.watchdog.stop()
         self._http.stop()
+        if self._view is not None:
+            self._view.stop()
         self._commands.stop()
         self._snapshots.stop()
         self._publisher.hurry()
@@ -131,7 +138,7 @@ class Pipeline:
         clean &= self._publisher.stop(_left(deadline) / 2)
         for other in (self._commands, self._snapshots, self._shard, self.watchdog, self._http):
             clean &= other.join(_left(deadline))
-        return clean
+        return clean and (self._view is None or self._view.join(_left(deadline)))
 
     def plan(self, config: Config, reread: bool) -> Plan:
         """See make_plan."""
@@ -175,6 +182,36 @@ class Pipeline:
             self._config = plan.config
             self._shard.apply(plan, self._announce)
             self._publish_info()
+
+    def _open_view(self, config: Config, inbox: Inbox) -> View | None:
+        """What the web page's process sees; None where there is none."""
+        place = None if config.service.web is None else meeting_place(runtime_folder, config.device)
+        if place is None:
+            return None
+        sources = ViewSources(
+            lambda: self._config,
+            lambda: self._registry.snapshot(),  # noqa: PLW0108 - made later
+            lambda: self._publisher.link,
+            lambda: self._publisher.outbox.counts(),  # noqa: PLW0108 - made later
+            inbox.put,
+        )
+        shared = self._shared
+        return View(config, place, shared.stats, shared.wishes, sources, shared.on_fatal)
+
+    def _results(self, results: Sequence[FrameResult]) -> None:
+        self._publisher.results(results)
+        if self._view is not None:
+            self._view.results(results)
+
+    def _event(self, event: Event) -> None:
+        self._publisher.event(event)
+        if self._view is not None:
+            self._view.event(event)
+
+    def _picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
+        self._publisher.picture(camera, labels, jpeg)
+        if self._view is not None:
+            self._view.picture(camera, labels, jpeg)
 
     def _announce(self) -> None:
         """Publishing and monitoring take the new configuration."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from daemon.analysis.areas import Totals
 from daemon.analysis.filter import score_floor
@@ -14,6 +15,8 @@ from daemon.app.reload import Plan
 from daemon.capture.buffers import FrameMemory
 from daemon.capture.camera import CameraThread
 from daemon.capture.cameras import Cameras
+from daemon.capture.picture_wishes import PictureWishes
+from daemon.capture.sources.editing import is_edited as edits
 from daemon.config.schema import Config
 from daemon.inference.batcher import Batcher
 from daemon.inference.frame_queue import FrameQueue
@@ -37,6 +40,7 @@ class Shared:
     lock: threading.RLock
     """guards configuration, cameras and models, and the order in which their changes are reported"""
     on_fatal: Callable[[BaseException], None]
+    wishes: PictureWishes = field(default_factory=PictureWishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +190,15 @@ class Shard:
                 if self._cameras.get(name) is thread:
                     self._report(status)
 
+        wishes, is_edited = self._shared.wishes, edits(camera)
+
         def deliver(frame: Frame) -> None:
+            wishes.delivered(frame, is_edited)
             self._frame_queue.put(frame, lambda: self._cameras.get(name) is thread)
 
         shared = self._shared
         thread = CameraThread(name, camera, deliver, reported, shared.stats, shared.on_fatal, self._memory)
+        thread.on_received(partial(wishes.received, name))
         self._frame_queue.set_camera(name, camera.model, camera.priority)
         self._cameras[name] = thread
         self._capture.open(thread)

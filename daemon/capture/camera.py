@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.camera_log import as_source_error, log_status
 from daemon.capture.frozen import FrozenPicture
 from daemon.capture.rate_limit import RateLimiter
-from daemon.capture.sources.base import Source, SourceError
+from daemon.capture.recording_clock import RecordingClock
+from daemon.capture.sources.base import Received, Source, SourceError
 from daemon.capture.sources.open import open_source
 from daemon.capture.state_machine import CameraCondition, CameraTrigger, next_state
 from daemon.config.camera import Camera, Pace
@@ -26,8 +26,6 @@ from engines.pictures import BgrPicture, Picture
 _MEMORY = FrameMemory()
 _RECORDED_BYTES = 256 << 20  # of buffers where no frame is dropped, so that one file can fill every batch
 _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, not one more of a series
-_LATE = 1.0  # seconds behind a recording's clock beyond which the clock is reset instead of caught up with
-_GAP = 10.0  # seconds between two frames of a recording, at most; a longer gap resets the clock
 _GRACE = 0.5  # seconds by which a call may exceed its time-out before it is reported as hanging
 _LOOK_EVERY = 1.0  # seconds between two looks for more of a source that may go on after its end
 _CLOSE_WITHIN = 5.0  # seconds
@@ -72,8 +70,8 @@ class CameraThread:
         self._call: tuple[float, str] | None = None
         """the blocking call that the thread is in: its deadline by time.monotonic(), and what to report after it"""
         self._sequence = 0
-        self._clock = math.inf
-        """time.monotonic() at which a recording's first frame was due"""
+        self._clock = RecordingClock()
+        self._received: Received | None = None
         self._stopping = threading.Event()
         self._on_end: Callable[[CameraThread], None] = lambda _: None
         self._thread = WorkerThread(f"capture:{name}", self._run, on_fatal)
@@ -87,6 +85,10 @@ class CameraThread:
     def enabled(self) -> bool:
         """False: the camera is not opened and has no thread."""
         return self._config.enabled
+
+    def on_received(self, received: Received) -> None:
+        """Before the start: who sees each picture before it is edited, in the camera's thread."""
+        self._received = received
 
     def limit(self, fps: float | None) -> None:
         """Sets the most frames a second to capture; None: all."""
@@ -144,7 +146,7 @@ class CameraThread:
     def _capture(self) -> bool:
         """One connection, from opening to its end. Returns whether to try another."""
         try:
-            source = open_source(self._config, self._enter)
+            source = open_source(self._config, self._enter, self._received)
         except Exception as error:
             self._leave()
             self._change(CameraTrigger.OPEN_FAILED, as_source_error(self._name, error))
@@ -216,7 +218,7 @@ class CameraThread:
         if not self._rate_limiter.admits(time.monotonic() if source.due is None else source.due):
             return None
         if self._live and source.due is not None:
-            self._wait_until_due(source.due)
+            self._clock.wait(source.due, self._stopping)
         if self._stopping.is_set():
             return None
         captured_at, captured_mono = time.time(), time.monotonic()
@@ -265,15 +267,6 @@ class CameraThread:
         """Raises SourceError if the picture no longer changes; a new connection may help."""
         if self._frozen is not None and self._frozen.check(image, now):
             raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")
-
-    def _wait_until_due(self, due: float) -> None:
-        """Waits until a recording shows the frame that is `due` seconds after its first."""
-        now = time.monotonic()
-        wait = self._clock + due - now
-        if not -_LATE <= wait <= _GAP:
-            self._clock = now - due
-        elif wait > 0:
-            self._stopping.wait(wait)
 
     def _change(
         self, trigger: CameraTrigger, error: SourceError | None = None, call: tuple[float, str] | None = None

@@ -148,7 +148,7 @@ class Document:
             if names := references(node.value):
                 self._origins[id(node)] = " and ".join(names)
             text = substitute(node.value, self._environ)
-        if path[-1:] != ("password",):  # which may begin or end with a blank
+        if not str(path[-1]).endswith("password"):  # which may begin or end with a blank
             text = text.strip(_AROUND)
         text.encode()  # an escape or a variable can hold half of a character, which no message could carry
         return text

@@ -54,10 +54,10 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return load_with_lines(path, environ).config
 
 
-def load_with_lines(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
-    """The same, for whoever opens what the configuration names."""
+def load_with_lines(path: Path, environ: Mapping[str, str] = os.environ, text: str | None = None) -> Loaded:
+    """The same, for whoever opens what the configuration names; of a text in place of the file's where it is given."""
     _require_utf8(path)
-    document = Document(str(path), compose(str(path), read(path)), environ)
+    document = Document(str(path), compose(str(path), read(path) if text is None else text), environ)
     paths.resolve(document, path.absolute().parent)
     config = None
     try:

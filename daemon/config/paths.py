@@ -28,6 +28,9 @@ def resolve(document: Document, folder: Path) -> None:
     _folder(document, inference, ("inference", "cache"), folder, made=True)
     for key in ("ca", "certificate", "key"):
         _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder)
+    web_tls = _mapping(_mapping(_mapping(document.values, "service"), "web"), "tls")
+    for key in ("certificate", "key"):
+        _file(document, web_tls, ("service", "web", "tls", key), folder)
     outbox = _mapping(mqtt, "outbox")
     if isinstance(path := outbox.get("path"), str) and path:  # created when needed, with its folder
         outbox["path"] = str(folder / path)

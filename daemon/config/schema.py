@@ -67,7 +67,7 @@ class Config(Section):
     tracking: Tracking | None = Field(
         None, description="follow objects from frame to frame at all cameras; {} switches it on; default: off"
     )
-    service: Service = Field(default_factory=Service, description="metrics and health checks")
+    service: Service = Field(default_factory=Service, description="metrics, health checks and the web page")
     cameras: dict[CameraName, Camera] = Field(min_length=1, description="by name, part of the camera's topics")
 
     @model_validator(mode="wrap")

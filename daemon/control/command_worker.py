@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from daemon.control.command_payloads import answer
-from daemon.control.commands import INTERNAL_ERROR, Command, CommandRejected
+from daemon.control.commands import INTERNAL_ERROR, CheckText, Command, CommandRejected, Order
 from daemon.control.inbox import Inbox
 from daemon.control.parse import CommandParser
-from daemon.errors import DaemonError
+from daemon.errors import ConfigError, DaemonError
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.outgoing import Message
 from daemon.system.log_states import state_of
@@ -67,24 +67,42 @@ class CommandWorker:
         while (message := self._inbox.take()) is not None:
             self._handle(message)
 
-    def _handle(self, message: Received) -> None:
-        """An unexpected error of a command ends here, and not the daemon."""
-        request, about = self._parser.unparsed(message), None
+    def _handle(self, message: Received | Order) -> None:
+        if isinstance(message, Order):
+            message.answer(*self._try(message.name, message.command))
+            return
+        request = self._parser.unparsed(message)
         try:
             request = self._parser.parse(message)
-            if isinstance(request.command, CommandRejected):
-                raise request.command  # noqa: TRY301
-            about = state_of("command", request.name)
-            detail, ok = self._execute(request.command), True
-            log.info("%s: %s", request.name, detail, extra=about)
-        except (CommandRejected, DaemonError, EngineError) as error:
-            detail, ok = str(error), False
-            log.warning("%s: rejected: %s", _printable(request.name), detail, extra=about)
         except Exception:
-            detail, ok = INTERNAL_ERROR, False
-            log.exception("%s: %s", _printable(request.name), detail, extra=about)
+            log.exception("%s: %s", _printable(request.name), INTERNAL_ERROR)
+            ok, detail = False, INTERNAL_ERROR
+        else:
+            ok, detail, _ = self._try(request.name, request.command)
         payload = answer(self._device, request.name, ok=ok, detail=detail)
         self._answer(Message(request.answer_to.name, payload, "application/json", request.correlation))
+
+    def _try(self, name: str, command: Command | CommandRejected) -> tuple[bool, str, Sequence[str]]:
+        """Whether it was executed, the sentence that says so, and each mistake that the configuration has.
+
+        An unexpected error of a command ends here, and not the daemon.
+        """
+        about = None
+        try:
+            if isinstance(command, CommandRejected):
+                raise command  # noqa: TRY301
+            about = state_of("command", name)
+            detail = self._execute(command)
+        except (CommandRejected, DaemonError, EngineError) as error:
+            if not isinstance(command, CheckText):
+                log.warning("%s: rejected: %s", _printable(name), error, extra=about)
+            return False, str(error), error.problems if isinstance(error, ConfigError) else ()
+        except Exception:
+            log.exception("%s: %s", _printable(name), INTERNAL_ERROR, extra=about)
+            return False, INTERNAL_ERROR, ()
+        if not isinstance(command, CheckText):  # which is asked for at every stroke of a key
+            log.info("%s: %s", name, detail, extra=about)
+        return True, detail, ()
 
     def _answer(self, message: Message) -> None:
         """Gives up where the network takes none: the retained states show the result of the command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,7 +70,14 @@ class ResetLines:
     """None: of all"""
 
 
-Command = ChangeSetting | TakeSnapshot | Reload | BuildEngine | PublishStats | ResetLines
+@dataclass(frozen=True, slots=True)
+class CheckText:
+    """Finds out whether a text could take the configuration file's place; changes nothing."""
+
+    text: str
+
+
+Command = ChangeSetting | TakeSnapshot | Reload | BuildEngine | PublishStats | ResetLines | CheckText
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +97,15 @@ class CommandRequest:
     command: Command | CommandRejected
     answer_to: Topic
     correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that does not come from the broker."""
+
+    name: str
+    """for the log, as CommandRequest has it"""
+    command: Command
+    answer: Callable[[bool, str, Sequence[str]], None]
+    """takes whether it was executed, the sentence, and where it was not each mistake in the configuration, with its
+    line; called in the thread that executes"""

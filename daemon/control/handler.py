@@ -10,6 +10,7 @@ import orjson
 from daemon.control.commands import (
     BuildEngine,
     ChangeSetting,
+    CheckText,
     Command,
     CommandRejected,
     PublishStats,
@@ -41,6 +42,8 @@ class CommandActions:
     """publishes the statistics now"""
     reset_lines: Callable[[str | None], None]
     """resets the counts of line crossings, of one camera or all"""
+    check: Callable[[str], object]
+    """raises ConfigError where the daemon could not run with a text in place of the configuration file's"""
 
 
 class CommandHandler:
@@ -64,10 +67,14 @@ class CommandHandler:
                 return f"the engine of model {command.model} is being built; info has its progress"
             case PublishStats():
                 self._actions.publish_stats()
-                return "the statistics are published"
+                detail = "the statistics are published"
             case ResetLines():
                 self._actions.reset_lines(command.camera)
-                return f"line crossings of {command.camera or 'all cameras'} are reset"
+                detail = f"line crossings of {command.camera or 'all cameras'} are reset"
+            case CheckText():
+                self._actions.check(command.text)
+                detail = "the configuration is valid"
+        return detail
 
     def _change(self, command: ChangeSetting) -> str:
         changed = self._running.change(command.camera, command.setting, command.value, self._actions.apply)

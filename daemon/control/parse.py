@@ -57,7 +57,7 @@ class CommandParser:
         return CommandRequest(shortened(message.topic), CommandRejected(INTERNAL_ERROR), self.topics.answer, None)
 
 
-def command_subscription(topics: DeviceTopics, handle: Callable[[Received], None]) -> Subscription:
+def command_subscription(topics: DeviceTopics, handle: Callable[[Received], object]) -> Subscription:
     """For the link that brings the commands."""
     return Subscription(command_patterns(topics), handle, LARGEST)
 

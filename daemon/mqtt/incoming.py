@@ -27,7 +27,7 @@ class Subscription:
 
     patterns: tuple[str, ...]
     """topic filters"""
-    handle: Callable[[Received], None]
+    handle: Callable[[Received], object]
     """called in the link's thread; must return at once and raise nothing"""
     max_payload: int
     """bytes of the longest payload that is of interest"""

@@ -27,7 +27,7 @@ from daemon.publish.object_publisher import ObjectPublisher
 from daemon.publish.retained import Retained
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.records.objects import Direction, LineState, ZoneState
-from daemon.stats import DaemonCount, Stats
+from daemon.stats import DaemonCount, Reader, Stats
 from daemon.system.credits import Credits
 
 
@@ -47,12 +47,17 @@ class Publisher:
         on_fatal: Callable[[BaseException], None],
         subscription: Subscription | None = None,
         credit: Credits | None = None,
+        on_retained: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        """`credit` is taken for every result that is not live, and given back here when nothing more becomes of it."""
+        """`credit` is taken for every result that is not live, and given back here when nothing more becomes of it.
+
+        `on_retained` is told, in any thread, of each topic that changes and its payload; an empty one clears it.
+        """
         credit = credit or Credits()
         mqtt, self._device = config.mqtt, config.device
         self._config = config
         self._stats = stats
+        self._reader = Reader()
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
         self._formats = Formats(mqtt, self._topics, config.device, self._publish, self._configured)
         self._link = Link(
@@ -71,7 +76,7 @@ class Publisher:
         path, recovery = outbox_path(mqtt.outbox, config.device), Recovery(self._stale, self._recovered)
         self._outbox = OutboxSender(path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged, recovery)
         self.outbox = OutboxReadings(path, lambda: self._outbox.counts)
-        retained = Retained(self._outbox.kept, self._outbox.keep)
+        retained = Retained(self._outbox.kept, self._outbox.keep, on_retained)
         self._frames = FrameSender(config, self._link, stats, retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
         self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._frames.retain)
@@ -244,7 +249,7 @@ class Publisher:
     def _report(self) -> list[FrameMessage]:
         """How the device is doing, since the last of these."""
         self._states.follow_clock()
-        report = self._stats.report(tuple(self._config.cameras))
+        report = self._stats.report(tuple(self._config.cameras), self._reader)
         self._formats_thread.stats(report)
         return [(self._topics.stats.name, payloads.stats(self._device, report, self._outbox.counts))]
 

@@ -15,8 +15,14 @@ class Retained:
     What an earlier run has retained is cleared, unless this run claims the topic before `settle`.
     """
 
-    def __init__(self, kept: Mapping[str, bytes], keep: Callable[[Mapping[str, bytes | None]], None]) -> None:
-        """`kept` on disk by earlier runs; `keep` has values kept for the next one."""
+    def __init__(
+        self,
+        kept: Mapping[str, bytes],
+        keep: Callable[[Mapping[str, bytes | None]], None],
+        changed: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """`kept` on disk by earlier runs; `keep` has values kept for the next one; `changed` sees every `set`."""
+        self._changed = changed or _nobody
         self._memory = RetainedMemory(kept)
         self._keep = keep
         self._cleared_before = frozenset(self._memory.topics(Trace.CLEARED))
@@ -43,6 +49,7 @@ class Retained:
             self.claim(topic, camera)
         self._unclaimed.discard(topic)
         self._payloads[topic] = payload
+        self._changed(topic, payload)
         self._unsent[topic] = None
         self._cleared.pop(topic, None)
 
@@ -124,3 +131,7 @@ class Retained:
         del self._payloads[topic]
         self._cleared.pop(topic, None)
         self._unsent.pop(topic, None)
+
+
+def _nobody(topic: str, payload: bytes) -> None:
+    """The default of `changed`."""

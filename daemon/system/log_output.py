@@ -8,15 +8,33 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TextIO
 
 from daemon.system.log_states import StateLines, state_in, together
 from daemon.system.repetition import Repetition
 
+_MESSAGE = logging.Formatter("%(message)s")
 _PIECE = select.PIPE_BUF  # bytes; what a pipe that is ready takes without waiting
+_KEPT = 300  # lines
 _PATIENCE = 0.5  # seconds for a reader that is slow; one that is stuck is not waited for again
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the log."""
+
+    number: int
+    """counts from 1"""
+    time: float
+    """UTC, seconds since the epoch"""
+    level: str
+    """in lower case, as logging calls it"""
+    text: str
+    """may have several lines; with credentials, where the program logged any"""
 
 
 class LogHandler(logging.Handler):
@@ -32,6 +50,8 @@ class LogHandler(logging.Handler):
         """lines lost since the output could be written last"""
         self.lost = 0
         """lines that could not be written since the start"""
+        self.latest: deque[LogLine] = deque(maxlen=_KEPT)
+        """for any thread"""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called with the handler's lock."""
@@ -61,6 +81,7 @@ class LogHandler(logging.Handler):
 
     def _write(self, records: Sequence[logging.LogRecord]) -> None:
         """One line for all of them."""
+        self._keep(together(records))
         try:
             if self._unsaid:
                 self._output.write(self.format(_lost(self._unsaid, records[0])))
@@ -70,6 +91,11 @@ class LogHandler(logging.Handler):
             self.lost += 1
             self._unsaid += 1
             self._states.failed(records, time.monotonic())
+
+    def _keep(self, record: logging.LogRecord) -> None:
+        number = self.latest[-1].number + 1 if self.latest else 1
+        text = _MESSAGE.format(record)
+        self.latest.append(LogLine(number, record.created, record.levelname.lower(), text))
 
     def _schedule(self, now: float) -> None:
         """Has a thread write what is held, when it is due."""

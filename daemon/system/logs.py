@@ -9,12 +9,13 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from enum import Enum
 from typing import TextIO
 
 from daemon.config.credentials import without_credentials
-from daemon.system.log_output import LogHandler, Output
+from daemon.system.log_output import LogHandler, LogLine, Output
 from daemon.system.log_states import named_in
 
 FORMAT_VARIABLE = "OSPREYD_LOG_FORMAT"
@@ -49,6 +50,13 @@ def log_to_stderr(*, reconfigure: bool = False) -> None:
 def lost_lines() -> int:
     """Lines that this process could not write to the log."""
     return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogHandler))
+
+
+def latest_lines(after: int) -> list[LogLine]:
+    """The latest lines of this process's log beyond a number, without credentials."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogHandler)]
+    lines = [line for handler in handlers for line in list(handler.latest) if line.number > after]
+    return [replace(line, text=without_credentials(line.text)) for line in lines]
 
 
 def say_error(text: str) -> None:

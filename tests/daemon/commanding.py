@@ -63,6 +63,10 @@ class Recorder:
         """See CommandActions.build_engine."""
         self.calls.append(f"build {model}")
 
+    def check(self, text: str) -> None:
+        """See CommandActions.check."""
+        self.calls.append(f"check {text}")
+
     def snapshot(self, camera: str, annotated: bool) -> None:
         """See CommandActions.snapshot."""
         self.calls.append(f"snapshot {camera} {annotated}")
@@ -79,7 +83,13 @@ class Recorder:
     def actions(self) -> CommandActions:
         """All of them."""
         return CommandActions(
-            self.apply, self.reload, self.build_engine, self.snapshot, self.publish_stats, self.reset_lines
+            self.apply,
+            self.reload,
+            self.build_engine,
+            self.snapshot,
+            self.publish_stats,
+            self.reset_lines,
+            self.check,
         )
 
 
@@ -104,6 +114,7 @@ class Commanded:
             self.snapshots.request,
             self.publisher.stats_now,
             recorder.reset_lines,
+            recorder.check,
         )
         parser = CommandParser(topics, self.running.scope, self.publisher.request, self.publisher.reserved)
         execute = CommandHandler(self.running, actions).execute

@@ -107,7 +107,7 @@ def test_the_full_example_has_every_key_and_no_other(tmp_path: Path) -> None:
     for name in ("broker-ca.pem", "device.pem", "device.key"):
         (tmp_path / name).touch()
     (tmp_path / "scenes").mkdir()
-    config = load(copy, {})
+    config = load(copy, {"OSPREYD_WEB_PASSWORD": "a long one", "OSPREYD_VIEWER_PASSWORD": "another one"})
     assert config.mqtt.tls is not None
     assert config.mqtt.tls.ca == tmp_path / "broker-ca.pem"
     assert config.mqtt.tls.key == tmp_path / "device.key"

@@ -10,6 +10,9 @@ from daemon.config.camera import Camera
 from daemon.records import Drop, Reason
 from engines.pictures import Image, Picture
 
+Received: TypeAlias = Callable[[Image, "int | None"], None]
+"""A picture before it is edited, which is not to be kept, and OpenCV's rotation that it needs; None: none."""
+
 BeginCall: TypeAlias = Callable[[float, str], None]
 """A call begins that may hang: the seconds that it may take, and the sentence to report if it takes longer."""
 

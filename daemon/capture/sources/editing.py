@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from daemon.capture.sources.base import Source, Stream
+from daemon.capture.sources.base import Received, Source, Stream
 from daemon.config.camera import Camera
 from daemon.records import Drop
 from engines.pictures import BgrPicture, Image, Picture
@@ -24,6 +24,11 @@ class Editing:
         """each [N, 2], normalised coordinates (0..1) of the rotated picture"""
         self.in_place = not (camera.rotate or camera.crop or camera.resize)
         """whether only `mask` is needed"""
+
+    @property
+    def turn(self) -> int | None:
+        """OpenCV's rotation; None: none."""
+        return _ROTATIONS.get(self._rotate)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the edited picture for those of the source, pixels."""
@@ -83,8 +88,9 @@ class Editing:
 class EditedSource:
     """A source whose pictures are edited."""
 
-    def __init__(self, source: Source, editing: Editing) -> None:
+    def __init__(self, source: Source, editing: Editing, received: Received | None = None) -> None:
         self._source = source
+        self._received = received or _nobody
         self._editing = editing
         self._raw: Image | None = None
         """the unedited picture; its memory is reused for the next one"""
@@ -116,9 +122,11 @@ class EditedSource:
         editing = self._editing
         if editing.in_place:
             picture = self._source.retrieve(into).host(into)
+            self._received(picture, None)
             editing.mask(picture, picture.shape[1], picture.shape[0])
             return BgrPicture(picture)
         self._raw = self._source.retrieve(self._raw).host(self._raw)
+        self._received(self._raw, editing.turn)
         width, height = editing.size(self._raw.shape[1], self._raw.shape[0])
         if into is None or into.shape != (height, width, 3):
             into = np.empty((height, width, 3), np.uint8)
@@ -132,11 +140,18 @@ class EditedSource:
         self._source.close()
 
 
-def edited(source: Source, camera: Camera) -> Source:
+def is_edited(camera: Camera) -> bool:
+    """Whether the camera's pictures are edited at all."""
+    return bool(camera.rotate or camera.crop or camera.resize or camera.masks)
+
+
+def edited(source: Source, camera: Camera, received: Received | None = None) -> Source:
     """The source with the camera's settings applied to its pictures; the source itself if there are none."""
-    if camera.rotate or camera.crop or camera.resize or camera.masks:
-        return EditedSource(source, Editing(camera))
-    return source
+    return EditedSource(source, Editing(camera), received) if is_edited(camera) else source
+
+
+def _nobody(picture: Image, turn: int | None) -> None:
+    """The default of `received`."""
 
 
 def _resize(picture: Image, out: Image) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol
 
-from daemon.capture.sources.base import BeginCall, Source, SourceError, begin_opening, untimed
+from daemon.capture.sources.base import BeginCall, Received, Source, SourceError, begin_opening, untimed
 from daemon.capture.sources.editing import edited
 from daemon.config.camera import Camera
 from daemon.config.sources import SourceKind, source_kind
@@ -31,14 +31,15 @@ _OPEN: Mapping[SourceKind, _Open] = {
 }
 
 
-def open_source(camera: Camera, begin: BeginCall = untimed) -> Source:
+def open_source(camera: Camera, begin: BeginCall = untimed, received: Received | None = None) -> Source:
     """Opens the camera's source, which edits its pictures as configured, and waits for its first frame.
 
-    `begin` is called before each call that may hang. Raises SourceError.
+    `begin` is called before each call that may hang; `received` with each picture before it is edited, where it is.
+    Raises SourceError.
     """
     begin_opening(camera, begin)
     try:
         with _DESCRIPTORS.opening():
-            return edited(_OPEN[source_kind(camera.source)](camera, begin), camera)
+            return edited(_OPEN[source_kind(camera.source)](camera, begin), camera, received)
     except (TooFewDescriptorsError, TooFewThreadsError) as error:
         raise SourceError(Reason.NO_RESOURCES, str(error)) from None
