@@ -15,7 +15,11 @@ _URL = re.compile(rf"\s*({_SCHEME})([^/?#]*)(.*)", re.DOTALL)
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::\d{1,5})?")
 _SEGMENT = re.compile(r"/[\w.~+,-]*(?=[/?#]|\Z)")
 _SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|auth")
-_LOGIN = re.compile(r"[^/]*:.*@", re.DOTALL)
+_RANDOM = re.compile(
+    r"(?=[A-Za-z0-9]{10})(?:[0-9]+[A-Za-z]+[0-9]+[A-Za-z]|[A-Za-z]+[0-9]+[A-Za-z]+[0-9])|(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20}"
+)
+"""in a part of a path: nobody names a channel so"""
+_LOGIN = re.compile(r":.*@", re.DOTALL)
 _PIPELINE = re.compile(r"\s!\s")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'', re.DOTALL)
 _ELEMENT = re.compile(r"[a-z][a-z0-9_]*")
@@ -31,13 +35,13 @@ _TEXT_NAMED = re.compile(
 def shown_source(source: str) -> str:
     """A camera's source, or another value as a whole, fit for messages.
 
-    Of a URL scheme, host, port and the plain part of its path are left, and only the scheme where it is not certain
-    which part is the host; of a GStreamer pipeline its first and last element.
+    Of a URL scheme, host, port and its path up to what may be a secret are left, and only the scheme where it is not
+    certain which part is the host; of a GStreamer pipeline its first and last element.
     """
     if _PIPELINE.search(source):
         return _shown_pipeline(source)
     if (url := _URL.fullmatch(source)) is None:
-        return HIDDEN if _LOGIN.match(source) or "://" in source else _TEXT_NAMED.sub(rf"\1{HIDDEN}", source)
+        return HIDDEN if _LOGIN.search(source) or "://" in source else _TEXT_NAMED.sub(rf"\1{HIDDEN}", source)
     if not url[2] + url[3]:
         return source
     scheme = url[1].rstrip("/") + "//"
@@ -45,9 +49,13 @@ def shown_source(source: str) -> str:
     if place is None:
         return scheme + HIDDEN
     path = ""
-    while (segment := _SEGMENT.match(url[3], len(path))) and not _SECRET.search(segment[0]):
+    while (segment := _SEGMENT.match(url[3], len(path))) and not _may_be_secret(segment[0]):
         path += segment[0]
     return scheme + place + path + ("" if path == url[3] else f"?{HIDDEN}")
+
+
+def _may_be_secret(segment: str) -> bool:
+    return bool(_SECRET.search(segment) or _RANDOM.search(segment))
 
 
 def place_of(url: str) -> str | None:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import quote
 
-from daemon.config.credentials import place_of
+from daemon.config.urls import check_place
 
 
 class SourceKind(str, Enum):
@@ -81,14 +80,7 @@ def checked_source(source: str) -> str:
     if source_kind(source) not in (SourceKind.RTSP, SourceKind.HTTP):
         return source
     scheme, _, rest = source.partition("://")
-    if not rest or rest.startswith("/"):
-        raise ValueError("the URL has no host")
-    if _lacks_brackets(rest):
-        raise ValueError("an IPv6 address in a URL needs brackets, such as rtsp://[2001:db8::7]:554/stream")
-    place = place_of(source)
-    port = re.search(r":(\d+)\Z", place or "")
-    if port and not 1 <= int(port[1]) <= 65535:
-        raise ValueError("the port of the URL must be a number from 1 to 65535")
+    check_place(rest)
     return f"{scheme.lower()}://{rest}"
 
 
@@ -120,17 +112,3 @@ def titles_of(kinds: frozenset[SourceKind]) -> str:
     """As errors call them together, such as `RTSP, HTTP and files`."""
     titles = [traits.title for kind, traits in _TRAITS.items() if kind in kinds]
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
-
-
-def _lacks_brackets(rest: str) -> bool:
-    """Whether the host in a URL without its scheme is an IPv6 address as it stands."""
-    place = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return any(map(_is_ipv6, (place, place.rpartition(":")[0])))
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text.partition("%")[0])
-    except AddressValueError:
-        return False
-    return True

@@ -48,6 +48,29 @@ PLACES = (
     "viewer:{}@127.0.0.1:1/live",
     "ftp://viewer:{}@127.0.0.1:1/live",
 )
+PLAIN = tuple(
+    f"rtsp://cam/{path}"
+    for path in (
+        "h264Preview_01_main",
+        "ISAPI/Streaming/channels/102/httpPreview",
+        "cam/realmonitor",
+        "axis-media/media.amp",
+        "MediaInput/h264/stream_1",
+        "live_ch00_0",
+        "unicast/c1/s0/live",
+        "user_defined_profile_2",
+        "ch01/av_stream_2560x1440",
+    )
+)
+"""paths that say which channel it is"""
+TOKENS = (
+    ("rtsps://nvr:7441", "7fGk29dQxP3LmZa1"),
+    ("rtsp://cam/live", "QXZJ1WK2QX3/main"),
+    ("http://cam", "3f2504e04f8911d39a0c0305e82c3301"),
+    ("http://cam/video", "3f2504e0-4f89-11d3-9a0c-0305e82c3301/hd"),
+    ("rtsp://cam", "abcdefghijklmnopqrs9"),
+)
+"""URLs, and paths below them that are known to nobody else"""
 
 
 def parts_of(secret: str) -> set[str]:
@@ -95,6 +118,8 @@ def test_nothing_shows_a_credential(tmp_path_factory: pytest.TempPathFactory, pl
         ("rtsp://cam:554/Streaming/Channels/101", "rtsp://cam:554/Streaming/Channels/101"),
         ("rtsp://user:pw@cam/1", "rtsp://cam/1"),
         ("rtsp://user@cam:554/1", "rtsp://cam:554/1"),
+        *((url, url) for url in PLAIN),
+        *((f"{url}/{rest}", f"{url}?***") for url, rest in TOKENS),
         ("rtsp://user:p@w@cam/1", "rtsp://cam/1"),
         ("rtsp://user:p w@cam/1", "rtsp://cam/1"),
         ("rtsp://user:pw@[fe80::1]:554/1", "rtsp://[fe80::1]:554/1"),
@@ -106,6 +131,8 @@ def test_nothing_shows_a_credential(tmp_path_factory: pytest.TempPathFactory, pl
         ("/dev/video0", "/dev/video0"),
         ("videos/pass@street.mp4", "videos/pass@street.mp4"),
         ("user:pw@cam/1", "***"),
+        ("rtsp//user:pw@cam/1", "***"),
+        ("rtsp//user:p/w@cam/1", "***"),
     ],
 )
 def test_the_rest_of_a_source_is_shown(source: str, shown: str) -> None:
@@ -136,11 +163,14 @@ LEAKING = {
     "pipeline": 'rtspsrc location="rtsp://user:pass w0rdE@127.0.0.1:1/live" user-pw="sec w0rdE2" ! appsink',
     "login": "http://127.0.0.1:1/snapshot.cgi?loginuse=admin&loginpas=w0rdF",
     "auth": "http://127.0.0.1:1/mjpg/video.mjpg?auth=YWRtaW46w0rdG",
-    "first": "rtsp://user:pa/ssw0rdH@127.0.0.1:1/live",
-    "name": "rtsp://w0rdI.example@example.invalid:ssw0rdI/live@1",
-    "hash": "http://user:w0rd#w0rdJ@127.0.0.1:1/v?password=w0rdJ!w0rdJ2",
     "umlaut": "rtsp://us\u00e4r:w0rd\u00e4K@w0rd\u00fcK@127.0.0.1:1/live",
 }
+REFUSED = (
+    "rtsp://user:pa/ssw0rdH@127.0.0.1:1/live",
+    "rtsp://w0rdI.example@example.invalid:ssw0rdI/live@1",
+    "http://user:w0rd#w0rdJ@127.0.0.1:1/v?password=w0rdJ!w0rdJ2",
+)
+"""without a valid host and port, as they are written"""
 NOISY = {"OPENCV_FFMPEG_DEBUG": "1", "OPENCV_LOG_LEVEL": "VERBOSE", "OPENCV_VIDEOIO_DEBUG": "1"}
 
 
@@ -172,6 +202,16 @@ def test_neither_topics_nor_log_nor_bundle_nor_ffmpeg_show_one(
         files = [archive.extractfile(member) for member in archive.getmembers()]
         texts = [file.read().decode() for file in files if file is not None]
     assert leaks(*texts) == []
+
+
+@pytest.mark.parametrize("source", REFUSED)
+def test_a_refused_source_is_not_shown(tmp_path: Path, source: str) -> None:
+    file = tmp_path / "box.yaml"
+    file.write_text(yaml.safe_dump({"device": "box", "mqtt": {"host": "h"}, "cameras": {"c": {"source": source}}}))
+    with pytest.raises(ConfigError) as refused:
+        load(file, {})
+    assert "no valid host and port" in str(refused.value)
+    assert leaks(str(refused.value), str(probe(source, 1.0))) == []
 
 
 @pytest.mark.parametrize("command", ["probe", "run", "check", "doctor", "detect", "watch"])

@@ -15,16 +15,12 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from daemon.capture.sources.base import SourceError
 from daemon.config.credentials import place_of
+from daemon.config.urls import NO_HOST
 from daemon.records import Reason
 from daemon.system.descriptors import is_want_of_descriptors, sentence
 from daemon.system.threads import start_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-
-_NO_HOST = (
-    "the URL has no valid host and port; write special characters of its user and password as %XX (%40 for @, %2F for "
-    "/, %3F for ?, %23 for #), or give them as `user` and `password` of the camera"
-)
 
 _Address: TypeAlias = tuple[socket.AddressFamily, Any]
 """address family and socket address"""
@@ -105,7 +101,7 @@ def no_answer(server: Server, error: OSError) -> SourceError:
     }
     for kind, detail in unreachable.items():
         if isinstance(error, kind):
-            return SourceError(Reason.UNREACHABLE, detail if server.certain else _NO_HOST)
+            return SourceError(Reason.UNREACHABLE, detail if server.certain else NO_HOST)
     if isinstance(error, ssl.SSLError):
         return SourceError(Reason.NO_VIDEO, f"{server} does not encrypt as {server.scheme}:// needs it; try {plain}://")
     if isinstance(error, ConnectionRefusedError):
@@ -120,7 +116,7 @@ def first_server(url: str) -> Server:
     try:
         return server_of(url)
     except ValueError:
-        raise SourceError(Reason.UNREACHABLE, _NO_HOST) from None
+        raise SourceError(Reason.UNREACHABLE, NO_HOST) from None
 
 
 class Connection(io.RawIOBase):
