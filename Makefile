@@ -1,16 +1,17 @@
 # make demo    the main job on a filmed street, nothing to set up      make demo ARGS="--seconds 10"
 # make test    every test, in the same environment                    make test ARGS="-k capture"
 # make test-systemd   the service on a real systemd in a container, as root; the first time it makes a Debian to boot
-# make check   ruff, mypy, import-linter
+# make check   ruff, mypy, import-linter, and the types of the page
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # one more than there are cores, since tests wait as much as they work
 WORKERS := $(shell expr $$(nproc) + 1)
-# what the integration tests start: a broker, an RTSP server, and the libraries that OpenCV's wheel expects
+# what the integration tests start: a broker, an RTSP server, a browser, and the libraries that OpenCV's wheel expects
 DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl faketime prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
-	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck \
+	chromium fonts-dejavu-core
 
 # what the tests of the service boot: a small Debian, made once and copied by every run
 DEBIAN_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-tests/debian-root
@@ -24,12 +25,15 @@ OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
 HOME_ASSISTANT := $(VENV)/homeassistant
 EXPORTERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-exporters
 
-.PHONY: demo exporters test test-systemd check format schemas clean system-libraries debian-packages
+# checks the types that the page's modules say in comments; nothing of it is installed with the project
+TYPESCRIPT := $(VENV)/typescript
+
+.PHONY: demo exporters test test-systemd check format schemas clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
-test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages
+test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd" $(ARGS)
 
 # PyTorch and the projects that export models; tests/exporters skip without them
@@ -40,11 +44,12 @@ exporters:
 test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
 	@OSPREYD_DEBIAN_ROOT=$(DEBIAN_ROOT) $(BIN)/python -m pytest -m systemd tests/systemd $(ARGS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(TYPESCRIPT)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@[ ! -d $(TYPESCRIPT) ] || $(TYPESCRIPT)/node_modules/.bin/tsc --project tests/web/page/tsconfig.json
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --fix .
@@ -82,6 +87,9 @@ $(HOME_ASSISTANT): tests/homeassistant/requirements.txt | $(VENV)/.dev
 	@rm -rf $@; $(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 		--no-deps -r $< || { rm -rf $@; echo "Home Assistant cannot be had here; its tests will skip"; }
 
+$(TYPESCRIPT): | $(VENV)/.dev npm
+	@mkdir -p $@ && npm install --prefix $@ --silent --no-audit --no-fund typescript@5.9.3 || { rm -rf $@; echo "TypeScript cannot be had here; the page's types are not checked"; }
+
 $(DEBIAN_ROOT):
 	@[ "$$(id -u)" = 0 ] || { echo "a container with systemd needs root: sudo make test-systemd"; exit 1; }
 	@dpkg-query -s $(CONTAINER_PACKAGES) >/dev/null 2>&1 || \
@@ -97,6 +105,14 @@ system-libraries:
 		/sbin/ldconfig -p | grep -q $$library || { \
 			echo "OpenCV needs $$library; on Debian or Ubuntu run: apt-get install libgl1 libglib2.0-0"; exit 1; }; \
 	done; fi
+
+# Node.js from elsewhere brings its own npm, so Debian's is installed only where there is none
+npm:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v npm >/dev/null; then \
+		echo "installing Debian's nodejs and npm"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends nodejs npm; } \
+			>/tmp/ospreyd-npm.log 2>&1 || { tail -5 /tmp/ospreyd-npm.log; echo "apt-get failed"; }; \
+	fi
 
 # As root on Debian the packages that are missing are installed; elsewhere the tests that need them say so and skip.
 debian-packages:

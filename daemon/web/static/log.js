@@ -1,0 +1,37 @@
+// The daemon's log.
+
+import { api } from "./api.js";
+import { h, put } from "./dom.js";
+import { clock } from "./format.js";
+import { texts } from "./texts.js";
+
+const EVERY = 2000; // milliseconds
+const MOST = 300;
+
+/** @param {import("./main.js").Context} context */
+export function log({ content, signal }) {
+  const told = h("p", { class: "dim" }, texts.logAbout);
+  const lines = h("ol", { class: "log card", tabindex: "0", "aria-label": texts.log });
+  put(content, h("h1", {}, texts.log), told, lines);
+  let last = 0;
+  const more = async () => {
+    if (document.hidden) return;
+    try {
+      const found = await api("GET", `log?after=${last}`);
+      if (signal.aborted) return;
+      const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 20;
+      lines.append(...found.lines.map((/** @type {any} */ line) =>
+        h("li", { class: line.level }, h("time", { datetime: line.time }, clock(line.time)), h("span", { class: "level" }, line.level), h("span", {}, line.text)),
+      ));
+      while (lines.children.length > MOST) lines.firstChild?.remove();
+      last = found.last;
+      put(told, lines.children.length ? texts.logAbout : texts.noLog);
+      if (atEnd) lines.scrollTop = lines.scrollHeight;
+    } catch (error) {
+      put(told, /** @type {Error} */ (error).message);
+    }
+  };
+  const timer = setInterval(more, EVERY);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  more();
+}
