@@ -76,7 +76,7 @@ def test_detect_finds_what_the_reference_finds(model: str, material: Path) -> No
 
 
 def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
-    done = ospreyd("detect", street, street, "--save", tmp_path / "out")
+    done = ospreyd("detect", "--model", "street", street, street, "--save", tmp_path / "out")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith(f"{street}  640x360  ")
     drawn, plain = read_image(tmp_path / "out" / "002-street.png"), read_image(street)
@@ -86,7 +86,7 @@ def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:
 
 def test_detect_cannot_save(street: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = ospreyd("detect", street, "--save", tmp_path / "file")
+    done = ospreyd("detect", "--model", "street", street, "--save", tmp_path / "file")
     assert done.returncode == 2
     assert done.stderr == (
         f"ospreyd: {tmp_path}/file/001-street.png: cannot be written: File exists; choose another --save\n"
@@ -102,7 +102,7 @@ def test_detect_takes_grey_alpha_and_16_bits(street: Path, tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "grey.jpg"), cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
     cv2.imwrite(str(tmp_path / "tiny.png"), colour[:3, :2])
     names = ["alpha.png", "deep.png", "grey.jpg", "tiny.png"]
-    done = ospreyd("detect", street, *(tmp_path / name for name in names), "--json")
+    done = ospreyd("detect", "--model", "street", street, *(tmp_path / name for name in names), "--json")
     assert done.returncode == 0
     plain, with_alpha, deep, grey, tiny = json.loads(done.stdout)
     assert plain["detections"]
@@ -114,7 +114,7 @@ def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path)
     text, empty, none = tmp_path / "text.jpg", tmp_path / "empty.png", tmp_path / "none.png"
     text.write_text("no picture")
     empty.touch()
-    done = ospreyd("detect", text, street, empty, none, tmp_path, "--json")
+    done = ospreyd("detect", "--model", "street", text, street, empty, none, tmp_path, "--json")
     assert done.returncode == 2
     assert [entry["image"] for entry in json.loads(done.stdout)] == [str(street)]
     assert done.stderr.splitlines() == [
@@ -152,13 +152,13 @@ def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path)
 )
 def test_mistakes_with_models(street: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     (tmp_path / "names.txt").write_text("cat\n")
-    done = ospreyd("detect", street, *arguments, cwd=tmp_path)
+    done = ospreyd("detect", "--model", "street", street, *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", message + "\n")
 
 
 def test_as_many_labels_as_classes(street: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\n")
-    done = ospreyd("detect", street, "--labels", "names.txt", cwd=tmp_path)
+    done = ospreyd("detect", "--model", "street", street, "--labels", "names.txt", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("ospreyd: names.txt has 1 label but ")
     assert "street.onnx has 5 " in done.stderr
@@ -166,7 +166,7 @@ def test_as_many_labels_as_classes(street: Path, tmp_path: Path) -> None:
 
 def test_check(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
-    good.write_text("device: d\nmqtt: {host: h}\ncameras: {c: {source: rtsp://x/y}}\n")
+    good.write_text("device: d\nmqtt: {host: h}\nmodels: {default: street}\ncameras: {c: {source: rtsp://x/y}}\n")
     bad.write_text("device: d\nmqtt: {host: h}\ncameras:\n  c: {sorce: rtsp://x/y}\n")
     done = ospreyd("check", good)
     assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 camera\n")

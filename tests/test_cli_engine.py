@@ -65,6 +65,15 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+STREET = ("--model", "street")
+STREETS = "{default: street}"
+
+
+def of_street(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command of `ospreyd engine` on the drawn street's detector."""
+    return ospreyd("engine", command, *STREET, *arguments)
+
+
 def read(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
     """The document of a command with --json, which says nothing else."""
     assert (done.returncode, done.stderr) == (code, "")
@@ -73,7 +82,7 @@ def read(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
 
 def test_build_list_prune(tensorrt: str, tmp_path: Path) -> None:
     cache = tmp_path / "engines"
-    built = read(ospreyd("engine", "build", "--precision", "fp16", "--max-batch", "2", "--cache", cache, "--json"))
+    built = read(of_street("build", "--precision", "fp16", "--max-batch", "2", "--cache", cache, "--json"))
     assert built["tensorrt"] == tensorrt
     assert (built["precision"], built["max_batch"], built["cached"]) == ("fp16", 2, False)
     assert built["seconds"] > 0
@@ -81,7 +90,7 @@ def test_build_list_prune(tensorrt: str, tmp_path: Path) -> None:
         plan = Path(built[part]["path"])
         assert plan.parent == cache
         assert plan.stat().st_size == built[part]["bytes"] > 100_000
-    again = ospreyd("engine", "build", "--precision", "fp16", "--max-batch", "2", "--cache", cache)
+    again = of_street("build", "--precision", "fp16", "--max-batch", "2", "--cache", cache)
     assert again.stdout.startswith("street.onnx: found in 0.")
     assert built["detector"]["path"] in again.stdout
 
@@ -116,7 +125,7 @@ def test_the_configuration_says_what_is_not_given(tensorrt: str, tmp_path: Path)
 
 
 def test_eval(street: Path) -> None:
-    report = read(ospreyd("engine", "eval", "--annotations", street / "instances.json", "--images", street, "--json"))
+    report = read(of_street("eval", "--annotations", street / "instances.json", "--images", street, "--json"))
     assert (report["images"], report["precision"]) == (3, "fp32")
     assert report["backend"].startswith("onnxruntime ")
     # the annotations have a class more than the model, which counts only where it occurs: nowhere
@@ -128,7 +137,15 @@ def test_eval(street: Path) -> None:
 def test_eval_as_text_on_a_terminal_shows_a_bar(street: Path) -> None:
     """... on standard error, and the result on standard output."""
     ours, theirs = pty.openpty()
-    command = ["engine", "eval", "--annotations", str(street / "instances.json"), "--images", str(street)]
+    command = [
+        "engine",
+        "eval",
+        "--model=street",
+        "--annotations",
+        str(street / "instances.json"),
+        "--images",
+        str(street),
+    ]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     with subprocess.Popen(
         [sys.executable, "-m", "daemon", *command], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
@@ -148,7 +165,7 @@ def test_eval_as_text_on_a_terminal_shows_a_bar(street: Path) -> None:
 
 
 def test_verify(street: Path) -> None:
-    report = read(ospreyd("engine", "verify", street, "--precision", "fp16", "--json"))
+    report = read(of_street("verify", street, "--precision", "fp16", "--json"))
     assert (report["agrees"], report["precision"], len(report["images"])) == (True, "fp16", 3)
     for picture in report["images"]:
         assert picture["expected"] > 0
@@ -157,7 +174,7 @@ def test_verify(street: Path) -> None:
         assert picture["worst_score_difference"] <= 0.02
     assert any(0 < picture["output_score_error"] < 0.1 for picture in report["images"])  # it is not FP32
     assert any(0 < picture["output_box_error"] < 10 for picture in report["images"])
-    told = ospreyd("engine", "verify", street / "1.png").stdout.splitlines()
+    told = of_street("verify", street / "1.png").stdout.splitlines()
     assert told[0].endswith(", fp32 against FP32 on ONNX Runtime")
     assert told[-1] == "all 1 images agree"
 
@@ -166,18 +183,18 @@ def test_verify(street: Path) -> None:
     ("arguments", "code", "message"),
     [
         (
-            ["build", "--backend", "cuda"],
+            ["build", *STREET, "--backend", "cuda"],
             3,
             "there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
         ),
-        (["build", "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; there is nothing to build"),
+        (["build", *STREET, "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; there is nothing to build"),
         (
-            ["build", "--calibrate-from", "front"],
+            ["build", *STREET, "--calibrate-from", "front"],
             2,
             "--calibrate-from: fp16 needs no images; add --precision int8",
         ),
         (
-            ["build", "--precision", "int8", "--calibrate-from", "front"],
+            ["build", *STREET, "--precision", "int8", "--calibrate-from", "front"],
             2,
             "--calibrate-from: there is no folder or video 'front'; a camera needs --config too",
         ),
@@ -196,10 +213,14 @@ def test_verify(street: Path) -> None:
             ),
         ),
         (["list", "--cache", "gate.yaml"], 2, "gate.yaml: cannot be used for engines: File exists; choose another"),
-        (["verify", "none.png"], 2, "none.png: there is no such image file"),
-        (["verify", "empty"], 2, "the folder empty holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
+        (["verify", *STREET, "none.png"], 2, "none.png: there is no such image file"),
         (
-            ["eval", "--annotations", "none.json", "--images", "."],
+            ["verify", *STREET, "empty"],
+            2,
+            "the folder empty holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)",
+        ),
+        (
+            ["eval", *STREET, "--annotations", "none.json", "--images", "."],
             2,
             "none.json: cannot be read: No such file or directory",
         ),
@@ -209,23 +230,23 @@ def test_verify(street: Path) -> None:
 def test_mistakes(tensorrt: str, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     (tmp_path / "empty").mkdir()
     cameras = "{gate: {source: rtsp://x/y}, yard: {source: rtsp://x/y}}"
-    (tmp_path / "gate.yaml").write_text(f"device: d\nmqtt: {{host: h}}\ncameras: {cameras}\n")
+    (tmp_path / "gate.yaml").write_text(f"device: d\nmqtt: {{host: h}}\nmodels: {STREETS}\ncameras: {cameras}\n")
     done = ospreyd("engine", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", f"ospreyd: {message}\n")
 
 
 def test_what_needs_a_gpu_says_so(tensorrt: str) -> None:
-    built = read(ospreyd("engine", "build", "--json"))
+    built = read(of_street("build", "--json"))
     if built["gpu"] is not None:
         pytest.skip("there is a GPU")
-    for arguments in (["bench"], ["inspect", built["detector"]["path"]]):
+    for arguments in (["bench", *STREET], ["inspect", built["detector"]["path"]]):
         done = ospreyd("engine", *arguments)
         assert (done.returncode, done.stdout) == (3, "")
         assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_engine_of_another_version_is_not_loaded(tensorrt: str, own_cache: Path) -> None:
-    plan = Path(read(ospreyd("engine", "build", "--max-batch", "3", "--json"))["detector"]["path"])
+    plan = Path(read(of_street("build", "--max-batch", "3", "--json"))["detector"]["path"])
     notes = plan.with_suffix(".json")
     name, version = tensorrt.split()
     notes.write_text(notes.read_text().replace(tensorrt, f"{name} 0.1"))
@@ -241,9 +262,9 @@ def test_int8_from_a_camera(tensorrt: str, street: Path, own_cache: Path, tmp_pa
     scene = StreetScene(320, 240, seed=8)
     write_video(tmp_path / "film.avi", [scene.render(t / 2)[0] for t in range(40)])
     config = tmp_path / "gate.yaml"
-    config.write_text("device: d\nmqtt: {host: h}\ncameras: {front: {source: film.avi}}\n")
+    config.write_text("device: d\nmqtt: {host: h}\nmodels: {default: street}\ncameras: {front: {source: film.avi}}\n")
     options = ["--precision", "int8", "--max-batch", "1"]
-    none = ospreyd("engine", "build", *options)
+    none = of_street("build", *options)
     assert none.returncode == 2
     assert none.stderr.startswith("ospreyd: int8 needs calibration images")
     built = read(
@@ -253,11 +274,9 @@ def test_int8_from_a_camera(tensorrt: str, street: Path, own_cache: Path, tmp_pa
     )
     assert built["precision"] == "int8"
     assert len(list((own_cache / "calibration" / "street").iterdir())) == 35
-    again = read(ospreyd("engine", "build", *options, "--json"))
+    again = read(of_street("build", *options, "--json"))
     assert (again["cached"], again["detector"]["path"]) == (True, built["detector"]["path"])
-    report = read(
-        ospreyd("engine", "eval", "--annotations", street / "instances.json", "--images", street, *options, "--json")
-    )
+    report = read(of_street("eval", "--annotations", street / "instances.json", "--images", street, *options, "--json"))
     assert report["precision"] == "int8"
     assert report["mAP50"] > 0.7
 
@@ -268,6 +287,6 @@ def test_a_mean_picture_calibrates_badly(tensorrt: str, street: Path, tmp_path: 
     black.mkdir()
     for number in range(32):
         cv2.imwrite(str(black / f"{number}.png"), np.full((48, 64, 3), number % 3, np.uint8))
-    report = read(ospreyd("engine", "verify", street, "--precision", "int8", "--calibration", black, "--json"), code=1)
+    report = read(of_street("verify", street, "--precision", "int8", "--calibration", black, "--json"), code=1)
     assert report["agrees"] is False
     assert sum(picture["missed"] for picture in report["images"]) > 0

@@ -173,6 +173,7 @@ def test_a_hung_camera_and_a_hung_broker_do_not_hold_up_stopping(street: Film, t
     document = {
         "device": "box",
         "mqtt": {"host": "127.0.0.1", "port": port},
+        "models": {"default": "street"},
         "cameras": {
             "hung": {"source": f"rtsp://127.0.0.1:{port}/x"},
             "pipe": {"source": str(pipe)},
@@ -195,6 +196,7 @@ def test_a_film_that_waits_for_a_broker_does_not_hold_up_stopping(street: Film, 
     document = {
         "device": "box",
         "mqtt": {"host": "127.0.0.1", "port": free_port()},
+        "models": {"default": "street"},
         "cameras": {"film": {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True}},
     }
     with daemon(tmp_path, document) as process:
@@ -227,7 +229,7 @@ def test_two_models_and_a_choice_of_labels(
     broker: Mosquitto, subscriber: Subscriber, street: Film, material: Path, tmp_path: Path
 ) -> None:
     models = {
-        "default": {},
+        "default": "street",
         "coco": {"file": str(material / "models" / "yolox_nano_416.onnx"), "labels": "coco"},
     }
     video = str(material / "videos" / "car_traffic_small.mp4")
@@ -265,7 +267,8 @@ def test_two_models_and_a_choice_of_labels(
     ],
 )
 def test_mistakes_that_only_a_start_finds(change: dict[str, Any], code: int, message: str, tmp_path: Path) -> None:
-    document = {"device": "box", "mqtt": {"host": "h"}, "cameras": {"c": {"source": "rtsp://x/y"}}, **change}
+    cameras = {"c": {"source": "rtsp://x/y"}}
+    document = {"device": "box", "mqtt": {"host": "h"}, "models": {"default": "street"}, "cameras": cameras, **change}
     with daemon(tmp_path, document) as process:
         assert process.wait(30) == code
     last = (tmp_path / "log").read_text().splitlines()[-1]

@@ -129,7 +129,9 @@ def test_thresholds_and_models_change_as_they_run(
     scenes.mkdir()
     for number in range(40):
         (scenes / f"{number}.png").symlink_to(picture(tmp_path, street))
-    document = everything({"a": file}, broker, models={"default": {"confidence": 0.9}}, inference={"cache": "engines"})
+    document = everything(
+        {"a": file}, broker, models={"default": {"file": "street", "confidence": 0.9}}, inference={"cache": "engines"}
+    )
 
     def objects(condition: Callable[[list[Any]], bool], what: str) -> None:
         wait_for(lambda: any(condition(m["objects"]) for m in detections_of(subscriber, "a")[-15:]), what, 40)

@@ -101,5 +101,7 @@ def _try_to_read(name: str, config: Config) -> ModelRevision | Mistake:
         return ModelRevision.read(name, config)
     except LabelsError as error:
         return Mistake(("models", name, "labels"), str(error))
+    except UsageError as error:
+        return Mistake(("models", name), str(error))
     except EngineError as error:
         return Mistake(("models", name, "file"), str(error), of_model=True)

@@ -23,7 +23,7 @@ AnyModel = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="ONNX file, default: the demonstration model; with --config one of its models, default: default.",
+        help="ONNX file, default: the installed default; with --config one of its models, default: default.",
     ),
 ]
 AnyFamily = Annotated[str | None, typer.Option("--family", help="How the model's outputs are laid out; default: auto.")]

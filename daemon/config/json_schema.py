@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from daemon.config.schema import Config
-from daemon.config.section import NAME_RULE
+from daemon.config.section import NAME_RULE, SHORT_FORM
 
 Schema = dict[str, Any]
 
@@ -70,7 +70,10 @@ def _followed(schema: Schema) -> Schema:
 
 def _section(schema: Schema) -> Schema:
     properties = {name: _property(value) for name, value in schema["properties"].items()}
-    return {**{key: schema[key] for key in schema if key not in ("title", "$defs")}, "properties": properties}
+    return {
+        **{key: schema[key] for key in schema if key not in ("title", "$defs", SHORT_FORM)},
+        "properties": properties,
+    }
 
 
 def _property(schema: Schema) -> Schema:
@@ -87,8 +90,11 @@ def _choices(schema: Schema) -> list[Schema]:
     if "patternProperties" in plain:
         ((pattern, named),) = plain.pop("patternProperties").items()
         plain["propertyNames"] = {"pattern": pattern, "patternErrorMessage": NAME_RULE}
-        plain["additionalProperties"] = {"$ref": named["$ref"].lower()}
-    if isinstance(plain.get("additionalProperties"), dict):
+        reference = {"$ref": named["$ref"].lower()}
+        short = _followed(named).get(SHORT_FORM)
+        text = {"description": short, "type": "string"}
+        plain["additionalProperties"] = {"anyOf": [text, reference]} if short else reference
+    elif isinstance(plain.get("additionalProperties"), dict):
         plain["additionalProperties"] = {"$ref": plain["additionalProperties"]["$ref"].lower()}
     free_text = "string" in plain["type"] and set(plain) <= _FREE_TEXT
     if free_text or plain["type"] in ("object", "array", "null"):

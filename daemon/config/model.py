@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from daemon.config.section import MISTAKE, Score, Section
+from daemon.config.section import MISTAKE, SHORT_FORM, Score, Section
 from engines.families import FamilyName
 from engines.records import Fit, InputOverride
 
@@ -76,10 +76,12 @@ class ModelInput(Section):
 class Model(Section):
     """A detection model."""
 
-    file: str = Field(
-        BUILTIN_MODEL,
+    model_config = ConfigDict(json_schema_extra={SHORT_FORM: "its `file` alone"})
+
+    file: str | None = Field(
+        None,
         description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
-        "ships with ospreyd and knows drawn streets only",
+        "ships with ospreyd and knows drawn streets only; default: the installed default model",
     )
     family: Literal["auto", FamilyName] = Field(
         "auto", description="how the model lays out its outputs, see docs/models.md; auto finds out"

@@ -20,17 +20,20 @@ def resolve(document: Document, folder: Path) -> None:
     models, inference, mqtt, cameras = (
         _mapping(document.values, key) for key in ("models", "inference", "mqtt", "cameras")
     )
-    for name in models:
+    for name, given in models.items():
+        where: KeyPath = ("models", name, "file")
+        if isinstance(given, str):  # the short form
+            models[name], where = {"file": given}, ("models", name)
         model = _mapping(models, name)
-        _file(document, model, ("models", name, "file"), folder, builtin=BUILTIN_MODEL)
-        _file(document, model, ("models", name, "labels"), folder, builtin=BUILTIN_LABELS)
+        _file(document, model, where, folder, "file", builtin=BUILTIN_MODEL)
+        _file(document, model, ("models", name, "labels"), folder, "labels", builtin=BUILTIN_LABELS)
         _folder(document, model, ("models", name, "calibration"), folder)
     _folder(document, inference, ("inference", "cache"), folder, made=True)
     for key in ("ca", "certificate", "key"):
-        _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder)
+        _file(document, _mapping(mqtt, "tls"), ("mqtt", "tls", key), folder, key)
     web_tls = _mapping(_mapping(_mapping(document.values, "service"), "web"), "tls")
     for key in ("certificate", "key"):
-        _file(document, web_tls, ("service", "web", "tls", key), folder)
+        _file(document, web_tls, ("service", "web", "tls", key), folder, key)
     outbox = _mapping(mqtt, "outbox")
     if isinstance(path := outbox.get("path"), str) and path:  # created when needed, with its folder
         outbox["path"] = str(folder / path)
@@ -48,9 +51,9 @@ def _mapping(values: object, key: str) -> dict[str, object]:
 
 
 def _file(
-    document: Document, section: dict[str, object], path: KeyPath, folder: Path, builtin: str | None = None
+    document: Document, section: dict[str, object], path: KeyPath, folder: Path, key: str, builtin: str | None = None
 ) -> None:
-    key = str(path[-1])
+    """`path`: of the key, or of the section where that is written as the file's name alone."""
     value = section.get(key)
     if not isinstance(value, str) or not value or value == builtin:
         return

@@ -60,7 +60,7 @@ class Config(Section):
     models: dict[Name, Model] = Field(
         default_factory=lambda: {DEFAULT_MODEL: Model()},
         description="detection models by name; cameras use 'default' unless they name another; "
-        "default: the demonstration model as 'default'",
+        "default: the installed default model as 'default'",
     )
     inference: Inference = Field(default_factory=Inference, description="how models run on frames")
     events: Events = Field(default_factory=Events, description="what is published once per change, and never lost")

@@ -12,6 +12,8 @@ MISTAKE = "mistake"
 """Type of the configuration's own errors whose message is complete."""
 MISTAKEN_VALUE = "mistaken_value"
 """Type of the configuration's own errors whose message is followed by the value."""
+SHORT_FORM = "shortForm"
+"""In a section's schema: what text in place of the section means."""
 
 NAME_RULE = "must be letters, digits, - and _, up to 64"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", json_schema_extra={"patternErrorMessage": NAME_RULE})]

@@ -111,6 +111,7 @@ def _write_config(folder: Path, films: Sequence[Film], host: str, port: int) -> 
     document = {
         "device": DEVICE,
         "mqtt": {"host": host, "port": port, "outbox": {"path": "outbox.db"}},
+        "models": {"default": "street"},
         "cameras": {f.shot.camera: {"source": f.file.name, "loop": True} for f in films},
     }
     path = folder / "demo.yaml"

@@ -12,6 +12,8 @@ from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
 from daemon.config.tracking import Line, Zone
+from daemon.errors import UsageError
+from daemon.modelstore.advice import no_default
 from engines.backends import Backend, SessionSettings, discard_built, prepare
 from engines.build.specification import Progress
 from engines.model import NO_OVERRIDE, Model, read_model
@@ -23,18 +25,20 @@ from engines.records import InputOverride
 _MOST_NAMED = 12  # classes in one message
 
 
-def find_model(file: str, family: str, labels: str | None, override: InputOverride = NO_OVERRIDE) -> Model:
+def find_model(file: str | None, family: str, labels: str | None, override: InputOverride = NO_OVERRIDE) -> Model:
     """Reads the model that `file` names: a path, or 'street' for the one that ships with ospreyd.
 
-    The rest as in engines.model.read_model.
-    Raises ModelError and LabelsError.
+    None is the installed default. The rest as in engines.model.read_model.
+    Raises UsageError where no model is installed, ModelError and LabelsError.
     """
+    if file is None:
+        raise UsageError(no_default())
     path = street_onnx() if file == BUILTIN_MODEL else Path(file)
     return read_model(path, family, labels, override)
 
 
 def configured_model(config: ModelConfig) -> Model:
-    """Reads a model of the configuration. Raises ModelError and LabelsError."""
+    """Reads a model of the configuration. Raises as find_model does."""
     return find_model(config.file, config.family, config.labels, config.input.override())
 
 

@@ -10,6 +10,7 @@ from daemon.config.difference import difference
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.schema import Config
 from daemon.inference.model_config import configured_model, session_settings
+from daemon.modelstore.advice import get_command
 from daemon.records import ModelInfo, ModelState, ModelStatus
 from engines.backends import Backend, SessionSettings, precision_of
 from engines.model import Model
@@ -31,14 +32,14 @@ class ModelRevision:
 
     @classmethod
     def read(cls, name: str, config: Config) -> ModelRevision:
-        """Raises EngineError."""
+        """Raises EngineError, and UsageError where no model is installed."""
         settings = config.models[name]
         stamps = file_stamps(name, config)  # before it is read: a file that changes meanwhile is read once more
         model = configured_model(settings)
         classes = counted(len(model.labels), "class")
         _log.info("model %s: %s, family %s, %s", name, model.path.name, model.family.name, classes)
         if settings.file == BUILTIN_MODEL:
-            _log.warning("model %s: the demonstration model knows drawn streets only; set models.%s.file", name, name)
+            _log.warning("model %s: the demonstration's knows drawn streets only; for cameras: %s", name, get_command())
         return cls(name, config, model, session_settings(settings, config.inference), stamps)
 
     def is_of(self, config: Config) -> bool:
@@ -65,7 +66,7 @@ class ModelRevision:
 def file_stamps(name: str, config: Config) -> tuple[tuple[int, int] | None, ...]:
     """When the files of a model were changed, and their sizes; None of one that is not there."""
     settings = config.models[name]
-    named = [settings.file] if settings.file != BUILTIN_MODEL else []
+    named = [settings.file] if settings.file not in (None, BUILTIN_MODEL) else []
     named += [settings.labels] if settings.labels not in (None, BUILTIN_LABELS) else []
     return tuple(_stamp(Path(path)) for path in named)
 

@@ -44,7 +44,7 @@ def measure(broker: Mosquitto, subscriber: Subscriber, folder: Path, exchanges: 
     street = film(Shot("street", 416, 256, FPS, seed=21), folder / "street.mp4", 4.0)
     cameras = {name: {"source": str(street.file), "loop": True} for name in CAMERAS}
     inference = {"backend": "onnxruntime", "threads": 1, "cache": "engines"}
-    document = box(broker, cameras, models={"default": {"precision": "fp32"}}, inference=inference)
+    document = box(broker, cameras, models={"default": {"file": "street", "precision": "fp32"}}, inference=inference)
     with daemon(folder, document) as process:
         subscriber.wait(partial(_runs, "fp32", 0), "the first model", 60)
         subscriber.wait(lambda m: all(_times(m, name, 0.0)[20:] for name in CAMERAS), "the cameras", 60)

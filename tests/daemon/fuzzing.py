@@ -163,7 +163,7 @@ def _document(folder: Path, broker: Mosquitto) -> dict[str, Any]:
     cv2.imwrite(str(folder / "pictures" / "0.png"), cv2.resize(street, (416, 256)))
     camera = {"source": "pictures", "loop": True, "fps": 5}
     cameras = {"front": camera, "back": {**camera, "model": "broken", "labels": ["person"]}, "yard": camera}
-    models = {"default": {}, "broken": {"precision": "int8", "calibration": "few"}}
+    models = {"default": "street", "broken": {"file": "street", "precision": "int8", "calibration": "few"}}
     inference = {"backend": "onnxruntime", "threads": 1, "cache": "engines"}
     document = box(broker, cameras, models=models, inference=inference)
     document["mqtt"]["formats"] = {"frigate": {}, "homeassistant": {}}

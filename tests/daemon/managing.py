@@ -32,7 +32,7 @@ def config(max_batch: int = 2, inference: dict[str, Any] | None = None, **model:
             "device": "box",
             "mqtt": {"host": "localhost"},
             "cameras": {"a": {"source": "rtsp://a/1"}},
-            "models": {"default": model},
+            "models": {"default": {"file": "street", **model}},
             "inference": {"backend": CPU, "max_batch": max_batch, **(inference or {})},
         }
     )

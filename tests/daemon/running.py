@@ -48,8 +48,9 @@ def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM
 
 
 def box(broker: Mosquitto, cameras: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A configuration of the device `box`, for `daemon`."""
-    return {"device": "box", "mqtt": {"host": "127.0.0.1", "port": broker.port}, "cameras": cameras, **more}
+    """A configuration of the device `box` with the drawn street's detector, for `daemon`."""
+    mqtt = {"host": "127.0.0.1", "port": broker.port}
+    return {"device": "box", "mqtt": mqtt, "models": {"default": "street"}, "cameras": cameras, **more}
 
 
 def detections_of(subscriber: Subscriber, camera: str) -> list[dict[str, Any]]:

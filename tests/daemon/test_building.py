@@ -43,7 +43,7 @@ def document(broker: Mosquitto, street: Film, folder: Path, pictures: int) -> di
     cv2.imwrite(str(folder / "street.png"), StreetScene(416, 256, seed=3).render(4.0)[0])
     for number in range(pictures):
         (scenes / f"{number:04}.png").hardlink_to(folder / "street.png")
-    models = {"default": {}, "slow": {"precision": "int8", "calibration": "scenes"}}
+    models = {"default": "street", "slow": {"file": "street", "precision": "int8", "calibration": "scenes"}}
     cameras = {
         "now": {"source": str(street.file), "loop": True},
         "later": {"source": str(street.file), "pace": "as-fast-as-possible", "model": "slow", "loop": True},

@@ -33,6 +33,7 @@ def written(folder: Path, text: str) -> str:
     return "box.yaml"
 
 
+STREET = {"default": "street"}
 BROKEN = """\
 models:
   default: {file: half.onnx, labels: coco}
@@ -46,9 +47,9 @@ cameras:
 BROKEN_LINES = ["4: models.default.file: ", "5: models.page.file: ", "6: models.empty.file: "]
 MISNAMED = """\
 models:
-  default: {}
-  two: {labels: two.txt}
-  none: {labels: none.txt}
+  default: street
+  two: {file: street, labels: two.txt}
+  none: {file: street, labels: none.txt}
 tracking: {}
 events: {labels: [cra]}
 cameras:
@@ -71,7 +72,7 @@ MISNAMED_LINES = [
     "17: cameras.a.zones.door.labels[0]: model default has no class 'zebra'; there are person, bicycle, car, bus, dog",
     "19: cameras.a.lines.gate.labels[0]: model default has no class 'buss'; did you mean 'bus'?",
 ]
-LABELS = "models:\n  default: {labels: two.txt}\n  none: {labels: none.txt}\n"
+LABELS = "models:\n  default: {file: street, labels: two.txt}\n  none: {file: street, labels: none.txt}\n"
 LABELS += "cameras:\n  a: {source: x.mp4}\n  b: {source: x.mp4, model: none}\n"
 LABELS_LINES = ["4: models.default.labels: {}/two.txt has 2 labels", "5: models.none.labels: {}/none.txt: holds no"]
 
@@ -98,9 +99,27 @@ def test_what_run_refuses_is_found_before(tmp_path: Path, text: str, code: int, 
     assert run.stderr.splitlines()[-len(found) :] == found
 
 
+def test_no_model_is_used_that_was_not_named(tmp_path: Path) -> None:
+    """2 is no reason for systemd to start it again; what needs no model goes on."""
+    config = written(tmp_path, "cameras:\n  a: {source: x.mp4}\n")
+    run, check = ospreyd(tmp_path, "run", config), ospreyd(tmp_path, "check", config)
+    doctor = ospreyd(tmp_path, "doctor", config, "--json")
+    assert (run.returncode, check.returncode, doctor.returncode) == (2, 2, 2)
+    (found,) = check.stderr.splitlines()
+    assert found.startswith(f"{config}:1: models.default: no detection model is installed; run: ospreyd model get")
+    assert run.stderr.splitlines()[-1:] == json.loads(doctor.stdout)["configuration"]["problems"] == [found]
+    detect = ospreyd(tmp_path, "detect", "x.png")
+    assert (detect.returncode, detect.stderr) == (2, f"ospreyd: {found.partition('models.default: ')[2]}\n")
+    config = written(tmp_path, "models:\n  default: {confidence: 0.5}\n  c: none.onnx\ncameras: {a: {source: x.mp4}}\n")
+    (found,) = ospreyd(tmp_path, "check", config).stderr.splitlines()
+    assert found.startswith(f"{config}:5: models.c: the file ")  # the short form has no key `file`
+    config = written(tmp_path, "models:\n  default: {confidence: 0.5}\ncameras: {a: {source: x.mp4}}\n")
+    assert ospreyd(tmp_path, "check", config).stderr.startswith(f"{config}:4: models.default: no detection model")
+
+
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     text = (
-        "models:\n  default: {}\n  other:\n    file: page.onnx\n"
+        "models:\n  default: street\n  other:\n    file: page.onnx\n"
         "cameras:\n  a: {source: x, labels: [horse]}\n  b: {source: x, model: other, labels: [any]}\n"
     )
     (tmp_path / "page.onnx").write_bytes(b"<html>")
@@ -118,7 +137,7 @@ def test_what_cannot_be_written_is_a_warning_and_the_doctors_problem(tmp_path: P
     (tmp_path / "file").touch()
     config = tmp_path / "box.yaml"
     mqtt = {"host": "127.0.0.1", "port": free_port(), "outbox": {"path": "file/events.db"}}
-    document = {"device": "a", "mqtt": mqtt, "cameras": {"c": {"source": "x.mp4"}}}
+    document = {"device": "a", "mqtt": mqtt, "models": STREET, "cameras": {"c": {"source": "x.mp4"}}}
     config.write_text(yaml.safe_dump(document))
     why = f"mqtt.outbox.path: {tmp_path}/file/events.db cannot be made: {tmp_path}/file is a file, not a folder"
     check = json.loads(ospreyd(tmp_path, "check", "box.yaml", "--json").stdout)
@@ -131,7 +150,8 @@ def test_what_cannot_be_written_is_a_warning_and_the_doctors_problem(tmp_path: P
 def test_a_name_that_cannot_be_resolved_is_the_doctors_to_find(tmp_path: Path) -> None:
     config = tmp_path / "box.yaml"
     camera = {"source": "rtsp://camera.invalid/1", "open_timeout": 2}
-    config.write_text(yaml.safe_dump({"device": "a", "mqtt": {"host": "broker.invalid"}, "cameras": {"c": camera}}))
+    document = {"device": "a", "mqtt": {"host": "broker.invalid"}, "models": STREET, "cameras": {"c": camera}}
+    config.write_text(yaml.safe_dump(document))
     assert ospreyd(tmp_path, "check", "box.yaml").returncode == 0
     problems = json.loads(ospreyd(tmp_path, "doctor", "box.yaml", "--json").stdout)["problems"]
     by_name = {p["what"]: p["problem"] for p in problems}

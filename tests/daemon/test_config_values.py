@@ -185,7 +185,7 @@ def test_paths_are_relative_to_the_configuration() -> None:
     assert config.mqtt.tls.ca == folder / "ca.pem"
     assert config.models["default"].file == str(folder / "models/a.onnx")
     assert config.models["default"].labels == str(folder / "models/a.txt")
-    assert (config.models["b"].file, config.models["b"].labels) == ("street", "coco")
+    assert (config.models["b"].file, config.models["b"].labels) == (None, "coco")
     sources = [camera.source for camera in config.cameras.values()]
     assert sources == [str(folder / "not/there.mp4"), "/not/there.mp4", "0"]
 

@@ -57,7 +57,7 @@ def test_set_with_a_failed_model_and_labels(
     broker: Mosquitto, subscriber: Subscriber, ask: Ask, tmp_path: Path
 ) -> None:
     (tmp_path / "few").mkdir()  # too few pictures to calibrate on
-    models = {"default": {}, "broken": {"precision": "int8", "calibration": "few"}}
+    models = {"default": "street", "broken": {"file": "street", "precision": "int8", "calibration": "few"}}
     cameras = {"front": {}, "yard": {"model": "broken", "labels": ["person"]}}
     with daemon(tmp_path, written(broker, tmp_path, cameras, models=models)) as process:
         subscriber.wait(partial(failed, "yard"), "the model to fail", 60)

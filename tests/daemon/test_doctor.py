@@ -66,7 +66,9 @@ def report(folder: Path, *arguments: str) -> dict[str, Any]:
 def configuration(folder: Path, broker: int, **more: Any) -> str:
     """With one camera, a short film, unless `more` says otherwise."""
     video = write_video(folder / "film.avi", pictures(3))
-    document = {"device": "a", "mqtt": {"host": HOST, "port": broker}, "cameras": {"c": {"source": str(video)}}, **more}
+    cameras = {"c": {"source": str(video)}}
+    mqtt, models = {"host": HOST, "port": broker}, {"default": "street"}
+    document = {"device": "a", "mqtt": mqtt, "models": models, "cameras": cameras, **more}
     file = folder / "box.yaml"
     file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return str(file)
@@ -227,6 +229,7 @@ def secretive(folder: Path, mistake: str) -> str:
         f"""# before: {SECRETS["comment"]}
 device: a
 mqtt: {{host: {HOST}, port: {free_port()}, username: bob, password: "{SECRETS["broker"]}"}}
+models: {{default: street}}
 cameras:
   one: {{source: "rtsp://viewer:p%40ss%20word-camera@{HOST}:{free_port()}/1?auth={SECRETS["query"]}"}}
   two: {{source: "http://viewer:${{CAMERA_PASSWORD:-{SECRETS["default"]}}}@{HOST}:{free_port()}/2"}}

@@ -91,7 +91,9 @@ def test_states_come_again_when_the_log_can_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["check", "FILE"], ["--version"], ["schema", "config"], ["run", "--help"]])
 def test_an_output_that_is_full_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
     file = tmp_path / "box.yaml"
-    file.write_text("device: box\nmqtt: {host: localhost}\ncameras: {a: {source: rtsp://a/1}}\n")
+    file.write_text(
+        "device: box\nmqtt: {host: localhost}\nmodels: {default: street}\ncameras: {a: {source: rtsp://a/1}}\n"
+    )
     command = [sys.executable, "-m", "daemon", *(str(file) if each == "FILE" else each for each in arguments)]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -63,7 +63,9 @@ def test_cameras_that_get_a_file_descriptor_go_on_where_others_do_not(
 
 def test_too_few_to_start_at_all_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "box.yaml"
-    file.write_text("device: box\nmqtt: {host: localhost}\ncameras: {a: {source: rtsp://127.0.0.1:1/a}}\n")
+    file.write_text(
+        "device: box\nmqtt: {host: localhost}\nmodels: {default: street}\ncameras: {a: {source: rtsp://127.0.0.1:1/a}}\n"
+    )
     limited = 'ulimit -n 7; exec "$0" -m daemon run "$1"'
     done = subprocess.run(["sh", "-c", limited, sys.executable, file], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -39,6 +39,7 @@ def gate(broker: Mosquitto, outbox: Path, *, cameras: dict[str, Any], device: st
     mqtt = {"host": HOST, "port": broker.port, "outbox": {"path": outbox}, **more.pop("mqtt", {"formats": ALL})}
     more = {"events": {"snapshot": "plain"}, **more}
     document = {"device": device, "mqtt": mqtt, "tracking": {}, "cameras": cameras, **more}
+    document.setdefault("models", {"default": {"file": "street"}})
     return Config.model_validate(document)
 
 

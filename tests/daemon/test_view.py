@@ -36,8 +36,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def document(film: Path, **camera: Any) -> dict[str, Any]:
     """Without a broker."""
     cameras = {"halves": {"source": str(film), "loop": True, **camera}}
-    service = {"metrics": None}
-    return {"device": "box", "mqtt": {"host": "127.0.0.1", "port": free_port()}, "cameras": cameras, "service": service}
+    mqtt = {"host": "127.0.0.1", "port": free_port()}
+    more = {"models": {"default": "street"}, "service": {"metrics": None}}
+    return {"device": "box", "mqtt": mqtt, "cameras": cameras, **more}
 
 
 def is_like(pixel: Any, colour: tuple[int, int, int]) -> bool:

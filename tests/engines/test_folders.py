@@ -59,7 +59,9 @@ def test_without_a_home_the_error_names_the_variable_to_set(
 )
 def test_commands_of_a_user_without_a_home_end_with_one_sentence(command: str, code: int, tmp_path: Path) -> None:
     file = tmp_path / "box.yaml"
-    file.write_text("device: a\nmqtt: {host: 127.0.0.1}\ncameras: {front: {source: /film.mp4}}\n")
+    file.write_text(
+        "device: a\nmqtt: {host: 127.0.0.1}\nmodels: {default: street}\ncameras: {front: {source: /film.mp4}}\n"
+    )
     arguments = [str(file) if word == "FILE" else word for word in command.split()]
     program = f"""
 import pwd, sys

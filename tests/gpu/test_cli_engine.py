@@ -22,7 +22,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(backend: Backend, cache: Path) -> Any:
     """What `engine build` said of the street model."""
-    return read("build", "--max-batch", "4", "--cache", cache)
+    return read("build", "--model", "street", "--max-batch", "4", "--cache", cache)
 
 
 def read(*arguments: str | Path) -> Any:
@@ -41,7 +41,7 @@ def test_verify(built: Any, cache: Path, tmp_path: Path) -> None:
     scene = StreetScene(1280, 720, seed=4)
     for number in range(5):
         cv2.imwrite(str(tmp_path / f"{number}.png"), scene.render(7.0 * number)[0])
-    report = read("verify", tmp_path, "--max-batch", "4", "--cache", cache)
+    report = read("verify", "--model", "street", tmp_path, "--max-batch", "4", "--cache", cache)
     assert (report["agrees"], report["precision"]) == (True, "fp16")
     assert sum(picture["expected"] for picture in report["images"]) > 5
 
@@ -57,6 +57,6 @@ def test_inspect(part: str, built: Any, cache: Path) -> None:
 
 
 def test_bench(built: Any, cache: Path) -> None:
-    report = read("bench", "--max-batch", "4", "--seconds", "0.2", "--cache", cache)
+    report = read("bench", "--model", "street", "--max-batch", "4", "--seconds", "0.2", "--cache", cache)
     assert [(s["batch"], s["graph"]) for s in report["speeds"]] == [(b, g) for b in (1, 2, 4) for g in (False, True)]
     assert all(s["throughput"] > 0 and 0 < s["host"] <= s["latency"] for s in report["speeds"])

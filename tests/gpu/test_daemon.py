@@ -65,7 +65,8 @@ def test_a_lost_context_ends_the_daemon_with_1(streets: list[Film], backend: Bac
     """So that systemd starts it again; the log has one sentence and no traceback."""
     config = tmp_path / "box.yaml"
     cameras = {"street": {"source": str(streets[0].file), "loop": True}}
-    document = {"device": "box", "mqtt": {"host": "127.0.0.1", "port": 1}, "cameras": cameras}
+    models = {"default": "street"}
+    document = {"device": "box", "mqtt": {"host": "127.0.0.1", "port": 1}, "models": models, "cameras": cameras}
     config.write_text(yaml.safe_dump({**document, "inference": {"cache": str(tmp_path / "engines")}}))
     program = f"""
 import logging, sys, threading

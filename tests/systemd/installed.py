@@ -39,6 +39,7 @@ def configure(box: Box, *cameras: str, file: str = CONFIGURATION, **more: object
                 "device": "box",
                 "mqtt": {"host": HOST, "port": PORT, "username": "box", "password": "PASSWORD"},
                 "inference": {"backend": "onnxruntime", "threads": 1},
+                "models": {"default": "street"},
                 "cameras": {name: {"source": "/films/street.mp4", "loop": True, "fps": 5} for name in cameras},
                 **more,
             }

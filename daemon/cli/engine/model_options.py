@@ -8,7 +8,6 @@ from pathlib import Path
 
 from daemon.config.camera import DEFAULT_MODEL
 from daemon.config.load import load
-from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ConfiguredModel
 from daemon.config.schema import Config
 from daemon.errors import UsageError
@@ -60,7 +59,7 @@ def resolve_options(
     Raises UsageError, ConfigError, ModelError, LabelsError and CacheError.
     """
     if config is None:
-        found = find_model(model or BUILTIN_MODEL, family or "auto", labels, _with_size(input_size))
+        found = find_model(model, family or "auto", labels, _with_size(input_size))
         largest = max_batch or _MAX_BATCH
         return ModelOptions(found, backend or "auto", precision, largest, calibration, EngineCache(cache))
     if (family, labels, input_size) != (None, None, None):
