@@ -11,7 +11,7 @@ WORKERS := $(shell expr $$(nproc) + 1)
 # what the integration tests start: a broker, an RTSP server, a browser, and the libraries that OpenCV's wheel expects
 DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl faketime prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck \
-	chromium fonts-dejavu-core
+	chromium python3-opencv fonts-dejavu-core
 
 # what the tests of the service boot: a small Debian, made once and copied by every run
 DEBIAN_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-tests/debian-root
@@ -20,6 +20,9 @@ CONTAINER_PACKAGES := systemd-container debootstrap
 
 # other TensorRT than the one that the development extras bring: what runs on older GPUs, and the classic run-time API
 OTHER_TENSORRT := $(VENV)/tensorrt-rtx-1.6 $(VENV)/tensorrt-lean
+
+# Debian's OpenCV, which has GStreamer, for the Python that it was compiled for; and a NumPy of its age
+SYSTEM_OPENCV := $(VENV)/system-opencv
 
 # a real Home Assistant, with what its MQTT integration needs and nothing else
 HOME_ASSISTANT := $(VENV)/homeassistant
@@ -33,7 +36,7 @@ TYPESCRIPT := $(VENV)/typescript
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
-test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm
+test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd" $(ARGS)
 
 # PyTorch and the projects that export models; tests/exporters skip without them
@@ -89,6 +92,10 @@ $(HOME_ASSISTANT): tests/homeassistant/requirements.txt | $(VENV)/.dev
 
 $(TYPESCRIPT): | $(VENV)/.dev npm
 	@mkdir -p $@ && npm install --prefix $@ --silent --no-audit --no-fund typescript@5.9.3 || { rm -rf $@; echo "TypeScript cannot be had here; the page's types are not checked"; }
+
+$(SYSTEM_OPENCV): | $(VENV)/.dev debian-packages
+	@{ $(PIP) --no-deps --target $@ 'numpy<2' && ln -s /usr/lib/python3/dist-packages/cv2*.so $@/; } \
+		|| { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
 
 $(DEBIAN_ROOT):
 	@[ "$$(id -u)" = 0 ] || { echo "a container with systemd needs root: sudo make test-systemd"; exit 1; }

@@ -9,6 +9,7 @@ from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.capture.sources.base import BeginCall, SourceError, Stream, begin_opening
 from daemon.capture.sources.opencv_options import acceleration_name
@@ -52,16 +53,11 @@ class OpenCvSource(ABC):
 
     def retrieve(self, into: Image | None) -> Picture:
         """See Source."""
-        try:
-            ok, image = self._capture.retrieve(into)
-        except cv2.error as error:
-            raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot convert a frame: {error.err}") from error
-        if not ok:
-            raise SourceError(Reason.DECODE_ERROR, "OpenCV cannot decode a frame")
+        image = self._decoded(into)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             detail = "the frames are not BGR; end the pipeline with videoconvert ! video/x-raw,format=BGR ! appsink"
             raise SourceError(Reason.UNSUPPORTED, detail)
-        return BgrPicture(cast(Image, image))
+        return BgrPicture(image)
 
     def stream(self) -> Stream:
         """See Source."""
@@ -139,6 +135,16 @@ class OpenCvSource(ABC):
         began = time.monotonic()
         if not self._grab_frame():
             raise self._why_lost(time.monotonic() - began)
+
+    def _decoded(self, into: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The grabbed frame as OpenCV gives it: in `into` if that has its shape. Raises SourceError."""
+        try:
+            ok, image = self._capture.retrieve(into)
+        except cv2.error as error:
+            raise SourceError(Reason.DECODE_ERROR, f"OpenCV cannot convert a frame: {error.err}") from error
+        if not ok:
+            raise SourceError(Reason.DECODE_ERROR, "OpenCV cannot decode a frame")
+        return cast(Image, image)
 
     def _grab_frame(self) -> bool:
         try:
