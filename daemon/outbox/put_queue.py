@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 _LIMIT = 10_000  # entries while the disk cannot be written
@@ -18,6 +18,8 @@ class Put:
     since: float
     """time.monotonic() at the capture of what it is about"""
     kept: Mapping[str, bytes | None]
+    on_done: tuple[Callable[[], None], ...] = ()
+    """called in the thread `outbox` when it was written, or the disk has failed"""
 
 
 class PutQueue:
@@ -39,7 +41,8 @@ class PutQueue:
         lost = False
         if len(self._puts) >= _LIMIT:
             oldest, second = self._puts.popleft(), self._puts.popleft()
-            self._puts.appendleft(replace(second, kept={**oldest.kept, **second.kept}))
+            kept, on_done = {**oldest.kept, **second.kept}, (*oldest.on_done, *second.on_done)
+            self._puts.appendleft(replace(second, kept=kept, on_done=on_done))
             lost = oldest.message is not None
         self._puts.append(put)
         return lost
@@ -52,4 +55,4 @@ class PutQueue:
 
     def give_back(self, puts: Sequence[Put]) -> None:
         """They could not be written; they are the first again."""
-        self._puts.extendleft(reversed(puts))
+        self._puts.extendleft(replace(put, on_done=()) for put in reversed(puts))

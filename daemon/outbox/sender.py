@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.mqtt.outgoing import Delivery, Handover, Refusal
+from daemon.outbox.capture_times import CaptureTimes
 from daemon.outbox.disk_or_memory import Recovery, Storage
 from daemon.outbox.drop_log import DropLog
 from daemon.outbox.order import RETRY_REFUSED, SendScheduler
@@ -23,7 +24,6 @@ from daemon.system.log_states import state_of
 from daemon.system.worker_thread import WorkerThread
 
 log = logging.getLogger("ospreyd.outbox")
-_SINCE = 10_000  # messages whose latency is known
 _RETRY_DISK = 1.0  # seconds until a failed disk is tried again
 _CLOSING = 0.05  # seconds between two checks of the deadline while stopping
 _FULL_NETWORK = 0.01  # seconds until a full network queue is tried again
@@ -57,8 +57,7 @@ class OutboxSender:
         self._answers: deque[tuple[Delivery, Refusal | None]] = deque()
         self._connections = 0
         """number of connections so far: notices one that came and went between two checks"""
-        self._connected = False
-        self._closed = False
+        self._connected = self._closed = False
         self._drop_log = DropLog()
         self._uncounted_drops = 0
         """messages dropped without the file, which does not count them yet"""
@@ -67,17 +66,17 @@ class OutboxSender:
         self._end_by = 0.0
         self._awaiting = False
         """messages are in flight; set by the thread before it sends"""
-        # used by the thread only
-        self._serving = 0
+        self._serving = 0  # this and what follows are used by the thread only
         self._scheduler = SendScheduler(self._storage.outbox.newest_rows, settings.replay_rate)
-        self._since: dict[int, float] = {}
-        """by row that this process has written"""
+        self._captured = CaptureTimes()
         self._finished: set[int] = set()
         """rows on disk that the broker has acknowledged or refused for good"""
         self._send_again = self._write_again = 0.0
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread, and writes what was put before unless there is a connection already."""
+        if not self._connected:
+            self._write()
         self._thread.start()
 
     @property
@@ -93,9 +92,9 @@ class OutboxSender:
         """
         self._put(Put((topic, payload), since, kept))
 
-    def keep(self, kept: Mapping[str, bytes | None]) -> None:
-        """Keeps values without a message; returns at once."""
-        self._put(Put(None, 0.0, kept))
+    def keep(self, kept: Mapping[str, bytes | None], *on_done: Callable[[], None]) -> None:
+        """Keeps values without a message; returns at once. See Put.on_done."""
+        self._put(Put(None, 0.0, kept, on_done))
 
     def _put(self, put: Put) -> None:
         with self._changed:
@@ -208,7 +207,7 @@ class OutboxSender:
                 log.info("the broker accepts events on %s again", answer.topic, extra=about)
             if refusal is None:
                 self._finished.add(answer.row)
-                if (since := self._since.pop(answer.row, None)) is not None:
+                if (since := self._captured.pop(answer.row)) is not None:
                     self._on_latency(time.monotonic() - since)
 
     def _move_to_disk(self, connected: bool = False) -> None:
@@ -219,7 +218,7 @@ class OutboxSender:
         moved = self._storage.to_disk(self._recovery.stale)
         if moved is None:
             return
-        self._since = {moved.rows[row]: since for row, since in self._since.items() if row in moved.rows}
+        self._captured.move(moved.rows)
         self._scheduler = SendScheduler(moved.newest_rows, self._scheduler.rate)
         if connected:
             self._scheduler.connected(time.monotonic())
@@ -232,12 +231,16 @@ class OutboxSender:
         with self._changed:
             added = self._inbox.take()
             lost, self._uncounted_drops = self._uncounted_drops, 0
-        if not added and not self._finished:
-            return
+        if added or self._finished:
+            self._update(added, lost)
+        for done in (done for put in added for done in put.on_done):
+            done()
+
+    def _update(self, added: list[Put], lost: int) -> None:
         kept = {key: value for put in added for key, value in put.kept.items()}
+        messages = [(put.message, put.since) for put in added if put.message]
         try:
-            messages = [put.message for put in added if put.message]
-            dropped = self._storage.outbox.update(messages, self._finished, lost, kept)
+            dropped = self._storage.outbox.update([one for one, _ in messages], self._finished, lost, kept)
         except OSError as error:
             if self._unwritten is None:
                 log.error("%s; events are kept in memory", error, extra=state_of("outbox"))  # noqa: TRY400  complete
@@ -251,12 +254,9 @@ class OutboxSender:
             log.info("the outbox can be written again", extra=state_of("outbox"))
         self._unwritten, self._write_again = None, 0.0
         self._finished.clear()
-        written = [(put.message[0], put.since) for put in added if put.message]
-        for row, (topic, since) in enumerate(written, self._storage.outbox.last - len(written) + 1):
+        for row, ((topic, _), since) in enumerate(messages, self._storage.outbox.last - len(messages) + 1):
             self._scheduler.add(topic, row)
-            self._since[row] = since
-        while len(self._since) > _SINCE:  # after a long outage only the newest
-            del self._since[next(iter(self._since))]
+            self._captured.add(row, since)
         with self._changed:
             self._drop_log.add(dropped)
 
@@ -295,6 +295,6 @@ class OutboxSender:
         """Drops an event that the broker refuses for good."""
         log.error("an event on %s is dropped: the broker refuses it: %s", topic, why)
         self._finished.add(row)
-        self._since.pop(row, None)
+        self._captured.pop(row)
         with self._changed:
             self._uncounted_drops += 1

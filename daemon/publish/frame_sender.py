@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from daemon.config.schema import Config
 from daemon.mqtt.link import Link
@@ -14,7 +14,7 @@ from daemon.mqtt.topics import DeviceTopics
 from daemon.publish import payloads
 from daemon.publish.formats.format import FrameMessage
 from daemon.publish.outgoing_frame import OutgoingFrame
-from daemon.publish.retained import Retained
+from daemon.publish.retained_sender import RetainedSender
 from daemon.records import Drop, FrameResult
 from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
@@ -38,7 +38,7 @@ class FrameSender:
         config: Config,
         link: Link,
         stats: Stats,
-        retained: Retained,
+        retained: RetainedSender,
         report: Callable[[], Sequence[FrameMessage]],
         done: Callable[[FrameResult, bool], None],
         on_fatal: Callable[[BaseException], None],
@@ -61,13 +61,11 @@ class FrameSender:
         self._room = threading.Event()
         """something has been written since the thread last waited for that"""
         self._thread = WorkerThread("publish", self._run, on_fatal)
-        self._changed = threading.Condition()
+        self._retained = retained
+        self._changed = retained.changed
         """guards what follows; notified when a result, a state or room comes, the link changes or the end begins"""
         self._live: deque[OutgoingFrame] = deque()
         self._files: deque[OutgoingFrame] = deque()
-        self._retained = retained
-        self._connected = False
-        """as `link_changed` was told, which the link's own state is ahead of"""
         self._hurried = False
         self._closed = False
         """no more results are taken"""
@@ -82,8 +80,7 @@ class FrameSender:
         with self._changed:
             self._detections = {name: self._topics.camera(name).detections.name for name in config.cameras}
             self._zoned = {name for name, camera in config.cameras.items() if camera.zones}
-            self._retained.keep(config.cameras)
-            self._changed.notify_all()
+            self._retained.configure(set(config.cameras))
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Takes results for our own messages; returns at once.
@@ -104,41 +101,6 @@ class FrameSender:
     def waiting(self) -> int:
         """Frames that wait for the thread."""
         return len(self._live) + len(self._files)
-
-    def retain(self, topic: str, payload: bytes, camera: str | None = None) -> None:
-        """Has the broker keep the payload, for as long as there is that camera."""
-        with self._changed:
-            if camera is None or camera in self._detections:
-                self._retained.set(topic, payload, camera)
-                self._changed.notify_all()
-
-    def adopt(self, kept: Mapping[str, bytes]) -> None:
-        """See Retained.adopt."""
-        with self._changed:
-            self._retained.adopt(kept)
-            self._changed.notify_all()
-
-    def settle(self) -> None:
-        """All topics that this run stands for are claimed; what else earlier runs have retained is cleared."""
-        with self._changed:
-            self._retained.settle()
-            self._changed.notify_all()
-
-    def assign(self, topic: str, camera: str | None = None) -> bool:
-        """Claims a topic that others publish, for a camera with which it is cleared; False where that is gone."""
-        with self._changed:
-            there = camera is None or camera in self._detections
-            if there:
-                self._retained.claim(topic, camera)
-            return there
-
-    def link_changed(self, connected: bool) -> None:
-        """Takes whether there is a broker."""
-        with self._changed:
-            if connected:
-                self._retained.mark_all_unsent()
-            self._connected = connected
-            self._changed.notify_all()
 
     def written(self) -> None:
         """The network may have room again."""
@@ -188,13 +150,12 @@ class FrameSender:
             request_short_slice()
             while not self._drained():
                 live, files = self._take()
-                self._send_retained()
+                self._retained.send()
                 for frame in live:
                     self._send(frame)
                 self._send_files(files)
                 self._send_stats()
-                with self._changed:
-                    self._retained.remember()
+                self._retained.remember()
         finally:
             with self._changed:
                 self._closed = True
@@ -202,18 +163,19 @@ class FrameSender:
 
     def _drained(self) -> bool:
         with self._changed:
-            return self._closed and not self._live and not self._files and not self._sendable()
-
-    def _sendable(self) -> bool:
-        return bool(self._retained) and self._connected and self._link.state.connected
+            left = self._live or self._files or self._retained.sendable() or self._retained.due() is not None
+            return self._closed and not left
 
     def _take(self) -> tuple[list[OutgoingFrame], int]:
         """Waits for something to do; the oldest live frames, and how many of files there is time for then."""
         with self._changed:
             connected = self._link.state.connected
             files = connected or self._hurried
-            if not self._live and not (self._files and files) and not self._sendable() and not self._closed:
-                self._changed.wait(max(0.0, self._next_stats - time.monotonic()) if connected else None)
+            held = self._retained.due()
+            closed = self._closed and held is None
+            if not self._live and not (self._files and files) and not self._retained.sendable() and not closed:
+                due = [at for at in (held, self._next_stats if connected else None) if at is not None]
+                self._changed.wait(max(0.0, min(due) - time.monotonic()) if due else None)
                 connected = self._link.state.connected
                 files = connected or self._hurried
             at_once = _AT_ONCE if connected else 1  # what was taken can make no room for what is newer
@@ -252,7 +214,7 @@ class FrameSender:
                 return False
             self._room.wait(_FULL_NETWORK)
             self._room.clear()  # before the next attempt: what is written after that one sets it again
-            self._send_retained()
+            self._retained.send()
         else:
             if whole:
                 self._done(result, frame.formatted is not None)
@@ -268,24 +230,6 @@ class FrameSender:
         if frame.formatted is not None:
             return frame.formatted
         return ((topic, payloads.detections(self._device, frame.result, zones=frame.result.camera in self._zoned)),)
-
-    def _send_retained(self) -> None:
-        while True:
-            with self._changed:
-                if not self._sendable():
-                    return
-                # Taken off the list first: if the link changes meanwhile, it is put back and sent again.
-                topic, payload = self._retained.pop()
-            handover = self._link.publish(topic, payload, retain=True)
-            if handover is Handover.TOO_LARGE:  # the broker keeps nothing rather than what is no longer true
-                handover = self._link.publish(topic, b"", retain=True)
-            if handover is Handover.NO_ROOM:
-                with self._changed:
-                    self._retained.requeue(topic)
-                    self._changed.wait(_FULL_NETWORK)
-                return
-            with self._changed:
-                self._retained.sent(topic, payload)
 
     def _send_stats(self) -> None:
         """If it is time for them. Without a broker the report waits, and then covers all the time since the last."""

@@ -24,7 +24,7 @@ from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMe
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.object_publisher import ObjectPublisher
-from daemon.publish.retained import Retained
+from daemon.publish.retained_sender import RetainedSender
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.stats import DaemonCount, Reader, Stats
@@ -59,7 +59,7 @@ class Publisher:
         self._stats = stats
         self._reader = Reader()
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
-        self._formats = Formats(mqtt, self._topics, config.device, self._publish, self._configured)
+        self._formats = Formats(mqtt, self._topics, config.device, self._publish, self._settle)
         self._link = Link(
             mqtt,
             client_id=mqtt.client(config.device),
@@ -76,11 +76,11 @@ class Publisher:
         path, recovery = outbox_path(mqtt.outbox, config.device), Recovery(self._stale, self._recovered)
         self._outbox = OutboxSender(path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged, recovery)
         self.outbox = OutboxReadings(path, lambda: self._outbox.counts)
-        retained = Retained(self._outbox.kept, self._outbox.keep, on_retained)
-        self._frames = FrameSender(config, self._link, stats, retained, self._report, self._done, on_fatal)
+        self._retained = RetainedSender(self._link, self._outbox.kept, self._outbox.keep, on_retained)
+        self._frames = FrameSender(config, self._link, stats, self._retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
-        self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._frames.retain)
-        self._states = DeviceStates(config.device, self._topics, self._frames.retain)
+        self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._retained.retain)
+        self._states = DeviceStates(config.device, self._topics, self._retained.retain)
         self._published = credit.consumer("publish")
         self._formatting_done = credit.consumer("formats") if self._formats else lambda: None
         self.info(info)
@@ -91,7 +91,7 @@ class Publisher:
         return self._link.state
 
     def start(self) -> None:
-        """Begins to connect and to publish; returns at once."""
+        """Begins to connect and to publish, once the next run would know what this one retains."""
         for event in self._objects.finish():
             self.event(event)
         self._claim()
@@ -154,7 +154,7 @@ class Publisher:
     def setting(self, camera: str, which: Setting, value: Value, commanded: bool) -> None:
         """Publishes a camera's setting, retained, and whether a command has set it."""
         payload = command_payloads.setting_message(self._device, camera, which, value, commanded=commanded)
-        self._frames.retain(command_payloads.setting_topic(self._topics, camera, which).name, payload, camera)
+        self._retained.retain(command_payloads.setting_topic(self._topics, camera, which).name, payload, camera)
         self._formats_thread.setting(camera, which, value)
 
     def send(self, message: Message) -> bool:
@@ -169,9 +169,10 @@ class Publisher:
     def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
         """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
         for message in self._pictures(camera, labels, jpeg):
-            too_large = self._link.send(message) is Handover.TOO_LARGE
+            there = not message.retain or self._retained.claim_now(message.topic, camera)
+            too_large = there and self._link.send(message) is Handover.TOO_LARGE
             # the broker keeps nothing rather than an older picture, or that of a camera that has just been removed
-            if message.retain and (not self._frames.assign(message.topic, camera) or too_large):
+            if message.retain and (not self._retained.claim(message.topic, camera) or too_large):
                 self._link.publish(message.topic, b"", retain=True)
 
     def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
@@ -205,20 +206,20 @@ class Publisher:
     def _claim(self) -> None:
         """The topics of this device that are published later; those of other formats are claimed by these."""
         for topic in (self._topics.status, *(presence.topic for presence in self._formats.presences)):
-            self._frames.assign(topic.name)
+            self._retained.claim(topic.name)
         for name, camera in self._config.cameras.items():
             topics = self._topics.camera(name)
             own = [topics.status, *(topics.state(setting.value) for setting in Setting)]
             if self._config.tracked(name) is not None:
                 own += [*map(topics.zone, camera.zones), *map(topics.line, camera.lines)]
             for topic in own:
-                self._frames.assign(topic.name, name)
+                self._retained.claim(topic.name, name)
+        self._retained.remember()
         if not self._formats:
-            self._configured()
+            self._retained.settle()
 
-    def _configured(self) -> None:
-        """All that this run stands for is claimed."""
-        self._frames.settle()
+    def _settle(self) -> None:
+        self._retained.settle()
 
     def _stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
         return self._objects.stale(kept)
@@ -227,7 +228,7 @@ class Publisher:
         """In the thread `outbox`: what earlier runs have kept, where that could not be read at the start."""
         for event in self._objects.late(kept):
             self.event(event)
-        self._frames.adopt(kept)
+        self._retained.adopt(kept)
 
     def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
         """Hears what the formats want to hear too."""
@@ -271,9 +272,9 @@ class Publisher:
         elif message.kind is DeliveryKind.CLEARED:
             self._link.publish(message.topic, b"", retain=True)
         elif message.kind is DeliveryKind.CLAIMED and message.camera is not None:
-            self._frames.assign(message.topic, message.camera)
+            self._retained.claim(message.topic, message.camera)
         else:
-            self._frames.retain(message.topic, message.payload, message.camera)
+            self._retained.retain(message.topic, message.payload, message.camera)
 
     def _acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
         self._outbox.acknowledged(delivery, refusal)
@@ -296,4 +297,4 @@ class Publisher:
     def _link_changed(self, state: LinkState) -> None:
         self._states.follow_clock()
         self._outbox.link_changed(state.connected)
-        self._frames.link_changed(state.connected)
+        self._retained.link_changed(state.connected)

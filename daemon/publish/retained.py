@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from daemon.publish.retained_memory import RetainedMemory, Trace
 
+HELD = 5.0
+"""seconds; a state that the broker lacks is worse than one that may stay there after a crash"""
 _CLEARED = 10_000  # topics that were cleared and are remembered: names of cameras may come and go for ever
 
 
 class Retained:
     """The latest payload of each topic, in the order of their change. For one thread at a time.
 
-    What an earlier run has retained is cleared, unless this run claims the topic before `settle`.
+    What an earlier run has retained is cleared, unless this run claims the topic before `settle`. So a topic is noted
+    on disk before the broker has it: until then it is held back, unless the disk takes longer than 5 s.
     """
 
     def __init__(
         self,
         kept: Mapping[str, bytes],
-        keep: Callable[[Mapping[str, bytes | None]], None],
+        keep: Callable[[Mapping[str, bytes | None], Callable[[], None]], None],
         changed: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        """`kept` on disk by earlier runs; `keep` has values kept for the next one; `changed` sees every `set`."""
+        """`kept` on disk by earlier runs; `keep` has values kept for the next one, and calls when that is done.
+
+        `changed` sees every `set`.
+        """
         self._changed = changed or _nobody
         self._memory = RetainedMemory(kept)
         self._keep = keep
@@ -31,6 +39,10 @@ class Retained:
         self._cameras: dict[str, str] = {}
         """by topic, of whom it is; what belongs to no camera is not in it"""
         self._unsent: dict[str, None] = {}
+        self._held: dict[str, float] = {}
+        """topics that are not noted on disk yet, and until when their messages are held back, time.monotonic()"""
+        self._waiting: dict[str, None] = {}
+        """unsent topics that are held back"""
         self._cleared: dict[str, None] = {}
         """topics whose clearing message was sent, in that order"""
         self._unclaimed = set(self._memory.topics(Trace.RETAINED))
@@ -40,8 +52,14 @@ class Retained:
             self.set(topic, b"")
 
     def __bool__(self) -> bool:
-        """Whether something is unsent."""
+        """Whether something may be sent now."""
+        self._release_late()
         return bool(self._unsent)
+
+    @property
+    def due(self) -> float | None:
+        """When the first unsent topic is no longer held back, time.monotonic(); None: none is."""
+        return next(iter(self._held.values())) if self._waiting else None
 
     def set(self, topic: str, payload: bytes, camera: str | None = None) -> None:
         """An empty payload tells the broker to forget the topic."""
@@ -50,7 +68,7 @@ class Retained:
         self._unclaimed.discard(topic)
         self._payloads[topic] = payload
         self._changed(topic, payload)
-        self._unsent[topic] = None
+        self._queue(topic)
         self._cleared.pop(topic, None)
 
     def claim(self, topic: str, camera: str | None = None) -> None:
@@ -58,7 +76,10 @@ class Retained:
         if camera is not None:
             self._cameras[topic] = camera
         self._unclaimed.discard(topic)
-        self._memory.note(topic, Trace.RETAINED)
+        if self._memory.trace(topic) is not Trace.RETAINED:
+            self._memory.note(topic, Trace.RETAINED)
+            self._held.pop(topic, None)
+            self._held[topic] = time.monotonic() + HELD
         if self._payloads.get(topic) == b"":  # of a camera of that name that was removed
             self._forget(topic)
 
@@ -89,12 +110,17 @@ class Retained:
 
     def mark_all_unsent(self) -> None:
         """Everything is sent again: the broker may have lost it."""
-        self._unsent = dict.fromkeys(self._payloads)
+        self._unsent, self._waiting = {}, {}
+        for topic in self._payloads:
+            self._queue(topic)
+
+    def is_held(self, topic: str) -> bool:
+        """Whether a message of another thread on this topic has to wait."""
+        self._release_late()
+        return topic in self._held
 
     def pop(self) -> tuple[str, bytes]:
-        """The oldest unsent topic and its payload; it counts as sent from now on."""
-        if self._memory.has_new:  # on disk before the broker has it
-            self.remember()
+        """The oldest topic that may be sent, and its payload; it counts as sent from now on."""
         topic = next(iter(self._unsent))
         del self._unsent[topic]
         return topic, self._payloads[topic]
@@ -102,7 +128,7 @@ class Retained:
     def requeue(self, topic: str) -> None:
         """Makes a topic unsent again that could not be sent."""
         if topic in self._payloads:
-            self._unsent[topic] = None
+            self._queue(topic)
 
     def sent(self, topic: str, payload: bytes) -> None:
         """The network has taken what `pop` has returned.
@@ -124,13 +150,37 @@ class Retained:
     def remember(self) -> None:
         """Has everything kept on disk that the next run must know."""
         if changes := self._memory.changes():
-            self._keep(changes)
+            self._keep(changes, partial(self._noted, dict(self._held)))
+
+    def _noted(self, held: Mapping[str, float]) -> None:
+        """These are on disk now, unless they were noted otherwise since."""
+        for topic, until in held.items():
+            if self._held.get(topic) == until:
+                self._release(topic)
+
+    def _release_late(self) -> None:
+        now = time.monotonic()
+        while self._held and now >= self._held[topic := next(iter(self._held))]:
+            self._release(topic)
+
+    def _release(self, topic: str) -> None:
+        del self._held[topic]
+        if topic in self._waiting:
+            del self._waiting[topic]
+            self._unsent[topic] = None
+
+    def _queue(self, topic: str) -> None:
+        """Makes a topic unsent."""
+        waits = topic in self._held and self._payloads[topic] != b""
+        queue, other = (self._waiting, self._unsent) if waits else (self._unsent, self._waiting)
+        other.pop(topic, None)
+        queue[topic] = None
 
     def _forget(self, topic: str) -> None:
         """A topic that was cleared."""
         del self._payloads[topic]
-        self._cleared.pop(topic, None)
-        self._unsent.pop(topic, None)
+        for known in (self._cleared, self._unsent, self._waiting):
+            known.pop(topic, None)
 
 
 def _nobody(topic: str, payload: bytes) -> None:

@@ -29,8 +29,6 @@ class RetainedMemory:
             key: orjson.loads(zlib.decompress(value)) for key, value in kept.items() if key.startswith(_PREFIX)
         }
         self._changed: set[str] = set()
-        self.has_new = False
-        """whether a topic is noted as retained that `changes` has not returned"""
 
     def topics(self, trace: Trace) -> list[str]:
         """Those with this trace."""
@@ -52,11 +50,10 @@ class RetainedMemory:
         else:
             group[topic] = trace.value
         self._changed.add(key)
-        self.has_new |= trace is Trace.RETAINED
 
     def changes(self) -> dict[str, bytes | None]:
         """What the outbox has to keep since the last call; None: to be deleted."""
-        changed, self._changed, self.has_new = self._changed, set(), False
+        changed, self._changed = self._changed, set()
         groups = {key: self._groups[key] for key in changed}
         return {key: zlib.compress(orjson.dumps(group), 1) if group else None for key, group in groups.items()}
 

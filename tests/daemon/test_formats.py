@@ -95,7 +95,7 @@ def test_the_configuration_of_the_documentation_loads(tmp_path: Path) -> None:
 
 
 def test_retained_picture_is_cleared_with_its_camera() -> None:
-    retained = Retained({}, lambda _: None)
+    retained = Retained({}, lambda _, done: done())
     retained.claim("image", "front")
     retained.keep(["yard"])
     assert retained.pop() == ("image", b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
@@ -16,11 +16,26 @@ class Disk:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.is_slow = False
+        self.pending: list[tuple[Mapping[str, bytes | None], Callable[[], None]]] = []
 
     def run(self) -> Retained:
         return Retained(dict(self.kept), self._keep)
 
-    def _keep(self, changes: Mapping[str, bytes | None]) -> None:
+    def _keep(self, changes: Mapping[str, bytes | None], done: Callable[[], None]) -> None:
+        if self.is_slow:
+            self.pending.append((changes, done))
+        else:
+            self._write(changes)
+            done()
+
+    def write(self) -> None:
+        """What a slow disk has been given first."""
+        changes, done = self.pending.pop(0)
+        self._write(changes)
+        done()
+
+    def _write(self, changes: Mapping[str, bytes | None]) -> None:
         self.kept = {key: value for key, value in {**self.kept, **changes}.items() if value is not None}
 
 
@@ -32,6 +47,7 @@ def disk() -> Disk:
 def send(retained: Retained) -> list[tuple[str, bytes]]:
     """Sends what is unsent, and returns it by topic."""
     sent = []
+    retained.remember()
     while retained:
         sent.append(retained.pop())
         retained.sent(*sent[-1])
@@ -64,12 +80,63 @@ def test_no_clearing_message_is_lost_however_many_there_are(disk: Disk, monkeypa
 
 
 def test_a_topic_is_on_disk_before_the_broker_has_it(disk: Disk) -> None:
+    """A slow disk holds back what is new, and nothing else."""
+    disk.kept = _kept_by_a_run("info")
+    disk.is_slow = True
     first = disk.run()
-    first.set("status", b"{}")
-    assert first.pop() == ("status", b"{}")
+    for payload in (b"1", b"2"):
+        first.set("status", payload)
+        first.claim("image")
+        first.set("info", payload)
+        assert send(first) == [("info", payload)]
+        assert first.is_held("image")
+        first.mark_all_unsent()
+        assert send(first) == [("info", payload)]
+    disk.write()
+    assert not first.is_held("image")
+    assert send(first) == [("status", b"2")]
+    disk.is_slow = False
     second = disk.run()
     second.settle()
-    assert second.pop() == ("status", b"")
+    assert send(second) == [("image", b""), ("info", b""), ("status", b"")]
+
+
+def test_a_topic_that_is_new_again_waits_for_its_own_note(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.publish.retained._CLEARED", 0)
+    disk.is_slow = True
+    run = disk.run()
+    run.set("status", b"1", "front")
+    run.remember()
+    run.keep([])
+    assert send(run) == [("status", b"")], "clearing it needs no note"
+    run.set("status", b"2", "front")
+    assert send(run) == []
+    for _ in range(len(disk.pending) - 1):
+        disk.write()
+        assert send(run) == []
+    disk.write()
+    assert send(run) == [("status", b"2")]
+
+
+def test_a_disk_that_hangs_holds_a_topic_back_for_a_while(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    disk.is_slow = True
+    run = disk.run()
+    run.set("status", b"1")
+    assert send(run) == []
+    assert run.due is not None
+    now = run.due
+    assert send(run) == [("status", b"1")]
+    assert not run.is_held("status")
+
+
+def _kept_by_a_run(topic: str) -> dict[str, bytes]:
+    disk = Disk()
+    run = disk.run()
+    run.set(topic, b"{}")
+    run.remember()
+    return disk.kept
 
 
 def test_a_clearing_message_is_sent_by_two_runs(disk: Disk) -> None:
@@ -139,6 +206,7 @@ def test_whatever_earlier_runs_did_the_broker_keeps_what_the_last_one_says(
         run.settle()
         loses = lossy and not lost_before
         for number in range(1000):
+            run.remember()
             if not run or (number >= count and not loses):
                 break
             topic, payload = run.pop()
