@@ -22,6 +22,10 @@ class Moments:
         self._nows.append(now)
         self._utcs.append(utc)
 
+    def correct(self, seconds: float) -> None:
+        """The second clock was set by so much."""
+        self._utcs = [utc + seconds for utc in self._utcs]
+
     def clear(self) -> None:
         """The first clock has gone back."""
         self._nows, self._utcs = [], []

@@ -102,6 +102,11 @@ class ObjectTracking:
             self._changed(result.camera)
         return events, tuple(None if each is None else scene.followed(each) for each in seen.objects)
 
+    def correct(self, seconds: float) -> None:
+        """The system clock was set by so much."""
+        for scene in self._scenes.values():
+            scene.correct(seconds)
+
     def counts(self, camera: str) -> ObjectCounts | None:
         """How many objects a camera has; None where there is nothing to say."""
         scene = self._scenes.get(camera)

@@ -117,6 +117,12 @@ class Scene:
         events += self._teller.crowding(moment)
         return Seen(events, objects)
 
+    def correct(self, seconds: float) -> None:
+        """The system clock, which UTC is told by, was set by so much."""
+        self._moments.correct(seconds)
+        for each in self._objects.values():
+            each.correct(seconds)
+
     def look_away(self, utc: float) -> list[ObjectEvent]:
         """No frames come any more: who moves is gone, who stands is waited for."""
         if self._now is None or self._away:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from daemon.records.objects import LineState, ObjectEvent, ZoneState
 from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice
+from daemon.system.wall_clock import SET, WallClock
 from daemon.system.worker_thread import WorkerThread
 from engines.pictures import Picture
 
@@ -95,6 +97,9 @@ class AnalysisStage:
         self._events = EventDetector(config.events)
         self._tracking = ObjectTracking(totals or {})
         self._snapshot = config.events.snapshot
+        self._clock = WallClock()
+        self._set_at = -math.inf
+        """time.monotonic() at which the system clock was found set"""
         self._finished: list[FrameResult] = []
         """results that are still to be handed on"""
 
@@ -155,13 +160,16 @@ class AnalysisStage:
         request_short_slice()
         while (work := self._take()) is not None:
             for item in work:
+                if seconds := self._clock.correction():
+                    self._tracking.correct(seconds)
+                    self._set_at = time.monotonic()
                 if isinstance(item, _Inferred):
                     try:
-                        self._analyse(item.result, item.frame.image)
+                        self._analyse(self._timed(item.result), item.frame.image)
                     finally:
                         item.frame.release()
                 elif isinstance(item, CameraStatus):
-                    self._emit(self._events.camera_status(item))
+                    self._emit(self._events.camera_status(self._timed_status(item)))
                     self._tracking.camera_status(item)
                 elif isinstance(item, _ResetLines):
                     self._tracking.reset_lines(item.camera)
@@ -212,6 +220,21 @@ class AnalysisStage:
         self._outputs.offer_snapshot(found, image)
         self._finished.append(found)
 
+    def _timed(self, result: FrameResult) -> FrameResult:
+        """The result, with its time by the system clock as it is now where that was set since the capture."""
+        true = self._true(result.captured_at, result.captured_mono)
+        return result if true == result.captured_at else replace(result, captured_at=true)
+
+    def _timed_status(self, status: CameraStatus) -> CameraStatus:
+        """Likewise."""
+        return replace(status, changed_at=self._true(status.changed_at, status.changed_mono))
+
+    def _true(self, utc: float, mono: float | None) -> float:
+        """A time, where that of the monotonic clock shows that it is of the system clock before it was set."""
+        if mono is None or mono > self._set_at or abs(self._clock.at(mono) - utc) < SET:
+            return utc
+        return self._clock.at(mono)
+
     def _track(self, result: FrameResult) -> tuple[list[ObjectEvent], Sequence[Followed | None] | None]:
         """See ObjectTracking.result; counts what it took."""
         began = time.perf_counter()
@@ -225,7 +248,7 @@ class AnalysisStage:
             return
         self._hand_on()  # an event comes after the results of earlier frames, and before that of its own
         for event in events:
-            self._outputs.event(event)
+            self._outputs.event(replace(event, clock=self._clock.offset))
             if event.type is EventType.APPEARED and event.label is not None and self._snapshot != "none":
                 self._outputs.request_snapshot(event.camera, self._snapshot == "annotated", event.label)
 

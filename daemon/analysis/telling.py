@@ -59,8 +59,8 @@ class Teller:
     def turned(self, each: TrackedObject, stands: bool, since: float, moment: Moment) -> list[ObjectEvent]:
         """It has come to stand or moves again, since a time of the frames' clock."""
         time = moment.at(since)
-        seconds = max(0.0, time - each.stationary_since)
-        each.stationary, each.stationary_since = stands, time
+        seconds = max(0.0, since - each.stationary_since)
+        each.stationary, each.stationary_since = stands, since
         if not each.told:
             return []
         kind = EventType.OBJECT_STATIONARY if stands else EventType.OBJECT_MOVING
@@ -69,7 +69,7 @@ class Teller:
     def left(self, each: TrackedObject, reason: LeftReason, moment: Moment) -> list[ObjectEvent]:
         """It is gone; its zones first."""
         events = self.stays(each, each.stays.leave(each.stays.current(), each.last_mono), moment)
-        seconds = max(0.0, each.last_seen - each.first_seen)
+        seconds = each.last_mono - each.first_mono
         event = self._event(EventType.OBJECT_LEFT, moment.utc, each)
         events.append(replace(event, seconds=seconds, left_because=reason))
         return events

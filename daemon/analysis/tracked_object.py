@@ -36,11 +36,13 @@ class TrackedObject:
         self.scores: deque[float] = deque(maxlen=_SCORES)
         self.box: Box = (0.0, 0.0, 0.0, 0.0)
         self.first_seen = self.last_seen = 0.0
-        self.last_mono = 0.0
+        """UTC"""
+        self.first_mono = self.last_mono = 0.0
+        """by the frames' clock, which seconds are counted by"""
         self.sequence = 0
         self.stationary = False
         self.stationary_since = 0.0
-        """when it came to stand, or moved after that; UTC"""
+        """when it came to stand, or moved after that, by the frames' clock"""
         self.stays = stays
         self.sides = sides
         self.crossed: list[Crossing] = []
@@ -53,7 +55,7 @@ class TrackedObject:
     def see(self, box: Box, score: float, label: int, now: float, utc: float, sequence: int) -> None:
         """Takes a sighting."""
         if not self._votes:
-            self.first_seen = self.stationary_since = utc
+            self.first_seen, self.first_mono, self.stationary_since = utc, now, now
         self.box, self.score, self.sequence = box, score, sequence
         self.last_mono, self.last_seen = now, utc
         self.top_score = max(self.top_score, score)
@@ -65,6 +67,11 @@ class TrackedObject:
         path.append((now, (box[0] + box[2]) * 0.5, (box[1] + box[3]) * 0.5))
         while now - path[0][0] > _HEADING:
             path.popleft()
+
+    def correct(self, seconds: float) -> None:
+        """The system clock was set by so much."""
+        self.first_seen += seconds
+        self.last_seen += seconds
 
     def miss(self) -> None:
         """A frame did not have it."""
@@ -111,4 +118,5 @@ class TrackedObject:
             visited=tuple(self.visited),
             heading=self.heading(),
             sequence=self.sequence,
+            age=self.last_mono - self.first_mono,
         )

@@ -235,4 +235,5 @@ class Shard:
 
 def _model_failed(camera: str, model: str, why: str) -> CameraStatus:
     detail = f"its model {model} failed: {why}"
-    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, time.monotonic(), time.time())
+    now = time.monotonic()
+    return CameraStatus(camera, CameraState.OFFLINE, Reason.MODEL_FAILED, detail, now, time.time(), now)

@@ -283,8 +283,9 @@ class CameraThread:
                 return
             last, self._condition = self._status, condition
             lasting = last is not None and last.state is condition.state
-            since = last.since if last is not None and lasting else time.monotonic()
+            now = time.monotonic()
+            since = last.since if last is not None and lasting else now
             detail = str(error) if error and condition.reason else ""
-            self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time())
+            self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time(), now)
             log_status(self._status)
             self._report(self._status)

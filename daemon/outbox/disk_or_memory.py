@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
+from daemon.outbox.put_queue import Kept
 from daemon.outbox.store import Outbox
 from daemon.system.backoff import Backoff
 from daemon.system.log_states import state_of
@@ -21,9 +22,6 @@ _RETRY = 2.0  # seconds until a file that could not be used is tried again; long
 _LONGEST = 60.0  # seconds
 _MEMORY_MB = 16.0  # of events in memory, at most
 _ALL = 1 << 31  # more messages than there can be
-
-Kept = Mapping[str, bytes | None]
-"""values by key; None: to be deleted"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from daemon.system.wall_clock import offset
+
 _LIMIT = 10_000  # entries while the disk cannot be written
+
+Kept = Mapping[str, bytes | None]
+"""values by key; None: to be deleted"""
+NOTHING: Kept = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +23,11 @@ class Put:
     """topic and payload; None where only something is to be kept"""
     since: float
     """time.monotonic() at the capture of what it is about"""
-    kept: Mapping[str, bytes | None]
+    kept: Kept
     on_done: tuple[Callable[[], None], ...] = ()
     """called in the thread `outbox` when it was written, or the disk has failed"""
+    clock: float | None = None
+    """how far the system clock that its times are of was ahead of the monotonic one, seconds; None: as it is now"""
 
 
 class PutQueue:
@@ -38,6 +46,8 @@ class PutQueue:
 
     def add(self, put: Put) -> bool:
         """Whether the oldest message was dropped for it; what that was to keep is kept with the next."""
+        if put.clock is None:
+            put = replace(put, clock=offset())
         lost = False
         if len(self._puts) >= _LIMIT:
             oldest, second = self._puts.popleft(), self._puts.popleft()

@@ -16,8 +16,8 @@ from daemon.outbox.capture_times import CaptureTimes
 from daemon.outbox.disk_or_memory import Recovery, Storage
 from daemon.outbox.drop_log import DropLog
 from daemon.outbox.order import RETRY_REFUSED, SendScheduler
-from daemon.outbox.put_queue import Put, PutQueue
-from daemon.outbox.replay import replayed
+from daemon.outbox.put_queue import NOTHING, Kept, Put, PutQueue
+from daemon.outbox.replay import as_sent
 from daemon.outbox.sqlite_file import StoredMessage
 from daemon.records import OutboxCounts
 from daemon.system.log_states import state_of
@@ -84,15 +84,15 @@ class OutboxSender:
         """What the file kept when it was opened, by key; to be asked before `start`."""
         return self._storage.outbox.kept
 
-    def put(self, topic: str, payload: bytes, since: float, kept: Mapping[str, bytes | None] = {}) -> None:
+    def put(self, topic: str, payload: bytes, since: float, kept: Kept = NOTHING, clock: float | None = None) -> None:
         """Queues a message about what was captured at `since`, time.monotonic(); returns at once.
 
         It survives a crash of the process once the thread has written it. The same transaction keeps the values of
-        `kept` by key, and deletes those that are None.
+        `kept` by key, and deletes those that are None. `clock`: see Put.
         """
-        self._put(Put((topic, payload), since, kept))
+        self._put(Put((topic, payload), since, kept, clock=clock))
 
-    def keep(self, kept: Mapping[str, bytes | None], *on_done: Callable[[], None]) -> None:
+    def keep(self, kept: Kept, *on_done: Callable[[], None]) -> None:
         """Keeps values without a message; returns at once. See Put.on_done."""
         self._put(Put(None, 0.0, kept, on_done))
 
@@ -186,9 +186,8 @@ class OutboxSender:
         return max(0.0, min(due) - now) if min(due) < math.inf else None
 
     def _is_done(self, connected: bool) -> bool:
-        if time.monotonic() >= self._end_by:
-            return True
-        return not self._inbox and not (connected and not self._scheduler.finished)
+        is_empty = not self._inbox and not (connected and not self._scheduler.finished)
+        return is_empty or time.monotonic() >= self._end_by
 
     def _take_answers(self, answers: deque[tuple[Delivery, Refusal | None]]) -> None:
         for delivery, refusal in answers:
@@ -238,7 +237,7 @@ class OutboxSender:
 
     def _update(self, added: list[Put], lost: int) -> None:
         kept = {key: value for put in added for key, value in put.kept.items()}
-        messages = [(put.message, put.since) for put in added if put.message]
+        messages = [(put.message, put) for put in added if put.message]
         try:
             dropped = self._storage.outbox.update([one for one, _ in messages], self._finished, lost, kept)
         except OSError as error:
@@ -254,9 +253,9 @@ class OutboxSender:
             log.info("the outbox can be written again", extra=state_of("outbox"))
         self._unwritten, self._write_again = None, 0.0
         self._finished.clear()
-        for row, ((topic, _), since) in enumerate(messages, self._storage.outbox.last - len(messages) + 1):
+        for row, ((topic, _), put) in enumerate(messages, self._storage.outbox.last - len(messages) + 1):
             self._scheduler.add(topic, row)
-            self._captured.add(row, since)
+            self._captured.add(row, put.since, put.clock)
         with self._changed:
             self._drop_log.add(dropped)
 
@@ -278,12 +277,13 @@ class OutboxSender:
 
     def _hand_over(self, message: StoredMessage, now: float) -> bool:
         """Hands a message to the network; False if that has no room."""
-        topic, row, payload = message.topic, message.row, message.payload
+        topic, row = message.topic, message.row
         if row in self._finished:
             self._scheduler.skip(topic, row)
             return True
         self._awaiting = True  # before the broker can acknowledge it
-        delivery = self._deliver(topic, replayed(payload) if self._scheduler.in_backlog(topic, row) else payload)
+        set_by, late = self._captured.correction(row), self._scheduler.in_backlog(topic, row)
+        delivery = self._deliver(topic, as_sent(message.payload, set_by, late=late))
         if isinstance(delivery, Delivery):
             self._scheduler.sent(topic, row, delivery, now)
         elif delivery is Handover.TOO_LARGE:

@@ -65,13 +65,12 @@ class ObjectLedger:
                 inside[key] -= 1
                 rest = tuple(name for name in snapshot.zones if name != zone)
                 snapshot = replace(snapshot, zones=rest)
-                seconds = max(0.0, snapshot.last_seen - entered)
+                seconds = max(0.0, snapshot.age - entered)
                 kind, last = EventType.ZONE_LEFT, snapshot.last_seen
                 event = ObjectEvent(each["camera"], kind, last, snapshot.label, inside[key], object=snapshot, zone=zone)
                 events.append(replace(event, seconds=seconds))
             event = ObjectEvent(each["camera"], EventType.OBJECT_LEFT, now, snapshot.label, object=snapshot)
-            seconds = max(0.0, snapshot.last_seen - snapshot.first_seen)
-            events.append(replace(event, seconds=seconds, left_because=LeftReason.RESTART))
+            events.append(replace(event, seconds=snapshot.age, left_because=LeftReason.RESTART))
         return events
 
     def note(self, event: ObjectEvent) -> Kept:
@@ -85,7 +84,8 @@ class ObjectLedger:
             else:
                 entered = {} if known is None else known["entered"]
                 if event.type is EventType.ZONE_ENTERED:
-                    entered = {**entered, event.zone: event.time}
+                    age = event.object.age - (event.object.last_seen - event.time)
+                    entered = {**entered, event.zone: age}
                 elif event.type is EventType.ZONE_LEFT:
                     entered = {zone: at for zone, at in entered.items() if zone != event.zone}
                 self._objects[key] = {"camera": event.camera, "object": event.object, "entered": entered}

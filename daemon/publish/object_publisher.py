@@ -15,7 +15,7 @@ from daemon.publish.device_states import Retain
 from daemon.publish.object_ledger import ObjectLedger
 from daemon.records import DaemonInfo, Event
 from daemon.records.objects import Direction, LineState, ObjectEvent, ZoneState
-from daemon.system.wall_clock import WallClock
+from daemon.system.wall_clock import SET, WallClock, offset
 
 
 class ObjectPublisher:
@@ -33,7 +33,8 @@ class ObjectPublisher:
         self._ledger = ObjectLedger(outbox.kept)
         self._clock = WallClock()
         self._lines: dict[tuple[str, str], LineState] = {}
-        """as published"""
+        """as published, as the next"""
+        self._zones: dict[tuple[str, str], ZoneState] = {}
 
     def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
         """Crossings that were counted before the start: by camera, and by line, direction and label."""
@@ -67,11 +68,14 @@ class ObjectPublisher:
 
     def event(self, event: Event) -> None:
         """Puts it into the outbox, with what it changes about what must not be forgotten."""
-        since = time.monotonic() - max(0.0, time.time() - event.time)
+        clock = offset() if event.clock is None else event.clock
+        was_set = offset() - clock
+        age = time.time() - event.time - (was_set if abs(was_set) >= SET else 0.0)
+        since = time.monotonic() - max(0.0, age)
         kept = self._ledger.note(event) if isinstance(event, ObjectEvent) else {}
         tracking = self._config.tracked(event.camera) is not None
         payload = event_payloads.event(self._device, event, tracking=tracking)
-        self._outbox.put(self._topics.camera(event.camera).events.name, payload, since, kept)
+        self._outbox.put(self._topics.camera(event.camera).events.name, payload, since, kept, clock)
 
     def area(self, state: ZoneState | LineState) -> None:
         """Retains how a zone or a line is now."""
@@ -81,21 +85,27 @@ class ObjectPublisher:
             self._line(state)
 
     def follow_clock(self) -> None:
-        """Corrects since when lines are counted if the system clock was set; to be called often."""
-        if (seconds := self._clock.correction()) and (corrected := self._ledger.correct(seconds)):
+        """Corrects the times of zones and lines if the system clock was set; to be called often."""
+        if not (seconds := self._clock.correction()):
+            return
+        if corrected := self._ledger.correct(seconds):
             self._outbox.keep(corrected)
-            for state in list(self._lines.values()):
-                self._line(replace(state, begins=False))
+        for line in list(self._lines.values()):
+            self._line(replace(line, begins=False))
+        for zone in list(self._zones.values()):
+            self._zone(zone)
 
     def _zone(self, state: ZoneState) -> None:
         topic = self._topics.camera(state.camera).zone(state.zone).name
         if state.occupancy is None:
+            self._zones.pop((state.camera, state.zone), None)
             self._retain(topic, b"", None)
             return
         camera = self._config.cameras.get(state.camera)
         if camera is not None and (zone := camera.zones.get(state.zone)) is not None:
             labels = self._labels(camera, zone.labels)
             payload = event_payloads.zone(self._device, state, state.occupancy, labels, time.time())
+            self._zones[state.camera, state.zone] = state
             self._retain(topic, payload, state.camera)
 
     def _line(self, state: LineState) -> None:

@@ -104,6 +104,8 @@ class CameraStatus:
     """when it came into this state, time.monotonic()"""
     changed_at: float
     """when its state or reason last changed, UTC, seconds since the epoch"""
+    changed_mono: float | None = None
+    """the same by time.monotonic(); None: only the other is known"""
 
 
 class EventType(str, Enum):
@@ -150,6 +152,8 @@ class Event:
     """only of camera states, where there is one"""
     id: str = field(default_factory=lambda: str(uuid4()))
     """by which a subscriber drops duplicates"""
+    clock: float | None = field(default=None, compare=False)
+    """seconds by which the system clock that its times are of was ahead of time.monotonic(); None: as it is now"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class ObjectSnapshot:
     """degrees clockwise from up, of the last second; None where it hardly moved"""
     sequence: int
     """of the frame of its last sighting"""
+    age: float = 0.0
+    """seconds from its first to its last sighting, whatever was done to the system clock"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 
-_SET = 1.0  # seconds; smaller differences are drift, which moves no time that was published
+SET = 1.0  # seconds; smaller differences are drift, which moves no time that was published
+
+
+def offset() -> float:
+    """How far the system clock is ahead of the monotonic one now, seconds."""
+    return time.time() - time.monotonic()
 
 
 class WallClock:
     """Not thread-safe. The UTC of a moment changes only with `correction`."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self.offset = offset()
+        """see the function of that name, as of the last `correction`"""
 
     def at(self, moment: float) -> float:
         """UTC, seconds since the epoch, of a moment of time.monotonic()."""
-        return moment + self._offset
+        return moment + self.offset
 
     def correction(self) -> float:
         """Seconds by which the system clock was set since the last call; 0 if it was not."""
-        offset = time.time() - time.monotonic()
-        seconds = offset - self._offset
-        if abs(seconds) < _SET:
+        now = offset()
+        seconds = now - self.offset
+        if abs(seconds) < SET:
             return 0.0
-        self._offset = offset
+        self.offset = now
         return seconds

@@ -50,13 +50,13 @@ def scene(wanted: SceneSettings, totals: Totals | None = None) -> Scene:
     return Scene("front", wanted, LABELS, view, lambda at: (f"{at:.6f}-{(number := next(numbers))}", number), totals)
 
 
-def show(where: Scene, at: float, shown: Iterable[Shown]) -> Seen:
-    """One frame, `at` seconds, with these objects."""
+def show(where: Scene, at: float, shown: Iterable[Shown], start: float = START) -> Seen:
+    """One frame, `at` seconds after `start` (UTC), with these objects."""
     rows = sorted(shown, key=lambda each: -each[3])
     boxes = np.array([[x - 20, y - 100, x + 20, y] for x, y, _, _ in rows]).reshape(-1, 4)
     scores = np.array([score for *_, score in rows])
     labels = np.array([LABELS.index(label) for _, _, label, _ in rows], np.int64)
-    return where.see(boxes, scores, labels, at, START + at, round(at * 100))
+    return where.see(boxes, scores, labels, at, start + at, round(at * 100))
 
 
 def film(where: Scene, frames: Iterable[tuple[float, Sequence[Shown]]]) -> list[ObjectEvent]:
