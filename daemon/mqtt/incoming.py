@@ -31,3 +31,5 @@ class Subscription:
     """called in the link's thread; must return at once and raise nothing"""
     max_payload: int
     """bytes of the longest payload that is of interest"""
+    once: tuple[str, ...] = ()
+    """topic filters for the first connection alone: a broker that allows no such filter may end the connection"""

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.config.mqtt import Mqtt
 from daemon.errors import UsageError
@@ -172,6 +172,8 @@ class Link:
                 connection.serve()
         finally:
             self._connection = None
+        if connection.accepted and (subscription := self._handlers.subscription) is not None:
+            self._handlers = replace(self._handlers, subscription=replace(subscription, once=()))
         return connection
 
     def _connected(self, detail: str) -> None:

@@ -30,11 +30,11 @@ class Subscriptions:
 
     def subscribe(self, client: Client, limits: BrokerLimits) -> None:
         """Sends one SUBSCRIBE for each topic filter, so that a refused one does not affect the others."""
-        for pattern in self._subscription.patterns if self._subscription else ():
+        for pattern in (*self._subscription.patterns, *self._subscription.once) if self._subscription else ():
             if not limits.wildcards and not {"+", "#"}.isdisjoint(pattern):
-                self._on_denied(pattern, "wildcards are not supported")
+                self._denied(pattern, "wildcards are not supported")
             elif packets.subscribe_size(pattern) > limits.packet:
-                self._on_denied(pattern, "the packet is too large")
+                self._denied(pattern, "the packet is too large")
             elif (mid := client.subscribe(pattern, 1)[1]) is not None:
                 self._requested[mid] = pattern
 
@@ -45,7 +45,12 @@ class Subscriptions:
         pattern = self._requested.pop(mid, "")
         for code in codes:
             if code.is_failure:
-                self._on_denied(pattern, str(code))
+                self._denied(pattern, str(code))
+
+    def _denied(self, pattern: str, why: str) -> None:
+        """Nobody misses what is asked for once."""
+        if self._subscription is not None and pattern not in self._subscription.once:
+            self._on_denied(pattern, why)
 
     def on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
         """Called by paho."""

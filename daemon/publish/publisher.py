@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from daemon.config.schema import Config
 from daemon.control import command_payloads
@@ -24,7 +24,10 @@ from daemon.publish.formats.format import DeliveryKind, FrameMessage, OutgoingMe
 from daemon.publish.formats.thread import FormatsThread
 from daemon.publish.frame_sender import FrameSender
 from daemon.publish.object_publisher import ObjectPublisher
+from daemon.publish.read_back import ReadBack
+from daemon.publish.retained_memory import retained_topics
 from daemon.publish.retained_sender import RetainedSender
+from daemon.publish.subscription import subscription_of
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
 from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.stats import DaemonCount, Reader, Stats
@@ -45,7 +48,7 @@ class Publisher:
         info: DaemonInfo,
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
-        subscription: Subscription | None = None,
+        commands: Subscription | None = None,
         credit: Credits | None = None,
         on_retained: Callable[[str, bytes], None] | None = None,
     ) -> None:
@@ -60,22 +63,23 @@ class Publisher:
         self._reader = Reader()
         self._topics = DeviceTopics.of(mqtt.prefix, config.device)
         self._formats = Formats(mqtt, self._topics, config.device, self._publish, self._settle)
+        path, recovery = outbox_path(mqtt.outbox, config.device), Recovery(self._stale, self._recovered)
+        self._outbox = OutboxSender(path, mqtt.outbox, self._deliver, on_fatal, stats.acknowledged, recovery)
+        self.outbox = OutboxReadings(path, lambda: self._outbox.counts)
+        read_back = ReadBack(self._topics.root, self._outbox.kept)
         self._link = Link(
             mqtt,
             client_id=mqtt.client(config.device),
             presence=Presence(self._topics.status, b"online", b"offline"),
             on_state=self._link_changed,
             on_fatal=on_fatal,
-            subscription=self._with_formats(subscription),
+            subscription=commands and subscription_of(commands, self._formats, read_back, self._echo, self._adopt),
             callbacks=DeliveryCallbacks(self._acknowledged, self._awaiting, self._written, self._lost, self._too_large),
         )
         self._presences = [
             Link(mqtt, mqtt.client(config.device, number), presence, None, on_fatal)
             for number, presence in enumerate(self._formats.presences, 1)
         ]
-        path, recovery = outbox_path(mqtt.outbox, config.device), Recovery(self._stale, self._recovered)
-        self._outbox = OutboxSender(path, mqtt.outbox, self._link.deliver, on_fatal, stats.acknowledged, recovery)
-        self.outbox = OutboxReadings(path, lambda: self._outbox.counts)
         self._retained = RetainedSender(self._link, self._outbox.kept, self._outbox.keep, on_retained)
         self._frames = FrameSender(config, self._link, stats, self._retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
@@ -228,20 +232,7 @@ class Publisher:
         """In the thread `outbox`: what earlier runs have kept, where that could not be read at the start."""
         for event in self._objects.late(kept):
             self.event(event)
-        self._retained.adopt(kept)
-
-    def _with_formats(self, subscription: Subscription | None) -> Subscription | None:
-        """Hears what the formats want to hear too."""
-        if subscription is None:
-            return None
-
-        def handle(message: Received) -> None:
-            if self._formats.is_echo(message.topic):
-                self._formats_thread.echo(message)
-            else:
-                subscription.handle(message)
-
-        return Subscription((*subscription.patterns, *self._formats.patterns), handle, subscription.max_payload)
+        self._adopt(retained_topics(kept))
 
     def _pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
         ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg")
@@ -275,6 +266,15 @@ class Publisher:
             self._retained.claim(message.topic, message.camera)
         else:
             self._retained.retain(message.topic, message.payload, message.camera)
+
+    def _echo(self, message: Received) -> None:
+        self._formats_thread.echo(message)
+
+    def _adopt(self, topics: Iterable[str]) -> None:
+        self._retained.adopt(topics)
+
+    def _deliver(self, topic: str, payload: bytes) -> Delivery | Handover:
+        return self._link.deliver(topic, payload)
 
     def _acknowledged(self, delivery: Delivery, refusal: Refusal | None) -> None:
         self._outbox.acknowledged(delivery, refusal)

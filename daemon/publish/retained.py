@@ -99,9 +99,9 @@ class Retained:
         for topic in sorted(self._unclaimed):
             self.set(topic, b"")
 
-    def adopt(self, kept: Mapping[str, bytes]) -> None:
-        """What earlier runs have retained, where that could not be read at the start."""
-        for topic in RetainedMemory(kept).topics(Trace.RETAINED):
+    def adopt(self, topics: Iterable[str]) -> None:
+        """What earlier runs have retained, where that was not known at the start."""
+        for topic in topics:
             if self._memory.trace(topic) is None:
                 self._memory.note(topic, Trace.RETAINED)
                 self._unclaimed.add(topic)

@@ -58,5 +58,15 @@ class RetainedMemory:
         return {key: zlib.compress(orjson.dumps(group), 1) if group else None for key, group in groups.items()}
 
 
+def knows_topics(kept: Mapping[str, bytes]) -> bool:
+    """Whether an earlier run has kept any."""
+    return any(key.startswith(_PREFIX) for key in kept)
+
+
+def retained_topics(kept: Mapping[str, bytes]) -> list[str]:
+    """What the broker may have of earlier runs."""
+    return RetainedMemory(kept).topics(Trace.RETAINED)
+
+
 def _key(topic: str) -> str:
     return f"{_PREFIX}{zlib.crc32(topic.encode()) % _GROUPS}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from daemon.mqtt.link import Link
 from daemon.mqtt.outgoing import Handover
@@ -67,10 +67,10 @@ class RetainedSender:
                 self.changed.wait_for(lambda: not self._retained.is_held(topic), HELD)
             return there
 
-    def adopt(self, kept: Mapping[str, bytes]) -> None:
+    def adopt(self, topics: Iterable[str]) -> None:
         """See Retained.adopt."""
         with self.changed:
-            self._retained.adopt(kept)
+            self._retained.adopt(topics)
             self.changed.notify_all()
 
     def settle(self) -> None:

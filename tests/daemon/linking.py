@@ -18,13 +18,13 @@ from tests.servers.mosquitto import HOST
 class Recorded:
     """A link that runs, and every state that it told."""
 
-    def __init__(self, config: Mqtt, *patterns: str) -> None:
-        """`patterns`: topic filters that it subscribes to."""
+    def __init__(self, config: Mqtt, *patterns: str, once: tuple[str, ...] = ()) -> None:
+        """`patterns`: topic filters that it subscribes to, `once`: those for the first connection."""
         self.received: list[Received] = []
         self.states: list[LinkState] = []
         self.failures: list[BaseException] = []
         presence = Presence(Topic("gate/status"), b"online", b"offline")
-        subscription = Subscription(patterns, self.received.append, max_payload=100) if patterns else None
+        subscription = Subscription(patterns, self.received.append, 100, once) if patterns else None
         self.link = Link(
             config, config.client("gate"), presence, self.states.append, self.failures.append, subscription
         )
@@ -43,7 +43,13 @@ class Recorded:
 @contextmanager
 def linked(port: int, *patterns: str, **mqtt: object) -> Iterator[Recorded]:
     """A link to a broker on this machine, subscribed, with its presence on `gate/status`; of the device `gate`."""
-    recorded = Recorded(Mqtt.model_validate({"host": HOST, "port": port} | mqtt), *patterns)
+    with running(Recorded(Mqtt.model_validate({"host": HOST, "port": port} | mqtt), *patterns)) as recorded:
+        yield recorded
+
+
+@contextmanager
+def running(recorded: Recorded) -> Iterator[Recorded]:
+    """Started, and stopped at the end; it must not fail."""
     with no_thread_left():
         recorded.link.start()
         try:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.mqtt import Mqtt
 from daemon.control.inbox import Inbox
 from daemon.mqtt.incoming import Received
 from daemon.mqtt.link import LinkState
 from daemon.mqtt.outgoing import Handover, Message
 from tests.conftest import wait_for
-from tests.daemon.linking import linked
+from tests.daemon.linking import Recorded, linked, running
 from tests.daemon.publishing import in_background
 from tests.servers.amqtt import Amqtt
 from tests.servers.mosquitto import HOST, Mosquitto
@@ -35,6 +36,18 @@ def test_subscriptions_survive_a_broker_restart(broker: Mosquitto, subscriber: S
             recorded.wait_connected()
             subscriber.wait_for("gate/status", b"online", after=before)
     assert recorded.received == [Received("gate/command/stats", b"1", False, "to/me", b"\0\xff")] * 2
+
+
+def test_a_filter_for_the_first_connection_is_not_asked_for_again(broker: Mosquitto) -> None:
+    config = Mqtt(host=HOST, port=broker.port)
+    with running(Recorded(config, "gate/command/+", once=("gate/+/status",))) as recorded:
+        for is_first in (True, False, False):
+            wait_for(lambda: "gate/command/+ (QoS 1)" in broker.output(), "the subscription")
+            wait_for(lambda: "Received PUBLISH" in broker.output(), "what is sent after all subscriptions")
+            assert ("gate/+/status (QoS 1)" in broker.output()) == is_first
+            broker.kill()
+            wait_for(lambda: not recorded.link.state.connected, "the loss of the broker")
+            broker.start()
 
 
 def test_subscriptions_with_mqtt_3_1_1(tmp_path: Path) -> None:
