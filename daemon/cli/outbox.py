@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +12,9 @@ from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.load import load
 from daemon.errors import EXIT_FAILURE
+from daemon.outbox.access import opened_outbox, read_status
 from daemon.outbox.flush import flush as flush_outbox
-from daemon.outbox.store import opened_outbox, outbox_path, read_status
+from daemon.outbox.store import outbox_path
 from engines.text import counted
 
 outbox = typer.Typer(help="Events that wait on disk for the broker.", no_args_is_help=True)
@@ -61,7 +61,7 @@ def drop(config: _Config, as_json: Json = False) -> None:
     """Drops all events that wait; only while the daemon is stopped."""
     loaded = load(config)
     path = outbox_path(loaded.mqtt.outbox, loaded.device)
-    with closing(opened_outbox(path, loaded.mqtt.outbox)) as opened:
+    with opened_outbox(path, loaded.mqtt.outbox) as opened:
         dropped = opened.drop_all()
     if as_json:
         print_json({"path": str(path), "dropped": dropped})

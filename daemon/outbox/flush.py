@@ -9,8 +9,9 @@ from daemon.config.schema import Config
 from daemon.errors import DaemonError
 from daemon.mqtt.link import Link, LinkState
 from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, Refusal
+from daemon.outbox.access import opened_outbox, read_status
 from daemon.outbox.sender import OutboxSender
-from daemon.outbox.store import opened_outbox, outbox_path, read_status
+from daemon.outbox.store import outbox_path
 
 
 def flush(config: Config, seconds: float) -> tuple[int, int]:
@@ -39,7 +40,8 @@ def flush(config: Config, seconds: float) -> tuple[int, int]:
         on_fatal=failures.append,
         callbacks=DeliveryCallbacks(acknowledged, lambda: sender.is_awaiting),
     )
-    opened_outbox(path, config.mqtt.outbox).close()  # nothing can be sent where it cannot be used
+    with opened_outbox(path, config.mqtt.outbox):
+        pass  # nothing can be sent where it cannot be used
     sender = OutboxSender(path, config.mqtt.outbox, link.deliver, failures.append)
     before = read_status(path).waiting
     sender.start()

@@ -15,6 +15,8 @@ from typing import IO
 from daemon.errors import UsageError
 from daemon.records import OutboxStatus
 
+BUSY = 5.0
+"""seconds to wait for another process that locks the file"""
 _KEPT = 3  # newest damaged files that are kept beside the outbox
 _COMPANIONS = ("-wal", "-shm")  # files that SQLite creates beside it
 _RESERVE = 1 << 20  # bytes of free space in the file, so that it works for a while on a full disk
@@ -95,6 +97,8 @@ def check(database: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("its counters are invalid")
     every = "SELECT row, CAST(topic AS BLOB), CAST(payload AS BLOB), clock, checksum FROM messages"
     for row, topic, payload, clock, expected in database.execute(every):
+        if not isinstance(clock, float):
+            raise sqlite3.DatabaseError(f"message {row} has no time")
         if expected is not None and checksum(topic, payload, clock) != expected:
             raise sqlite3.DatabaseError(f"the checksum of message {row} is wrong")
 
@@ -170,11 +174,14 @@ def reserve(database: sqlite3.Connection) -> None:
 
 
 def status_of(database: sqlite3.Connection) -> OutboxStatus:
-    """The current content."""
+    """The current content. Raises sqlite3.DatabaseError where it makes no sense."""
     waiting, oldest = database.execute("SELECT count(*), min(clock) FROM messages").fetchone()
     numbers = dict(database.execute("SELECT name, value FROM numbers"))
-    hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
-    return OutboxStatus(waiting, int(numbers["dropped"]), size(database), hours)
+    try:
+        hours = None if oldest is None else max(0.0, numbers["clock"] - oldest) / 3600
+        return OutboxStatus(waiting, int(numbers["dropped"]), size(database), hours)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise sqlite3.DatabaseError("its counters are invalid") from None
 
 
 def size(database: sqlite3.Connection) -> int:

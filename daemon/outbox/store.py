@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.errors import UsageError
 from daemon.outbox.sqlite_file import (
+    BUSY,
     StoredMessage,
     check,
     checksum,
@@ -35,7 +35,6 @@ from engines.folders import state_folder
 
 log = logging.getLogger("ospreyd.outbox")
 
-_BUSY = 5.0  # seconds to wait for another process that locks the file
 _MARGIN = 1 << 16  # bytes of the file's free space that are left for its indexes
 _SHORT = 4 << 20  # bytes; a disk with less free space counts as full, since it holds the WAL too
 _CHECKPOINT = 100  # pages; keeps the WAL within its reserved size
@@ -121,9 +120,12 @@ class Outbox:
         return status_of(self._database)
 
     def drop_all(self) -> int:
-        """Drops every message; returns how many."""
-        with transaction(self._database) as writing:
-            dropped = writing.execute("DELETE FROM messages").rowcount
+        """Drops every message; returns how many. Raises OSError if the file cannot be written."""
+        try:
+            with transaction(self._database) as writing:
+                dropped = writing.execute("DELETE FROM messages").rowcount
+        except sqlite3.Error as error:
+            raise OSError(f"the outbox {self._path} cannot be written: {error}") from None
         self.waiting = 0
         return dropped
 
@@ -223,7 +225,7 @@ class Outbox:
         if self._path is not None and not is_new and not self._path.stat().st_size:
             raise sqlite3.DatabaseError("it is empty")
         database = sqlite3.connect(
-            self._path or ":memory:", timeout=_BUSY, isolation_level=None, check_same_thread=False
+            self._path or ":memory:", timeout=BUSY, isolation_level=None, check_same_thread=False
         )
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -274,27 +276,3 @@ class Outbox:
 def outbox_path(settings: Settings, device: str) -> Path:
     """Path of a device's outbox. Raises FolderError."""
     return settings.path or state_folder() / f"outbox-{device}.db"
-
-
-def opened_outbox(path: Path, settings: Settings) -> Outbox:
-    """For commands. Raises UsageError if the file cannot be used."""
-    try:
-        return Outbox(path, settings)
-    except OSError as error:
-        raise UsageError(str(error)) from None
-
-
-def read_status(path: Path) -> OutboxStatus:
-    """The content of an outbox, even while a daemon uses it. Raises UsageError if the file cannot be read."""
-    if not path.is_file():
-        return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)
-    try:
-        database = sqlite3.connect(path, timeout=_BUSY)
-        try:
-            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'numbers'").fetchone():
-                return OutboxStatus(waiting=0, dropped=0, size=0, oldest=None)  # it is being created
-            return status_of(database)
-        finally:
-            database.close()
-    except sqlite3.DatabaseError as error:
-        raise UsageError(f"the outbox {path} cannot be read: {error}") from None

@@ -15,7 +15,8 @@ import pytest
 
 from daemon.config.outbox import Outbox as Settings
 from daemon.errors import UsageError
-from daemon.outbox.store import Outbox, outbox_path, read_status
+from daemon.outbox.access import read_status
+from daemon.outbox.store import Outbox, outbox_path
 from daemon.publish.publisher import Publisher
 from daemon.records import Event, EventType
 from daemon.stats import Stats
