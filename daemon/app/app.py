@@ -120,6 +120,8 @@ class App:
             if self._change.has_settled():
                 _log.info("%s has changed", self._file)
                 self._try_reload()
+            if self._running.read_kept():
+                self._try_apply()
 
     def _in_main_thread(self, work: Callable[[], str]) -> str:
         request = _Request(work)
@@ -139,6 +141,13 @@ class App:
         with loaded.naming_lines():
             self._pipeline.plan(self._running.preview(loaded.config), reread=False)
         return ""
+
+    def _try_apply(self) -> None:
+        """Applies settings without a requester: errors are only logged."""
+        try:
+            self._apply()
+        except Exception:
+            _log.exception("the settings of earlier commands were not applied")
 
     def _try_reload(self) -> None:
         """Reloads without a requester: errors are only logged, and the daemon runs as before."""

@@ -35,6 +35,11 @@ class Overrides:
         cameras = {name: settings for name, settings in self.cameras.items() if name != camera}
         return Overrides({**cameras, camera: other.cameras[camera]} if camera in other.cameras else cameras)
 
+    def under(self, newer: Overrides) -> Overrides:
+        """With the settings of `newer` in place of the same ones."""
+        names = self.cameras.keys() | newer.cameras.keys()
+        return Overrides({name: {**self.cameras.get(name, {}), **newer.cameras.get(name, {})} for name in names})
+
     def limited_to(self, config: Config) -> Overrides:
         """The settings of cameras in `config`."""
         return Overrides({name: settings for name, settings in self.cameras.items() if name in config.cameras})
@@ -55,16 +60,15 @@ class SettingsFile:
         self._path = folder / f"settings-{device}.json"
 
     def load(self) -> Overrides:
-        """The stored settings; none, and a warning, where the file cannot be read or is not valid."""
+        """The stored settings; none, and a warning, where the file is not valid. Raises OSError."""
         try:
             with self._path.open("rb") as file:
                 text = file.read(_LARGEST_FILE + 1)
             return _read(text)
         except FileNotFoundError:
             return Overrides()
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            log.warning("settings in %s are ignored: %s; the configuration applies", self._path, why)
+        except ValueError as error:
+            log.warning("settings in %s are ignored: %s; the configuration applies", self._path, error)
             return Overrides()
 
     def save(self, overrides: Overrides) -> None:

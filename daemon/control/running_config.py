@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -11,8 +12,10 @@ from daemon.config.schema import Config
 from daemon.control.commands import CommandRejected, CommandScope
 from daemon.control.overrides import Overrides, SettingsFile
 from daemon.control.settings import Setting, Value, setting_of
+from daemon.system.log_states import state_of
 
 _log = logging.getLogger("ospreyd")
+_READ_AGAIN = 5.0  # seconds
 
 PublishSetting = Callable[[str, Setting, Value, bool], None]
 """camera, setting, value, and whether a command has set it"""
@@ -26,17 +29,49 @@ class RunningConfig:
         self._file = file
         self._kept = kept
         self._publish: PublishSetting = lambda *_: None
-        self._overrides = kept.load() if kept else Overrides()
+        self._overrides = Overrides()
+        self._unread = kept is not None
+        """what is kept has not been read yet"""
+        self._read_at = 0.0
+        """time.monotonic() before which that is not tried again"""
         self._changing = threading.Lock()
         """guards the file's configuration and the overrides"""
         self._saving = threading.Lock()
         """so that the file on disk is never older than the overrides"""
+        self.read_kept()
 
     @property
     def config(self) -> Config:
         """The file with the settings of commands over it."""
         with self._changing:
             return self._overrides.over(self._file)
+
+    def read_kept(self) -> bool:
+        """Reads what is kept where that has failed before, every 5 s at most; whether `config` is different now.
+
+        What commands have set meanwhile counts.
+        """
+        if self._kept is None or not self._unread or time.monotonic() < self._read_at:
+            return False
+        try:
+            earlier = self._kept.load()
+        except OSError as error:
+            if not self._read_at:
+                text = "the settings of earlier commands cannot be read, which is tried again: %s"
+                _log.warning(text, error, extra=state_of("settings"))
+            self._read_at = time.monotonic() + _READ_AGAIN
+            return False
+        with self._changing:
+            before, self._unread = self._overrides, False
+            self._overrides = earlier.under(before)
+            different = self._overrides.over(self._file) != before.over(self._file)
+        if self._read_at:
+            _log.info("the settings of earlier commands were read", extra=state_of("settings"))
+            self._publish_all()
+            self._forget_removed()
+            if before.cameras and (failed := self.save()):
+                _log.warning("settings will not outlast a restart: %s", failed)
+        return different
 
     def scope(self) -> CommandScope:
         """The names that commands may use."""
@@ -100,6 +135,8 @@ class RunningConfig:
         """Keeps the settings on disk where that is configured; why that failed, or an empty text."""
         if self._kept is None:
             return ""
+        if self._unread:
+            return "those that are kept cannot be read, which is tried again"
         try:
             with self._saving:
                 self._kept.save(self._overrides)

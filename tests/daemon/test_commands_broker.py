@@ -239,15 +239,24 @@ def test_commands_to_a_real_daemon(broker: Mosquitto, subscriber: Subscriber, tm
         stop(process)
 
 
-def test_real_daemon_starts_with_persisted_settings(
+def test_real_daemon_starts_with_persisted_settings_and_reads_them_later(
     broker: Mosquitto, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    SettingsFile("box", tmp_path).save(Overrides({"front": {Setting.ENABLED: False}}))
+    folder = tmp_path / "settings-box.json"
+    folder.mkdir()
     document = box(broker, {"front": {"source": "rtsp://127.0.0.1:1/x"}}, inference={"backend": "onnxruntime"})
     document["mqtt"]["persist_settings"] = True
     with daemon(tmp_path, document) as process:
-        subscriber.wait(lambda messages: state_of(messages, "front")["state"] == "disabled", "the state", 60)
-        enabled = check("setting", subscriber.wait_for(f"{TOPICS}/front/state/enabled").payload)
+        subscriber.wait(lambda messages: state_of(messages, "front")["state"] == "offline", "the state", 60)
+        folder.rmdir()
+        SettingsFile("box", tmp_path).save(Overrides({"front": {Setting.ENABLED: False}}))
+        subscriber.wait(lambda messages: state_of(messages, "front")["state"] == "disabled", "the new state", 60)
+        stop(process)
+    broker.stop()
+    broker.start()  # it has forgotten what the first run has retained
+    with Subscriber(HOST, broker.port) as later, daemon(tmp_path, document) as process:
+        later.wait(lambda messages: state_of(messages, "front")["state"] == "disabled", "the state", 60)
+        enabled = check("setting", later.wait_for(f"{TOPICS}/front/state/enabled").payload)
         assert (enabled["value"], enabled["origin"]) == (False, "command")
         stop(process)

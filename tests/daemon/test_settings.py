@@ -268,6 +268,28 @@ def test_invalid_settings_file_is_ignored(
     assert caplog.text.count("the configuration applies") == 1
 
 
+def test_settings_that_cannot_be_read_are_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is in the file's place. Commands meanwhile count, and overwrite nothing."""
+    monkeypatch.setattr("daemon.control.running_config._READ_AGAIN", 0.0)
+    earlier = {Setting.FPS: 2.0, Setting.ENABLED: False}
+    file = tmp_path / "settings-gate.json"
+    file.mkdir()
+    made = control(kept=SettingsFile("gate", tmp_path))
+    assert made.config == FILE
+    assert "fps of front is 5.0, but will not outlast a restart" in made.execute(FASTER)
+    made.published.clear()
+    assert not made.running.read_kept()
+    file.rmdir()
+    SettingsFile("gate", tmp_path).save(Overrides({"front": earlier, "gone": earlier, "yard": earlier}))
+    assert made.running.read_kept()
+    cameras = made.config.cameras
+    assert [(cameras[name].fps, cameras[name].enabled) for name in ("front", "yard")] == [(5.0, False), (2.0, False)]
+    assert {("front", "fps", 5.0, True), ("yard", "enabled", False, True)} <= set(made.published)
+    after = SettingsFile("gate", tmp_path).load().cameras
+    assert after == {"front": {**earlier, Setting.FPS: 5.0}, "yard": earlier}
+    assert not made.running.read_kept()
+
+
 def test_failed_write_of_settings_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     made = control(kept=SettingsFile("gate", tmp_path / "state"))
