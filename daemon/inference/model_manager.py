@@ -18,6 +18,7 @@ from daemon.inference.model_revision import ModelRevision, detail_of_successor
 from daemon.inference.session_loader import SessionLoader, close_session
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
+from daemon.records.info import LOADING
 from daemon.system.log_states import state_of
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
@@ -159,7 +160,7 @@ class ModelManager:
             if prepared is None:
                 why = "what was built for it is gone again; check the folder of engines"
                 raise NotPreparedError(why)  # noqa: TRY301  it fails as the rest does
-            self._tell(attempt, ModelStatus(ModelState.BUILDING, 100, "loading"))
+            self._tell(attempt, LOADING)
             session = open_session(prepared, self._frame_queue.frame_sizes(revision.name))
         except Exception as error:
             self._failing(attempt, told(revision.name, error))

@@ -28,6 +28,10 @@ class ModelStatus:
     """what is being done, or one sentence that says why it failed"""
 
 
+LOADING = ModelStatus(ModelState.BUILDING, 100, "loading")
+"""while a built model is opened"""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What `…/info` says of a model."""

@@ -2,8 +2,8 @@
 
 The pipeline is live if no stage with pending work is idle for longer than a limit. Inference has pending work when a
 camera with a ready model delivers frames; analysis, publishing and `mqtt.formats` when inference delivers results.
-Cameras that are offline, and files whose frames wait for the broker or a later stage, are no pending work. Loading a
-built model excuses inference.
+Cameras that are offline, and files whose frames wait for the broker or a later stage, are no pending work. A built
+model that is being loaded excuses no other; it hangs itself after five minutes where no other takes frames.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LOAD_WITHIN = 300.0
-"""seconds for which loading a model excuses idle inference"""
+"""seconds that loading a built model may take"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Health:
 
     def judge(self, now: float, counters: HealthCounters) -> Verdict:
         """`now` is time.monotonic(). Call it several times within the limit."""
-        loads = self._loads(now, counters.loading)
-        inference = self._inference.idle_for(now, {} if loads else counters.expected, counters.inferred)
+        loading = self._loading(now, counters)
+        inference = self._inference.idle_for(now, counters.expected, counters.inferred)
         analysis = self._idle(now, self._analysis, counters.processed, counters.analysed)
         publishing = self._publishing.idle_for(now, counters.processed, counters.published)
         formats = self._idle(now, self._formats, counters.processed, counters.formatted)
-        capture = self._still(now, {} if loads else counters.captured)
+        capture = self._still(now, counters.captured)
         wrong = None
         if analysis > self._limit:  # first, because a hang there is the cause of the others
             wrong = f"analysis has done nothing for {analysis:.0f} s, though results wait"
@@ -104,17 +104,20 @@ class Health:
             wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
         elif capture > self._limit + counters.patience:
             wrong = f"no frame for {capture:.0f} s, though cameras count as streaming"
-        return Verdict(True, _why_healthy(counters, loads)) if wrong is None else Verdict(False, wrong)
+        elif loading is not None and loading > LOAD_WITHIN:
+            wrong = f"a model has been loading for {loading:.0f} s, and no other takes frames"
+        return Verdict(True, _why_healthy(counters, loading is not None)) if wrong is None else Verdict(False, wrong)
 
     def _idle(self, now: float, stage: _Stage, asked: Mapping[str, int], done: int | None) -> float:
         return 0.0 if done is None else stage.idle_for(now, asked, done)
 
-    def _loads(self, now: float, loading: bool) -> bool:
-        if not loading:
+    def _loading(self, now: float, counters: HealthCounters) -> float | None:
+        """Seconds for which cameras have waited for a model that is being loaded; None: they do not."""
+        if not counters.loading or counters.expected or not counters.captured:
             self._loading_since = None
         elif self._loading_since is None:
             self._loading_since = now
-        return self._loading_since is not None and now - self._loading_since <= LOAD_WITHIN
+        return None if self._loading_since is None else now - self._loading_since
 
     def _still(self, now: float, captured: Mapping[str, int]) -> float:
         """Seconds without a new frame although cameras are streaming."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from daemon.config.camera import Camera, Pace
 from daemon.config.schema import Config
 from daemon.config.sources import is_live
-from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState, ModelStatus
+from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState
+from daemon.records.info import LOADING
 from daemon.service.health import HealthCounters
 from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
 
@@ -67,7 +68,7 @@ class StatusSnapshot:
             analysed=self.totals[DaemonCount.RESULTS_ANALYSED],
             formatted=self.totals[DaemonCount.RESULTS_FORMATTED] if self._has_formats() else None,
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
-            loading=any(_is_loading(model.status) for model in self.info.models.values()),
+            loading=any(model.status == LOADING for model in self.info.models.values()),
             held=bool(held),
         )
 
@@ -140,7 +141,7 @@ class StatusRegistry:
             before, status = self._info.models.get(name), model.status
             if before is None or before.status == status:
                 continue
-            if status.state is ModelState.BUILDING and not _is_loading(status):
+            if status.state is ModelState.BUILDING and status != LOADING:
                 self._building.add(name)
             elif name in self._building:
                 self._building.remove(name)
@@ -155,10 +156,6 @@ def _to_publish(totals: Mapping[str, CameraTotals], waiting: Collection[str]) ->
         for name, counts in totals.items()
         if name not in waiting
     }
-
-
-def _is_loading(status: ModelStatus) -> bool:
-    return status.state is ModelState.BUILDING and status.progress == 100
 
 
 def _is_live(camera: Camera) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from daemon.config.schema import Config
-from daemon.records import CameraState, CameraStatus
+from daemon.records import CameraState, CameraStatus, ModelState, ModelStatus
+from daemon.records.info import LOADING
 from daemon.service.health import LOAD_WITHIN, Health, HealthCounters, Verdict
 from daemon.service.status import StatusRegistry
 from daemon.stats import Stats
-from tests.daemon.publishing import INFO
+from tests.daemon.publishing import INFO, config
 
 LIMIT = 10.0
 STILL = HealthCounters(captured={}, expected={}, inferred=0, processed={}, published=0)
@@ -100,8 +101,33 @@ def test_a_model_that_is_being_built_is_no_reason() -> None:
 
 
 def test_a_model_that_is_being_loaded_is_no_reason_but_not_for_ever() -> None:
-    said = verdicts(replace(counted(n), loading=True) for n in range(600))
-    assert LOAD_WITHIN + LIMIT <= said.index(False) <= LOAD_WITHIN + LIMIT + 3
+    said = verdicts(replace(counted(n), expected={}, loading=True) for n in range(400))
+    assert said.index(False) == LOAD_WITHIN + 1
+    nothing = replace(STILL, loading=True)
+    assert all(verdicts(nothing for _ in range(400))), "no camera waits for it"
+
+
+def test_a_model_that_is_being_loaded_excuses_no_other() -> None:
+    """Neither inference with another model, nor cameras that give nothing."""
+    course = [*(counted(n, n, 2 * n, 2 * n) for n in range(20)), *(counted(20 + n, 20, 38, 38) for n in range(30))]
+    assert verdicts(replace(each, loading=True) for each in course).index(False) == 20 + LIMIT + 1
+    still = replace(counted(5, 5), expected={}, loading=True)
+    assert verdicts(still for _ in range(30)).index(False) == LIMIT + 5 + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "loading"),
+    [
+        (LOADING, True),
+        (ModelStatus(ModelState.BUILDING, 100, "compiling kernels"), False),
+        (ModelStatus(ModelState.BUILDING, 0, "waiting"), False),
+        (ModelStatus(ModelState.READY), False),
+    ],
+)
+def test_a_model_is_loading_only_while_it_is_opened(status: ModelStatus, loading: bool) -> None:
+    info = replace(INFO, models={"default": replace(INFO.models["default"], status=status)})
+    registry = StatusRegistry(config(1883), info, Stats(), lambda: True)
+    assert registry.snapshot().health_counters().loading is loading
 
 
 def test_files_that_wait_for_room_are_no_reason_and_excuse_no_live_camera() -> None:
