@@ -21,6 +21,7 @@ from daemon.cli.probe import probe
 from daemon.cli.run import run
 from daemon.cli.schema import schema
 from daemon.cli.watch import watch
+from daemon.cli.web import web
 from daemon.config.credentials import without_credentials
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
 from daemon.system.descriptors import is_want_of_descriptors, sentence
@@ -62,7 +63,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, check, probe, demo, detect, doctor, watch, schema):
+for command in (run, check, probe, demo, detect, doctor, watch, web, schema):
     app.command()(command)
 app.add_typer(engine, name="engine")
 app.add_typer(outbox, name="outbox")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from daemon.system.unix_address import address_of
 from engines.errors import FolderError
 
 _log = logging.getLogger("ospreyd.web")
@@ -55,16 +56,14 @@ def _listening(path: Path) -> socket.socket:
     """A socket at the path, whose file may be left of a process that has ended."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        made.bind(f"/proc/self/fd/{folder}/{path.name}")  # a whole path may be longer than an address takes
+        with address_of(path) as address:
+            made.bind(address)
         path.chmod(0o600)
         made.listen(4)
     except BaseException:
         made.close()
         raise
-    finally:
-        os.close(folder)
     return made
 
 
