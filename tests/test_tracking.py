@@ -11,6 +11,7 @@ import pytest
 
 from daemon.demo.film import Film, Shot, film
 from tests.daemon.running import TOPICS, box, daemon, every_message_fits_its_schema, has, state_of, stop
+from tests.daemon.test_picture_requests import decoded as read
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Message, Subscriber
 
@@ -66,12 +67,13 @@ def test_a_film_is_told_as_objects_zones_and_lines(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
     camera = {"source": str(street.file), "pace": "as-fast-as-possible", **AREAS}
-    document = box(broker, {"street": camera}, tracking={})
+    document = box(broker, {"street": camera}, tracking={}, events={"snapshot": "best"})
     document["mqtt"]["stats_every"] = 0.2
     with daemon(tmp_path, document) as process:
         subscriber.wait(lambda m: state_of(m, "street")["state"] == "offline", "the film's end", 60)
         subscriber.wait(lambda m: has(len(street.truths), "street", m), "every frame", 20)
         assert stop(process) < 5
+    subscriber.wait(lambda m: m[-1].payload == b"offline", "the last message")
     messages = subscriber.messages()
     every_message_fits_its_schema(messages)
     events = events_of(messages)
@@ -89,6 +91,18 @@ def test_a_film_is_told_as_objects_zones_and_lines(
     shown = [each for m in messages if m.topic == f"{TOPICS}/street/detections" for each in m.json()["objects"]]
     assert {each["track_id"] for each in shown} - {None} == told
     assert all(set(each["zones"]) <= {"left", "right"} for each in shown)
+    check_pictures(messages, Counter(each["track_id"] for each in shown))
+
+
+def check_pictures(messages: list[Message], sightings: Counter[str]) -> None:
+    """Of every object that was there for some frames one picture when it appeared, and one when it had left."""
+    published = [message for message in messages if message.topic == f"{TOPICS}/street/snapshot"]
+    assert all(read(message.payload).shape == (480, 640, 3) for message in published)
+    pictures = Counter(dict(message.user_properties)["object"] for message in published)
+    assert pictures.keys() <= sightings.keys()
+    for each, frames in sightings.items():
+        if each is not None and frames > 20:  # while two pictures are being drawn no third is taken
+            assert pictures[each] == 2
 
 
 def test_a_killed_daemon_leaves_nothing_open(

@@ -14,8 +14,9 @@ from daemon.analysis.events import EventDetector
 from daemon.analysis.filter import DetectionFilter, filters_of
 from daemon.analysis.message_rate import MessageRateLimiter
 from daemon.analysis.object_tracking import ObjectTracking
+from daemon.analysis.picture_requests import PictureOutputs, PictureRequests
 from daemon.config.schema import Config
-from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
+from daemon.records import CameraStatus, Drop, Event, Frame, FrameResult
 from daemon.records.followed import Followed
 from daemon.records.objects import LineState, ObjectEvent, ZoneState
 from daemon.stats import CameraCount, DaemonCount, Stats
@@ -36,10 +37,7 @@ class Outputs:
     results: Callable[[Sequence[FrameResult]], None]
     """of frames, filtered; after the events of these frames"""
     event: Callable[[Event], None]
-    request_snapshot: Callable[[str, bool, str], None]
-    """of the frame that `offer_snapshot` is called with next: camera, whether annotated, class that has appeared"""
-    offer_snapshot: Callable[[FrameResult, Picture], None]
-    """every result with its image, which is valid during the call only"""
+    pictures: PictureOutputs
     area: Callable[[ZoneState | LineState], None]
     """how a zone or a line is now; after the events that have made it so"""
 
@@ -96,7 +94,7 @@ class AnalysisStage:
         self._limiter = MessageRateLimiter(config.mqtt.every)
         self._events = EventDetector(config.events)
         self._tracking = ObjectTracking(totals or {})
-        self._snapshot = config.events.snapshot
+        self._pictures = PictureRequests(config, outputs.pictures)
         self._clock = WallClock()
         self._set_at = -math.inf
         """time.monotonic() at which the system clock was found set"""
@@ -199,7 +197,7 @@ class AnalysisStage:
         enabled = [name for name, camera in config.cameras.items() if camera.enabled]
         self._filters = filters_of(config)
         self._limiter.keep(enabled)
-        self._snapshot = config.events.snapshot
+        self._pictures.configure(config)
         for name in config.cameras:
             if config.tracked(name) is None:
                 self._stats.untracked(name)
@@ -217,7 +215,7 @@ class AnalysisStage:
             self._stats.count(CameraCount.SKIPPED, result.camera)
             found = replace(found, skipped=True)
         self._emit([*self._events.result(found), *told])
-        self._outputs.offer_snapshot(found, image)
+        self._pictures.result(found, image)
         self._finished.append(found)
 
     def _timed(self, result: FrameResult) -> FrameResult:
@@ -249,8 +247,7 @@ class AnalysisStage:
         self._hand_on()  # an event comes after the results of earlier frames, and before that of its own
         for event in events:
             self._outputs.event(replace(event, clock=self._clock.offset))
-            if event.type is EventType.APPEARED and event.label is not None and self._snapshot != "none":
-                self._outputs.request_snapshot(event.camera, self._snapshot == "annotated", event.label)
+            self._pictures.event(event)
 
     def _tell_areas(self) -> None:
         for state in self._tracking.areas():

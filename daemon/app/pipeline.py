@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daemon import __version__
+from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import Outputs
 from daemon.app.reload import Plan, make_plan, plan_back
 from daemon.app.shard import Reports, Shard, Shared
@@ -19,7 +20,7 @@ from daemon.control.handler import CommandActions, CommandHandler
 from daemon.control.inbox import Inbox
 from daemon.control.parse import CommandParser, command_subscription
 from daemon.control.running_config import RunningConfig
-from daemon.media.snapshots import Snapshots
+from daemon.media.snapshots import Snapshots, Subject
 from daemon.mqtt.topics import DeviceTopics
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraStatus, ConfigurationInfo, DaemonInfo, Event, FrameResult
@@ -82,7 +83,8 @@ class Pipeline:
         )
         self.watchdog = Watchdog(self._registry, on_fatal)
         snapshots = self._snapshots
-        outputs = Outputs(self._results, self._event, snapshots.request, snapshots.offer, self._publisher.area)
+        pictures = PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
+        outputs = Outputs(self._results, self._event, pictures, self._publisher.area)
         reports = Reports(self._camera_status, self._publish_info)
         self._shard = Shard(config, backend, self._shared, outputs, reports, self._publisher.totals())
         actions = CommandActions(
@@ -131,12 +133,13 @@ class Pipeline:
         if self._view is not None:
             self._view.stop()
         self._commands.stop()
-        self._snapshots.stop()
         self._publisher.hurry()
         self._shard.stop()
         clean = self._shard.join_analysis(_left(deadline) / 2)
+        self._snapshots.stop()  # after the objects have left, of which it has pictures
+        clean &= self._snapshots.join(_left(deadline) / 4)
         clean &= self._publisher.stop(_left(deadline) / 2)
-        for other in (self._commands, self._snapshots, self._shard, self.watchdog, self._http):
+        for other in (self._commands, self._shard, self.watchdog, self._http):
             clean &= other.join(_left(deadline))
         return clean and (self._view is None or self._view.join(_left(deadline)))
 
@@ -208,10 +211,10 @@ class Pipeline:
         if self._view is not None:
             self._view.event(event)
 
-    def _picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
-        self._publisher.picture(camera, labels, jpeg)
+    def _picture(self, subject: Subject, jpeg: bytes) -> None:
+        self._publisher.picture(subject, jpeg)
         if self._view is not None:
-            self._view.picture(camera, labels, jpeg)
+            self._view.picture(subject.camera, subject.labels, jpeg)
 
     def _announce(self) -> None:
         """Publishing and monitoring take the new configuration."""

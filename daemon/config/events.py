@@ -19,8 +19,9 @@ class Events(Section):
     gone_after: float = Field(
         5.0, gt=0, description="seconds without a class after which it is gone; counted only while frames come"
     )
-    snapshot: Literal["none", "plain", "annotated"] = Field(
+    snapshot: Literal["none", "plain", "annotated", "best"] = Field(
         "none",
         description="picture that is published when a class has appeared: none, plain, or annotated with the "
-        "detections",
+        "detections; best: of each object that is followed, with its box, when it has appeared, and the best one when "
+        "it has left",
     )

@@ -24,6 +24,7 @@ def mismatches(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     if not isinstance(cameras, Mapping):
         return
     yield from _unknown_models(data.get("models", {DEFAULT_MODEL: {}}), cameras)
+    yield from _best_of_nothing(data, cameras)
     for name, camera in cameras.items():
         if isinstance(camera, (Mapping, Section)):
             yield from _areas(data, str(name), camera)
@@ -43,6 +44,16 @@ def _unknown_models(models: object, cameras: Mapping[str, Any]) -> Iterator[Init
             kind, rest = (MISTAKEN_VALUE, "") if given else (MISTAKE, f"; it is {DEFAULT_MODEL!r} unless given")
             error = PydanticCustomError(kind, "must be one of `models` ({known}){rest}", {"known": known, "rest": rest})
             yield InitErrorDetails(type=error, loc=("cameras", str(name), "model"), input=model)
+
+
+def _best_of_nothing(data: Mapping[str, Any], cameras: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Best pictures of objects, where none are followed."""
+    events = data.get("events")
+    if not isinstance(events, (Mapping, Section)) or _given(events, "snapshot") != "best":
+        return
+    own = [_given(each, "tracking") for each in cameras.values() if isinstance(each, (Mapping, Section))]
+    if data.get("tracking") is None and all(each is None for each in own):
+        yield _mistake("best pictures need `tracking`: add `tracking: {}` at the top level", ("events", "snapshot"))
 
 
 def _areas(data: Mapping[str, Any], name: str, camera: Mapping[str, Any] | Section) -> Iterator[InitErrorDetails]:

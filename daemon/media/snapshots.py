@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
 
@@ -14,15 +15,34 @@ from numpy.typing import NDArray
 
 from daemon.media.draw import annotate
 from daemon.records import FrameResult
+from daemon.records.followed import Portrait
 from daemon.system.worker_thread import WorkerThread
 from engines.pictures import Picture
+from engines.records import Detections
 
 WANTED_FOR = 10.0  # seconds until a request expires
 _WAITING = 2  # pictures that wait to be drawn; a large one is 25 MB
 _LARGEST = 512 * 1024  # bytes of a JPEG
+_KEPT = 64  # objects of which a best picture is kept; beyond that the one whose picture is the oldest has none
 _QUALITIES = (90, 75, 60, 45, 30)  # of JPEG, tried in turn until the picture is small enough
 _SHRINK = 0.7  # of each side, where no quality makes it so
 _IDLE = 0.5  # seconds; how long the thread sleeps at most before it looks whether it should stop
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a picture is of."""
+
+    camera: str
+    labels: frozenset[str] = frozenset()
+    """classes whose appearance it was wanted of, or that of the object"""
+    object: str | None = None
+    """identifier; None: of the whole frame"""
+
+    @property
+    def properties(self) -> tuple[tuple[str, str], ...]:
+        """Names and values that go with its message."""
+        return () if self.object is None else (("object", self.object),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +62,26 @@ class _Taken:
     annotated: bool
     labels: frozenset[str]
     """classes whose appearance it was wanted of"""
+    portraits: Sequence[Portrait] | None = None
+    """of which objects it is; None: of the frame"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    object: str
+    publish: bool
 
 
 class Snapshots:
     """Owns the thread `snapshots`. `on_fatal` gets unexpected errors.
 
-    `deliver` gets the camera, the classes that it was wanted of and the JPEG there; `largest` says, for these, how many
-    bytes the broker takes.
+    `deliver` gets what it is of and the JPEG there; `largest` says, for the same, how many bytes the broker takes.
     """
 
     def __init__(
         self,
-        deliver: Callable[[str, frozenset[str], bytes], None],
-        largest: Callable[[str, frozenset[str]], int | None],
+        deliver: Callable[[Subject, bytes], None],
+        largest: Callable[[Subject], int | None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._deliver = deliver
@@ -62,7 +89,9 @@ class Snapshots:
         self._requesting = threading.Lock()
         self._wanted: dict[str, _Wanted] = {}
         """by camera; to look whether one is there takes no lock"""
-        self._taken: Queue[_Taken] = Queue(_WAITING)
+        self._taken: Queue[_Taken | _Ended] = Queue()
+        self._best: OrderedDict[str, tuple[Subject, bytes]] = OrderedDict()
+        """by object, of the thread alone; JPEGs, the one that was taken last at the end"""
         self._stopping = threading.Event()
         self._thread = WorkerThread("snapshots", self._run, on_fatal)
 
@@ -85,21 +114,35 @@ class Snapshots:
 
         Where too many wait to be drawn, it goes on being wanted.
         """
-        if result.camera not in self._wanted or self._taken.full():
+        if result.camera not in self._wanted or self._taken.qsize() >= _WAITING:
             return
         with self._requesting:
             wanted = self._wanted.pop(result.camera)
         now = time.monotonic()
         if now < wanted.until:
             labels = frozenset(_alive(wanted.labels, now))
-            self._taken.put_nowait(_Taken(result, image.host().copy(), wanted.annotated, labels))
+            self._taken.put(_Taken(result, image.host().copy(), wanted.annotated, labels))
+
+    def portray(self, result: FrameResult, image: Picture, portraits: Sequence[Portrait]) -> bool:
+        """Copies the image of a result; False: too many wait to be drawn. For the thread of `offer`.
+
+        The first picture of an object is delivered, and the last is kept until `end_portrait`.
+        """
+        if self._taken.qsize() >= _WAITING:
+            return False
+        self._taken.put(_Taken(result, image.host().copy(), True, frozenset(), portraits))
+        return True
+
+    def end_portrait(self, name: str, publish: bool) -> None:
+        """Delivers the last picture of an object, or drops it; returns at once."""
+        self._taken.put(_Ended(name, publish))
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks the thread to end; returns at once."""
+        """Asks the thread to end when it has done what waits; returns at once."""
         self._stopping.set()
 
     def join(self, timeout: float) -> bool:
@@ -107,18 +150,49 @@ class Snapshots:
         return self._thread.join(timeout)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() and self._taken.empty()):
             try:
                 taken = self._taken.get(timeout=_IDLE)
             except Empty:
                 continue
-            picture = taken.image
-            if taken.annotated:
-                picture = annotate(picture, taken.result.detections, taken.result.labels)
-            camera, labels = taken.result.camera, taken.labels
-            largest = self._largest(camera, labels)
-            packed = jpeg(picture) if largest is None else jpeg(picture, min(_LARGEST, largest))
-            self._deliver(camera, labels, packed)
+            if isinstance(taken, _Ended):
+                best = self._best.pop(taken.object, None)
+                if best is not None and taken.publish:
+                    self._deliver(best[0], self._fitting(*best))
+            elif taken.portraits is not None:
+                for portrait in taken.portraits:
+                    self._portray(taken, portrait)
+            else:
+                picture = taken.image
+                if taken.annotated:
+                    picture = annotate(picture, taken.result.detections, taken.result.labels)
+                subject = Subject(taken.result.camera, taken.labels)
+                self._deliver(subject, jpeg(picture, self._limit(subject)))
+
+    def _portray(self, taken: _Taken, portrait: Portrait) -> None:
+        found, labels, index = taken.result.detections, taken.result.labels, portrait.index
+        one = slice(index, index + 1)
+        alone = Detections(found.boxes[one], found.scores[one], found.labels[one])
+        subject = Subject(taken.result.camera, frozenset({labels[int(found.labels[index])]}), portrait.object)
+        packed = jpeg(annotate(taken.image, alone, labels), self._limit(subject))
+        self._best[portrait.object] = subject, packed
+        self._best.move_to_end(portrait.object)
+        if len(self._best) > _KEPT:
+            self._best.popitem(last=False)
+        if portrait.first:
+            self._deliver(subject, packed)
+
+    def _fitting(self, subject: Subject, packed: bytes) -> bytes:
+        """A JPEG, made smaller where the broker takes less than it did when it was taken."""
+        limit = self._limit(subject)
+        if len(packed) <= limit:
+            return packed
+        picture = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR)
+        return jpeg(np.asarray(picture, np.uint8), limit)
+
+    def _limit(self, subject: Subject) -> int:
+        largest = self._largest(subject)
+        return _LARGEST if largest is None else min(_LARGEST, largest)
 
 
 def _alive(labels: Mapping[str, float], now: float) -> dict[str, float]:

@@ -24,6 +24,7 @@ from daemon.system.worker_thread import WorkerThread
 log = logging.getLogger("ospreyd.mqtt")
 
 _SKIP_MQTT5 = 3600.0  # seconds during which a broker that does not respond to an MQTT 5 CONNECT is not sent another
+_PATIENCE, _ROOM_AGAIN = 2.0, 0.02  # seconds; how long and how often it is looked for room
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,15 @@ class Link:
         connection = self._connection
         return Handover.NO_ROOM if connection is None else connection.publish(topic, payload, retain, receipt)
 
-    def send(self, message: Message) -> Handover:
-        """Hands over a message at QoS 1, from any thread."""
-        connection = self._connection
-        return Handover.NO_ROOM if connection is None else connection.send(message)
+    def send(self, message: Message, *, patiently: bool = False) -> Handover:
+        """Hands over a message at QoS 1, from any thread; `patiently` waits a little for room, if there is a broker."""
+        until = time.monotonic() + (_PATIENCE if patiently else 0.0)
+        while True:
+            connection = self._connection
+            handover = Handover.NO_ROOM if connection is None else connection.send(message)
+            if handover is not Handover.NO_ROOM or not self.state.connected or time.monotonic() >= until:
+                return handover
+            time.sleep(_ROOM_AGAIN)
 
     def max_payload(self, message: Message) -> int | None:
         """Bytes of the largest payload that this message may have; None: not connected."""

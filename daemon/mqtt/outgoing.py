@@ -30,6 +30,8 @@ class Message:
     correlation: bytes | None = None
     """correlation data of a response; MQTT 5 only"""
     retain: bool = False
+    user_properties: tuple[tuple[str, str], ...] = ()
+    """names and values; MQTT 5 only"""
 
 
 class Handover(Enum):

@@ -34,6 +34,8 @@ def message_properties(message: Message) -> Properties:
         properties.MessageExpiryInterval = _EXPIRES_AFTER
     if message.correlation is not None:
         properties.CorrelationData = message.correlation
+    if message.user_properties:
+        properties.UserProperty = list(message.user_properties)
     return properties
 
 

@@ -64,6 +64,14 @@ CHANNELS = (
     Channel("zone", _CAMERA.zone("{zone}").name, "Who is in a zone.", ZonePayload, 1, True),
     Channel("line", _CAMERA.line("{line}").name, "How often a line was crossed.", LinePayload, 1, True),
     Channel("setting", _CAMERA.state("{setting}").name, "Current value of a setting.", SettingPayload, 1, True),
-    Channel("snapshot", _CAMERA.snapshot.name, "A picture, on command.", {"type": "string"}, 1, False, "image/jpeg"),
+    Channel(
+        "snapshot",
+        _CAMERA.snapshot.name,
+        "A picture, on command and as `events.snapshot` says; of an object with the user property `object`.",
+        {"type": "string"},
+        1,
+        False,
+        "image/jpeg",
+    ),
     Channel("answer", DEVICE.answer.name, "Answer to a command without a response topic.", AnswerPayload, 1, False),
 )

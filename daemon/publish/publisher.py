@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from daemon.config.schema import Config
 from daemon.control import command_payloads
 from daemon.control.commands import CommandRequest, CommandScope
 from daemon.control.settings import Setting, Value
+from daemon.media.snapshots import Subject
 from daemon.mqtt.incoming import Received, Subscription
 from daemon.mqtt.link import Link, LinkState
 from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, FrameReceipt, Handover, Message, Presence, Refusal
@@ -38,8 +39,7 @@ class Publisher:
     """Owns the link to the broker and all that is sent over it: frames and states, events, and other formats.
 
     Frames are sent at once or dropped and counted (see FrameSender); the latest info and states are retained by the
-    broker; events wait in the outbox on disk until the broker has acknowledged them. `on_fatal` gets the exception that
-    ends a thread. Raises UsageError where the CA file or the outbox cannot be used.
+    broker; events wait on disk until the broker has acknowledged them. `on_fatal` gets what ends a thread.
     """
 
     def __init__(
@@ -165,18 +165,18 @@ class Publisher:
         """Hands a message of its own kind to the network now, from any thread; False: it is to be tried again."""
         return self._link.send(message) is not Handover.NO_ROOM
 
-    def largest_picture(self, camera: str, labels: frozenset[str]) -> int | None:
+    def largest_picture(self, subject: Subject) -> int | None:
         """Bytes of the largest JPEG that the broker takes as this snapshot; None: not connected."""
-        fitting = [self._link.max_payload(message) for message in self._pictures(camera, labels, b"")]
+        fitting = map(self._link.max_payload, self._pictures(subject, b""))
         return min((size for size in fitting if size is not None), default=None)
 
-    def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
-        """Hands a snapshot to the network now, from any thread; `labels` are those whose appearance it is of."""
-        for message in self._pictures(camera, labels, jpeg):
-            there = not message.retain or self._retained.claim_now(message.topic, camera)
-            too_large = there and self._link.send(message) is Handover.TOO_LARGE
+    def picture(self, subject: Subject, jpeg: bytes) -> None:
+        """Hands a snapshot to the network, from any thread; waits a little for room, and drops it without a broker."""
+        for message in self._pictures(subject, jpeg):
+            there = not message.retain or self._retained.claim_now(message.topic, subject.camera)
+            too_large = there and self._link.send(message, patiently=True) is Handover.TOO_LARGE
             # the broker keeps nothing rather than an older picture, or that of a camera that has just been removed
-            if message.retain and (not self._retained.claim(message.topic, camera) or too_large):
+            if message.retain and (not self._retained.claim(message.topic, subject.camera) or too_large):
                 self._link.publish(message.topic, b"", retain=True)
 
     def request(self, scope: CommandScope, message: Received) -> CommandRequest | None:
@@ -234,9 +234,9 @@ class Publisher:
             self.event(event)
         self._adopt(retained_topics(kept))
 
-    def _pictures(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[Message]:
-        ours = Message(self._topics.camera(camera).snapshot.name, jpeg, "image/jpeg")
-        return [ours, *self._formats.pictures(camera, labels, jpeg)]
+    def _pictures(self, of: Subject, jpeg: bytes) -> Iterator[Message]:
+        yield Message(self._topics.camera(of.camera).snapshot.name, jpeg, "image/jpeg", user_properties=of.properties)
+        yield from self._formats.pictures(of.camera, of.labels, jpeg)
 
     def _report(self) -> list[FrameMessage]:
         """How the device is doing, since the last of these."""

@@ -1,4 +1,4 @@
-"""Which object a detection is, and how many objects there are."""
+"""Which object a detection is, of which objects pictures are taken, and how many objects there are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ class Followed:
     stationary: bool
     zones: tuple[str, ...]
     """that it is in, in the order entered"""
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """A picture of one object that is worth taking: it is the first one, or better than the last."""
+
+    object: str
+    """its identifier"""
+    index: int
+    """of its detection in the frame"""
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, EventType, Frame, FrameResult
@@ -36,6 +37,10 @@ def config(cameras: str = "front yard", every: str = "frame", **events: Any) -> 
     )
 
 
+def _unwanted(*_: object) -> Any:
+    pytest.fail("a picture of an object")
+
+
 class Analysed:
     """A stage and, in their order, everything that it did."""
 
@@ -48,7 +53,8 @@ class Analysed:
         self.stats, self.failures = Stats(), list[BaseException]()
         self.credits = Credits(limit)
         self.published = self.credits.consumer("publish")
-        outputs = Outputs(self._results, self.done.append, self._request, self._offer, self.done.append)
+        pictures = PictureOutputs(self._request, self._offer, _unwanted, _unwanted)
+        outputs = Outputs(self._results, self.done.append, pictures, self.done.append)
         self.stage = AnalysisStage(settings, outputs, self.stats, self.credits, self.failures.append)
 
     def put(self, *results: FrameResult) -> None:

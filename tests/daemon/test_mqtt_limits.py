@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from daemon.demo.film import Shot, film
-from daemon.media.snapshots import Snapshots
+from daemon.media.snapshots import Snapshots, Subject
 from daemon.mqtt import packets
 from daemon.mqtt.outgoing import Delivery, Handover, Message
 from daemon.publish.publisher import Publisher
@@ -142,7 +142,7 @@ def test_an_unannounced_size_limit_keeps_the_connection(
     broker: Mosquitto, running: Publisher, stats: Stats, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        running.picture("front", frozenset(), bytes(200_000))
+        running.picture(Subject("front"), bytes(200_000))
     wait_for(lambda: stats.totals(())[DaemonCount.TOO_LARGE] == 2, "two refusals")
     assert sum("200000 bytes on ospreyd/gate/front/snapshot" in message for message in caplog.messages) == 1
     assert connections(broker) == 1
@@ -158,7 +158,7 @@ def test_snapshots_are_scaled_to_fit(broker: Mosquitto, running: Publisher) -> N
         snapshots.request("front", annotated=False)
         snapshots.offer(result(1), BgrPicture(noise))
         subscriber.wait(lambda messages: messages, "the picture", 60)
-        limit = running.largest_picture("front", frozenset())
+        limit = running.largest_picture(Subject("front"))
         assert limit is not None
         assert limit / 3 < len(subscriber.messages()[0].payload) <= limit
     snapshots.stop()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from daemon.media.snapshots import Subject
 from daemon.outbox.store import Outbox
 from daemon.records import CameraState, CameraStatus, Event, EventType
 from tests.conftest import ROOT, wait_for
@@ -88,7 +89,7 @@ def _run_with_a_slow_disk(port: int, outbox: Path) -> None:
         running.configure(gate(broker, outbox, cameras={**CAMERAS, "attic": YARD}))
         running.camera_status(status("attic"))
         while True:
-            running.picture("attic", frozenset({"car"}), b"jpeg")
+            running.picture(Subject("attic", frozenset({"car"})), b"jpeg")
             time.sleep(0.05)
 
 

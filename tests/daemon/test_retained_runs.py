@@ -10,6 +10,7 @@ from typing import Any
 from daemon.config.schema import Config
 from daemon.control.settings import Setting
 from daemon.demo.film import Shot, film
+from daemon.media.snapshots import Subject
 from daemon.publish.publisher import Publisher
 from daemon.records import CameraState, CameraStatus
 from daemon.records.objects import LineState, Occupancy, ZoneState
@@ -71,7 +72,7 @@ def run(config: Config, *, pictures: bool = False) -> None:
         tell_everything(running, config)
         if pictures:
             for name in config.cameras:
-                running.picture(name, frozenset({"person", "car"}), b"jpeg")
+                running.picture(Subject(name, frozenset({"person", "car"})), b"jpeg")
         assert running.stop(10)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.capture.camera import CameraThread
 from daemon.config.schema import Config
@@ -225,7 +226,8 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
     registry = StatusRegistry(config, INFO, stats, lambda: publisher.link.connected)
     service = Watchdog(registry, fail, Notifier())
     frame_queue = FrameQueue(Batcher({"film": "default"}, 0.01, 1.0), stats)
-    outputs = Outputs(publisher.results, publisher.event, lambda *_: None, lambda *_: None, publisher.area)
+    none = PictureOutputs(lambda *_: None, lambda *_: None, lambda *_: False, lambda *_: None)
+    outputs = Outputs(publisher.results, publisher.event, none, publisher.area)
     analysis = AnalysisStage(config, outputs, stats, Credits(), fail)
     inference = InferenceWorker("cpu:0", frame_queue, analysis.results, stats, fail)
     camera = CameraThread("film", config.cameras["film"], frame_queue.put, registry.camera_status, stats, fail)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from daemon.media import snapshots
 from daemon.media.draw import annotate
-from daemon.media.snapshots import Snapshots, jpeg
+from daemon.media.snapshots import Snapshots, Subject, jpeg
 from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.publishing import result
@@ -32,11 +32,11 @@ class Delivered:
         self.labels: list[frozenset[str]] = []
         self.failures: list[BaseException] = []
         self.largest: int | None = None
-        self.snapshots = Snapshots(self._deliver, lambda _camera, _labels: self.largest, self.failures.append)
+        self.snapshots = Snapshots(self._deliver, lambda _subject: self.largest, self.failures.append)
 
-    def _deliver(self, camera: str, labels: frozenset[str], packed: bytes) -> None:
-        self.pictures.append((camera, decoded(packed)))
-        self.labels.append(labels)
+    def _deliver(self, subject: Subject, packed: bytes) -> None:
+        self.pictures.append((subject.camera, decoded(packed)))
+        self.labels.append(subject.labels)
 
 
 def decoded(packed: bytes) -> NDArray[np.uint8]:

@@ -92,6 +92,8 @@ cameras:
             "positive",
         ),
         ("tracking: {lost_after: 0}\n", 6, "tracking.lost_after", "positive"),
+        ("events: {snapshot: best}\n", 6, "events.snapshot", "need `tracking`"),
+        ("    tracking: null\nevents: {snapshot: best}\n", 7, "events.snapshot", "need `tracking`"),
     ],
 )
 def test_mistakes_are_told_with_their_line(tmp_path: Path, more: str, line: int, path: str, part: str) -> None:

@@ -33,6 +33,8 @@ class Message:
     """MQTT 5 only"""
     at: float
     """time.monotonic() when it came"""
+    user_properties: tuple[tuple[str, str], ...] = ()
+    """MQTT 5 only"""
 
     def json(self) -> Any:
         """The payload, decoded."""
@@ -168,6 +170,7 @@ class Subscriber:
             getattr(message.properties, "ContentType", None),
             getattr(message.properties, "CorrelationData", None),
             time.monotonic(),
+            tuple(getattr(message.properties, "UserProperty", ())),
         )
         with self._changed:
             self._messages.append(came)
