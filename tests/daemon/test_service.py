@@ -216,7 +216,7 @@ def stages(broker: Mosquitto, film: Path, session: StuckSession, stats: StuckSta
         {
             "device": "box",
             "mqtt": {"host": "127.0.0.1", "port": broker.port, "formats": {"deepstream": {}}},
-            "models": {"default": "street"},
+            "models": {"default": {"file": "street"}},
             "cameras": {"film": {"source": str(film), "loop": True}},
         }
     )
