@@ -23,6 +23,11 @@ def runtime_folder() -> Path:
     return _folder("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", ".local/state")
 
 
+def data_folder() -> Path:
+    """Folder of models, which outlast an emptied cache. Raises FolderError where the environment names none."""
+    return _folder("STATE_DIRECTORY", "XDG_DATA_HOME", ".local/share")
+
+
 def _folder(systemd: str, xdg: str, below_home: str) -> Path:
     given = os.environ.get(systemd, "").split(":")[0]  # systemd separates several with colons
     if given:

@@ -11,11 +11,13 @@ import orjson
 import typer
 
 from daemon.app.reload import first_plan
+from daemon.config.difference import used_models
 from daemon.config.load import load_with_lines
 from daemon.config.mistakes import Mistake
 from daemon.config.schema import Config
 from daemon.doctor.storage import unwritable
 from daemon.errors import EXIT_USAGE, ConfigError
+from daemon.modelstore import inventory
 from engines.text import counted
 
 
@@ -39,14 +41,18 @@ def check(
             raise typer.Exit(EXIT_USAGE) from None
         raise ConfigError(error.problems) from None
     warnings = loaded.lines([*hidden_areas(loaded.config), *unwritable(loaded.config)])
+    named = {name: inventory.named_after(loaded.config.models[name].file) for name in used_models(loaded.config)}
+    models = {name: installed for name, installed in named.items() if installed is not None}
     if as_json:
-        more = {"warnings": warnings} if warnings else {}
+        more = {name: value for name, value in (("warnings", warnings), ("models", models)) if value}
         typer.echo(orjson.dumps({"valid": True, "problems": [], **more}).decode())
         return
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     cameras = counted(len(loaded.config.cameras), "camera")
     typer.echo(f"{config}: valid; device {loaded.config.device}, {cameras}")
+    for name, installed in models.items():
+        typer.echo(f"model {name}: {installed}, installed")
 
 
 def hidden_areas(config: Config) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from daemon.cli.demo import demo
 from daemon.cli.detect import detect
 from daemon.cli.doctor import doctor
 from daemon.cli.engine import engine
+from daemon.cli.model import model
 from daemon.cli.outbox import outbox
 from daemon.cli.probe import probe
 from daemon.cli.run import run
@@ -65,6 +66,7 @@ app = typer.Typer(
 )
 for command in (run, check, probe, demo, detect, doctor, watch, web, schema):
     app.command()(command)
+app.add_typer(model, name="model")
 app.add_typer(engine, name="engine")
 app.add_typer(outbox, name="outbox")
 

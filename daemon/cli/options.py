@@ -17,13 +17,17 @@ InputSize = Annotated[
     str | None, typer.Option(help="WIDTHxHEIGHT in pixels, for a file that leaves the size of its input open.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+CatalogueFile = Annotated[
+    Path | None, typer.Option("--catalogue", help="Another catalogue than the one that ships with ospreyd (YAML).")
+]
 
 # of `ospreyd engine`: None means the value of --config, else the default
 AnyModel = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="ONNX file, default: the installed default; with --config one of its models, default: default.",
+        help="ONNX file or name of an installed model, default: the installed default; with --config one of its "
+        "models, default: default.",
     ),
 ]
 AnyFamily = Annotated[str | None, typer.Option("--family", help="How the model's outputs are laid out; default: auto.")]

@@ -76,12 +76,13 @@ class ModelInput(Section):
 class Model(Section):
     """A detection model."""
 
-    model_config = ConfigDict(json_schema_extra={SHORT_FORM: "its `file` alone"})
+    model_config = ConfigDict(json_schema_extra={SHORT_FORM: "its `file` alone, such as yolox-s"})
 
     file: str | None = Field(
         None,
-        description="path of an ONNX file, relative to this configuration; 'street' is the demonstration model that "
-        "ships with ospreyd and knows drawn streets only; default: the installed default model",
+        description="name of an installed model (`ospreyd model list`), or path of an ONNX file, relative to this "
+        "configuration; 'street' is the demonstration model that ships with ospreyd and knows drawn streets only; "
+        "default: the installed default model",
     )
     family: Literal["auto", FamilyName] = Field(
         "auto", description="how the model lays out its outputs, see docs/models.md; auto finds out"

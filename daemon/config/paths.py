@@ -7,7 +7,9 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemon.config.camera import DEFAULT_MODEL
 from daemon.config.document import Document, KeyPath, shown
+from daemon.config.installed_models import resolve_installed
 from daemon.config.model import BUILTIN_LABELS, BUILTIN_MODEL
 from daemon.config.sources import SourceKind, source_kind
 
@@ -20,12 +22,15 @@ def resolve(document: Document, folder: Path) -> None:
     models, inference, mqtt, cameras = (
         _mapping(document.values, key) for key in ("models", "inference", "mqtt", "cameras")
     )
+    if isinstance(document.values, dict) and "models" not in document.values:
+        models = document.values["models"] = {DEFAULT_MODEL: {}}
     for name, given in models.items():
         where: KeyPath = ("models", name, "file")
         if isinstance(given, str):  # the short form
             models[name], where = {"file": given}, ("models", name)
         model = _mapping(models, name)
-        _file(document, model, where, folder, "file", builtin=BUILTIN_MODEL)
+        if not resolve_installed(document, model, where):
+            _file(document, model, where, folder, "file", builtin=BUILTIN_MODEL)
         _file(document, model, ("models", name, "labels"), folder, "labels", builtin=BUILTIN_LABELS)
         _folder(document, model, ("models", name, "calibration"), folder)
     _folder(document, inference, ("inference", "cache"), folder, made=True)

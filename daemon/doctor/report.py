@@ -13,6 +13,7 @@ from daemon.config.load import load_with_lines
 from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
 from daemon.doctor.finding import Finding, Problem
+from daemon.doctor.model_store import models
 from daemon.doctor.packages import packages
 from daemon.doctor.storage import storage
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError
@@ -77,7 +78,7 @@ def examine(config: Path | None, try_out: Callable[[Config], object]) -> Report:
         gpu.device,
     ]
     findings = [part() for part in parts]
-    findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), *configuration]
+    findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), models(loaded), *configuration]
     if loaded is not None:
         findings += [storage(loaded), reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
     return Report(tuple(findings))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from daemon.config.camera import Camera
+from daemon.config.installed_models import fill_in
 from daemon.config.mistakes import Mistake, MistakesError
 from daemon.config.model import BUILTIN_MODEL
 from daemon.config.model import Model as ModelConfig
 from daemon.config.schema import Config, Inference
 from daemon.config.tracking import Line, Zone
 from daemon.errors import UsageError
+from daemon.modelstore import inventory
 from daemon.modelstore.advice import no_default
 from engines.backends import Backend, SessionSettings, discard_built, prepare
 from engines.build.specification import Progress
@@ -26,15 +29,23 @@ _MOST_NAMED = 12  # classes in one message
 
 
 def find_model(file: str | None, family: str, labels: str | None, override: InputOverride = NO_OVERRIDE) -> Model:
-    """Reads the model that `file` names: a path, or 'street' for the one that ships with ospreyd.
+    """Reads the model that `file` names: a path, an installed one, or 'street' for the one that ships with ospreyd.
 
-    None is the installed default. The rest as in engines.model.read_model.
-    Raises UsageError where no model is installed, ModelError and LabelsError.
+    None is the installed default. The rest as in engines.model.read_model; what is given wins over what is kept of an
+    installed model. Raises UsageError where that is not installed, ModelError and LabelsError.
     """
-    if file is None:
+    if file is not None and not inventory.is_name(file):
+        path = street_onnx() if file == BUILTIN_MODEL else Path(file)
+        return read_model(path, family, labels, override)
+    found = inventory.default() if file is None else inventory.find(file)
+    if found is None:
         raise UsageError(no_default())
-    path = street_onnx() if file == BUILTIN_MODEL else Path(file)
-    return read_model(path, family, labels, override)
+    values = {} if family == "auto" else {"family": family}
+    values |= {} if labels is None else {"labels": labels}
+    fill_in(values, found)
+    kept = ModelConfig.model_validate(values)
+    given = {one.name: value for one in fields(override) if (value := getattr(override, one.name)) is not None}
+    return read_model(found.path, kept.family, kept.labels, replace(kept.input.override(), **given))
 
 
 def configured_model(config: ModelConfig) -> Model:

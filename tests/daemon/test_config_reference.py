@@ -104,7 +104,8 @@ def test_the_full_example_has_every_key_and_no_other(tmp_path: Path) -> None:
     assert set(given_keys(yaml.safe_load(text))) == set(ALL_KEYS)
     copy = tmp_path / "full.yaml"
     copy.write_text(text, encoding="utf-8")
-    for name in ("broker-ca.pem", "device.pem", "device.key", "yolox_s.onnx"):
+    (tmp_path / "models").mkdir()
+    for name in ("broker-ca.pem", "device.pem", "device.key", "models/yolox_s.onnx"):
         (tmp_path / name).touch()
     (tmp_path / "scenes").mkdir()
     config = load(copy, {"OSPREYD_WEB_PASSWORD": "a long one", "OSPREYD_VIEWER_PASSWORD": "another one"})

@@ -81,10 +81,15 @@ def _with_size(text: str | None) -> InputOverride:
     """The override for WIDTHxHEIGHT."""
     if text is None:
         return NO_OVERRIDE
+    return InputOverride(size=size_of(text))
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Height and width of WIDTHxHEIGHT. Raises UsageError."""
     found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
     if found is None:
         raise UsageError(f"--input-size: must be WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
-    return InputOverride(size=(int(found[2]), int(found[1])))
+    return int(found[2]), int(found[1])
 
 
 def _configured(loaded: Config, config: Path, name: str) -> ConfiguredModel:
