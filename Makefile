@@ -31,18 +31,22 @@ EXPORTERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-exporters
 # checks the types that the page's modules say in comments; nothing of it is installed with the project
 TYPESCRIPT := $(VENV)/typescript
 
-.PHONY: demo exporters test test-systemd check format schemas clean system-libraries debian-packages npm
+.PHONY: demo exporters test test-internet test-systemd check format schemas clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet" $(ARGS)
 
 # PyTorch and the projects that export models; tests/exporters skip without them
 exporters:
 	@$(PYTHON) -m venv $(EXPORTERS) && $(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/exporters/requirements.txt || { rm -rf $(EXPORTERS); echo "the exporters cannot be had here"; exit 1; }
+
+# before a release: every model of the catalogue, fetched and evaluated on ../shared/material
+test-internet: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m internet tests/internet $(ARGS)
 
 test-systemd: $(VENV)/.dev $(DEBIAN_ROOT)
 	@OSPREYD_DEBIAN_ROOT=$(DEBIAN_ROOT) $(BIN)/python -m pytest -m systemd tests/systemd $(ARGS)

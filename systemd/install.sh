@@ -192,5 +192,5 @@ if [ -n "$old" ]; then
 else
     turn_to "$version"
     installed=yes
-    say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
+    say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service model get && ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
 fi

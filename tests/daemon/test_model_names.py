@@ -23,6 +23,7 @@ from daemon.modelstore import inventory
 from daemon.modelstore.catalogue import SHIPPED, Entry, read_catalogue
 from daemon.modelstore.install import locked
 from engines.models import street_onnx
+from tests.conftest import ROOT
 
 NAMES = "person\nbicycle\ncar\nbus\nhound\n"
 
@@ -237,6 +238,15 @@ def test_each_entry_of_the_catalogue_is_pinned_and_permissive(entry: Entry) -> N
         assert PINNED.search(url), f"{url} names no release and no commit"
     assert Model.model_validate({"file": entry.file, "input": dict(entry.input)})
     assert None not in (entry.ap, entry.gflops)
+
+
+def test_the_documents_list_the_catalogue() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{e.name}` | {e.size / 1e6:.1f} | {e.ap:g} | {e.imgsz[1]}x{e.imgsz[0]} | {e.licence} | {e.author} |"
+        for e in read_catalogue().values()
+    ]
+    assert "\n".join(rows) in text, "\n".join(rows)
 
 
 CHANGES: list[dict[str, Any]] = [
