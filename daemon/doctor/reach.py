@@ -1,8 +1,7 @@
-"""Checks of what the configuration names: the metrics port, the broker and its login, the cameras."""
+"""Checks of what the configuration names: the metrics port, the cameras."""
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -20,33 +19,12 @@ from daemon.config.credentials import shown_source
 from daemon.config.schema import Config
 from daemon.config.service import Metrics
 from daemon.doctor.finding import Finding, Problem
-from daemon.errors import UsageError
-from daemon.mqtt.link import Link, LinkState
 from daemon.records import Reason
 from daemon.system.threads import TooFewThreadsError, start_thread
 
-_BROKER_WITHIN = 20.0  # seconds: MQTT 5 is tried, then 3.1.1
 _METRICS_WITHIN = 2.0  # seconds
 _LARGEST_ANSWER = 4096  # bytes
 _LONGER = 2.0  # seconds that a camera gets beyond its own time-outs
-
-
-def broker(config: Config) -> Finding:
-    """Connects as the daemon would, with another client id; publishes nothing."""
-    answers: SimpleQueue[LinkState | BaseException] = SimpleQueue()
-    try:
-        link = Link(config.mqtt, f"ospreyd-doctor-{os.getpid()}", None, answers.put, answers.put)
-    except UsageError as error:
-        return _broker(connected=False, detail=str(error))
-    link.start()
-    try:
-        answer = answers.get(timeout=_BROKER_WITHIN)
-    except Empty:
-        answer = link.state
-    link.stop(2.0)
-    if isinstance(answer, BaseException):
-        raise answer
-    return _broker(connected=answer.connected, detail=answer.detail)
 
 
 def metrics(config: Config) -> Finding:
@@ -135,11 +113,3 @@ def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:
     return Finding(
         f"camera {name}", f"{shown}: {said}", {"source": shown, **found}, (Problem(f"camera {name}", said, fix),)
     )
-
-
-def _broker(*, connected: bool, detail: str) -> Finding:
-    facts = {"connected": connected, "detail": detail}
-    if connected:
-        return Finding("broker", detail, facts)
-    fix = "the sentence says which key of mqtt to look at; on the broker: journalctl -u mosquitto"
-    return Finding("broker", detail, facts, (Problem("broker", detail, fix),))

@@ -12,6 +12,7 @@ from daemon.config.credentials import shown_source
 from daemon.config.load import load_with_lines
 from daemon.config.schema import Config
 from daemon.doctor import gpu, machine, reach
+from daemon.doctor.broker_login import broker
 from daemon.doctor.finding import Finding, Problem
 from daemon.doctor.model_store import models
 from daemon.doctor.packages import packages
@@ -80,7 +81,7 @@ def examine(config: Path | None, try_out: Callable[[Config], object]) -> Report:
     findings = [part() for part in parts]
     findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), models(loaded), *configuration]
     if loaded is not None:
-        findings += [storage(loaded), reach.metrics(loaded), reach.broker(loaded), *reach.cameras(loaded)]
+        findings += [storage(loaded), reach.metrics(loaded), broker(loaded), *reach.cameras(loaded)]
     return Report(tuple(findings))
 
 

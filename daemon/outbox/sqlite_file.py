@@ -43,6 +43,11 @@ class StoredMessage:
     payload: bytes
 
 
+def lock_of(path: Path) -> Path:
+    """The file that a process locks while it has the outbox open."""
+    return path.with_name(path.name + ".lock")
+
+
 def lock_file(path: Path) -> IO[bytes]:
     """Locks the outbox until the returned file is closed or the process ends.
 
@@ -50,7 +55,7 @@ def lock_file(path: Path) -> IO[bytes]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = path.with_name(path.name + ".lock").open("ab")
+        lock = lock_of(path).open("ab")
     except OSError as error:
         raise OSError(f"mqtt.outbox.path: {path} cannot be used: {error.strerror}") from None
     try:
