@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 import time
@@ -17,16 +19,33 @@ from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Subscriber
 
 
-@pytest.mark.timeout(180)
+def processor_seconds(pid: int) -> float:
+    """Of a process that runs, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cost(broker: Mosquitto, folder: Path, count: int) -> tuple[float, float]:
+    """Processor seconds that a daemon with so many disabled cameras takes to start and to stop."""
+    cameras = {f"c{number}": {"source": "rtsp://127.0.0.1:1/a", "enabled": False} for number in range(count)}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with daemon(folder, box(broker, cameras, service={"metrics": None})) as process:
+        wait_for(lambda: "running: " in (folder / "log").read_text(), "the start", 120)
+        start = processor_seconds(process.pid)
+        stop(process)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime - start
+
+
+@pytest.mark.timeout(240)
 def test_two_thousand_disabled_cameras_start_and_stop_in_seconds(broker: Mosquitto, tmp_path: Path) -> None:
-    """It is 5 s and 2 s on two cores; three minutes where one step looks at all cameras for each."""
-    cameras = {f"c{number}": {"source": "rtsp://127.0.0.1:1/a", "enabled": False} for number in range(2000)}
-    log = tmp_path / "log"
-    with daemon(tmp_path, box(broker, cameras, service={"metrics": None})) as process:
-        began = time.monotonic()
-        wait_for(lambda: "running: 2000 cameras" in log.read_text(), "the start", 60)
-        assert time.monotonic() - began < 30
-        assert stop(process) < 10
+    """In processor time, by which others on the machine do not count: 4.0 s and 0.7 s, of one camera 1.4 s and 0.4 s.
+
+    It is minutes where one step looks at all cameras for each.
+    """
+    (start, stopping), (many_start, many_stopping) = (cost(broker, tmp_path, count) for count in (1, 2000))
+    assert many_start < 6 * start
+    assert many_stopping < 6 * (stopping + 0.1)
 
 
 def test_cameras_that_get_a_file_descriptor_go_on_where_others_do_not(
