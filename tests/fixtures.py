@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon.capturing import decoded_by
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -22,6 +23,13 @@ def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
     """Of everything on the broker."""
     with Subscriber(HOST, broker.port) as running:
         yield running
+
+
+@pytest.fixture(params=["opencv", "pyav"])
+def decoder(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What reads videos in this test; see decoded_by."""
+    with decoded_by(request.param):
+        yield request.param
 
 
 @pytest.fixture(autouse=True)

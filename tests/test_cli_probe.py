@@ -39,6 +39,7 @@ def test_a_camera(rtsp: RtspServer, tmp_path: Path) -> None:
         "fps": 20.0,
         "duration": None,
         "hw_acceleration": "none",
+        "fallback": None,
     }
     assert read_image(tmp_path / "first.png").shape == (240, 320, 3)
 
@@ -83,7 +84,10 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         (["ftp://u:s3cret@h/1"], "the source: a URL must begin with rtsp://, rtsps://, http:// or https://"),
         (["a.mp4", "--transport", "udp"], "--transport: is for RTSP, which this camera's source is not"),
         (["rtsp://h/1", "--transport", "rtp"], "--transport: must be one of tcp, udp"),
-        (["a.mp4", "--hw-acceleration", "cuda"], "--hw-acceleration: must be one of none, any, vaapi, mfx"),
+        (
+            ["a.mp4", "--hw-acceleration", "cuda"],
+            "--hw-acceleration: must be one of none, auto, nvdec, any, vaapi, mfx",
+        ),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, tmp_path: Path) -> None:

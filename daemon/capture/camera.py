@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 from daemon.capture.buffers import Buffers, FrameMemory
 from daemon.capture.camera_log import as_source_error, log_status
@@ -29,6 +30,7 @@ _STEADY = 5.0  # seconds of streaming after which the next loss is a new one, no
 _GRACE = 0.5  # seconds by which a call may exceed its time-out before it is reported as hanging
 _LOOK_EVERY = 1.0  # seconds between two looks for more of a source that may go on after its end
 _CLOSE_WITHIN = 5.0  # seconds
+_Call: TypeAlias = tuple[float, str]
 
 
 class CameraThread:
@@ -67,8 +69,8 @@ class CameraThread:
         self._condition: CameraCondition | None = None
         self._changing = threading.Lock()
         """guards both, and the order in which changes are reported"""
-        self._call: tuple[float, str] | None = None
-        """the blocking call that the thread is in: its deadline by time.monotonic(), and what to report after it"""
+        self._call: _Call | None = None
+        """what the thread is in and may hang: its deadline by time.monotonic(), and what to report after it"""
         self._sequence = 0
         self._clock = RecordingClock()
         self._received: Received | None = None
@@ -203,7 +205,7 @@ class CameraThread:
             except Exception as error:
                 raise as_source_error(self._name, error) from error
             if frame is not None:
-                self._change(CameraTrigger.FRAME)
+                self._change(CameraTrigger.FRAME, note=source.fallback or "")
                 self._deliver(frame)
 
     def _next_frame(self, source: Source) -> Frame | None:
@@ -269,11 +271,12 @@ class CameraThread:
             raise SourceError(Reason.FROZEN, f"the picture has not changed for {self._config.frozen_after:g} s")
 
     def _change(
-        self, trigger: CameraTrigger, error: SourceError | None = None, call: tuple[float, str] | None = None
+        self, trigger: CameraTrigger, error: SourceError | None = None, call: _Call | None = None, note: str = ""
     ) -> None:
         """Reports and logs the camera's condition after `trigger`, if it differs from the last one.
 
-        `call` is the one that hangs: if it has returned meanwhile, nothing is reported.
+        `call` is the one that hangs: if it has returned meanwhile, nothing is reported. `note` is the detail of a state
+        without a reason.
         """
         with self._changing:
             if self._stopping.is_set() or (call is not None and self._call is not call):
@@ -285,7 +288,7 @@ class CameraThread:
             lasting = last is not None and last.state is condition.state
             now = time.monotonic()
             since = last.since if last is not None and lasting else now
-            detail = str(error) if error and condition.reason else ""
+            detail = str(error) if error and condition.reason else note
             self._status = CameraStatus(self._name, condition.state, condition.reason, detail, since, time.time(), now)
             log_status(self._status)
             self._report(self._status)

@@ -14,9 +14,10 @@ _log = logging.getLogger("ospreyd.capture")
 
 def log_status(status: CameraStatus) -> None:
     """Logs what state a camera is in from now on."""
-    level = logging.INFO if status.reason in (None, Reason.ENDED) else logging.WARNING
+    fine = status.reason is Reason.ENDED or (status.reason is None and not status.detail)
+    level = logging.INFO if fine else logging.WARNING
     what = f"{status.state.value} ({status.reason.value})" if status.reason else status.state.value
-    explained = f": {status.detail}" if status.reason else ""
+    explained = f": {status.detail}" if status.detail else ""
     _log.log(level, "camera %s: %s%s", status.camera, what, explained, extra=state_of("camera", status.camera, what))
 
 

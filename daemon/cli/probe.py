@@ -36,7 +36,7 @@ def probe(
         ),
     ],
     transport: Annotated[str, typer.Option(help="tcp or udp, of RTSP.")] = "tcp",
-    hw_acceleration: Annotated[str, typer.Option(help="none, any, vaapi or mfx.")] = "none",
+    hw_acceleration: Annotated[str, typer.Option(help="none, auto, nvdec, any, vaapi or mfx.")] = "none",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the first frame.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0, help="How long to count the frames of a live source.")] = 2.0,
     save: Annotated[Path | None, typer.Option(help="Picture file for the first frame; .jpg, .png, …")] = None,
@@ -94,13 +94,14 @@ def _report(camera: Camera, seconds: float) -> tuple[dict[str, Any], Image]:
         picture = source.retrieve(None).host()
         first = time.monotonic() - began
         measured = _rate(source, seconds) if source.due is None else None
-        stream = source.stream()
+        stream, fallback = source.stream(), source.fallback
     height, width = picture.shape[:2]
     return {
         "source": shown_source(camera.source),
         "width": width,
         "height": height,
         **asdict(stream),
+        "fallback": fallback,
         "measured_fps": measured,
         "first_frame": round(first, 3),
     }, picture
@@ -139,6 +140,7 @@ def _text(report: dict[str, Any]) -> str:
         *([] if duration is None else [("length", f"{duration:.1f} s")]),
         ("codec", report["codec"] or "unknown"),
         ("backend", f"{report['backend']}, decoded by {accelerated}"),
+        *([] if report["fallback"] is None else [("fallback", report["fallback"])]),
         ("first frame", f"after {report['first_frame']:.2f} s"),
     ]
     return "\n".join([report["source"], *(f"  {name:<13}{value}" for name, value in rows)])

@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from daemon.capture.sources.nvdec import nvdec_problem
 from daemon.doctor.finding import Finding, Problem
 from engines.backends import BACKENDS, CPU, choose
 from engines.errors import BackendError
@@ -52,6 +53,13 @@ def device() -> Finding:
     line = f"{found.name}, {found.memory / 1e9:.0f} GB, compute {capability}, CUDA {cuda}"
     line += f", driver {_driver() or 'of JetPack'}"
     return Finding("gpu", line, facts, tuple(problems))
+
+
+def nvdec() -> Finding:
+    """Whether an NVIDIA GPU can decode videos; no problem where nothing asks for it."""
+    problem = nvdec_problem()
+    line = problem or "works; cameras with hw_acceleration: nvdec use it"
+    return Finding("nvdec", line, {"problem": problem})
 
 
 def backends() -> list[Finding]:

@@ -98,16 +98,21 @@ def _look(name: str, camera: Camera) -> Finding:
     try:
         with closing(open_source(camera)) as source:
             grab_usable(source)
-            picture = source.retrieve(None)
+            picture, stream, fallback = source.retrieve(None), source.stream(), source.fallback
     except SourceError as error:
         return _camera(name, camera, {"reason": error.reason.value, "problem": str(error)})
-    return _camera(name, camera, {"width": picture.width, "height": picture.height, "problem": None})
+    size = {"width": picture.width, "height": picture.height}
+    decoding = {"hw_acceleration": stream.hw_acceleration, "fallback": fallback}
+    return _camera(name, camera, {**size, **decoding, "problem": None})
 
 
 def _camera(name: str, camera: Camera, found: Mapping[str, object]) -> Finding:
     shown = shown_source(camera.source)
     if found["problem"] is None:
-        return Finding(f"camera {name}", f"{shown}: {found['width']}x{found['height']}", {"source": shown, **found})
+        what, fallback = f"camera {name}", found["fallback"]
+        fix = "pip install 'ospreyd[nvdec]', or hw_acceleration: none"
+        notes = () if fallback is None else (Problem(what, str(fallback), fix, stops=False),)
+        return Finding(what, f"{shown}: {found['width']}x{found['height']}", {"source": shown, **found}, notes)
     said = f"{found['reason']}: {found['problem']}"
     fix = f"ospreyd probe SOURCE, with the source of camera {name}"
     return Finding(

@@ -77,6 +77,7 @@ def examine(config: Path | None, try_out: Callable[[Config], object]) -> Report:
         lambda: machine.disk(cache),
         machine.opencv,
         gpu.device,
+        gpu.nvdec,
     ]
     findings = [part() for part in parts]
     findings += [*gpu.backends(), gpu.chosen(wanted), machine.cache(cache), models(loaded), *configuration]

@@ -99,7 +99,8 @@ class CameraStatus:
     reason: Reason | None
     """None while streaming, connecting for the first time or disabled"""
     detail: str
-    """one sentence for a person, without credentials; empty where there is nothing to say"""
+    """one sentence for a person, without credentials: why it does not stream, or streams otherwise than configured;
+    empty where there is nothing to say"""
     since: float
     """when it came into this state, time.monotonic()"""
     changed_at: float

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-
-os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;udp+tcp|allowed_media_types;video"  # what is offered
-
 import random
 import signal
 import subprocess
@@ -30,12 +26,13 @@ from daemon.records import CameraState, CameraStatus, Frame, Reason
 from daemon.stats import Stats
 from tests.benchmarks.reconnects import Held, held
 from tests.conftest import ROOT
+from tests.daemon.capturing import decoded_by
 from tests.servers.proxy import Proxy
 from tests.servers.rtsp import PROGRAM, PYTHON
 
 FPS = 15
 SIZES = ("320x240", "400x304")
-STALL_AFTER, OPEN_TIMEOUT = 2.0, 3.0  # seconds
+LIMITS = {"stall_after": (STALL_AFTER := 2.0), "open_timeout": (OPEN_TIMEOUT := 3.0)}  # seconds
 NOTICED_WITHIN = STALL_AFTER + 2.0  # seconds, of a stream that is gone
 BACK_WITHIN = 30.0 + OPEN_TIMEOUT + 3.0  # seconds: the ceiling of the waits, and one attempt with its diagnosis
 MAY_LOSE = 0.01  # of the untouched camera's frames
@@ -213,7 +210,8 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
     ]
     monitor, threads = HangMonitor(failures.append), []
     for camera in cameras:
-        config = Camera(source=camera.server.url, stall_after=STALL_AFTER, open_timeout=OPEN_TIMEOUT)
+        way = {"transport": "udp" if "udp" in camera.name else "tcp"}
+        config = Camera.model_validate({"source": camera.server.url, **way, **LIMITS})
         reports = camera.deliver, camera.report, Stats(), failures.append
         threads.append(CameraThread(camera.name, config, *reports))
         monitor.add(threads[-1])
@@ -284,6 +282,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--quiet", type=float, default=20.0, help="seconds before that, to compare with")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--decoder", choices=("opencv", "pyav", "both"), default="opencv")
     options = parser.parse_args()
     began = time.monotonic()
 
@@ -291,7 +290,8 @@ def main() -> None:
         sys.stderr.write(f"{time.monotonic() - began:6.1f} {text}\n")
 
     say(f"seed {options.seed}")
-    result = run(options.seed, options.seconds, options.quiet, say)
+    with decoded_by(options.decoder):
+        result = run(options.seed, options.seconds, options.quiet, say)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.exit(bool(result["wrong"]))
 

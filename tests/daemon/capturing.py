@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -14,10 +17,14 @@ from numpy.typing import NDArray
 
 from daemon.capture.buffers import Allocate, FrameMemory
 from daemon.capture.camera import CameraThread
+from daemon.capture.sources import video
+from daemon.capture.sources.decoder import reader_of
+from daemon.capture.sources.nvdec import NvdecReader
+from daemon.capture.sources.reader import Reader
 from daemon.config.camera import Camera
 from daemon.records import CameraState, CameraStatus, Drop, Frame, Reason
 from daemon.stats import Stats
-from tests.conftest import wait_for
+from tests.conftest import missing, wait_for
 
 Image = NDArray[np.uint8]
 
@@ -82,6 +89,26 @@ def capturing(
         stopped = thread.join(5.0)
     assert stopped, "the capture thread did not end within 5 s"
     assert captured.failures == []
+
+
+@contextmanager
+def decoded_by(decoder: str) -> Iterator[None]:
+    """What reads videos meanwhile: `opencv`, `pyav` or `both`, one connection each in turn.
+
+    PyAV reads as it does with NVDEC and decodes on the CPU. Skips the test where it is not installed.
+    """
+    if decoder == "opencv":
+        yield
+        return
+    if importlib.util.find_spec("av") is None:
+        missing("PyAV", "pip install av")
+    opencv, turns = reader_of, itertools.cycle([True, decoder == "pyav"])
+
+    def choose(camera: Camera) -> tuple[Reader, str | None]:
+        return (NvdecReader(camera, software=True), None) if next(turns) else opencv(camera)
+
+    with patch.object(video, "reader_of", choose):
+        yield
 
 
 def capture_threads() -> list[str]:

@@ -125,6 +125,7 @@ def test_small_pictures_get_more_buffers_within_max_bytes() -> None:
     assert len(buffers._free) == 3, "of pictures of 20 bytes there is room for three"
 
 
+@pytest.mark.usefixtures("decoder")
 def test_opening_and_closing_leaks_nothing(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(2, 320, 240))
 

@@ -95,6 +95,7 @@ def test_masks_are_black_and_the_rest_is_untouched(video: Path) -> None:
 
 
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.usefixtures("decoder")
 def test_masks_do_not_move_with_other_settings(tmp_path: Path, rotate: int) -> None:
     """A white picture: what is masked alone, then cropped and enlarged by hand, is what the settings give."""
     source = write_video(tmp_path / "white.avi", [np.full((48, 64, 3), 255, np.uint8)] * 2)
@@ -139,6 +140,7 @@ def test_edited_pictures_are_written_into_the_given_memory(video: Path, settings
 
 @pytest.mark.parametrize("name", ["car_traffic_small.mp4", "vtest_pets_480x360.avi", "trtalpha_people_mjpeg.mp4"])
 @pytest.mark.parametrize("start", [0.04, 3.7, 12.0])
+@pytest.mark.usefixtures("decoder")
 def test_start_skips_the_beginning_of_a_real_file(material: Path, name: str, start: float) -> None:
     file = material / "videos" / name
     frames: list[tuple[float | None, Image]] = []
@@ -157,6 +159,7 @@ def test_start_skips_the_beginning_of_a_real_file(material: Path, name: str, sta
     skipping.close()
 
 
+@pytest.mark.usefixtures("decoder")
 def test_each_loop_begins_at_the_start(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(10))
     with capturing(video, loop=True, start=0.2, **FAST) as captured:
@@ -165,6 +168,7 @@ def test_each_loop_begins_at_the_start(tmp_path: Path) -> None:
     assert times == pytest.approx([n % 5 / 25 + 0.2 for n in range(12)])
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_file_with_a_start_is_complete(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(100))
     with capturing(video, start=3.0, **FAST) as captured:
@@ -172,6 +176,7 @@ def test_a_file_with_a_start_is_complete(tmp_path: Path) -> None:
     assert len(captured.frames) == 25
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_start_after_the_end_is_no_video(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(10))
     with capturing(video, start=3, **FAST) as captured:

@@ -55,6 +55,7 @@ def test_a_real_file_gives_the_frames_that_opencv_decodes(material: Path, name: 
     assert sums == [int(image[::8, ::8].sum()) for image in read_video(video)]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", pictures(26), fps=50.0)
     with capturing(video) as captured:
@@ -68,6 +69,7 @@ def test_realtime_keeps_the_pace_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pace", ["realtime", "as-fast-as-possible"])
+@pytest.mark.usefixtures("decoder")
 def test_a_looped_file_restarts_without_a_pause(tmp_path: Path, pace: str) -> None:
     video = write_video(tmp_path / "video.avi", pictures(5), fps=50.0)
     with capturing(video, pace=pace, loop=True) as captured:
@@ -80,6 +82,7 @@ def test_a_looped_file_restarts_without_a_pause(tmp_path: Path, pace: str) -> No
         assert frames[-1].captured_mono - frames[0].captured_mono == pytest.approx(21 / 50, abs=0.2)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_file_that_appears_is_captured(tmp_path: Path) -> None:
     video = tmp_path / "video.avi"
     with capturing(video, **FAST) as captured:
@@ -90,6 +93,7 @@ def test_a_file_that_appears_is_captured(tmp_path: Path) -> None:
     assert len(captured.frames) == 3
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_truncated_file_is_a_decode_error(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.avi", pictures(100, 320, 240)).read_bytes()
     video = tmp_path / "video.avi"
@@ -102,6 +106,7 @@ def test_a_truncated_file_is_a_decode_error(tmp_path: Path) -> None:
     assert status.detail.endswith(" s of 4.0 s; it is damaged")
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_file_name_may_look_like_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "video.avi", pictures(2)).rename("concat:b.avi")

@@ -64,6 +64,7 @@ def watched(source: Path | str, **settings: float) -> Iterator[tuple[Captured, C
     assert captured.failures == []
 
 
+@pytest.mark.usefixtures("decoder")
 def test_opening_that_hangs_is_offline_until_the_call_returns(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with watched(pipe, open_timeout=0.2, stall_after=5) as (captured, camera):
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)
@@ -76,6 +77,7 @@ def test_opening_that_hangs_is_offline_until_the_call_returns(pipe: Path, film: 
     assert camera.join(5.0)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_reading_that_hangs_is_stalled_and_continues(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with _writer(pipe) as write, watched(pipe, stall_after=0.3) as (captured, camera):
         write(film[0])
@@ -106,6 +108,7 @@ def test_converting_that_hangs_is_stalled(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert camera.join(5.0)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes, bytes]) -> None:
     """A source that cannot seek is read up to `start`; together that takes longer than opening may."""
     early, late = film[0][: len(film[0]) // 2], film[0][len(film[0]) // 2 :]
@@ -119,6 +122,7 @@ def test_reading_on_to_a_late_start_is_not_hanging(pipe: Path, film: tuple[bytes
     assert camera.join(5.0)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_stream_without_a_first_frame_is_not_a_hanging_driver() -> None:
     """OpenCV waits for the frame beyond `open_timeout`; what is reported is that none came."""
     with SilentRtsp() as server, watched(server.url, open_timeout=0.5, stall_after=2) as (captured, camera):
@@ -127,6 +131,7 @@ def test_a_stream_without_a_first_frame_is_not_a_hanging_driver() -> None:
     assert camera.join(10.0)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_hung_camera_reports_nothing_after_stop(pipe: Path, film: tuple[bytes, bytes]) -> None:
     with watched(pipe) as (captured, camera):
         captured.wait_for_state(CameraState.CONNECTING)
@@ -139,6 +144,7 @@ def test_a_hung_camera_reports_nothing_after_stop(pipe: Path, film: tuple[bytes,
     assert captured.frames == []
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[bytes, bytes], tmp_path: Path) -> None:
     """The bound leaves room for a busy machine; tests/benchmarks/isolation.py measures the real delay."""
     video = write_video(tmp_path / "other.avi", pictures(25))
@@ -154,6 +160,7 @@ def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[byte
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+@pytest.mark.usefixtures("decoder")
 def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Path) -> None:
     """OpenCV's own lock would open one after the other."""
     video = write_video(tmp_path / "video.avi", pictures(3))

@@ -84,6 +84,7 @@ def test_the_first_rtsp_frame_is_not_a_buffered_one(rtsp: RtspServer) -> None:
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_rtsp_of_a_file_goes_on_after_its_end(tmp_path: Path) -> None:
     need_rtsp()
     video = write_video(tmp_path / "video.avi", pictures(10, 176, 144))
@@ -93,6 +94,7 @@ def test_rtsp_of_a_file_goes_on_after_its_end(tmp_path: Path) -> None:
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_camera_reconnects_after_its_server_was_killed() -> None:
     need_rtsp()
     with RtspServer() as server:
@@ -120,6 +122,7 @@ def test_a_camera_reconnects_after_its_server_was_killed() -> None:
         assert captured.stats.report(("cam",)).cameras["cam"].connections == 2
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_silent_camera_is_stalled_and_reconnected() -> None:
     need_rtsp()
     with RtspServer() as server, capturing(server.url(), stall_after=1.0, open_timeout=4.0) as captured:
@@ -168,6 +171,7 @@ def test_frames_delayed_by_the_network_are_dropped() -> None:
         (f"{USER}:{PASSWORD}", "other", Reason.NOT_FOUND, "{server} has no such stream; check the path of the source"),
     ],
 )
+@pytest.mark.usefixtures("decoder")
 def test_rtsp_refusals_have_a_reason(
     rtsp_with_password: RtspServer,
     credentials: str,
@@ -187,6 +191,7 @@ def test_the_probe_logs_in(rtsp_with_password: RtspServer) -> None:
     assert probe(rtsp_with_password.url(f"{USER}:{PASSWORD}"), 3.0) is None
 
 
+@pytest.mark.usefixtures("decoder")
 def test_rtsp_with_the_right_password_streams(
     rtsp_with_password: RtspServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +201,7 @@ def test_rtsp_with_the_right_password_streams(
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+@pytest.mark.usefixtures("decoder")
 def test_a_closed_port_refuses(
     scheme: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +221,7 @@ def test_a_name_that_cannot_be_resolved_has_a_reason(
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@pytest.mark.usefixtures("decoder")
 def test_a_server_that_never_answers_is_a_timeout(scheme: str, black_hole: int) -> None:
     with capturing(f"{scheme}://127.0.0.1:{black_hole}/stream", open_timeout=0.5) as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.TIMEOUT)

@@ -41,6 +41,7 @@ def test_statuses_have_a_reason_at_every_step(method: str, status: str, reason: 
     assert named in str(error)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_server_with_too_many_viewers_says_so() -> None:
     with QuirkyRtsp(statuses={"PLAY": "453 Not Enough Bandwidth"}) as server, capturing(server.url()) as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.REFUSED)
@@ -52,6 +53,7 @@ def test_a_server_with_too_many_viewers_says_so() -> None:
     [[digest()], [digest("MD5")], [digest("SHA-256"), digest()], ['Basic realm="x"', digest()]],
     ids=["Digest", "MD5", "SHA-256 and MD5", "Basic and Digest"],
 )
+@pytest.mark.usefixtures("decoder")
 def test_logins_that_opencv_knows(challenges: list[str]) -> None:
     with QuirkyRtsp(challenges=challenges, login="g\u00e2te@/%#:s3 cret@:/%#?") as server:
         assert probe(server.url("g%C3%A2te%40%2F%25%23:s3%20cret%40%3A%2F%25%23%3F"), 3.0) is None
@@ -78,6 +80,7 @@ def test_a_login_that_opencv_does_not_know_is_named(challenges: list[str]) -> No
     assert "MD5" in status.detail
 
 
+@pytest.mark.usefixtures("decoder")
 def test_redirects_are_followed() -> None:
     with QuirkyRtsp(challenges=[digest()]) as camera, QuirkyRtsp(redirect=camera.url()) as first:
         assert probe(first.url(_LOGIN), 3.0) is None
@@ -100,11 +103,13 @@ def test_redirects_to_nowhere_name_the_host(location: str, reason: Reason, named
     assert named in status.detail
 
 
+@pytest.mark.usefixtures("decoder")
 def test_ipv6_and_a_scheme_in_capitals() -> None:
     with QuirkyRtsp(host="::1") as server, capturing(server.url().replace("rtsp:", "RTSP:")) as captured:
         captured.wait_for_frames(1)
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_silent_stream_is_stalled_in_time() -> None:
     """When reading times out, FFmpeg still gives the frame that it had begun; it is not used."""
     with (

@@ -36,6 +36,7 @@ def servers() -> Iterator[dict[str, RtspServer]]:
         yield {"tcp": tcp, "udp": udp}
 
 
+@pytest.mark.usefixtures("decoder")
 def test_cameras_that_open_together_get_their_own_transport(servers: dict[str, RtspServer]) -> None:
     """Each server refuses the other transport, and no camera needs a second attempt."""
     with ExitStack() as stack:
@@ -49,12 +50,14 @@ def test_cameras_that_open_together_get_their_own_transport(servers: dict[str, R
         assert camera.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_server_without_udp(servers: dict[str, RtspServer]) -> None:
     with capturing(servers["tcp"].url(), transport="udp") as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.UNSUPPORTED)
     assert "set `transport: tcp`" in status.detail
 
 
+@pytest.mark.usefixtures("decoder")
 def test_a_server_without_tcp(servers: dict[str, RtspServer]) -> None:
     with capturing(servers["udp"].url()) as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.UNSUPPORTED)
@@ -82,6 +85,7 @@ def opened(*transports: str, port: int, open_timeout: float) -> Iterator[list[Ca
     assert failures == []
 
 
+@pytest.mark.usefixtures("decoder")
 def test_many_cameras_that_open_together_never_mix_transports() -> None:
     """Six threads that open one source after the other; the server sees what each asks for."""
     with SilentRtsp(refuses=True) as server:
@@ -98,6 +102,7 @@ def test_many_cameras_that_open_together_never_mix_transports() -> None:
     assert Counter(asked) == {("tcp", "tcp"): 60, ("udp", "udp"): 60}, "not once by OpenCV and once to find out why"
 
 
+@pytest.mark.usefixtures("decoder")
 def test_silent_servers_of_one_transport_do_not_delay_the_other() -> None:
     """All are being opened before the first of them gives up, and each reports what its own server does."""
     with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as accepted:

@@ -23,7 +23,8 @@ def video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "video.avi", pictures(8))
 
 
-@pytest.mark.parametrize("method", ["_open_capture", "grab", "retrieve"])
+@pytest.mark.parametrize("method", ["_open_reader", "grab", "retrieve"])
+@pytest.mark.usefixtures("decoder")
 def test_an_unexpected_error_of_a_source_is_logged_and_the_camera_tried_again(
     method: str, video: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -103,18 +103,8 @@ def test_says_the_same_in_lines_for_people(tmp_path: Path) -> None:
     table = done.stdout.partition("\n\n")[0]
     lines = dict(line.split(maxsplit=1) for line in table.splitlines())
     backends = ["tensorrt", "tensorrt_rtx", "onnxruntime"]
-    assert list(lines) == [
-        "system",
-        "packages",
-        "memory",
-        "disk",
-        "opencv",
-        "gpu",
-        *backends,
-        "chosen",
-        "cache",
-        "models",
-    ]
+    machine = ["system", "packages", "memory", "disk", "opencv", "gpu", "nvdec"]
+    assert list(lines) == [*machine, *backends, "chosen", "cache", "models"]
     assert lines["onnxruntime"] == f"works, version {onnxruntime.__version__}"
     assert lines["cache"] == f"{tmp_path}/cache: 1 engine, 3 MB"
 

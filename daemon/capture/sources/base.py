@@ -27,12 +27,16 @@ class SourceError(Exception):
         self.reason = reason
 
 
+class UndecodableError(SourceError):
+    """The source is there, but what was to decode it does not; something else may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """As announced by the camera, the container or the driver, which may be wrong."""
 
     backend: str
-    """FFMPEG, V4L2, GSTREAMER as OpenCV calls them, or PICTURES for a folder"""
+    """FFMPEG, V4L2, GSTREAMER as OpenCV calls them, PYAV, or PICTURES for a folder"""
     codec: str | None
     """four letters, such as h264, hevc, MJPG; None where the backend does not tell"""
     fps: float | None
@@ -40,7 +44,7 @@ class Stream:
     duration: float | None
     """seconds; None: live, or not announced"""
     hw_acceleration: str
-    """that decodes: none, vaapi or mfx"""
+    """that decodes: none, vaapi, mfx or nvdec"""
 
 
 class Source(Protocol):
@@ -61,6 +65,10 @@ class Source(Protocol):
     @property
     def grows(self) -> bool:
         """Whether `grab` may give another frame some time after it has raised SourceError with Reason.ENDED."""
+
+    @property
+    def fallback(self) -> str | None:
+        """Why the CPU decodes what NVDEC was to decode, one sentence without credentials; None: it is as configured."""
 
     @property
     def next_at(self) -> float | None:

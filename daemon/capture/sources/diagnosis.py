@@ -16,11 +16,6 @@ def need_backend(backend: int, otherwise: str) -> None:
         raise SourceError(Reason.UNSUPPORTED, otherwise)
 
 
-def need_ffmpeg() -> None:
-    """Raises SourceError if this OpenCV has no FFmpeg."""
-    need_backend(cv2.CAP_FFMPEG, "this OpenCV is built without FFmpeg; install the package opencv-python")
-
-
 def not_accessible(path: Path, error: OSError) -> SourceError:
     """What it means that the system does not give access to a path."""
     if isinstance(error, FileNotFoundError):

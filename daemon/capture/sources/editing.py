@@ -112,6 +112,10 @@ class EditedSource:
         return self._source.grows
 
     @property
+    def fallback(self) -> str | None:
+        return self._source.fallback
+
+    @property
     def next_at(self) -> float | None:
         return self._source.next_at
 

@@ -54,6 +54,7 @@ class Pictures:
         self.stream_time: float | None = None
         self.due: float | None = None
         self.next_at: float | None = None
+        self.fallback: str | None = None
         self.grows = not camera.loop
         self.picture: str | None = None
 

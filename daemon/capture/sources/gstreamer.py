@@ -11,8 +11,9 @@ import cv2
 
 from daemon.capture.sources.base import BeginCall, Source, SourceError, begin_opening
 from daemon.capture.sources.diagnosis import need_backend
-from daemon.capture.sources.opencv import OpenCvSource
+from daemon.capture.sources.opencv import OpenCvReader
 from daemon.capture.sources.opencv_options import timeouts
+from daemon.capture.sources.video import VideoSource
 from daemon.config.camera import Camera
 from daemon.records import Reason
 from engines.pictures import ColourMatrix, Image, Nv12Picture, Picture
@@ -40,10 +41,15 @@ capture.release()
 """
 
 
-class GStreamerSource(OpenCvSource):
+class GStreamerSource(VideoSource):
     """Live, whatever the pipeline reads."""
 
-    def _open_capture(self) -> bool:
+    def _choose_reader(self) -> tuple[OpenCvReader, None]:
+        parameters = timeouts(self._camera) if _has_timeouts() else ()
+        self._opencv = OpenCvReader(cv2.CAP_GSTREAMER, _NO_GSTREAMER, parameters)
+        return self._opencv, None
+
+    def _open_reader(self) -> bool:
         need_backend(cv2.CAP_GSTREAMER, _NO_GSTREAMER)
         caps = _LAST_CAPS.search(self._camera.source)
         fields = dict(_FIELD.findall(caps[1])) if caps else {}
@@ -58,15 +64,13 @@ class GStreamerSource(OpenCvSource):
             raise SourceError(Reason.UNSUPPORTED, detail)
         _need_video(self._camera)
         begin_opening(self._camera, self._begin)
-        if _has_timeouts():
-            return self._capture.open(self._camera.source, cv2.CAP_GSTREAMER, timeouts(self._camera))
-        return self._capture.open(self._camera.source, cv2.CAP_GSTREAMER)
+        return self._reader.open(self._camera.source)
 
     def retrieve(self, into: Image | None) -> Picture:
         """See Source."""
         if not self._is_nv12:
             return super().retrieve(into)
-        planes = self._decoded(None)
+        planes = self._opencv.decoded(None)
         if planes.ndim != 2 or planes.shape[0] % 3 or planes.shape[1] % 2:
             detail = "NV12 of an odd width or height cannot be converted; scale it, or convert it to BGR"
             raise SourceError(Reason.UNSUPPORTED, detail)

@@ -37,6 +37,7 @@ class _Pictures(ABC):
         self.due: float | None = None
         """None: live"""
         self.grows = False
+        self.fallback: str | None = None
         self.picture: str | None = None
         self._next_at: float | None = None
 

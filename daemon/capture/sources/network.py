@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import time
 
-import cv2
-
-from daemon.capture.sources.base import SourceError
-from daemon.capture.sources.diagnosis import need_ffmpeg
-from daemon.capture.sources.opencv import OpenCvSource
-from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
+from daemon.capture.sources.base import SourceError, UndecodableError
+from daemon.capture.sources.opencv_options import decoding_hint
 from daemon.capture.sources.stream_clock import StreamClock
+from daemon.capture.sources.video import VideoSource
 from daemon.records import Drop, Reason
 
 
-class NetworkSource(OpenCvSource):
+class NetworkSource(VideoSource):
     """Knows which frames were held back by the network, and says what the server has not done."""
 
-    def _open_capture(self) -> bool:
-        need_ffmpeg()
-        camera = self._camera
-        return self._capture.open(camera.url, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+    def _open_reader(self) -> bool:
+        return self._reader.open(self._camera.url)
 
     def _why_not_opened(self, waited: float) -> SourceError:
         camera = self._camera
@@ -29,8 +24,8 @@ class NetworkSource(OpenCvSource):
         if waited >= camera.open_timeout:
             detail = f"the server answers but gave no frame within {camera.open_timeout:g} s{self._hint()}"
             return SourceError(Reason.TIMEOUT, detail)
-        detail = f"the server answers but gives no video that OpenCV can decode{self._hint()}"
-        return SourceError(Reason.NO_VIDEO, detail)
+        detail = f"the server answers but gives no video that {self._reader.name} can decode{self._hint()}"
+        return UndecodableError(Reason.NO_VIDEO, detail)
 
     def _opened(self, took: float) -> None:
         self._clock = StreamClock(took)
@@ -48,7 +43,7 @@ class NetworkSource(OpenCvSource):
             raise self._why_lost(waited)
 
     def _judge(self, waited: float) -> Drop | None:
-        return Drop.HELD_BACK if self._clock.held_back(time.monotonic(), waited, self._position()) else None
+        return Drop.HELD_BACK if self._clock.held_back(time.monotonic(), waited, self._reader.position) else None
 
     def _diagnosis(self) -> SourceError | None:
         """What the server says is wrong, if it is asked once more."""

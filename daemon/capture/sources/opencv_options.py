@@ -35,7 +35,7 @@ def timeouts(camera: Camera) -> list[int]:
 def decoding(camera: Camera) -> list[int]:
     """Options of FFmpeg's decoders, as properties and values in turn."""
     parameters = [cv2.CAP_PROP_N_THREADS, camera.decoder_threads]
-    if camera.hw_acceleration != "none":
+    if camera.hw_acceleration in _ACCELERATION:
         parameters += [cv2.CAP_PROP_HW_ACCELERATION, _ACCELERATION[camera.hw_acceleration]]
     return parameters
 
@@ -48,4 +48,4 @@ def acceleration_name(acceleration: int) -> str:
 def decoding_hint(camera: Camera) -> str:
     """What to try if a video cannot be decoded, as the end of a sentence; empty if no setting is to blame."""
     wanted = camera.hw_acceleration
-    return "" if wanted in ("none", "any") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"
+    return "" if wanted not in ("vaapi", "mfx") else f" with hw_acceleration: {wanted}; `any` falls back to the CPU"

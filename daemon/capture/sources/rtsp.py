@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from daemon.capture.sources.base import BeginCall, Source, SourceError, diagnosis_within
 from daemon.capture.sources.network import NetworkSource
+from daemon.capture.sources.opencv import OpenCvReader
 from daemon.capture.sources.rtsp_probe import probe
 from daemon.capture.sources.rtsp_transport import rtsp_transport
 from daemon.config.camera import Camera
@@ -15,13 +16,16 @@ class RtspSource(NetworkSource):
     """Opened over the transport that the configuration says."""
 
     def _turn(self) -> AbstractContextManager[None]:
+        if not isinstance(self._reader, OpenCvReader):  # it is told the transport
+            return super()._turn()
         limit = self._camera.open_timeout
         self._begin(limit, f"RTSP cameras with another `transport` have been opening for longer than {limit:g} s")
         return rtsp_transport.use(self._camera.transport)
 
     def _diagnosis(self) -> SourceError | None:
         camera = self._camera
-        transport = None if rtsp_transport.is_overridden else camera.transport
+        overridden = isinstance(self._reader, OpenCvReader) and rtsp_transport.is_overridden
+        transport = None if overridden else camera.transport
         return probe(camera.url, diagnosis_within(camera), transport)
 
     def _hint(self) -> str:

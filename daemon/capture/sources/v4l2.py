@@ -8,20 +8,25 @@ from pathlib import Path
 import cv2
 
 from daemon.capture.sources.base import BeginCall, Source, SourceError
-from daemon.capture.sources.diagnosis import need_backend, not_accessible
-from daemon.capture.sources.opencv import OpenCvSource
+from daemon.capture.sources.diagnosis import not_accessible
+from daemon.capture.sources.opencv import OpenCvReader
+from daemon.capture.sources.video import VideoSource
 from daemon.config.camera import Camera
 from daemon.records import Reason
 
+_NO_V4L2 = "this OpenCV is built without V4L2; install the package opencv-python"
 
-class V4l2Source(OpenCvSource):
+
+class V4l2Source(VideoSource):
     """A device may be unplugged at any time."""
 
-    def _open_capture(self) -> bool:
-        need_backend(cv2.CAP_V4L2, "this OpenCV is built without V4L2; install the package opencv-python")
+    def _choose_reader(self) -> tuple[OpenCvReader, None]:
+        return OpenCvReader(cv2.CAP_V4L2, _NO_V4L2, _parameters(self._camera)), None
+
+    def _open_reader(self) -> bool:
         device = _path(self._camera)
         _need_device(device)
-        return self._capture.open(str(device), cv2.CAP_V4L2, _parameters(self._camera))
+        return self._reader.open(str(device))
 
     def _why_not_opened(self, waited: float) -> SourceError:
         why = "does it have that `format` and `size`" if _parameters(self._camera) else "is another program using it"

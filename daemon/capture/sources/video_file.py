@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import cv2
-
-from daemon.capture.sources.base import BeginCall, SourceError, begin_opening
-from daemon.capture.sources.diagnosis import need_ffmpeg, not_accessible
-from daemon.capture.sources.opencv import OpenCvSource
-from daemon.capture.sources.opencv_options import decoding, decoding_hint, timeouts
+from daemon.capture.sources.base import BeginCall, SourceError, UndecodableError, begin_opening
+from daemon.capture.sources.diagnosis import not_accessible
+from daemon.capture.sources.opencv_options import decoding_hint
+from daemon.capture.sources.video import VideoSource
 from daemon.config.camera import Camera
 from daemon.records import Reason
 
@@ -18,7 +16,7 @@ _SAME_TIME = 0.0005  # seconds; positions are whole milliseconds in many contain
 _CUT_SHORT = 0.9  # of the announced duration; a file that ends before is damaged
 
 
-class VideoFile(OpenCvSource):
+class VideoFile(VideoSource):
     """Each frame is due at its position in the file, passes added up."""
 
     def __init__(self, camera: Camera, begin: BeginCall) -> None:
@@ -28,25 +26,23 @@ class VideoFile(OpenCvSource):
         """of this pass, in the file, seconds"""
         super().__init__(camera, begin)
 
-    def _open_capture(self) -> bool:
-        need_ffmpeg()
-        camera = self._camera
-        _need_file(Path(camera.source))
+    def _open_reader(self) -> bool:
+        file = Path(self._camera.source)
+        _need_file(file)
         # FFmpeg takes `a:b.mp4` for a protocol, but no absolute path.
-        name = str(Path(camera.source).absolute())
-        return self._capture.open(name, cv2.CAP_FFMPEG, [*timeouts(camera), *decoding(camera)])
+        return self._reader.open(str(file.absolute()))
 
     def _why_not_opened(self, waited: float) -> SourceError:
-        detail = f"{self._camera.source} is not a video that OpenCV can read{decoding_hint(self._camera)}"
-        return SourceError(Reason.DECODE_ERROR, detail)
+        detail = f"{self._camera.source} is not a video that {self._reader.name} can read{decoding_hint(self._camera)}"
+        return UndecodableError(Reason.DECODE_ERROR, detail)
 
     def _opened(self, took: float) -> None:
         if self._camera.start:
             self._skip_to_start()
-        self._first_position = self._position()
+        self._first_position = self._reader.position
 
     def _advance(self) -> None:
-        if self._grab_frame():
+        if self._reader.grab():
             self._note_time()
         elif self._camera.loop:
             self._began = (self.due or 0.0) + self._period()
@@ -62,22 +58,22 @@ class VideoFile(OpenCvSource):
         self.due = due if self.due is None or due > self.due else self.due + self._period()
 
     def _duration(self) -> float | None:
-        frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        frames = self._reader.frames
         return frames * self._period() if frames > 0 else None
 
     def _skip_to_start(self) -> None:
         """Seeks from the first frame to the first one at `start` or later; reads on if it cannot seek."""
-        start, first, position = self._camera.start, self._position(), -math.inf
-        self._capture.set(cv2.CAP_PROP_POS_MSEC, (start - self._period()) * 1000)  # seeking may be a frame off
+        start, first, position = self._camera.start, self._reader.position, -math.inf
+        self._reader.seek(start - self._period())  # seeking may be a frame off
         while position < first + start - _SAME_TIME:
             begin_opening(self._camera, self._begin)  # the time limit is for each frame: there may be many
-            if not self._grab_frame():
+            if not self._reader.grab():
                 raise SourceError(Reason.NO_VIDEO, f"{self._camera.source} ends before its `start`, {start:g} s")
-            position = self._position()
+            position = self._reader.position
 
     def _check_complete(self) -> None:
         """Raises SourceError if the file ended long before its announced duration."""
-        announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) * self._period()
+        announced = self._reader.frames * self._period()
         read = self._camera.start + (self.due or 0.0) + self._period()
         if 0 < read < announced * _CUT_SHORT - 1:
             detail = f"{self._camera.source} breaks off after {read:.1f} s of {announced:.1f} s; it is damaged"

@@ -1,0 +1,262 @@
+"""Reads videos with PyAV, which decodes on an NVIDIA GPU; the frames come back as NV12 in host memory.
+
+PyAV is imported when the first camera wants it: it is an extra.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.capture.sources.base import SourceError, Stream, UndecodableError
+from daemon.config.camera import Camera
+from daemon.records import Reason
+from engines.pictures import ColourMatrix, Image, Nv12Picture, Picture
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_GPU = 0
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_BT601 = (4, 5, 6)  # AVCOL_SPC_FCC, _BT470BG, _SMPTE170M
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_HD = 720  # lines from which on a stream that does not say so has the colours of HD
+_MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
+_FALLBACK_FPS = 25.0
+
+
+@functools.cache
+def nvdec_problem() -> str | None:
+    """Why no video can be decoded on an NVIDIA GPU here, one sentence; None where it can."""
+    try:
+        hwaccel = importlib.import_module("av.codec.hwaccel")
+    except ImportError:
+        return "PyAV is not installed; pip install 'ospreyd[nvdec]'"
+    if "cuda" not in hwaccel.hwdevices_available():
+        return "this PyAV is built without NVDEC, as on ARM; its wheels for x86-64 have it"
+    try:
+        _primary_context()
+    except OSError as error:
+        return f"there is no NVIDIA GPU to decode on: {error}"
+    return None
+
+
+class NvdecReader:
+    """See Reader."""
+
+    name = "NVDEC"
+
+    def __init__(self, camera: Camera, software: bool = False) -> None:
+        """`software` decodes on the CPU instead, as tests do."""
+        self._camera = camera
+        self._software = software
+        self._container: InputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._packets: Iterator[Any] = iter(())
+        self._decoded: deque[VideoFrame] = deque()
+        self._frame: VideoFrame | None = None
+        """the grabbed one"""
+        self._position = 0.0
+        self._longest = math.inf
+        """seconds that a frame may take"""
+        self._stamps = _Stamps()
+
+    @property
+    def position(self) -> float:
+        """See Reader."""
+        return self._position
+
+    @property
+    def fps(self) -> float | None:
+        """See Reader."""
+        fps = float(self._opened.guessed_rate or 0)
+        return fps if 0 < fps < _MAX_FPS else None
+
+    @property
+    def frames(self) -> float:
+        """See Reader."""
+        stream = self._opened
+        if stream.frames or stream.duration is None or stream.time_base is None:
+            return float(stream.frames)
+        return float(stream.duration * stream.time_base) * (self.fps or _FALLBACK_FPS)
+
+    def open(self, source: str) -> bool:
+        """See Reader."""
+        self.close()
+        av, camera = importlib.import_module("av"), self._camera
+        options = {"allowed_media_types": "video"}
+        if source.startswith("rtsp"):
+            options["rtsp_transport"] = camera.transport
+        remote = "://" in source  # a file that takes long is no file that has ended
+        limits = (camera.open_timeout, camera.stall_after) if remote else None
+        self._longest = camera.stall_after if remote else math.inf
+        try:
+            self._container = container = av.open(source, options=options, timeout=limits, hwaccel=self._hardware())
+        except (av.error.FFmpegError, RuntimeError):  # the latter: a codec that NVDEC does not have
+            return False
+        videos = container.streams.video
+        if not videos or not (self._software or videos[0].codec_context.is_hwaccel):
+            return False
+        self._stream = videos[0]
+        self._stamps = _Stamps()
+        self._packets = container.demux(self._stream)
+        return True
+
+    def grab(self) -> bool:
+        """See Reader."""
+        av, began = importlib.import_module("av"), time.monotonic()
+        while not self._decoded:
+            try:
+                packet = next(self._packets, None)
+            except av.error.FFmpegError:
+                return False
+            if packet is None or time.monotonic() - began >= self._longest:
+                return False
+            try:
+                self._decoded.extend(packet.decode())
+            except av.error.FFmpegError:
+                if self._frame is None and packet.is_keyframe:
+                    return False  # another decoder may know this kind of stream
+        frame = self._decoded.popleft()
+        if self._frame is None and frame.rotation % 360:
+            return False  # OpenCV turns it
+        self._take(frame)
+        return True
+
+    def retrieve(self, into: Image | None) -> Picture:
+        """See Reader."""
+        frame = self._frame
+        if frame is None:
+            raise RuntimeError("retrieve() comes after grab()")
+        full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        if frame.format.name != "nv12":
+            same = "JPEG" if full_range else "MPEG"
+            try:
+                frame = frame.reformat(format="nv12", src_color_range=same, dst_color_range=same)
+            except importlib.import_module("av").error.FFmpegError as error:
+                raise SourceError(Reason.DECODE_ERROR, f"PyAV cannot convert a frame: {error.strerror}") from error
+        planes = _rows(frame, 0), _rows(frame, 1)
+        return Nv12Picture.in_host_memory(planes, frame.width, _matrix(frame), full_range, frame)
+
+    def seek(self, seconds: float) -> None:
+        """See Reader."""
+        av, stream = importlib.import_module("av"), self._opened
+        if self._container is None or stream.time_base is None:
+            return
+        self._decoded.clear()
+        try:
+            self._container.seek(int(seconds / stream.time_base) + (stream.start_time or 0), stream=stream)
+        except av.error.FFmpegError:
+            return  # it is read on from where it is
+        self._stamps = _Stamps()
+        self._packets = self._container.demux(stream)
+
+    def stream(self, duration: float | None) -> Stream:
+        """See Reader."""
+        hardware = "none" if self._software else "nvdec"
+        return Stream("PYAV", self._opened.codec_context.codec.name, self.fps, duration, hardware)
+
+    def close(self) -> None:
+        """See Reader."""
+        self._packets = iter(())
+        self._decoded.clear()
+        self._frame = self._stream = None
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+    @property
+    def _opened(self) -> VideoStream:
+        if self._stream is None:
+            raise RuntimeError("it is not open")
+        return self._stream
+
+    def _hardware(self) -> Any:
+        """What av.open decodes with; None: the CPU. Makes the GPU the calling thread's."""
+        if self._software:
+            return None
+        _use_primary_context()
+        hwaccel = importlib.import_module("av.codec.hwaccel")
+        # FFmpeg is to use the context that everything else of this process uses, whatever flags it was made with.
+        options = {"primary_ctx": "0", "current_ctx": "1"}
+        return hwaccel.HWAccel("cuda", allow_software_fallback=False, options=options)
+
+    def _take(self, frame: VideoFrame) -> None:
+        """The next frame, and where it is on the stream's clock."""
+        stamp, base, first = self._stamps.best(frame), self._opened.time_base, self._opened.start_time or 0
+        if self._frame is not None and (stamp is None or base is None):
+            self._position += 1 / (self.fps or _FALLBACK_FPS)
+        else:
+            self._position = 0.0 if stamp is None or base is None else float((stamp - first) * base)
+        self._frame = frame
+
+
+class _Stamps:
+    """Which of a frame's two time stamps to believe, as FFmpeg's best effort: of some containers only one grows."""
+
+    def __init__(self) -> None:
+        self._last: list[int | None] = [None, None]
+        """PTS and DTS of the frame before"""
+        self._faults = [0, 0]
+        """how often each did not grow"""
+
+    def best(self, frame: VideoFrame) -> int | None:
+        """In units of the stream's time base; None where it has neither."""
+        stamps = frame.pts, frame.dts
+        for index, stamp in enumerate(stamps):
+            last = self._last[index]
+            if stamp is not None:
+                self._faults[index] += last is not None and stamp <= last
+                self._last[index] = stamp
+        pts, dts = stamps
+        return pts if pts is not None and (dts is None or self._faults[0] <= self._faults[1]) else dts
+
+
+def _rows(frame: VideoFrame, index: int) -> NDArray[np.uint8]:
+    """One plane [rows, pitch]."""
+    plane = frame.planes[index]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+
+
+def _matrix(frame: VideoFrame) -> ColourMatrix:
+    """As the stream says, or as most are of its size."""
+    space = frame.colorspace
+    old = frame.height < _HD if space == _UNSPECIFIED else space in _BT601
+    return ColourMatrix.BT601 if old else ColourMatrix.BT709
+
+
+@functools.cache
+def _primary_context() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    """The driver's library and the context of the GPU that the rest of this process uses. Raises OSError."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    _check(cuda.cuInit(0), "cuInit")
+    _check(cuda.cuDeviceGet(ctypes.byref(device), _GPU), "cuDeviceGet")
+    _check(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device), "cuDevicePrimaryCtxRetain")
+    return cuda, context
+
+
+def _use_primary_context() -> None:
+    """Makes it the calling thread's. Raises UndecodableError."""
+    try:
+        cuda, context = _primary_context()
+        _check(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+    except OSError as error:
+        raise UndecodableError(Reason.UNSUPPORTED, f"the NVIDIA GPU cannot be used: {error}") from error
+
+
+def _check(code: int, call: str) -> None:
+    """Raises OSError for a result of the driver other than CUDA_SUCCESS."""
+    if code:
+        raise OSError(f"{call} gives CUDA error {code}")
