@@ -18,7 +18,8 @@ from daemon.analysis.scene import Scene, SceneSettings, Seen
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus, FrameResult
 from daemon.records.followed import Followed, ObjectCounts
-from daemon.records.objects import LeftReason, LineState, ObjectEvent, ZoneState
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason, LineState, ZoneState
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 _ON_THEIR_WAY = 2.0

@@ -10,7 +10,7 @@ import numpy as np
 from daemon.config.schema import Config
 from daemon.records import Event, EventType, FrameResult
 from daemon.records.followed import Portrait
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
 from engines.pictures import Picture
 
 _BETTER = 1.1

@@ -21,7 +21,8 @@ from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.tracking import Sightings, Tracker, TrackerSettings
 from daemon.config.tracking import Line, ObjectFilter, Stationary, Tracking, Zone
 from daemon.records.followed import Followed, ObjectCounts
-from daemon.records.objects import LeftReason, ObjectEvent, Occupancy
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason, Occupancy
 
 LONGEST_GAP = 10.0
 """seconds without a frame after which nobody has looked"""

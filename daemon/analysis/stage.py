@@ -18,7 +18,8 @@ from daemon.analysis.picture_requests import PictureOutputs, PictureRequests
 from daemon.config.schema import Config
 from daemon.records import CameraStatus, Drop, Event, Frame, FrameResult
 from daemon.records.followed import Followed
-from daemon.records.objects import LineState, ObjectEvent, ZoneState
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LineState, ZoneState
 from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.credits import Credits
 from daemon.system.thread_scheduling import request_short_slice

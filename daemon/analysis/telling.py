@@ -12,7 +12,8 @@ from daemon.analysis.moments import Moments
 from daemon.analysis.tracked_object import TrackedObject
 from daemon.analysis.zones import Change, StayChange
 from daemon.records import EventType
-from daemon.records.objects import LeftReason, ObjectEvent
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason
 
 
 @dataclass(frozen=True, slots=True)

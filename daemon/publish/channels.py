@@ -8,7 +8,7 @@ from typing import Any
 
 from daemon.control.command_payloads import AnswerPayload, SettingPayload
 from daemon.mqtt.topics import DeviceTopics
-from daemon.publish.event_messages import EventPayload, LinePayload, ZonePayload
+from daemon.publish.event_messages import AnyEventPayload, LinePayload, ZonePayload
 from daemon.publish.messages import CameraStatusPayload, DetectionsPayload, InfoPayload, StatsPayload
 
 JSON = "application/json"
@@ -58,7 +58,7 @@ CHANNELS = (
     ),
     Channel("info", DEVICE.info.name, "What the device is and runs.", InfoPayload, 1, True),
     Channel("stats", DEVICE.stats.name, "How the device is doing, periodically.", StatsPayload, 0, False),
-    Channel("event", _CAMERA.events.name, "What has happened, until the broker has it.", EventPayload, 1, False),
+    Channel("event", _CAMERA.events.name, "What has happened, until the broker has it.", AnyEventPayload, 1, False),
     Channel("camera-status", _CAMERA.status.name, "State of a camera.", CameraStatusPayload, 1, True),
     Channel("detections", _CAMERA.detections.name, "What was detected in one frame.", DetectionsPayload, 0, False),
     Channel("zone", _CAMERA.zone("{zone}").name, "Who is in a zone.", ZonePayload, 1, True),

@@ -4,46 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from pydantic import Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypedDict
 
-from daemon.publish.messages import Count, Size, Time, documented
 from daemon.records import CameraState, EventType, Reason
-from daemon.records.objects import Direction, LeftReason
-
-
-@documented
-class EventObject(TypedDict):
-    """An object that is followed, as it was at its last sighting before the event."""
-
-    id: str
-    """The same in all messages about the object, and never used again."""
-    number: Annotated[int, Field(ge=0, lt=2**53)]
-    """The same for formats that know numbers alone."""
-    label: str
-    """Class name."""
-    score: Annotated[float, Field(ge=0, le=1)]
-    """Of its last sighting; 4 decimals."""
-    top_score: Annotated[float, Field(ge=0, le=1)]
-    """The best of all its sightings; 4 decimals."""
-    box: Annotated[list[float], Field(min_length=4, max_length=4)]
-    """[x1, y1, x2, y2] of its last sighting, pixels of the frame; 2 decimals."""
-    frame: Size
-    """Size of the frame, which the box refers to."""
-    first_seen: Time
-    """Its first sighting, before it was certain."""
-    last_seen: Time
-    """Its last sighting; of one that has left, the truth about when it was there."""
-    stationary: bool
-    """Whether it stands."""
-    zones: list[str]
-    """That it is in, in the order entered."""
-    visited: list[str]
-    """That it ever was in, in the order of first entering."""
-    heading: Annotated[float, Field(ge=0, le=360)] | None
-    """Degrees clockwise from up, of the last second; null where it hardly moved."""
-    sequence: Annotated[int, Field(ge=1)]
-    """Of the frame of its last sighting."""
+from daemon.records.objects import LeftReason
+from daemon.records.wire import Count, Time, documented
 
 
 @documented
@@ -72,20 +40,23 @@ class EventPayload(TypedDict):
     """Why it is not streaming, or why an object has left; null where there is nothing to say."""
     replayed: bool
     """It comes late: it was written while there was no broker, or before the last connection."""
-    zone: NotRequired[str | None]
-    """Name of the zone; null where it is about none. This and what follows only where `tracking` is on."""
-    line: NotRequired[str | None]
-    """Name of the line; null where it is about none."""
-    direction: NotRequired[Direction | None]
-    """Which way the line was crossed."""
-    seconds: NotRequired[Annotated[float, Field(ge=0)] | None]
-    """How long the object was seen, was in the state that ended, or in the zone; null where that does not apply."""
-    total: NotRequired[Count | None]
-    """Crossings of the line in that direction, of that class."""
-    uncertain: NotRequired[bool]
-    """The object was not seen for more than a second as it crossed."""
-    object: NotRequired[EventObject | None]
-    """The object as it was then; null where the event is about none."""
+
+
+class _WithFieldsOfRecords:
+    """Has the schema of an event show the fields that some kinds have of their own; none of them is required."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(schema)
+        whole = handler.resolve_ref_schema(made)
+        for fields in dict.fromkeys(kind.record.Fields for kind in EventType):
+            if fields is not None:
+                own = handler.resolve_ref_schema(handler(TypeAdapter(fields).core_schema))
+                whole["properties"] = {**whole["properties"], **own["properties"]}
+        return made
+
+
+AnyEventPayload = Annotated[EventPayload, _WithFieldsOfRecords()]
+"""The message of an event of any kind."""
 
 
 @documented

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import orjson
 
-from daemon.publish.event_messages import EventObject, EventPayload, LinePayload, ZonePayload
-from daemon.publish.payloads import rfc3339
+from daemon.publish.event_messages import EventPayload, LinePayload, ZonePayload
 from daemon.records import Event
-from daemon.records.objects import LineState, ObjectEvent, ObjectSnapshot, Occupancy, ZoneState
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LineState, Occupancy, ZoneState
+from daemon.records.wire import rfc3339
 
 
 def event(device: str, record: Event, *, tracking: bool = False) -> bytes:
@@ -27,39 +28,14 @@ def event(device: str, record: Event, *, tracking: bool = False) -> bytes:
         "label": record.label,
         "count": record.count,
         "state": record.state,
-        "reason": record.reason,
+        "reason": record.why,
         "replayed": False,
     }
-    if isinstance(record, ObjectEvent) or tracking:
-        told = record if isinstance(record, ObjectEvent) else ObjectEvent(record.camera, record.type, record.time)
-        payload["zone"] = told.zone
-        payload["line"] = told.line
-        payload["direction"] = told.direction
-        payload["seconds"] = None if told.seconds is None else round(told.seconds, 3)
-        payload["total"] = told.total
-        payload["uncertain"] = told.uncertain
-        payload["object"] = None if told.object is None else _object(told.object)
-        payload["reason"] = told.left_because or record.reason
-    return orjson.dumps(payload)
-
-
-def _object(each: ObjectSnapshot) -> EventObject:
-    return {
-        "id": each.id,
-        "number": each.number,
-        "label": each.label,
-        "score": round(each.score, 4),
-        "top_score": round(each.top_score, 4),
-        "box": [round(value, 2) for value in each.box],
-        "frame": {"width": each.width, "height": each.height},
-        "first_seen": rfc3339(each.first_seen),
-        "last_seen": rfc3339(each.last_seen),
-        "stationary": each.stationary,
-        "zones": list(each.zones),
-        "visited": list(each.visited),
-        "heading": each.heading,
-        "sequence": each.sequence,
-    }
+    whole: dict[str, object] = {**payload}
+    if tracking:
+        whole.update(ObjectEvent(record.camera, record.type, record.time).fields())
+    whole.update(record.fields())
+    return orjson.dumps(whole)
 
 
 def zone(device: str, state: ZoneState, occupancy: Occupancy, labels: Iterable[str], now: float) -> bytes:

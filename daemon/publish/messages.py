@@ -9,33 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
 from daemon.records import CameraState, Drop, ModelState, Reason
+from daemon.records.wire import Count, Size, Time, documented
 
-documented = with_config(ConfigDict(use_attribute_docstrings=True))
-
-Count = Annotated[int, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0)]
-Time = Annotated[
-    str,
-    Field(
-        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$",
-        json_schema_extra={"format": "date-time"},
-        examples=["2026-01-31T12:00:00.250000Z"],
-    ),
-]
-
-
-@documented
-class Size(TypedDict):
-    """The size of a picture."""
-
-    width: Annotated[int, Field(gt=0)]
-    """Pixels."""
-    height: Annotated[int, Field(gt=0)]
-    """Pixels."""
 
 
 @documented

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from daemon.records import EventType
-from daemon.records.objects import Direction, LeftReason, ObjectEvent, ObjectSnapshot
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import Direction, LeftReason, ObjectSnapshot
 
 Kept = dict[str, bytes | None]
 """values by key; None: to be forgotten"""

@@ -14,7 +14,8 @@ from daemon.publish import event_payloads
 from daemon.publish.device_states import Retain
 from daemon.publish.object_ledger import ObjectLedger
 from daemon.records import DaemonInfo, Event
-from daemon.records.objects import Direction, LineState, ObjectEvent, ZoneState
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.system.wall_clock import SET, WallClock, offset
 
 

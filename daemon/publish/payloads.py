@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 
 import numpy as np
 import orjson
@@ -29,6 +28,7 @@ from daemon.records import (
     Percentiles,
 )
 from daemon.records.followed import Followed
+from daemon.records.wire import rfc3339
 from engines.records import Detections
 
 
@@ -174,8 +174,3 @@ def _percentiles(stages: Mapping[str, Percentiles]) -> dict[str, LatencyPercenti
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000.0, 3)
-
-
-def rfc3339(seconds: float) -> str:
-    utc = datetime.fromtimestamp(seconds, timezone.utc)
-    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # in place of +00:00

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from uuid import uuid4
 
+from daemon.records.event import Event as Event
+from daemon.records.event_types import EventType as EventType
 from daemon.records.followed import Followed, ObjectCounts
 from daemon.records.info import (
     ConfigurationInfo as ConfigurationInfo,
@@ -107,54 +108,6 @@ class CameraStatus:
     """when its state or reason last changed, UTC, seconds since the epoch"""
     changed_mono: float | None = None
     """the same by time.monotonic(); None: only the other is known"""
-
-
-class EventType(str, Enum):
-    """What kind of thing has happened."""
-
-    CAMERA_STATE = "camera-state"
-    """a camera's state or its reason has changed"""
-    APPEARED = "appeared"
-    """objects of a class are seen that were not there before"""
-    GONE = "gone"
-    """objects of a class are no longer seen"""
-    OBJECT_APPEARED = "object-appeared"
-    """an object was confirmed: seen in `confirm_frames` frames"""
-    OBJECT_STATIONARY = "object-stationary"
-    OBJECT_MOVING = "object-moving"
-    """it was stationary, and moves again"""
-    OBJECT_LEFT = "object-left"
-    ZONE_ENTERED = "zone-entered"
-    ZONE_LEFT = "zone-left"
-    ZONE_DWELL = "zone-dwell"
-    """an object has been in the zone for so long"""
-    ZONE_CROWDED = "zone-crowded"
-    """there are more objects in it than its `max_count`"""
-    ZONE_CLEARED = "zone-cleared"
-    """there are no longer more"""
-    LINE_CROSSED = "line-crossed"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that has happened; it reaches the broker at least once."""
-
-    camera: str
-    type: EventType
-    time: float
-    """when it was seen, UTC, seconds since the epoch"""
-    label: str | None = None
-    """class name; None for camera states"""
-    count: int | None = None
-    """objects of that class in the frame; None for camera states"""
-    state: CameraState | None = None
-    """only of camera states"""
-    reason: Reason | None = None
-    """only of camera states, where there is one"""
-    id: str = field(default_factory=lambda: str(uuid4()))
-    """by which a subscriber drops duplicates"""
-    clock: float | None = field(default=None, compare=False)
-    """seconds by which the system clock that its times are of was ahead of time.monotonic(); None: as it is now"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from daemon.records import Event
-
 
 class LeftReason(str, Enum):
     """Why an object is no longer there."""
@@ -61,27 +59,6 @@ class ObjectSnapshot:
     """of the frame of its last sighting"""
     age: float = 0.0
     """seconds from its first to its last sighting, whatever was done to the system clock"""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectEvent(Event):
-    """Something that has happened to an object, in a zone or at a line. `count`: objects in the zone, of that label, or
-    all of them for `zone-crowded` and `zone-cleared`; `label` is None for these two."""
-
-    object: ObjectSnapshot | None = None
-    """None for what happens to a zone"""
-    zone: str | None = None
-    line: str | None = None
-    direction: Direction | None = None
-    """of `line-crossed`"""
-    total: int | None = None
-    """crossings of the line in that direction, of that label"""
-    uncertain: bool = False
-    """it was not seen for a while as it crossed"""
-    seconds: float | None = None
-    """in the state or in the zone that the event is about"""
-    left_because: LeftReason | None = None
-    """of `object-left`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemon.publish.payloads import rfc3339
 from daemon.records import CameraState, CameraStatus
+from daemon.records.wire import rfc3339
 from daemon.stats import Reader, Stats
 
 EVERY = 10.0  # seconds between two points

@@ -14,8 +14,8 @@ from typing_extensions import NotRequired, TypedDict
 from daemon.capture.picture_wishes import PictureWishes, Wish
 from daemon.control.commands import BuildEngine, ChangeSetting, CheckText, Command, Order, Reload
 from daemon.control.settings import Setting, checked
-from daemon.publish.payloads import rfc3339
 from daemon.records import Frame
+from daemon.records.wire import rfc3339
 from daemon.system.log_output import LogLine
 from daemon.system.logs import latest_lines
 from daemon.view.event_memory import EventMemory

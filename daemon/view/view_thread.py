@@ -20,8 +20,8 @@ from daemon.config.schema import Config
 from daemon.control.commands import Order
 from daemon.mqtt.link import LinkState
 from daemon.publish import payloads
-from daemon.publish.payloads import rfc3339
 from daemon.records import Event, FrameResult, OutboxCounts
+from daemon.records.wire import rfc3339
 from daemon.service.status import StatusSnapshot
 from daemon.stats import Reader, Stats
 from daemon.system.worker_thread import WorkerThread

@@ -14,7 +14,7 @@ from daemon.analysis.geometry import View
 from daemon.analysis.scene import Scene, SceneSettings, Seen
 from daemon.config.tracking import Line, ObjectFilter, Tracking, Zone
 from daemon.records import EventType
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
 
 LABELS = ["person", "car", "truck"]
 WIDTH, HEIGHT = 1000, 500

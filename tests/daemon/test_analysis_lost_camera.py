@@ -9,7 +9,8 @@ import numpy as np
 
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus, Reason
-from daemon.records.objects import LeftReason, ObjectEvent
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason
 from engines.records import Detections
 from tests.conftest import wait_for
 from tests.daemon.publishing import result

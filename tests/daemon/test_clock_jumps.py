@@ -19,9 +19,9 @@ from daemon.outbox.replay import corrected
 from daemon.outbox.sender import OutboxSender
 from daemon.publish import event_payloads
 from daemon.publish.object_ledger import ObjectLedger
-from daemon.publish.payloads import rfc3339
 from daemon.records import EventType
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
+from daemon.records.wire import rfc3339
 from daemon.system.wall_clock import offset
 from tests.conftest import wait_for
 from tests.daemon.scenes import START, scene, show

@@ -12,7 +12,8 @@ import numpy as np
 from daemon.config.schema import Config
 from daemon.records import EventType, FrameResult
 from daemon.records.followed import Followed
-from daemon.records.objects import LeftReason, ObjectEvent, ObjectSnapshot
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason, ObjectSnapshot
 from tests.daemon.formatting import RecordedFormats, frigate_events, happened, seen
 from tests.daemon.publishing import INFO, LABELS, config
 

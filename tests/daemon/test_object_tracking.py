@@ -13,7 +13,8 @@ from daemon.analysis import object_tracking
 from daemon.analysis.object_tracking import ObjectTracking
 from daemon.config.schema import Config
 from daemon.records import CameraState, CameraStatus, EventType, FrameResult
-from daemon.records.objects import Direction, LeftReason, LineState, ObjectEvent, Occupancy, ZoneState
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import Direction, LeftReason, LineState, Occupancy, ZoneState
 from engines.records import Detections
 from tests.daemon.publishing import result
 

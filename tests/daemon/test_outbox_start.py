@@ -19,7 +19,8 @@ from daemon.outbox.access import read_status
 from daemon.outbox.store import Outbox, outbox_path
 from daemon.publish.publisher import Publisher
 from daemon.records import EventType
-from daemon.records.objects import ObjectEvent, ObjectSnapshot
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import ObjectSnapshot
 from tests.conftest import wait_for
 from tests.daemon.publishing import config, publisher
 from tests.daemon.running import TOPICS, box, daemon, stop

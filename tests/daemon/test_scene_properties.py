@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.analysis.scene import Scene, SceneSettings
-from daemon.records.objects import LeftReason, ObjectEvent
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason
 from tests.daemon import scenes
 from tests.daemon.scenes import HEIGHT, LABELS, START, WIDTH, Shown, check_promises, scene, show
 

@@ -10,7 +10,7 @@ import pytest
 from daemon.analysis.geometry import View
 from daemon.analysis.zones import ZoneShapes
 from daemon.config.tracking import Zone
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
 from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, walk
 
 PORCH = {"polygon": [[0.4, 0.2], [0.6, 0.2], [0.6, 1.0], [0.4, 1.0]]}

@@ -26,7 +26,7 @@ from daemon.publish.formats.format import DeliveryKind, Format, FrameMessage, Ou
 from daemon.publish.formats.frigate_objects import SeenObject
 from daemon.publish.formats.frigate_tracked import ALL, Counted, TrackedObjects
 from daemon.records import CameraStats, DaemonInfo, DaemonStats, Event, EventType, FrameResult
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
 
 _STATS_EVERY = 60.0  # seconds, at least; Frigate's own
 _SWITCH = {b"ON": True, b"OFF": False}

@@ -10,7 +10,8 @@ import orjson
 
 from daemon.publish.formats.frigate_objects import Sighting, state_of
 from daemon.records import EventType, FrameResult
-from daemon.records.objects import ObjectEvent, ObjectSnapshot
+from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import ObjectSnapshot
 
 _BETTER_AFTER = 1.0  # seconds of frames between two messages that only have a better score
 _AGAIN_AFTER = 60.0  # seconds of frames after which an `update` is sent though nothing has changed

@@ -16,7 +16,7 @@ from daemon.publish.formats.format import DeliveryKind, Format, OutgoingMessage
 from daemon.publish.formats.homeassistant_areas import CameraAreas
 from daemon.publish.formats.homeassistant_discovery import Discovery
 from daemon.records import DaemonInfo, Event, EventType, FrameResult
-from daemon.records.objects import ObjectEvent
+from daemon.records.object_events import ObjectEvent
 
 _ON, _OFF = b"ON", b"OFF"
 
