@@ -14,7 +14,7 @@ if (said := refusal()) is not None:  # before anything else, because what fails 
     sys.exit(2)
 
 # Libraries read these when they are loaded; child processes inherit them. ONNX Runtime 1.29 and later sends reports to
-# its maker unless told not to, and TensorRT for RTX computes FP32 with TF32's ten bits whatever its builder is told.
+# its maker unless told not to, and TensorRT for RTX computes FP32 with TF32's ten bits whatever its builder is set to.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 

@@ -24,6 +24,7 @@ from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.postprocess import Thresholds, to_detections
 from engines.records import BatchDetections, Handle, Letterbox
+from engines.text import counted
 
 _log = logging.getLogger("ospreyd.engines")
 SLOTS = 2
@@ -85,7 +86,9 @@ class OnnxRuntimeSession:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size."""
         began = time.perf_counter()
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
-            raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
+            raise BackendError(
+                f"{counted(len(pictures), 'picture')} with {counted(len(self._pending), 'batch')} pending: no room"
+            )
         handle = Handle(self._submitted)
         self._submitted += 1
         slot = handle % SLOTS

@@ -56,6 +56,6 @@ def decode_western(data: bytes) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 camera`, `2 cameras`, `2 classes`."""
-    ending = "es" if noun.endswith("s") else "s"
+    """`1 camera`, `2 cameras`, `2 classes`, `2 batches`."""
+    ending = "es" if noun.endswith(("s", "ch")) else "s"
     return f"{number} {noun}{'' if number == 1 else ending}"

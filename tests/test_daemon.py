@@ -69,7 +69,7 @@ def test_every_frame_of_a_film_is_published_where_it_belongs(
 def test_the_settings_of_a_camera_reach_its_pictures_and_its_part(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
-    """Nothing is seen in a picture that is all mask; the other is published as large as it was looked at."""
+    """Nothing is seen in a picture that is all mask; the other is published as large as it was analysed."""
     film = {"source": str(street.file), "pace": "as-fast-as-possible", "loop": True}
     hidden = {**film, "priority": 4, "masks": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}
     part = {**film, "rotate": 180, "crop": [0, 0, 0.5, 1], "resize": [300, 200], "fps": 5}

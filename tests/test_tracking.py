@@ -40,7 +40,7 @@ def retained(messages: list[Message], what: str, camera: str = "street") -> dict
 
 
 def check_events(events: list[dict[str, Any]]) -> None:
-    """Every object appears once and leaves once, zones are entered and left in turn, counts and totals are told."""
+    """Every object appears once and leaves once, zones are entered and left in turn; with counts and totals."""
     by_object: dict[str, list[dict[str, Any]]] = defaultdict(list)
     inside: Counter[tuple[str, str]] = Counter()
     totals: Counter[tuple[str, str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""Real videos through a real daemon: what is told is what a person who watches them writes down.
+"""Real videos through a real daemon: the events are what a person who watches them writes down.
 
 intel_one-by-one-person-detection: six people come one after another from the left or from below, stand at the table and
 leave to the right; the first, second, third and fifth stand for ten seconds or more.
@@ -6,7 +6,7 @@ leave to the right; the first, second, third and fifth stand for ten seconds or 
 car_traffic_small: seven vehicles come towards the camera and cross the line: a white and a blue saloon, a black van,
 a blue jeep, a silver hatchback, a white pickup and a black car; the jeep and the pickup are half hidden as they do, so
 one may be missed, or told twice. Nothing goes up over it; where a vehicle leaves at the edge as another comes in beside
-it, one is told all the same, and two may be.
+it, one is reported all the same, and two may be.
 
 intel_bottle-detection: three bottles stand on a table; the left one is taken and put back twice, the middle one and
 the right one once: seven appearances, and four that leave. One that is lifted too fast to be seen moving is waited for
@@ -66,7 +66,7 @@ def slower(video: Path, folder: Path, fps: float) -> Path:
 def watch(
     names: list[str], fps: float | None, broker: Mosquitto, subscriber: Subscriber, material: Path, tmp_path: Path
 ) -> list[Message]:
-    """What is told of these videos until they have ended and the daemon is stopped."""
+    """The events of these videos until they have ended and the daemon is stopped."""
     videos = {name: material / "videos" / CAMERAS[name]["source"] for name in names}
     if fps is not None:
         videos = {name: slower(video, tmp_path, fps) for name, video in videos.items()}

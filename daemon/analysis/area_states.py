@@ -24,7 +24,7 @@ class AreaStates:
         self._waiting: set[str] = set()
         """cameras of which something has changed that is not told yet"""
         self._ready: list[ZoneState | LineState] = []
-        self._anew: set[_Area] = set()
+        self._restarting: set[_Area] = set()
         """lines whose totals were reset"""
 
     def configure(self, zones: Collection[_Area], lines: Collection[_Area]) -> None:
@@ -40,7 +40,7 @@ class AreaStates:
 
     def reset(self, camera: str | None) -> None:
         """Resets the totals of a camera's lines, or all."""
-        self._anew |= {area for area in self._lines if camera in (None, area[0])}
+        self._restarting |= {area for area in self._lines if camera in (None, area[0])}
 
     def is_waiting(self, camera: str) -> bool:
         """Whether something has changed that is not told yet."""
@@ -58,10 +58,10 @@ class AreaStates:
                 self._ready.append(ZoneState(*area, state))
         for area in [area for area in self._lines if area[0] == camera]:
             crossed = {key: count for key, count in totals.items() if key[0] == area[1]}
-            begins = area in self._anew
+            begins = area in self._restarting
             if (begins or crossed != self._lines[area]) and self._may_tell(area, now, at_once):
                 self._lines[area] = crossed
-                self._anew.discard(area)
+                self._restarting.discard(area)
                 ways = ({label: n for (_, way, label), n in crossed.items() if way is each} for each in Direction)
                 self._ready.append(LineState(*area, tuple(ways), begins=begins))
 

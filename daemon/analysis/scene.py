@@ -1,7 +1,7 @@
 """What happens before one camera: detections in, events of objects, zones and lines out. Pure: time comes with frames.
 
-Nothing is told of an object before it is certain; what it did until then is told at once. Everything that is told of it
-ends with `object-left`.
+Nothing is reported of an object before it is confirmed; what it did until then is reported at once. Its last event is
+`object-left`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Scene:
         return Seen(events, objects)
 
     def correct(self, seconds: float) -> None:
-        """The system clock, which UTC is told by, was set by so much."""
+        """The system clock was set by so much."""
         self._moments.correct(seconds)
         for each in self._objects.values():
             each.correct(seconds)
@@ -141,7 +141,7 @@ class Scene:
         """Other zones, lines, filters or labels from now on; `tracking` is the same.
 
         Objects stay, but those of a class that is no longer looked for. Zones that are no longer the same are left,
-        and entered anew by the next sightings.
+        and entered again at the next sightings.
         """
         before, now = self._areas, self._now or 0.0
         zones = _same(before.zones, settings.zones)

@@ -1,4 +1,4 @@
-"""From what has happened to objects to the events that are told of them. Pure."""
+"""Makes events from what has happened to objects. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Moment:
     utc: float
     """seconds since the epoch"""
     frames: Moments
-    """that were looked at until then"""
+    """that were processed until then"""
 
     def at(self, when: float) -> float:
         """That time of the frames' clock, of a frame or between two, as UTC."""

@@ -24,13 +24,13 @@ Box = tuple[float, float, float, float]
 
 
 class TrackedObject:
-    """Made at the first sighting, before it is told of."""
+    """Made at the first sighting, before it is reported."""
 
     def __init__(self, key: int, identity: tuple[str, int], label: int, stays: Stays, sides: Sides) -> None:
         self.key = key
         self.id, self.number = identity
         self.label = label
-        """class index; fixed when it is told of"""
+        """class index; fixed when it is reported"""
         self.told = False
         self.score = self.top_score = 0.0
         self.scores: deque[float] = deque(maxlen=_SCORES)

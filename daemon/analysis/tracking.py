@@ -2,8 +2,8 @@
 
 A frame's detections are given to the known objects in stages: strong ones to established objects, weak ones to those
 that are still missing, then what stands where something stood, then strong ones to objects that are still new. What is
-left of the strong ones begins an object. Time that passes without frames ends nothing: who is not looked at is not
-missed.
+left of the strong ones begins an object. Time that passes without frames ends nothing: an object that no frame
+could show is not missed.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ class Zone(Sizes):
     )
     enter_after: Seconds = Field(0.2, description="seconds inside after which an object is in the zone")
     leave_after: Seconds = Field(0.5, description="seconds outside after which it is out")
-    dwell: Dwell = Field((), description="seconds in the zone at which `zone-dwell` is told; a number or a rising list")
+    dwell: Dwell = Field((), description="seconds in the zone at which `zone-dwell` is sent; a number or a rising list")
     max_count: int | None = Field(
-        None, ge=0, description="`zone-crowded` is told when there are more objects for 3 seconds; default: never"
+        None, ge=0, description="`zone-crowded` is sent when there are more objects for 3 seconds; default: never"
     )
 
 

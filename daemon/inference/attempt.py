@@ -26,7 +26,7 @@ class Attempt:
 
 
 def told(model: str, error: Exception) -> Exception:
-    """Why an attempt failed, as users are told; of an error that nobody expects the log has the traceback."""
+    """Why an attempt failed, as users read it; of an error that nobody expects the log has the traceback."""
     if isinstance(error, (EngineError, UsageError)):
         return error
     _log.error("model %s: an unexpected error", model, exc_info=error, extra=state_of("model", model))

@@ -55,7 +55,7 @@ class EngineBuilder:
         ended: Callable[[BuildJob, EngineError | None], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`report` is told how far each job is, `ended` of each that has ended and why where it failed, both in the
+        """`report` gets the progress of each job, `ended` of each that has ended and why where it failed, both in the
         thread; `on_fatal` gets the exception that ends the thread.
         """
         self._report = report

@@ -16,7 +16,7 @@ from daemon.records.wire import rfc3339
 def event(device: str, record: Event, *, tracking: bool = False) -> bytes:
     """The message of an event, as it is when it reaches the broker at once.
 
-    `tracking`: whether the camera's objects are followed; then the fields of what is told of objects are there, null.
+    `tracking`: whether the camera's objects are followed; then the fields of object events are there, null.
     """
     payload: EventPayload = {
         "schema": 1,

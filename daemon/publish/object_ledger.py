@@ -1,7 +1,7 @@
 """What must not be forgotten of objects, zones and lines when the daemon ends: as values that the outbox keeps. Pure.
 
-Values change in the transaction of the event that changes them. So every object that was told of as appeared is told of
-as left, be it at the next start, and totals of lines are those of the events that were told.
+Values change in the transaction of the event that changes them. So every `object-appeared` has its
+`object-left`, be it at the next start, and totals of lines are those of the events that were sent.
 """
 
 from __future__ import annotations

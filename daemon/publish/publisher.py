@@ -54,7 +54,7 @@ class Publisher:
     ) -> None:
         """`credit` is taken for every result that is not live, and given back here when nothing more becomes of it.
 
-        `on_retained` is told, in any thread, of each topic that changes and its payload; an empty one clears it.
+        `on_retained` gets, in any thread, each topic that changes and its payload; an empty one clears it.
         """
         credit = credit or Credits()
         mqtt, self._device = config.mqtt, config.device
@@ -119,7 +119,7 @@ class Publisher:
         return self._objects.totals()
 
     def results(self, results: Sequence[FrameResult]) -> None:
-        """Publishes results; returns at once. Of skipped ones only the other formats are told."""
+        """Publishes results; returns at once. Skipped ones go to the other formats alone."""
         self._states.follow_clock()
         self._objects.follow_clock()
         self._formats_thread.results(results)
@@ -213,7 +213,7 @@ class Publisher:
             self._retained.claim(topic.name)
         for name, camera in self._config.cameras.items():
             topics = self._topics.camera(name)
-            own = [topics.status, *(topics.state(setting.value) for setting in Setting)]
+            own = [topics.status, *(topics.state(setting) for setting in Setting)]
             if self._config.tracked(name) is not None:
                 own += [*map(topics.zone, camera.zones), *map(topics.line, camera.lines)]
             for topic in own:

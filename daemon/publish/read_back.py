@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from daemon.mqtt.topics import Topic
 from daemon.publish.retained_memory import knows_topics
 
-_PICTURE = "image"  # Home Assistant's: too large to be sent back by a broker that is told how much we take
+_PICTURE = "image"  # Home Assistant's: too large to be sent back by a broker that knows our maximum packet size
 _RETAINED = ("status", _PICTURE, "state/+", "zones/+", "lines/+", "occupancy/+", "count/+", "dwell/+")
 """all that is retained below a camera's topic, in any format; commands are not among them"""
 

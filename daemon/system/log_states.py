@@ -156,7 +156,7 @@ class StateLines:
 
 
 def _common(record: logging.LogRecord) -> tuple[str, str, int]:
-    """What records that are told together have in common."""
+    """What records that are written together have in common."""
     state = state_in(record) or State("")
     return state.kind, state.common, record.levelno
 

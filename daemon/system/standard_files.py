@@ -12,7 +12,7 @@ from daemon.system.logs import say_error
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output; what cannot be written is told in one sentence."""
+    """Standard output; what cannot be written is reported in one sentence."""
 
     def write(self, text: str) -> int:
         try:

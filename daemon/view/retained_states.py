@@ -17,7 +17,7 @@ class RetainedStates:
     """Thread-safe."""
 
     def __init__(self, prefix: str, device: str, changed: Callable[[bytes], None]) -> None:
-        """`changed` is told of each line that is new, in any thread."""
+        """`changed` gets each new line, in any thread."""
         self._prefix = prefix
         self._root = f"{prefix}/{device}/"
         self._changed = changed

@@ -83,7 +83,7 @@ class View:
         self._soon: deque[bytes] = deque()
         """lines for the peer; empty while there is none"""
         self._broker: tuple[LinkState, float] | None = None
-        """as it was when last looked at, and since when, UTC, seconds since the epoch"""
+        """as it was when last read, and since when, UTC, seconds since the epoch"""
         self._stopping = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

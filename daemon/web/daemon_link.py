@@ -27,7 +27,7 @@ Line = dict[str, Any]
 
 
 class DaemonLink:
-    """For one event loop. Whoever looks at it is told of every line."""
+    """For one event loop. Its observers get every line."""
 
     def __init__(self, path: Path, on_line: Callable[[Line, bytes], None]) -> None:
         """`on_line` takes each line, decoded and as it is, and one of the kind `daemon` when the connection changes."""
@@ -63,7 +63,7 @@ class DaemonLink:
         return await self._answered(do, (), _ANSWER_WITHIN, **more)
 
     async def picture(self, camera: str, width: int, edited: bool, memory: int, within: float) -> Line:
-        """What is told of a picture that lies in `memory`, a sealed memfd. Raises Refusal where none comes in time."""
+        """What the daemon sends of a picture in `memory`, a sealed memfd. Raises Refusal where none comes in time."""
         return await self._answered("picture", (memory,), within, camera=camera, width=width, edited=edited)
 
     async def watch(self, cameras: set[str]) -> None:

@@ -22,7 +22,7 @@ class KnownState:
         """by camera, with the sequence of their frames, oldest first"""
 
     def take(self, line: Line, data: bytes) -> None:
-        """Takes a line of the daemon; one that begins anew forgets all."""
+        """Takes a line of the daemon; one that starts again forgets all."""
         kind = line["kind"]
         if kind == "daemon" and line["connected"]:
             self._lines.clear()

@@ -35,7 +35,7 @@ class Picture:
     """pixels"""
 
     def told(self) -> dict[str, object]:
-        """What is told beside it, fit for JSON."""
+        """What is sent beside it, fit for JSON."""
         return {name: getattr(self, name) for name in ("sequence", "captured_at", "width", "height")}
 
 

@@ -1,4 +1,4 @@
-"""Live pages: each is told every state, and is sent pictures as far as it asks for them."""
+"""Live pages: each gets every state, and pictures as far as it asks for them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Viewers:
         watch: Callable[[set[str]], Any],
         log: Callable[..., None],
     ) -> None:
-        """`watch` is told of all cameras that are watched; `log` of who looks at unmasked pictures."""
+        """`watch` gets all cameras that are watched; `log` gets who views unmasked pictures."""
         self._web = web
         self.state = state
         self.pictures = pictures
@@ -193,7 +193,7 @@ class LivePage:
         allowed = not wanted or self._viewers.has_room(self)
         self._stop_watching()
         if wanted:
-            detail = "" if allowed else "as many pages as may have pictures have them; this one is told states only"
+            detail = "" if allowed else "as many pages as may have pictures have them; this one gets states only"
             self.send_soon(orjson.dumps({"kind": "pictures", "allowed": allowed, "detail": detail}).decode())
         if not allowed:
             return

@@ -83,7 +83,7 @@ class RequestRules:
             await self._app(scope, receive, send_with_headers)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None) -> None:
-        """A page that is not logged in is told so by the code that closes its socket; others are not let in at all."""
+        """A page that is not logged in sees that from the code that closes its socket; others are not let in at all."""
         if refusal is None:
             await self._app(scope, receive, send)
             return

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engines.errors import CalibrationError
 from engines.graphs.preprocess import FRAMES, preprocess_model
 from engines.model import Model
+from engines.text import counted
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _QUALITY = 95
@@ -39,7 +40,8 @@ def read_calibration_set(folder: Path, least: int = 32) -> CalibrationSet:
         raise CalibrationError(f"{folder}: there is no such folder of calibration images; {_HOW}")
     files = _image_files(folder)
     if len(files) < least:
-        raise CalibrationError(f"{folder}: has {len(files) or 'no'} images; at least {least} are needed: {_HOW}")
+        images = counted(len(files), "image") if files else "no images"
+        raise CalibrationError(f"{folder}: has {images}; at least {least} are needed: {_HOW}")
     digest = hashlib.sha256()
     for path in files:
         try:

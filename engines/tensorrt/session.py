@@ -24,6 +24,7 @@ from engines.tensorrt.device import stage, use_device
 from engines.tensorrt.frames import allocate_frame
 from engines.tensorrt.loading import LoadedEngine
 from engines.tensorrt.slots import Slot
+from engines.text import counted
 
 SLOTS = 4
 """with three an upload that is late leaves the GPU idle, with more nothing is gained (docs/benchmarks.md)"""
@@ -85,7 +86,9 @@ class TensorRtSession:
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
-            raise BackendError(f"{len(pictures)} pictures with {len(self._pending)} batches pending: no room for them")
+            raise BackendError(
+                f"{counted(len(pictures), 'picture')} with {counted(len(self._pending), 'batch')} pending: no room"
+            )
         self._device.use()
         handle = Handle(self._submitted)
         self._submitted += 1

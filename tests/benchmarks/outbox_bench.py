@@ -87,7 +87,7 @@ class Bench:
         """Ends the telling, and waits until nothing waits any more."""
         (self._folder / "enough").touch()
         wait_for((self._folder / "told").exists, "the last event", _SETTLED_WITHIN)
-        with suppress(BaseException):  # what did not arrive is told by the verdict
+        with suppress(BaseException):  # the verdict reports what did not arrive
             wait_for(lambda: read_status(self.outbox).waiting == 0, "an empty outbox", _SETTLED_WITHIN)
         self.dropped += read_status(self.outbox).dropped
 
@@ -193,7 +193,7 @@ class Bench:
         self._reload()
 
     def _reload(self, until: str = "") -> None:
-        """The broker reads its files again, and the daemon has to connect anew, until the broker says something."""
+        """The broker reads its files again, and the daemon has to reconnect, until the broker says something."""
         said = len(self._broker.output())
         self._broker.signal(signal.SIGHUP)
         wait_for(lambda: "Reloading config" in self._broker.output()[said:], "the broker's files")

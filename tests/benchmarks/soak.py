@@ -3,7 +3,7 @@
     python -m tests.benchmarks.soak --minutes 20 --out soak.svg
 
 Four cameras: two drawn streets as if they were live, one that has an end every two seconds, one that is refused. The
-process is looked at from outside; what it says of itself comes from its statistics on a real broker.
+process is measured from outside; what it says of itself comes from its statistics on a real broker.
 """
 
 from __future__ import annotations

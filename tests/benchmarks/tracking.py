@@ -1,7 +1,7 @@
 """Tracking scored on annotated sequences: `python -m tests.benchmarks.tracking FOLDER ... [--rate 5] [--json]`.
 
 A folder holds sequences, or is one: `det.txt`, `gt.txt` and `seqinfo.ini` as in the MOT Challenge, and `parked.txt`
-with `frame,id` where it is known what stands. What is scored is what would be published: objects that are told of.
+with `frame,id` where it is known what stands. What is scored is what would be published: objects that are reported.
 `--speed` tells what one frame costs instead.
 """
 
@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints a line a rate, or one JSON document: of the rate that is asked for, or of each by its name."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tracking", description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path)
-    parser.add_argument("--rate", choices=[*RATES, "all"], default="full", help="frames a second that are looked at")
+    parser.add_argument("--rate", choices=[*RATES, "all"], default="full", help="frames a second that are analysed")
     parser.add_argument("--confidence", type=float, default=0.6)
     parser.add_argument("--confirm-frames", type=int, default=2)
     parser.add_argument("--lost-after", type=float, default=1.0)

@@ -60,7 +60,7 @@ class Looker:
         return self.wait(lambda one: one.get("id") == number, f"the answer to {message}")
 
     def picture(self, camera: str, width: int, edited: bool) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-        """What is told of a picture, and the picture [H, W, 3]."""
+        """What is sent of a picture, and the picture [H, W, 3]."""
         descriptor = memory(width * width * 6)
         try:
             told = self.ask(do="picture", camera=camera, width=width, edited=edited, fds=(descriptor,))

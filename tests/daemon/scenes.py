@@ -60,7 +60,7 @@ def show(where: Scene, at: float, shown: Iterable[Shown], start: float = START) 
 
 
 def film(where: Scene, frames: Iterable[tuple[float, Sequence[Shown]]]) -> list[ObjectEvent]:
-    """What is told of these frames: times in seconds, and what is shown then."""
+    """The events of these frames: times in seconds, and what is shown then."""
     return [event for at, shown in frames for event in show(where, at, shown).events]
 
 

@@ -35,7 +35,7 @@ STEPS = st.lists(
 
 
 def told(seed: int, steps: Sequence[tuple[float, float]], *, jumps: bool) -> list[tuple[ObjectEvent, float]]:
-    """What is told of a scene, and how far the system clock was set by then."""
+    """The events of a scene, and how far the system clock was set by then."""
     world, now, off = World(seed), 0.0, 0.0
     where, events = scene(WANTED[0]), list[tuple[ObjectEvent, float]]()
     for seconds, jump in steps:

@@ -159,7 +159,7 @@ def test_the_json_schema_describes_every_key_and_names_nothing_internal() -> Non
 
 def test_the_published_json_schema_is_up_to_date() -> None:
     published = json.loads((DOCS / "config.schema.json").read_text(encoding="utf-8"))
-    assert published == json_schema(), "write it anew: ospreyd schema config > docs/config.schema.json"
+    assert published == json_schema(), "write it again: ospreyd schema config > docs/config.schema.json"
 
 
 def test_the_table_of_keys_is_up_to_date() -> None:

@@ -23,7 +23,7 @@ from tests.conftest import wait_for
 
 
 class Seen:
-    """What the daemon is told."""
+    """What the daemon gets."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, ModelStatus | EngineError | None]] = []
@@ -134,7 +134,7 @@ def test_progress_is_told_in_whole_percents_and_not_too_often() -> None:
     took = time.monotonic() - began
     told = seen.progress()
     assert told[0] == ("starting", 0)
-    assert told[-1] == ("last touches", 100), "a new kind of work is told at once"
+    assert told[-1] == ("last touches", 100), "a new kind of work is reported at once"
     steps = [percent for what, percent in told if what == "stepping"]
     assert steps == sorted(set(steps), key=lambda percent: percent or 0)
     assert 3 <= len(steps) <= took / 0.5 + 1

@@ -84,7 +84,7 @@ def test_of_live_results_the_oldest_make_room_and_all_else_is_kept(monkeypatch: 
         made.thread.event(Event("front", EventType.APPEARED, 0.0, "car", 1))
         made.thread.results([result(n) for n in range(1, 301)])
         assert made.stats.totals(["front"]).cameras["front"].dropped == {Drop.FORMATS_QUEUE: 44}
-        assert made.done == [f"{n}:0" for n in range(1, 45)], "whoever counts credits is told of the dropped ones"
+        assert made.done == [f"{n}:0" for n in range(1, 45)], "the dropped ones give their credits back"
     assert made.done[44:] == [
         "0:1",
         *(f"{n}:1" for n in range(1000, 1300)),

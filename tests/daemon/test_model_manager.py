@@ -94,7 +94,7 @@ def test_a_model_whose_file_is_replaced_before_it_is_built(tmp_path: Path) -> No
 
 
 def test_a_model_that_failed_is_built_when_that_is_asked_for(tmp_path: Path) -> None:
-    """After its reason is gone; until then it is told again."""
+    """After its reason is gone; until then it is reported again."""
     cache = tmp_path / "engines"
     cache.mkdir()
     cache.chmod(0o777)

@@ -212,7 +212,7 @@ def test_a_refused_last_will_is_retried_without_retain_or_qos_1(broker: Mosquitt
         recorded.wait_connected()
         subscriber.wait_for("gate/status", b"online")
         assert isinstance(recorded.link.deliver("gate/event", b"{}"), Delivery)
-        assert [state.connected for state in recorded.states] == [True], "no refusal is told"
+        assert [state.connected for state in recorded.states] == [True], "no refusal is reported"
 
 
 @pytest.mark.parametrize("broker", [f"max_packet_size 20000\n{LEAST}"], indirect=True)

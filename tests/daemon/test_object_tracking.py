@@ -112,7 +112,7 @@ def test_another_model_or_shape_of_frames_ends_everything() -> None:
 
 
 def test_a_file_that_is_read_fast_has_the_times_of_its_frames() -> None:
-    """Seconds are those of the film, times those at which its frames were looked at."""
+    """Seconds are those of the film, times those at which its frames were analysed."""
     tracking = ObjectTracking({})
     tracking.configure(config(zones={"left": {"polygon": HALF, "enter_after": 1}}))
     events = looked(tracking, 1, 30, live=False)
@@ -152,7 +152,7 @@ def test_changes_within_a_second_are_told_together_and_the_last_always() -> None
     assert sum(sum(way.values()) for way in totals) >= 6
 
 
-def test_totals_go_on_and_begin_anew_when_asked() -> None:
+def test_totals_go_on_and_restart_on_request() -> None:
     tracking = ObjectTracking({"front": {("middle", Direction.IN, "person"): 7}})
     tracking.configure(config(**AREAS))
     (line,) = [state for state in tracking.areas() if isinstance(state, LineState)]

@@ -29,7 +29,7 @@ from tests.servers.subscriber import Message, Subscriber
 
 EVENTS = "ospreyd/gate/front/events"
 THEN = 1769860800.0
-"""when what is told was seen, UTC, seconds since the epoch"""
+"""when what the events are about was seen, UTC, seconds since the epoch"""
 
 
 def tell(running: Publisher, numbers: range, camera: str = "front") -> None:

@@ -1,4 +1,4 @@
-"""Starts on a disk that is full, read-only or broken: a state that is told and ends; events do not wait for that."""
+"""Starts on a disk that is full, read-only or broken: a state that is reported; events do not wait for its end."""
 
 from __future__ import annotations
 

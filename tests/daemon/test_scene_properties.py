@@ -78,7 +78,7 @@ class World:
 def play(
     seed: int, steps: list[tuple[str, float, int]], confirm: int
 ) -> tuple[list[ObjectEvent], Scene, SceneSettings]:
-    """What is told while these things happen."""
+    """The events while these things happen."""
     world, now = World(seed), 0.0
     wanted = WANTED[confirm * len(PLACES)]
     where, events = scene(wanted), list[ObjectEvent]()

@@ -1,4 +1,4 @@
-"""What systemd is told: by the daemon as a process, and by its real stages with one that hangs."""
+"""What systemd is notified of: by the daemon as a process, and by its real stages with one that hangs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_nothing_that_is_merely_away_starves_the_watchdog(
 def test_a_reload_before_the_start_is_over_says_nothing_of_it(
     broker: Mosquitto, manager: Manager, tmp_path: Path
 ) -> None:
-    """READY then would be said of a camera that nobody knows anything of; afterwards a reload is told as one."""
+    """READY then would be said of a camera that nobody knows anything of; afterwards a reload is reported as one."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
         cameras = {"silent": {"source": url, "open_timeout": 4}}

@@ -30,7 +30,7 @@ from tests.servers.mosquitto import free_port
 
 
 class Served:
-    """A daemon's observers without a daemon: what they are told comes from the test."""
+    """A daemon's observers without a daemon: what they get comes from the test."""
 
     def __init__(self) -> None:
         self.failures: list[BaseException] = []

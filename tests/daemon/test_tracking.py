@@ -186,7 +186,7 @@ def test_filters_decide_what_is_told_of(filters: dict[str, dict[str, float]], to
 def test_a_film_that_begins_again_ends_everything() -> None:
     where = scene(settings())
     film(where, walk((100, 400), (300, 400), 0, 3))
-    assert show(where, 3.0, []).events == []  # the same frame again is not looked at
+    assert show(where, 3.0, []).events == []  # the same frame again is ignored
     assert kinds(film(where, walk((100, 400), (300, 400), 0, 3))) == ["left", "appeared"]
 
 

@@ -139,7 +139,7 @@ def configured(tracking: Any, camera: dict[str, Any]) -> Config:
     return Config.model_validate({"device": "a", "mqtt": {"host": "b"}, "tracking": tracking, "cameras": cameras})
 
 
-def test_a_reload_changes_tracking_without_opening_a_camera_anew() -> None:
+def test_a_reload_changes_tracking_without_reconnecting_a_camera() -> None:
     for before, after in (
         (configured(None, {}), configured({}, {})),
         (configured({}, {}), configured({"lost_after": 5}, {})),

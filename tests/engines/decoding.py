@@ -45,7 +45,7 @@ def run(model: Model) -> Candidates:
 
 
 def read(folder: Path, making: Making, family: str, **settings: Any) -> Model:
-    """The model, which must be taken for one of the family whether it is told or not."""
+    """The model, which must be taken for one of the family whether that is given or not."""
     file = making.save(folder / "m.onnx")
     assert read_model(file, family, **settings).family.name == family
     model = read_model(file, **settings)

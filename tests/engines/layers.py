@@ -82,7 +82,7 @@ def mean_of_distribution(graph: GraphBuilder, x: str) -> str:
 
 
 def sampled(graph: GraphBuilder, x: str, positions: str) -> str:
-    """`x` at positions that are told by the first two channels of `positions`."""
+    """`x` at positions that are given by the first two channels of `positions`."""
     grid = graph.add("Tanh", graph.add("Transpose", graph.slice(positions, 0, 2, 1), perm=[0, 2, 3, 1]))
     return graph.add("GridSample", x, grid)
 

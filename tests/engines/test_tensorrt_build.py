@@ -108,12 +108,12 @@ def test_a_second_build_is_found(target: Target, cache: EngineCache) -> None:
     ],
     ids=["batch", "precision", "another batch"],
 )
-def test_what_differs_is_built_anew(target: Target, cache: EngineCache, other: object) -> None:
+def test_what_differs_is_rebuilt(target: Target, cache: EngineCache, other: object) -> None:
     build_engines(street(), target, cache, silent)
     assert find_engines(other(), target, cache) is None  # type: ignore[operator]  # a callable of the table above
 
 
-def test_another_version_builds_anew(target: Target, cache: EngineCache) -> None:
+def test_another_version_rebuilds(target: Target, cache: EngineCache) -> None:
     built = build_engines(street(), target, cache, silent)
     later = TensorRt(target.tensorrt.name, target.tensorrt.module)
     later.version = "99.1"

@@ -57,7 +57,7 @@ class RtspServer:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends it with SIGKILL: nobody is told goodbye."""
+        """Ends it with SIGKILL: no connection is closed in order."""
         self._process.kill()
         self._process.communicate()
 

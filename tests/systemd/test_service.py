@@ -169,7 +169,7 @@ def test_a_mistake_on_reload_is_told_and_the_old_configuration_goes_on(box: Box,
     assert main_pid(box) == pid
 
 
-def test_a_daemon_that_hangs_is_started_anew(box: Box, subscriber: Subscriber) -> None:
+def test_a_daemon_that_hangs_is_restarted(box: Box, subscriber: Subscriber) -> None:
     pid = main_pid(box)
     box.must("sh", "-c", f"kill -STOP {pid}")
     wait_for(lambda: restarted(box, pid), "the watchdog", 30)
@@ -177,7 +177,7 @@ def test_a_daemon_that_hangs_is_started_anew(box: Box, subscriber: Subscriber) -
     detects(subscriber)
 
 
-def test_a_daemon_that_is_killed_is_started_anew(box: Box, subscriber: Subscriber) -> None:
+def test_a_daemon_that_is_killed_is_restarted(box: Box, subscriber: Subscriber) -> None:
     pid = main_pid(box)
     box.must("sh", "-c", f"kill -KILL {pid}")
     wait_for(lambda: restarted(box, pid), "the restart", 30)

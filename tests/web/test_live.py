@@ -184,7 +184,7 @@ def test_orders_do_what_commands_do(editor: httpx.Client) -> None:
 def test_a_page_ends_with_its_session_and_only_so_many_have_pictures(
     broker: Mosquitto, still: Path, tmp_path: Path
 ) -> None:
-    """And the daemon's end is told, and its return, without the page being loaded again."""
+    """And the daemon's end is shown, and its return, without the page being loaded again."""
     document = web_box(broker, {"street": {"source": str(still), "loop": True}}, {"max_viewers": 1})
     with page(tmp_path, document) as web, web.client() as client, web.live(client) as socket:
         seen = Reader(socket)

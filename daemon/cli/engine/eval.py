@@ -24,6 +24,7 @@ from daemon.cli.options import (
 from daemon.cli.output import print_json, progress_bar
 from engines.backends import choose, open_session, precision_of, prepare
 from engines.evaluate.accuracy import COCO_THRESHOLDS, coco_accuracy
+from engines.text import counted
 
 
 def evaluate(
@@ -69,5 +70,5 @@ def evaluate(
     else:
         typer.echo(
             f"{report['model']}, {report['backend']}, {report['precision']}: mAP50-95 {accuracy.map50_95:.4f}, "
-            f"mAP50 {accuracy.map50:.4f} on {accuracy.images} images"
+            f"mAP50 {accuracy.map50:.4f} on {counted(accuracy.images, 'image')}"
         )

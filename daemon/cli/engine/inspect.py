@@ -14,6 +14,7 @@ from engines.backends import choose
 from engines.build.cache import EngineCache, Entry
 from engines.errors import CacheError
 from engines.tensorrt.backend import TensorRt, find
+from engines.text import counted
 
 if TYPE_CHECKING:
     from engines.tensorrt.inspect import Inspection, Layer
@@ -84,7 +85,8 @@ def _show(found: Inspection, title: str) -> None:
     total = sum(layer.milliseconds or 0.0 for layer in found.layers)
     nodes = {node for layer in found.layers for node in layer.origin}
     typer.echo(
-        f"{len(nodes)} nodes of the model in {len(found.layers)} layers, {total:.3f} ms at the largest shapes, "
+        f"{counted(len(nodes), 'node')} of the model in {counted(len(found.layers), 'layer')}, "
+        f"{total:.3f} ms at the largest shapes, "
         f"{found.device_memory / 1e6:.0f} MB of device memory for each execution context"
     )
 

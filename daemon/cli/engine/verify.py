@@ -36,6 +36,7 @@ from engines.image_file import read_image
 from engines.model import Model
 from engines.precision import Precision
 from engines.records import Detections
+from engines.text import counted
 
 _OVERLAP = 0.45
 """IoU threshold of NMS"""
@@ -139,7 +140,10 @@ def _show(rows: Sequence[_Row], title: str) -> None:
     counts, errors = ("expected", "missed", "unexpected", "ties"), ("worst IoU", "score off", "output score off")
     print_columns(("image", *counts, *errors, "box off px"), [_columns(*row) for row in rows])
     different = sum(not c.agrees for _, c, _ in rows)
-    typer.echo(f"{different} of {len(rows)} images differ" if different else f"all {len(rows)} images agree")
+    if different:
+        typer.echo(f"{different} of {counted(len(rows), 'image')} {'differs' if different == 1 else 'differ'}")
+    else:
+        typer.echo("the image agrees" if len(rows) == 1 else f"all {len(rows)} images agree")
 
 
 def _columns(file: Path, comparison: Comparison, error: OutputError) -> list[str]:

@@ -15,6 +15,7 @@ from engines.model import read_model
 from engines.models import street_onnx
 from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
+from engines.text import counted
 
 HELD_OUT = 1_000_000
 """seeds of streets from here on are never trained on"""
@@ -68,7 +69,9 @@ def main() -> None:
     options = parser.parse_args()
     accuracy = evaluate(options.model, options.streets, options.pictures)
     rows = [f"{name:10} AP50 {value:.3f}" for name, value in accuracy.ap50.items()]
-    rows.append(f"mAP50 {accuracy.map50:.3f}  mAP50-95 {accuracy.map50_95:.3f}  on {accuracy.images} pictures")
+    rows.append(
+        f"mAP50 {accuracy.map50:.3f}  mAP50-95 {accuracy.map50_95:.3f}  on {counted(accuracy.images, 'picture')}"
+    )
     print("\n".join(rows))  # noqa: T201
 
 

@@ -176,7 +176,7 @@ class Frigate(Format):
         return [self._event(payload) for payload in ended if payload is not None]
 
     def _waits(self, event: ObjectEvent) -> bool:
-        """Whether who enters the zone is told to be in it only when it stays."""
+        """Whether an object counts as in the zone only once it stays."""
         camera = None if self._config is None else self._config.cameras.get(event.camera)
         zone = None if camera is None or event.zone is None else camera.zones.get(event.zone)
         return zone is not None and bool(zone.dwell)

@@ -30,7 +30,7 @@ class ZoneEntities:
 
     labels: tuple[str, ...]
     dwell: bool
-    """whether it is told that somebody stays"""
+    """whether it reports that somebody stays"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ export function swapped(each) {
 /** @param {Shape[]} shapes @param {number} index @param {Shape} by */
 export const replaced = (shapes, index, by) => shapes.map((each, i) => (i === index ? by : each));
 
-/** Without one; masks are numbered anew. @param {Shape[]} shapes @param {number} index */
+/** Without one; masks are numbered again. @param {Shape[]} shapes @param {number} index */
 export const without = (shapes, index) => numbered(shapes.filter((_, i) => i !== index));
 
 /** With a copy of one beside it. @param {Shape[]} shapes @param {number} index */
