@@ -12,8 +12,8 @@ from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.load import load
 from daemon.errors import EXIT_FAILURE
-from daemon.outbox.access import opened_outbox, read_status
 from daemon.outbox.flush import flush as flush_outbox
+from daemon.outbox.opened import opened_outbox, read_status
 from daemon.outbox.store import outbox_path
 from engines.text import counted
 

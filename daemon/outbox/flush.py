@@ -9,7 +9,7 @@ from daemon.config.schema import Config
 from daemon.errors import DaemonError
 from daemon.mqtt.link import Link, LinkState
 from daemon.mqtt.outgoing import Delivery, DeliveryCallbacks, Refusal
-from daemon.outbox.access import opened_outbox, read_status
+from daemon.outbox.opened import opened_outbox, read_status
 from daemon.outbox.sender import OutboxSender
 from daemon.outbox.store import outbox_path
 

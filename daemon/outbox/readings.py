@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.errors import UsageError
-from daemon.outbox.access import read_status
+from daemon.outbox.opened import read_status
 from daemon.records import OutboxCounts, OutboxStatus
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.outbox.access import read_status
+from daemon.outbox.opened import read_status
 from tests.benchmarks.outbox_damage import damage, waiting
 from tests.conftest import ROOT, wait_for
 from tests.servers import certificates

@@ -22,7 +22,7 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from daemon.config.outbox import Outbox as Settings
-from daemon.outbox.access import read_status
+from daemon.outbox.opened import read_status
 from daemon.outbox.store import outbox_path
 from daemon.publish import event_payloads, payloads
 from daemon.publish.publisher import Publisher

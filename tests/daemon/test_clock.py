@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.demo.film import Shot, film
-from daemon.outbox.access import read_status
+from daemon.outbox.opened import read_status
 from tests.conftest import wait_for
 from tests.daemon.running import TOPICS, box, daemon, stop
 from tests.servers.clock import Clock

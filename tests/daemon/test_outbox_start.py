@@ -15,7 +15,7 @@ import pytest
 from daemon.config.outbox import Outbox as Settings
 from daemon.demo.film import Shot, film
 from daemon.outbox import disk_or_memory
-from daemon.outbox.access import read_status
+from daemon.outbox.opened import read_status
 from daemon.outbox.store import Outbox, outbox_path
 from daemon.publish.publisher import Publisher
 from daemon.records import EventType
