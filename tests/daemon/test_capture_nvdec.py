@@ -6,6 +6,9 @@ The fixture `decoder` runs other tests of capture with the same reader.
 from __future__ import annotations
 
 import itertools
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,22 @@ def test_frames_come_as_bgr(video: Path) -> None:
     assert len(captured.images) == 12
     for image, wanted in zip(captured.images, read_video(video), strict=True):
         assert np.abs(image.astype(int) - wanted).mean() < 2
+
+
+@pytest.mark.usefixtures("decoder")
+def test_a_stream_over_http_that_is_no_mjpeg(tmp_path: Path) -> None:
+    """Whatever FFmpeg reads; at its end the camera connects again."""
+    encode(tmp_path / "video.mkv", (160, 120), 20)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with capturing(f"http://127.0.0.1:{server.server_port}/video.mkv") as captured:
+            captured.wait_for_state(CameraState.CONNECTING, Reason.ENDED)
+            reported = len(captured.statuses)
+            captured.wait_for_state(CameraState.STREAMING, after=reported)
+        server.shutdown()
+    frame = captured.frames[0]
+    assert (frame.image.width, frame.image.height, frame.live) == (160, 120, True)
 
 
 def test_a_frame_outlives_the_next_one(material: Path) -> None:

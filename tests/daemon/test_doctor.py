@@ -112,9 +112,14 @@ def test_says_the_same_in_lines_for_people(tmp_path: Path) -> None:
 def test_a_broker_that_lets_in_and_a_camera_that_shows_something(
     broker: Mosquitto, subscriber: Subscriber, tmp_path: Path
 ) -> None:
-    said = report(tmp_path, configuration(tmp_path, broker.port))
+    film = {"source": str(write_video(tmp_path / "film.avi", pictures(3))), "hw_acceleration": "nvdec"}
+    said = report(tmp_path, configuration(tmp_path, broker.port, cameras={"c": film}))
     assert said["broker"]["connected"] is True
     assert said["cameras"]["c"]["width"] == 64
+    if said["nvdec"]["problem"] is not None:
+        assert said["cameras"]["c"]["fallback"].startswith(said["nvdec"]["problem"])
+        assert said["cameras"]["c"]["hw_acceleration"] == "none"
+        assert [problem["stops"] for problem in said["problems"] if problem["what"] == "camera c"] == [False]
     assert stopping(said) == []
     assert [m for m in subscriber.messages() if m.payload] == [], "subscribers saw the doctor"
 
