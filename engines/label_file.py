@@ -20,8 +20,11 @@ BACKGROUNDS = frozenset({NAMELESS, "N/A", "background", "__background__"})
 _LINE = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"^\s*(?:#|//).*|\s+#\s.*")
 _INDEXED = re.compile(r"(\d{1,5})(?:\s*[:=,;.)|\t-]\s*|\s+)(\S.*)")
+_INDEXED_LAST = re.compile(r"(\S.*?)(?:\s*[:=,;\t]\s*|\s+)(\d{1,5})")
+_HEAD = re.compile(r"(?i)(?:id|index|class_?id|label_?id)\s*[,;\t]\s*\w+")
+_BULLET = re.compile(r"[-*]\s+(\S.*)")
 _QUOTED = re.compile(r"""(["'])(.*)\1,?""")
-_YAML_KEYS = ("names", "id2label")
+_YAML_KEYS = ("names", "id2label", "classes", "labels")
 _YAML = re.compile(rf"(?m)^\s*[\"']?(?:{'|'.join(_YAML_KEYS)})[\"']?\s*:|\A\s*[\[{{]")
 _PBTXT_ITEM = re.compile(r"(?s)\bitem\s*:?\s*\{(.*?)\}")
 _PBTXT_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d{1,5})|"([^"]*)"|'([^']*)')""")
@@ -32,8 +35,9 @@ _LARGEST = 10_000_000  # bytes
 def read_label_file(path: Path) -> tuple[str, ...]:
     """The class names in a file, in the order of their classes; NAMELESS where an index has none.
 
-    One name a line, with or without its index, blank lines and comments (# …) left out; `names` or `id2label` of a YAML
-    or JSON file, as exporters of YOLO and Hugging Face write it; or a TensorFlow label map (item {…}).
+    One name a line, with or without its index, blank lines and comments (# …) left out; `names`, `id2label`, `classes`
+    or `labels` of a YAML or JSON file, as exporters of YOLO and Hugging Face write it; or a TensorFlow label map
+    (item {…}).
     Raises LabelsError.
     """
     text = _text(path)
@@ -82,23 +86,37 @@ def _text(path: Path) -> str:
 def _from_lines(path: Path, text: str) -> Sequence[str]:
     numbered = [(number, _COMMENT.sub("", line).strip()) for number, line in enumerate(_LINE.split(text), 1)]
     lines = [(number, line) for number, line in numbered if line]
+    if len(lines) > 1 and _HEAD.fullmatch(lines[0][1]) and _INDEXED.fullmatch(lines[1][1]):
+        del lines[0]
+    if lines and all(_BULLET.fullmatch(line) for _, line in lines):
+        lines = [(number, _BULLET.sub(r"\1", line)) for number, line in lines]
     if lines and all(_QUOTED.fullmatch(line) for _, line in lines):
         lines = [(number, _QUOTED.sub(r"\2", line)) for number, line in lines]
     for number, line in lines:
         if not line.replace("\t", " ").isprintable():
             raise LabelsError(f"{path}:{number}: has a control character; a class name is plain text")
+    if (names := _indexed_last([line for _, line in lines])) is not None:
+        return names
     indexed = [(number, found) for number, line in lines if (found := _INDEXED.fullmatch(line))]
-    names = {int(found[1]): found[2] for _, found in indexed}
-    rising = list(names) == sorted(names) and min(names, default=2) <= 1
+    by_number = {int(found[1]): found[2] for _, found in indexed}
+    rising = list(by_number) == sorted(by_number) and min(by_number, default=2) <= 1
     # "1 cent", "2 cent": numbers that belong to the names, which then are the same without them
-    if not (rising and len(set(names.values())) == len(indexed)):
+    if not (rising and len(set(by_number.values())) == len(indexed)):
         return [line for _, line in lines]
     if len(indexed) == len(lines):
-        return by_index(names)
+        return by_index(by_number)
     if len(indexed) < max(3, len(lines) // 2):
         return [line for _, line in lines]
     without = next(number for number, line in lines if not _INDEXED.fullmatch(line))
     raise LabelsError(f"{path}:{without}: has no index although other lines have one; give all lines one, or none")
+
+
+def _indexed_last(lines: Sequence[str]) -> Sequence[str] | None:
+    """Names that are followed by their indices, 0, 1, 2 and so on; None: they are not."""
+    found = [match for line in lines if (match := _INDEXED_LAST.fullmatch(line))]
+    names = [match[1] for match in found]
+    rising = len(found) == len(lines) > 1 and [int(match[2]) for match in found] == list(range(len(lines)))
+    return names if rising and len(set(names)) == len(names) else None
 
 
 def _from_label_map(path: Path, items: Sequence[str]) -> Sequence[str]:

@@ -27,13 +27,16 @@ from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Subscriber
 
 ODD = " @/#?%&=:;!,+'\"\\\u00e4\u00df\u20ac{}[]()|"
-SECRETS = st.text(st.sampled_from("QXZJWK" * 4 + ODD), min_size=4, max_size=20)
+PLAIN_SECRETS = st.text("QXZJWK", min_size=4, max_size=12)
+SECRETS = PLAIN_SECRETS | st.text(st.sampled_from("QXZJWK" * 4 + ODD), min_size=4, max_size=20)
 PLACES = (
     "rtsp://{}@127.0.0.1:1/live",
     "rtsp://{}:{}@127.0.0.1:1/live",
     "rtsp://:{}@127.0.0.1:1/live",
     "RTSP://viewer:{}@127.0.0.1:1/live?fps=5",
     "http://viewer:{}@127.0.0.1:1/v.mjpg#{}",
+    "rtsp://viewer:{}",
+    "rtsp://viewer:{}/127.0.0.1:1/live",
     "rtsp://127.0.0.1:1/live?{}",
     "http://127.0.0.1:1/snapshot.cgi?loginuse=admin&loginpas={}",
     "http://127.0.0.1:1/v.mjpg?fps=5&auth={}&x=1",
@@ -132,6 +135,9 @@ def test_nothing_shows_a_credential(tmp_path_factory: pytest.TempPathFactory, pl
         ("videos/pass@street.mp4", "videos/pass@street.mp4"),
         ("user:pw@cam/1", "***"),
         ("rtsp//user:pw@cam/1", "***"),
+        ("rtsp://user:pw", "rtsp://***"),
+        ("rtsp://user:pw/cam/1", "rtsp://***"),
+        ("http://cam/token/abcd/live", "http://cam?***"),
         ("rtsp//user:p/w@cam/1", "***"),
     ],
 )
