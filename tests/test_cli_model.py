@@ -145,7 +145,7 @@ def test_damage_is_found_and_mended(server: ModelServer, capsys: pytest.CaptureF
     model("get", "street-a")
     model("verify")
     one.path.write_bytes(FILE[:-1])
-    with pytest.raises(UsageError, match="is damaged; run: ospreyd model get street-a"):
+    with pytest.raises(UsageError, match="is damaged; run: ospreyd model get street-a --catalogue FILE"):
         inventory.find("street-a")
     (one.folder / "model.json").write_text("{")
     model("verify", code=1)

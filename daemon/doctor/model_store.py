@@ -32,7 +32,8 @@ def models(config: Config | None) -> Finding:
     }
     listed = ", ".join(f"{name} ({'damaged' if name in damaged else 'whole'})" for name in there)
     serves = f"; {serving.name} serves where none is named" if serving is not None else ""
-    return Finding("models", f"{listed}{serves}" if there else no_default(), facts, tuple(problems))
+    none = "none is installed" if config is not None else no_default()
+    return Finding("models", f"{listed}{serves}" if there else none, facts, tuple(problems))
 
 
 def _used(config: Config | None) -> dict[str, str]:

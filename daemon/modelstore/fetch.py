@@ -16,6 +16,7 @@ from daemon.modelstore.download import DiskError, Pin, Progress, download, finis
 from daemon.modelstore.install import damage, locked, part_of, put
 from daemon.modelstore.inventory import Installed, digest_of, installed
 from daemon.modelstore.request import DownloadError, Patience
+from engines.errors import EngineError
 
 MIRROR = "OSPREYD_MODEL_MIRROR"
 OFFLINE = "OSPREYD_OFFLINE"
@@ -61,11 +62,7 @@ def install(entry: Entry, how: Fetching, given: Path | None = None) -> Installed
     """
     with locked(entry.name) as place:
         part, origin = _fetched(entry, how, place, given)
-        try:
-            how.open_it(part, entry)
-        except BaseException:
-            part.unlink()  # it is what the catalogue says, which is at fault: another try would fetch the same
-            raise
+        _opened(part, entry, how)
         record = {
             "family": entry.family, "labels": entry.labels, "input": dict(entry.input),
             "confidence": entry.confidence, "licence": entry.licence, "origin": origin,
@@ -81,7 +78,7 @@ def save(entry: Entry, how: Fetching, folder: Path) -> Path:
         if target.is_file() and digest_of(target) == entry.sha256:
             return target
         part, _ = _fetched(entry, how, folder, None)
-        how.open_it(part, entry)
+        _opened(part, entry, how)
         if digest_of(part) != entry.sha256:  # nobody else is kept out of that folder
             raise DaemonError(f"{part}: was changed by somebody else; try again")
         part.replace(target)
@@ -106,6 +103,14 @@ def _fetched(entry: Entry, how: Fetching, place: Path, given: Path | None) -> tu
     advice = f"; {_advice(entry)}" if any(one.unreachable for one in failures) else ""
     told = "; ".join(dict.fromkeys(map(str, failures)))
     raise DaemonError(f"{entry.name} could not be fetched: {told}{advice}")
+
+
+def _opened(part: Path, entry: Entry, how: Fetching) -> None:
+    try:
+        how.open_it(part, entry)
+    except (DaemonError, EngineError):
+        part.unlink()  # it is what the catalogue says, which is at fault: it would be resumed and refused for ever
+        raise
 
 
 def _failure(url: str, part: Path, entry: Entry, how: Fetching) -> DownloadError | None:

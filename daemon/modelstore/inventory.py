@@ -65,7 +65,7 @@ class Installed:
     def mend(self) -> str:
         """The command that installs it again."""
         if self.origin.startswith("http"):
-            return get_command(self.name)
+            return get_command(self.name if self.name in read_catalogue() else f"{self.name} --catalogue FILE")
         return f"ospreyd model add FILE --name {self.name}"
 
     def settings(self) -> dict[str, Any]:
