@@ -1,6 +1,7 @@
 # make demo    the main job on a filmed street, nothing to set up      make demo ARGS="--seconds 10"
 # make test    every test, in the same environment                    make test ARGS="-k capture"
 # make test-systemd   the service on a real systemd in a container, as root; the first time it makes a Debian to boot
+# make test-container   the container image and the README's first steps, with Podman, as root
 # make check   ruff, mypy, import-linter, and the types of the page
 PYTHON ?= python3
 VENV := .venv
@@ -31,13 +32,17 @@ EXPORTERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-exporters
 # checks the types that the page's modules say in comments; nothing of it is installed with the project
 TYPESCRIPT := $(VENV)/typescript
 
-.PHONY: demo exporters test test-internet test-systemd check format schemas clean system-libraries debian-packages npm
+# what the images of the tests of the container are made of, and what makes them
+DEBIAN_SLIM := $(dir $(DEBIAN_ROOT))debian-slim.tar
+PODMAN_PACKAGES := podman podman-compose runc netavark aardvark-dns iptables iproute2 mmdebstrap
+
+.PHONY: demo exporters test test-internet test-systemd test-container check format schemas clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet and not container" $(ARGS)
 
 # PyTorch and the projects that export models; tests/exporters skip without them
 exporters:
@@ -109,6 +114,14 @@ $(DEBIAN_ROOT):
 	@rm -rf $@.new && mkdir -p $(@D)
 	@debootstrap --variant=minbase --include=$(DEBIAN_ROOT_PACKAGES) bookworm $@.new >$@.log || { tail -5 $@.log; exit 1; }
 	@mv $@.new $@
+
+$(DEBIAN_SLIM):
+	@[ "$$(id -u)" = 0 ] || { echo "these containers need root: sudo make test-container"; exit 1; }
+	@dpkg-query -s $(PODMAN_PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(PODMAN_PACKAGES); } >/dev/null
+	@echo "making a Debian in $@ (once, about a minute)"
+	@mkdir -p $(@D) && rm -f $@.new
+	@mmdebstrap --quiet --variant=minbase --format=tar bookworm $@.new && mv $@.new $@
 
 # said before anything else, because without them `import cv2` fails after a minute of installing
 system-libraries:

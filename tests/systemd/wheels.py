@@ -21,13 +21,13 @@ def project(folder: Path) -> Path:
     return wheel
 
 
-def dependencies(cache: Path, wheel: Path, extra: str) -> Path:
-    """A folder with all that the wheel needs; made once and found again as long as pyproject.toml stays."""
-    key = (ROOT / "pyproject.toml").read_bytes() + extra.encode()
+def dependencies(cache: Path, wheel: Path, extra: str, *tools: str) -> Path:
+    """A folder with all that the wheel needs, and `tools`; found again as long as pyproject.toml stays."""
+    key = (ROOT / "pyproject.toml").read_bytes() + " ".join((extra, *tools)).encode()
     folder = cache / f"wheels-{hashlib.sha256(key).hexdigest()[:16]}"
     if not (folder / "complete").exists():
         only = ["--only-binary=:all:", "--python-version", _DEBIAN_PYTHON]
-        _pip("download", *only, "--dest", str(folder), f"{wheel}[{extra}]")
+        _pip("download", *only, "--dest", str(folder), f"{wheel}[{extra}]", *tools)
         for own in folder.glob("ospreyd-*.whl"):
             own.unlink()
         (folder / "complete").touch()
