@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from tests.conftest import missing
+from tests.conftest import missing, wait_for
 
 SLIM = "OSPREYD_DEBIAN_SLIM"
 """environment variable: where `make test-container` has put the files of a small Debian 12"""
@@ -33,7 +35,7 @@ _PIP = "[global]\\nno-index = true\\nfind-links = /wheels\\n"
 
 
 class Podman:
-    """With Debian's image; with `network()`, containers have a network of their own. Gone after `with`."""
+    """With Debian's image. Gone after `with`."""
 
     def __init__(self, folder: Path, wheels: Path) -> None:
         """`wheels`: the packages that pip finds in containers, and the only ones."""
@@ -45,7 +47,6 @@ class Podman:
         self.wheels = ("--volume", f"{wheels}:/wheels:ro")
         """options of commands whose containers use pip"""
         self._enter: list[str] = []
-        self._network: subprocess.Popen[bytes] | None = None
         containers, storage = folder / "containers.conf", folder / "storage.conf"
         containers.write_text(_CONTAINERS.format(folder=folder))
         storage.write_text(_STORAGE.format(folder=folder))
@@ -64,11 +65,20 @@ class Podman:
         (folder / "Containerfile").write_text(containerfile)
         self.must("podman", "build", *BUILD, *self.wheels, "--tag", tag, str(folder))
 
-    def network(self) -> None:
-        """From now on everything runs in a network namespace: ports do not meet those of the machine."""
-        self._network = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-        self._enter = ["nsenter", f"--net=/proc/{self._network.pid}/ns/net"]
-        self.must("ip", "link", "set", "lo", "up")
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Meanwhile everything runs in a network namespace: ports do not meet those of the machine."""
+        with subprocess.Popen(["unshare", "--net", "sleep", "infinity"]) as holder:
+            try:
+                theirs, ours = Path(f"/proc/{holder.pid}/ns/net"), Path("/proc/self/ns/net")
+                wait_for(lambda: theirs.readlink() != ours.readlink(), "a network")
+                self._enter = ["nsenter", f"--net={theirs}"]
+                self.must("ip", "link", "set", "lo", "up")
+                yield
+            finally:
+                self.run("podman", "rm", "--all", "--force", "--time=2")
+                self._enter = []
+                holder.kill()
 
     def run(self, *command: str, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Runs a program that uses this Podman, such as `podman` itself."""
@@ -94,8 +104,5 @@ class Podman:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.run("podman", "rm", "--all", "--force", "--time=2")
         self.run("podman", "rmi", "--all", "--force")
-        if self._network is not None:
-            self._network.kill()
-            self._network.wait()
         subprocess.run(["umount", self._folder / "storage/overlay"], check=False, capture_output=True)
         shutil.rmtree(self._folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,20 @@ WATCHED = {
 
 
 class Stack:
-    """What `podman-compose up` has started."""
+    """The services of compose.yaml, built."""
 
     def __init__(self, podman: Podman, tree: Path) -> None:
         self._podman = podman
         self.ospreyd = f"{tree.name}_ospreyd_1"
         self._broker = f"{tree.name}_broker_1"
-        options = ("-f", "compose.yaml", "-f", "films.yaml")
+        self._tree = tree
+        self._options = ("-f", "compose.yaml", "-f", "films.yaml")
         build = ("--podman-build-args", " ".join((*BUILD, *podman.wheels)))
-        podman.must("podman-compose", *options, *build, "build", cwd=tree, timeout=900)
-        podman.network()
-        podman.must("podman-compose", *options, "up", "-d", cwd=tree)
+        podman.must("podman-compose", *self._options, *build, "build", cwd=tree, timeout=900)
+
+    def up(self) -> None:
+        """The services are started."""
+        self._podman.must("podman-compose", *self._options, "up", "-d", cwd=self._tree)
 
     def inside(self, command: str) -> tuple[int, str]:
         """Runs a shell command in ospreyd's container; its status, and what it printed."""
@@ -70,14 +74,17 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(podman: Podman, tree: Path) -> Stack:
+def stack(podman: Podman, tree: Path) -> Iterator[Stack]:
     """The example with a film in the place of the camera's address."""
     film(Shot("street", 320, 240, 10.0, seed=21), tree / "street.mp4", 4.0)
     config = tree / "configs/compose/ospreyd.yaml"
     config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), **WATCHED}))
     (tree / "films.yaml").write_text(yaml.safe_dump(FILMS))
     podman.build(MOSQUITTO, IMAGE_OF_MOSQUITTO)
-    return Stack(podman, tree)
+    stack = Stack(podman, tree)
+    with podman.network():
+        stack.up()
+        yield stack
 
 
 def test_what_it_sees_reaches_the_broker_of_the_example(stack: Stack) -> None:

@@ -34,7 +34,9 @@ def timeouts(camera: Camera) -> list[int]:
 
 def decoding(camera: Camera) -> list[int]:
     """Options of FFmpeg's decoders, as properties and values in turn."""
-    parameters = [cv2.CAP_PROP_N_THREADS, camera.decoder_threads]
+    # before 4.7, which Debian 12 and Ubuntu 24.04 have, OpenCV decodes with a thread for each core
+    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+    parameters = [] if threads is None else [threads, camera.decoder_threads]
     if camera.hw_acceleration in _ACCELERATION:
         parameters += [cv2.CAP_PROP_HW_ACCELERATION, _ACCELERATION[camera.hw_acceleration]]
     return parameters
