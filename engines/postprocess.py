@@ -79,6 +79,8 @@ def suppress(
     """
     rects = boxes.astype(np.float64)
     rects[:, 2:] -= rects[:, :2]
+    if len(rects):  # each class beside the others; OpenCV has a function for classes only since 4.7
+        rects[:, 0] += labels * (boxes[:, 2].max() - boxes[:, 0].min() + 1.0)
     # the stubs ask for lists, the function takes arrays
-    kept = cv2.dnn.NMSBoxesBatched(rects, scores, labels, 0.0, iou)  # type: ignore[arg-type]
+    kept = cv2.dnn.NMSBoxes(rects, scores, 0.0, iou)  # type: ignore[arg-type]
     return np.sort(np.asarray(kept, np.intp))

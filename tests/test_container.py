@@ -61,7 +61,7 @@ def test_the_health_check_asks_the_daemon(broker: Mosquitto, tmp_path: Path) -> 
     film = write_video(tmp_path / "film.avi", pictures(5))
     document = box(broker, {"film": {"source": str(film), "loop": True}}, service={"metrics": {"port": port}})
     with daemon(tmp_path, document):
-        wait_for(healthy, "the health check")
+        wait_for(healthy, "the health check", 60)
 
 
 def test_the_default_image_needs_no_gpu() -> None:

@@ -18,7 +18,7 @@ BARS = 7
 def look(pipeline: str) -> dict[str, Any]:
     """The colours of the first picture's bars, BGR, and how many pictures there are; or why there are none."""
     try:
-        source = open_source(Camera(source=pipeline, open_timeout=20, stall_after=20), untimed)
+        source = open_source(Camera(source=pipeline, open_timeout=60, stall_after=20), untimed)
     except SourceError as error:
         return {"reason": error.reason.value}
     count, image = 0, None

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daemon.demo.film import Shot, film
 from tests.conftest import ROOT, missing
 from tests.daemon.capturing import pictures, write_video
-from tests.daemon.running import box, daemon, has, state_of, stop
+from tests.daemon.running import box, daemon, detections_of, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Subscriber
@@ -61,29 +62,33 @@ def test_what_cannot_be_converted_is_refused() -> None:
 
 
 def test_a_file_gives_each_picture_and_a_mistake_its_reason(tmp_path: Path) -> None:
-    film = write_video(tmp_path / "film.avi", pictures(12, 320, 240))
+    video = write_video(tmp_path / "film.avi", pictures(12, 320, 240))
     ending = "decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink sync=false"
-    film_seen, *mistakes = _look(
-        f"filesrc location={film} ! {ending}",
+    seen, *mistakes = _look(
+        f"filesrc location={video} ! {ending}",
         f"filesrc location={tmp_path}/none.avi ! {ending}",
         "nosuchelement ! appsink",
     )
-    assert (film_seen["size"], film_seen["count"]) == ([320, 240], 12)
-    assert [seen["reason"] for seen in mistakes] == ["no-video"] * 2
+    assert (seen["size"], seen["count"]) == ([320, 240], 12)
+    assert [one["reason"] for one in mistakes] == ["no-video"] * 2
 
 
 def test_a_camera_comes_back_and_the_daemon_stays(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
-    """An OpenCV of this age ends the process if it opens an RTSP camera that is away."""
+    """An OpenCV of this age ends the process if it opens an RTSP camera that is away; it reads files as any other."""
     need_rtsp()
+    film(Shot("street", 320, 240, 10.0, seed=21), tmp_path / "street.mp4", 2.0)
     with RtspServer(fps=25) as server:
         ending = "decodebin ! videoconvert ! video/x-raw,format=NV12 ! appsink drop=true max-buffers=1 sync=false"
+        slow = {"open_timeout": 60}  # a process that imports OpenCV comes first
         cameras = {
-            "rtsp": {"source": f"rtspsrc location={server.url()} protocols=tcp latency=100 ! {ending}"},
-            "test": {"source": f"{TEST_PICTURE}width=320,height=240,format=NV12 ! appsink", "fps": 10},
+            "rtsp": {"source": f"rtspsrc location={server.url()} protocols=tcp latency=100 ! {ending}", **slow},
+            "test": {"source": f"{TEST_PICTURE}width=320,height=240,format=NV12 ! appsink", "fps": 10, **slow},
+            "film": {"source": str(tmp_path / "street.mp4"), "loop": True, "fps": 5},
         }
         with daemon(tmp_path, box(broker, cameras)) as process:
             for camera in cameras:
                 subscriber.wait(partial(has, 3, camera), f"detections of {camera}", 60)
+            assert any(message["objects"] for message in detections_of(subscriber, "film"))
             server.kill()
             subscriber.wait(lambda m: state_of(m, "rtsp")["state"] == "offline", "the loss", 60)
             assert state_of(subscriber.messages(), "rtsp")["reason"] == "no-video"

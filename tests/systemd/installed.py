@@ -27,7 +27,7 @@ def files(box: Box) -> set[str]:
 def install(box: Box, wheel: Path, folder: Path, *options: str) -> tuple[int, str]:
     """Runs install.sh; its exit status, and all that it said."""
     place = Path("/wheels") / wheel.relative_to(folder)
-    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", *options, str(place))
+    done = box.run("/source/systemd/install.sh", "--wheels", "/dependencies", *options, str(place), timeout=400)
     return done.returncode, done.stdout + done.stderr
 
 

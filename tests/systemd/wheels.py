@@ -27,7 +27,7 @@ def dependencies(cache: Path, wheel: Path, extra: str, *tools: str) -> Path:
     folder = cache / f"wheels-{hashlib.sha256(key).hexdigest()[:16]}"
     if not (folder / "complete").exists():
         only = ["--only-binary=:all:", "--python-version", _DEBIAN_PYTHON]
-        _pip("download", *only, "--dest", str(folder), f"{wheel}[{extra}]", *tools)
+        _pip("download", *only, "--dest", str(folder), f"{wheel}[{extra}]" if extra else str(wheel), *tools)
         for own in folder.glob("ospreyd-*.whl"):
             own.unlink()
         (folder / "complete").touch()
@@ -41,6 +41,16 @@ def altered(wheel: Path, folder: Path, path: str, text: str) -> Path:
         for name in old.namelist():
             new.writestr(name, old.read(name) + (text.encode() if name == path else b""))
     return folder / wheel.name
+
+
+def stand_in(folder: Path, name: str, version: str) -> None:
+    """An empty package in the place of one that cannot be had without a GPU's compiler."""
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}/__init__.py", "")
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
 
 
 def _pip(*arguments: str) -> None:
