@@ -29,6 +29,10 @@ def check(summary: dict[str, Any]) -> None:
     assert all(camera["messages"] > 10 for camera in summary["cameras"].values())
     assert summary["recall"] >= 0.85
     assert summary["precision"] >= 0.85
+    assert summary["idf1"] >= 0.7
+    for told in (summary["crossings"], summary["entries"]):
+        assert told["true"] > 0
+        assert 0.5 * told["true"] - 1 <= told["told"] <= 1.5 * told["true"] + 1
     for shot in SHOTS:
         assert read_image(Path(summary["pictures"][shot.camera])).shape == (shot.height, shot.width, 3)
     lines = [json.loads(line) for line in Path(summary["messages"]).read_text().splitlines()]

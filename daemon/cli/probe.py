@@ -12,9 +12,9 @@ import cv2
 import typer
 from pydantic import ValidationError
 
+from daemon.analysis.geometry import View
 from daemon.capture.sources.base import Source, SourceError, grab_usable
 from daemon.capture.sources.open import open_source
-from daemon.cli.area_drawing import draw_areas
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
 from daemon.config.camera import Camera
@@ -24,6 +24,7 @@ from daemon.config.load import load
 from daemon.config.section import MISTAKE, MISTAKEN_VALUE
 from daemon.config.sentences import requirement
 from daemon.errors import EXIT_USAGE, UsageError
+from daemon.media.area_drawing import draw_areas
 from engines.pictures import Image
 
 
@@ -59,7 +60,9 @@ def probe(
         print_json({"source": shown_source(source), "reason": error.reason.value, "detail": str(error)})
         raise typer.Exit(EXIT_USAGE) from None
     if save is not None:
-        _save(save, draw_areas(picture, camera))
+        height, width = picture.shape[:2]
+        view = View(width, height, camera.crop or (0.0, 0.0, 1.0, 1.0))
+        _save(save, draw_areas(picture, camera, view.pixels))
     if as_json:
         print_json(report)
     else:

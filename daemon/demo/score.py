@@ -44,31 +44,33 @@ class Seen:
     score: float
     box: tuple[float, float, float, float]
     """xyxy, source pixels"""
+    track: str | None = None
+    """identifier of the object that it is"""
 
 
 def seen_in(message: Mapping[str, Any]) -> list[Seen]:
     """The objects of a message of a detections topic."""
-    return [Seen(o["label"], o["score"], tuple(o["box"])) for o in message["objects"]]
+    return [Seen(o["label"], o["score"], tuple(o["box"]), o.get("track_id")) for o in message["objects"]]
 
 
 def score(truths: Sequence[Truth], seen: Sequence[Seen]) -> Score:
-    """One frame: each detection, best first, takes the free object of its class that it overlaps most, from IoU 0.5.
+    """One frame. Objects of which less than COUNTS_FROM is visible may be found or not."""
+    found = [truth for truth, _ in pairs(truths, seen)]
+    hits = sum(truth.visible >= COUNTS_FROM for truth in found)
+    return Score(hits, sum(truth.visible >= COUNTS_FROM for truth in truths) - hits, len(seen) - len(found))
 
-    Objects of which less than COUNTS_FROM is visible may be found or not.
-    """
-    free = list(truths)
-    hits = false_alarms = 0
+
+def pairs(truths: Sequence[Truth], seen: Sequence[Seen]) -> list[tuple[Truth, Seen]]:
+    """Each detection, best first, takes the free object of its class that it overlaps most, from IoU 0.5."""
+    free, found = list(truths), []
     for detection in sorted(seen, key=lambda s: -s.score):
         same = [t for t in free if LABELS[t.label] == detection.label]
         overlaps = _iou(np.array(detection.box), np.array([t.box for t in same]).reshape(-1, 4))
-        if not same or overlaps.max() < _IOU:
-            false_alarms += 1
-            continue
-        found = same[int(overlaps.argmax())]
-        free.remove(found)
-        hits += found.visible >= COUNTS_FROM
-    misses = sum(t.visible >= COUNTS_FROM for t in free)
-    return Score(hits, misses, false_alarms)
+        if same and overlaps.max() >= _IOU:
+            truth = same[int(overlaps.argmax())]
+            free.remove(truth)
+            found.append((truth, detection))
+    return found
 
 
 def _iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

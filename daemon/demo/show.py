@@ -22,11 +22,15 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
+from daemon.analysis.geometry import View
+from daemon.config.camera import Camera
 from daemon.demo.film import SHOTS, Film, film
+from daemon.demo.identity import AREAS, Identity, draw_tracks, identity
 from daemon.demo.score import Score, score, seen_in
 from daemon.demo.street.generator import LABELS
 from daemon.demo.subscriber import Received, Subscriber
 from daemon.errors import DaemonError, UsageError
+from daemon.media.area_drawing import draw_areas
 from daemon.media.draw import annotate
 from engines.records import Detections
 
@@ -41,9 +45,15 @@ class Summary:
     """What the demonstration came to."""
 
     cameras: dict[str, dict[str, float]]
-    """by camera: messages, fps, latency_ms_p50, latency_ms_p95, recall, precision"""
+    """by camera: messages, fps, latency_ms_p50, latency_ms_p95, recall, precision, idf1"""
     recall: float
     precision: float
+    idf1: float
+    """of who is who"""
+    crossings: dict[str, int]
+    """of the lines: told and true"""
+    entries: dict[str, int]
+    """to the zones: told and true"""
     pictures: dict[str, str]
     messages: str
 
@@ -112,7 +122,8 @@ def _write_config(folder: Path, films: Sequence[Film], host: str, port: int) -> 
         "device": DEVICE,
         "mqtt": {"host": host, "port": port, "outbox": {"path": "outbox.db"}},
         "models": {"default": "street"},
-        "cameras": {f.shot.camera: {"source": f.file.name, "loop": True} for f in films},
+        "tracking": {},
+        "cameras": {f.shot.camera: {"source": f.file.name, "loop": True, **AREAS} for f in films},
     }
     path = folder / "demo.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -180,7 +191,7 @@ def _table(subscriber: Subscriber) -> Table:
 
 
 def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received], messages: Path) -> Summary:
-    cameras, pictures, total = {}, {}, Score()
+    cameras, pictures, total, who = {}, {}, Score(), Identity()
     for filmed in films:
         name = filmed.shot.camera
         got = received[name]
@@ -188,6 +199,8 @@ def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received
         for message in got.messages:
             marks += score(filmed.truths[filmed.frame_at(message["stream_time"])], seen_in(message))
         total += marks
+        own = identity(filmed, got.messages, got.events.values())
+        who += own
         p50, p95 = np.percentile(got.latencies, (50, 95))
         cameras[name] = {
             "messages": len(got.messages),
@@ -196,9 +209,12 @@ def _summarise(folder: Path, films: Sequence[Film], received: dict[str, Received
             "latency_ms_p95": round(float(p95), 1),
             "recall": round(marks.recall, 4),
             "precision": round(marks.precision, 4),
+            "idf1": round(own.idf1, 4),
         }
         pictures[name] = str(_picture(folder, filmed, got))
-    return Summary(cameras, round(total.recall, 4), round(total.precision, 4), pictures, str(messages))
+    crossings, entries = (dict(zip(("told", "true"), counts, strict=True)) for counts in (who.crossings, who.entries))
+    accuracy = round(total.recall, 4), round(total.precision, 4), round(who.idf1, 4)
+    return Summary(cameras, *accuracy, crossings, entries, pictures, str(messages))
 
 
 def _picture(folder: Path, filmed: Film, got: Received) -> Path:
@@ -212,13 +228,19 @@ def _picture(folder: Path, filmed: Film, got: Received) -> Path:
     )
     path = folder / f"{filmed.shot.camera}.png"
     frame = filmed.frame_at(message["stream_time"])
-    cv2.imwrite(str(path), annotate(filmed.picture(frame), found, LABELS, f"{filmed.shot.camera}  frame {frame}"))
+    camera = Camera.model_validate({"source": str(filmed.file), **AREAS})
+    picture = draw_tracks(
+        draw_areas(filmed.picture(frame), camera, View(filmed.shot.width, filmed.shot.height).pixels),
+        got.messages,
+        message,
+    )
+    cv2.imwrite(str(path), annotate(picture, found, LABELS, f"{filmed.shot.camera}  frame {frame}"))
     return path
 
 
 def report(summary: Summary, console: Console) -> None:
     """The summary for people."""
-    table = Table("camera", "messages", "frames/s", "latency p50 / p95 ms", "recall", "precision")
+    table = Table("camera", "messages", "frames/s", "latency p50 / p95 ms", "recall", "precision", "IDF1")
     for name, c in summary.cameras.items():
         table.add_row(
             name,
@@ -227,10 +249,16 @@ def report(summary: Summary, console: Console) -> None:
             f"{c['latency_ms_p50']:.0f} / {c['latency_ms_p95']:.0f}",
             f"{c['recall']:.3f}",
             f"{c['precision']:.3f}",
+            f"{c['idf1']:.3f}",
         )
     console.print(table)
     console.print(
         f"against the street's truth at IoU 0.5: recall {summary.recall:.3f}, precision {summary.precision:.3f}"
+    )
+    console.print(
+        f"objects: IDF1 {summary.idf1:.3f}; lines crossed {summary.crossings['told']} times, "
+        f"truly {summary.crossings['true']}; zones entered {summary.entries['told']} times, "
+        f"truly {summary.entries['true']}"
     )
     for picture in summary.pictures.values():
         console.print(f"picture   {picture}", soft_wrap=True)

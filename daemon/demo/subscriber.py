@@ -30,6 +30,8 @@ class Received:
     reason: str | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
     """payloads of the detections topic, oldest first"""
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """payloads of the events topic by their id, oldest first"""
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=500))
     """time.monotonic() of the last of them"""
 
@@ -109,3 +111,5 @@ class Subscriber:
             received = self.cameras.setdefault(camera, Received())
             received.messages.append(document)
             received.arrivals.append(time.monotonic())
+        elif what == "events":
+            self.cameras.setdefault(camera, Received()).events[document["id"]] = document

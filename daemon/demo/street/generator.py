@@ -39,6 +39,8 @@ class Truth:
     """xyxy, pixels of the rendered picture, tight around what is visible"""
     visible: float
     """part of the object's own pixels that neither others nor the picture's edge hide, over 0 to 1"""
+    actor: int = 0
+    """who it is: the same through all pictures until it has gone through the whole street"""
 
 
 class StreetScene:
@@ -97,7 +99,7 @@ class StreetScene:
         for _, cutout in waiting:
             cover(picture, owner, cutout, daylight, drawn)
         self._lamp_heads(picture, dusk)
-        return self._grain(picture, t), self._truths(owner, drawn)
+        return self._grain(picture, t), self._truths(owner, drawn, t)
 
     def _draw(
         self,
@@ -216,7 +218,7 @@ class StreetScene:
                 cv2.subtract(cv2.add(patch, light), dark, dst=patch)
         return picture
 
-    def _truths(self, owner: NDArray[np.uint8], drawn: list[Drawn | None]) -> list[Truth]:
+    def _truths(self, owner: NDArray[np.uint8], drawn: list[Drawn | None], t: float) -> list[Truth]:
         """The truth from the picture's owner map: which actor (index + 1) each pixel shows."""
         truths = []
         for index, at in enumerate(drawn):
@@ -227,5 +229,7 @@ class StreetScene:
             if count:
                 x, y, w, h = cv2.boundingRect(shown)
                 left, top = float(at.left + x), float(at.top + y)
-                truths.append(Truth(self._actors[index].label, (left, top, left + w, top + h), count / at.size))
+                actor = self._actors[index]
+                number = actor.round(t) * len(self._actors) + index
+                truths.append(Truth(actor.label, (left, top, left + w, top + h), count / at.size, number))
         return truths

@@ -53,6 +53,10 @@ class Actor:
         """Metres gone at t seconds."""
         return self.start + abs(self.speed) * t
 
+    def round(self, t: float) -> int:
+        """How often it has gone through its loop at t seconds."""
+        return math.floor(self.gone(t) / (self.loop[1] - self.loop[0]))
+
     def place(self, t: float) -> tuple[float, float]:
         """Where it stands at t seconds: s and d in metres."""
         low, high = self.loop
