@@ -72,6 +72,7 @@ schemas: $(VENV)/.dev
 	@$(BIN)/python -m daemon.publish.schemas docs/mqtt
 	@$(BIN)/ospreyd schema config > docs/config.schema.json
 	@$(BIN)/ospreyd schema asyncapi > docs/mqtt/asyncapi.json
+	@$(BIN)/python -m daemon.web.openapi > docs/openapi.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-output

@@ -17,6 +17,8 @@ from daemon.config.service import Web
 from daemon.config.syntax import compose, read
 from daemon.errors import ConfigError, UsageError
 
+_KEYS = ("device", "service")
+
 
 class _Service(Section):
     web: Web | None = Web()
@@ -40,15 +42,16 @@ class PageConfig:
 def load_page(file: Path, environ: Mapping[str, str] = os.environ) -> PageConfig:
     """Raises ConfigError with a line for each mistake in these parts, and UsageError where the file wants no page."""
     root = compose(str(file), read(file))
-    _keep(root, ("device", "service"))
+    _keep(root, _KEYS)
     for _, service in root.value:
         if isinstance(service, yaml.MappingNode):
             _keep(service, ("web",))
     document = Document(str(file), root, environ)
     paths.resolve(document, file.absolute().parent)
+    read_values = document.values if isinstance(document.values, dict) else {}
     part = None
-    try:
-        part = _Part.model_validate(document.values)
+    try:  # the resolving of paths may have filled in more
+        part = _Part.model_validate({key: read_values[key] for key in _KEYS if key in read_values})
     except ValidationError as error:
         for mistake in error.errors(include_url=False):
             sentences.report(document, mistake)

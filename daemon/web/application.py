@@ -67,6 +67,7 @@ class Page:
             exception_handlers={Refusal: _refused, HTTPException: _wrong, Exception: _failed},
             lifespan=self._lifespan,
         )
+        self.app.router.redirect_slashes = False
         self.app.state.read_only = web.read_only
 
     def _routes(self, readings: Readings, commands: Commanding, saving: Saving) -> list[Route]:
@@ -89,6 +90,7 @@ class Page:
             ("POST", "reload", commands.reload),
             ("POST", "models/{model}/build", commands.build),
         ]
+        self.operations = {(method, path) for method, path, _ in table}
         paths = dict.fromkeys(path for _, path, _ in table)
         return [Route(f"/api/{path}", _by_method({m: e for m, p, e in table if p == path})) for path in paths]
 

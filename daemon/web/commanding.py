@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.web.access import camera_of, needs
 from daemon.web.answers import Given, Refusal, answer, body
 from daemon.web.daemon_link import DaemonLink
 from daemon.web.known_state import KnownState
+from daemon.web.roles import camera_of, needs
 
 _log = logging.getLogger("ospreyd.web")
 

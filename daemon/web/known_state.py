@@ -9,6 +9,7 @@ from typing import Any
 Line = dict[str, Any]
 
 _DETECTIONS = 32  # of a camera, by which the boxes of a picture are found
+_STATES = {"daemon", "broker", "info", "stats", "camera", "setting", "zone", "line"}
 _OF_CAMERA = {"setting": "setting", "zone": "zone", "line": "line"}
 """by kind, the field that names it beside the camera"""
 
@@ -33,7 +34,7 @@ class KnownState:
         elif kind == "gone":
             self._lines.pop(_key({**line, "kind": line["of"]}), None)
             return
-        elif kind == "event":
+        elif kind not in _STATES:
             return
         self._lines[_key(line)] = line, data
 

@@ -8,12 +8,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from daemon.web.access import camera_of, needs
 from daemon.web.answers import Refusal, answer, number, picture
 from daemon.web.daemon_link import DaemonLink
 from daemon.web.known_state import KnownState
 from daemon.web.live_pictures import LivePictures
 from daemon.web.live_view import Viewers
+from daemon.web.roles import camera_of, needs
 
 
 class Readings:

@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from daemon.config.edit import EditError
 from daemon.errors import UsageError
-from daemon.web.access import camera_of, needs
 from daemon.web.answers import Refusal, answer, body, moment
 from daemon.web.commanding import Nothing
 from daemon.web.daemon_link import DaemonLink
 from daemon.web.file_text import ChangedError, locked_file, read_text, replace_text
 from daemon.web.known_state import KnownState
 from daemon.web.request_rules import Caller
+from daemon.web.roles import camera_of, needs
 from daemon.web.save_history import Save, SaveHistory
 from daemon.web.shape_values import (
     NewShapes,

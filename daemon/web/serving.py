@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
+import cv2
 import uvicorn
 
 from daemon.config.page import PageConfig
@@ -27,7 +29,7 @@ _LOOK = 0.5  # seconds between two looks whether it is idle
 
 def serve(config: PageConfig) -> int:
     """Serves the page until SIGTERM or SIGINT, or until it has been idle; the exit code. Raises UsageError."""
-    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    cv2.setNumThreads(1)
     web = config.web
     given = _from_systemd()
     listening = given or _listening(web.host, web.port)
@@ -71,12 +73,22 @@ def _settings(config: PageConfig, page: Page) -> uvicorn.Config:
 
 async def _run(server: uvicorn.Server, listening: socket.socket, page: Page, idle_exit: float) -> None:
     """`idle_exit`: seconds without a connection after which it ends; 0: never."""
-    watching = asyncio.create_task(_end_when_idle(server, page, idle_exit)) if idle_exit else None
+    tasks = [asyncio.create_task(_step_back(server))]
+    if idle_exit:
+        tasks.append(asyncio.create_task(_end_when_idle(server, page, idle_exit)))
     try:
         await server.serve(sockets=[listening])
     finally:
-        if watching is not None:
-            watching.cancel()
+        for task in tasks:
+            task.cancel()
+
+
+async def _step_back(server: uvicorn.Server) -> None:
+    """Once it answers, the daemon goes first: whoever starts it waits for it."""
+    while not server.started:
+        await asyncio.sleep(_LOOK)
+    with suppress(OSError):  # a filter of system calls may not allow it; the unit says Nice= then
+        os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 async def _end_when_idle(server: uvicorn.Server, page: Page, seconds: float) -> None:

@@ -17,7 +17,8 @@ from daemon.config.json_schema import json_schema
 from daemon.config.syntax import NULL, compose
 from daemon.web.answers import Given
 
-_PROBLEM = re.compile(r"(?P<file>.*?):(?P<line>\d+): (?:(?P<path>[^ ]+): )?(?P<sentence>.*)", re.DOTALL)
+_PART = r"(?:\.(?:[A-Za-z0-9_-]+|'[^']*'|\"[^\"]*\")|\[\d+\])"
+_PROBLEM = re.compile(rf"(?P<file>.*?):(?P<line>\d+): (?:(?P<path>\w+{_PART}*): )?(?P<sentence>.*)", re.DOTALL)
 _FROM_ENVIRONMENT = "#/$defs/from_environment"
 _POINTS = 10_000
 
@@ -103,8 +104,8 @@ def mistake(problem: str, camera: str) -> dict[str, Any]:
     path, mine = match["path"] or "", f"cameras.{camera}."
     if not path.startswith(mine):
         return {"path": "", "line": int(match["line"]), "sentence": f"{path}: {match['sentence']}".removeprefix(": ")}
-    below = re.sub(r"\[(\d+)\]", r".\1", path.removeprefix(mine))
-    return {"path": below, "line": int(match["line"]), "sentence": match["sentence"]}
+    below = [part.strip(".[]'\"") for part in re.findall(_PART, f".{path.removeprefix(mine)}")]
+    return {"path": ".".join(below), "line": int(match["line"]), "sentence": match["sentence"]}
 
 
 @functools.cache

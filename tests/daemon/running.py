@@ -23,13 +23,13 @@ TOPICS = "ospreyd/box"
 
 
 @contextmanager
-def daemon(folder: Path, document: dict[str, Any], module: str = "daemon") -> Iterator[subprocess.Popen[str]]:
+def daemon(folder: Path, document: dict[str, Any] | str, module: str = "daemon") -> Iterator[subprocess.Popen[str]]:
     """`ospreyd run` on a configuration; its log is folder/log. Killed at the end if it still runs.
 
     `module`: another main module in place of the daemon's, which patches it.
     """
     config = folder / "box.yaml"
-    config.write_text(yaml.safe_dump(document))
+    config.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", module, "run", str(config)], stderr=log, text=True)
         try:

@@ -40,14 +40,14 @@ def web(tmp_path_factory: pytest.TempPathFactory, still: Path) -> Iterator[WebPa
     folder = tmp_path_factory.mktemp("web")
     with folders(folder), Mosquitto(folder) as broker:
         cameras = {
-            "street": {"source": str(still), "loop": True, "zones": {"porch": ZONE}},
+            "street": {"source": str(still), "loop": True, "fps": 5, "zones": {"porch": ZONE}},
             "away": {"source": "rtsp://127.0.0.1:9/none", "user": "admin", "password": SECRET},
         }
         given = {"password": PASSWORD, "viewer_password": VIEWER}
         document = web_box(broker, cameras, given, tracking={}, events={"snapshot": "annotated"})
         with daemon(folder, document), page(folder, document) as made:
             with made.client(PASSWORD) as client:
-                wait_for(lambda: _streams(client), "the camera", 60)
+                wait_for(lambda: _streams(client), "the camera", 120)
             yield made
 
 

@@ -95,7 +95,7 @@ def page(folder: Path, document: dict[str, Any]) -> Iterator[WebPage]:
         process = subprocess.Popen([sys.executable, "-m", "daemon", "web", str(config)], stderr=log, text=True)
         made = WebPage(url, folder, process, dict(os.environ))
         try:
-            wait_for(lambda: _answers(made), f"the page; its log: {made.log}", 60)
+            wait_for(lambda: _answers(made), "the page", 100)
             yield made
         finally:
             process.kill()

@@ -12,6 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.web.conftest import PASSWORD, SECRET, VIEWER
 from tests.web.running import WebPage
 
+pytestmark = pytest.mark.timeout(300)  # daemon and page start with the first test
+
 READ = (
     *("api/state", "api/events", "api/events/1.jpg", "api/log", "api/history", "api/cameras/street/picture.jpg"),
     *("api/cameras/street/timeline", "api/cameras/street/shapes", "api/nothing", "nothing", "api/live"),
