@@ -108,6 +108,7 @@ class FrigateObject(BaseModel):
     entered_zones: list[str]
     attributes: dict[str, float]
     current_attributes: list[str]
+    pending_loitering: bool
     has_clip: bool
     has_snapshot: bool
     thumbnail: str | None

@@ -161,6 +161,7 @@ def test_a_tracked_object_is_frigates_from_new_to_end() -> None:
     assert [one.type for one in told] == ["new", "update", "update", "update", "update", "end"]
     assert {one.after.id for one in told} == {each.id}
     assert [one.after.current_zones for one in told] == [["drive"]] * 2 + [["drive", "porch"]] * 3 + [[]]
+    assert [one.after.pending_loitering for one in told] == [True] * 2 + [False] * 4
     assert told[-1].after.entered_zones == ["drive", "porch"]
     assert [one.after.stationary for one in told] == [False] * 3 + [True, False, False]
     assert [one.after.position_changes for one in told] == [0, 0, 1, 1, 2, 2]

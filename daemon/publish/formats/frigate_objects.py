@@ -111,6 +111,7 @@ def state_of(camera: str, label: str, snapshots: bool, now: Sighting, top: Sight
         "entered_zones": [],
         "attributes": {},
         "current_attributes": [],
+        "pending_loitering": False,
         "has_clip": False,
         "has_snapshot": snapshots,
         "thumbnail": None,

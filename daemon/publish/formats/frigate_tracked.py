@@ -40,6 +40,8 @@ class TrackedObject:
         self._position_changes = 0
         self._zones: list[str] = []
         self._entered: list[str] = []
+        self._loitering: set[str] = set()
+        """zones that it is in, but not for long enough to count"""
         self._changed = True
         """something has changed that is published at once"""
         self._told: dict[str, Any] | None = None
@@ -48,6 +50,7 @@ class TrackedObject:
         """Takes what has happened to it; `waits`: the zone counts from its first dwell time on."""
         self._heading = each.heading
         zone = event.zone
+        self._wait(event, waits)
         if event.type in (EventType.OBJECT_STATIONARY, EventType.OBJECT_MOVING):
             self.stationary = event.type is EventType.OBJECT_STATIONARY
             self._motionless = 0
@@ -64,6 +67,17 @@ class TrackedObject:
             self._zones.append(zone)
             if zone not in self._entered:
                 self._entered.append(zone)
+            self._changed = True
+
+    def _wait(self, event: ObjectEvent, waits: bool) -> None:
+        """Notes where it waits for a zone to count."""
+        if event.zone is None:
+            return
+        if event.type is EventType.ZONE_ENTERED and waits:
+            self._loitering.add(event.zone)
+            self._changed = True
+        elif event.zone in self._loitering and event.type in (EventType.ZONE_DWELL, EventType.ZONE_LEFT):
+            self._loitering.remove(event.zone)
             self._changed = True
 
     @property
@@ -99,7 +113,7 @@ class TrackedObject:
 
     def end(self, each: ObjectSnapshot) -> bytes:
         """It has left; the message."""
-        self._zones = []
+        self._zones, self._loitering = [], set()
         return self._tell("end", end_time=each.last_seen, active=False)
 
     def _tell(self, kind: str, **more: object) -> bytes:
@@ -112,6 +126,7 @@ class TrackedObject:
             "position_changes": self._position_changes,
             "current_zones": list(self._zones),
             "entered_zones": list(self._entered),
+            "pending_loitering": bool(self._loitering),
             "current_estimated_speed": 0.0,
             "velocity_angle": self._heading or 0.0,
             **more,
