@@ -36,6 +36,13 @@ _WORST = {
 }
 
 
+@pytest.mark.parametrize("boundary", ["b", "--b", ""])
+def test_a_part_that_is_no_picture_is_told_once(boundary: str) -> None:
+    part, empty = b"\r\n--b\r\nContent-Type: image/jpeg\r\n\r\n", b"\r\n--b\r\n\r\nbusy"
+    stream = part + _PICTURE + empty + empty + part + _PICTURE + part + _PICTURE
+    assert JpegSplitter(boundary).feed(stream) == [_PICTURE, None, None, _PICTURE, _PICTURE]
+
+
 @given(
     tokens=st.lists(st.sampled_from(_TOKENS), max_size=25),
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=9),

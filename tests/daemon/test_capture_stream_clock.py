@@ -50,6 +50,12 @@ def _held_back(arrivals: list[float], stamps: list[float], opening: float) -> li
     return answers
 
 
+def test_frames_of_a_camera_whose_clock_stops_are_not_held_back() -> None:
+    arrivals = [number / 2 for number in range(1, 40)]
+    held = _held_back(arrivals, [min(at, 6.0) for at in arrivals], opening=0.0)
+    assert not any(held)
+
+
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 5.0, 12.5, 25.0])
 @pytest.mark.parametrize("name", _stamps(1.0))
 def test_a_steady_stream_loses_next_to_nothing_however_it_is_stamped(name: str, fps: float) -> None:

@@ -39,6 +39,7 @@ CYRILLIC = "\u043a\u043e\u0442"
         ("3d printer\n4x4", ("3d printer", "4x4")),
         ("'cat',\n'dog',\n", ("cat", "dog")),
         ("???\ncat", (NAMELESS, "cat")),
+        ("cat\n\ufeffdog", ("cat", "dog")),
         ("cat 0\ntraffic light 1", ("cat", "traffic light")),
         ("cat,0\ndog,1\n", ("cat", "dog")),
         ("gate 1\ngate 2", ("gate 1", "gate 2")),
