@@ -56,6 +56,12 @@ def test_frames_of_a_camera_whose_clock_stops_are_not_held_back() -> None:
     assert not any(held)
 
 
+def test_stamps_that_raise_false_alarms_are_believed_less_after_each() -> None:
+    arrivals = [number / 2 for number in range(1, 300)]
+    stamps = [at - (0.4 if number % 7 == 6 else 0.0) for number, at in enumerate(arrivals)]
+    assert sum(_held_back(arrivals, stamps, opening=0.0)) <= 3
+
+
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 5.0, 12.5, 25.0])
 @pytest.mark.parametrize("name", _stamps(1.0))
 def test_a_steady_stream_loses_next_to_nothing_however_it_is_stamped(name: str, fps: float) -> None:

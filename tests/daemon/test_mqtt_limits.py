@@ -11,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from daemon.demo.film import Shot, film
 from daemon.media.snapshots import Snapshots, Subject
 from daemon.mqtt import packets
+from daemon.mqtt.batch_writer import BatchWriter
+from daemon.mqtt.limits import BrokerLimits
+from daemon.mqtt.message_writer import MessageWriter
 from daemon.mqtt.outgoing import Delivery, Handover, Message
 from daemon.publish.publisher import Publisher
 from daemon.records import Drop, Event, EventType
@@ -228,3 +233,16 @@ def test_a_daemon_with_pictures_and_formats_keeps_its_connections(broker: Mosqui
         stop(process)
     assert [broker.output().count(f" as {client} ") for client in ("ospreyd-box", "ospreyd-box.1")] == [1, 1]
     assert "were not sent" not in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("mqtt5", [True, False])
+@pytest.mark.parametrize("limit", [130, 140, 16_400, 16_500, 150_000, 2_100_000, 2_100_100])
+def test_the_largest_payload_fits_and_hardly_a_larger_one_would(limit: int, mqtt5: bool) -> None:
+    """At every number of bytes that the packet's length takes; the client is not connected."""
+    client = Client(CallbackAPIVersion.VERSION2)
+    batch = BatchWriter(lambda _: None, lambda: None)
+    writer = MessageWriter(client, batch, BrokerLimits(announced=limit), mqtt5=mqtt5, on_too_large=lambda *_: None)
+    message = Message("gate/front/snapshot", b"", "image/jpeg")
+    size = writer.max_payload(message)
+    assert writer.send(replace(message, payload=bytes(size))) is not Handover.TOO_LARGE
+    assert writer.send(replace(message, payload=bytes(size + 4))) is Handover.TOO_LARGE
