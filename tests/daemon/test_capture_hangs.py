@@ -159,9 +159,12 @@ def test_a_camera_that_hangs_does_not_delay_another(pipe: Path, film: tuple[byte
         assert camera.join(10.0)
 
 
-@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
-@pytest.mark.usefixtures("decoder")
-def test_opening_one_camera_does_not_wait_for_another(scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "decoder"),
+    [*((scheme, "opencv") for scheme in ("rtsp", "rtsps", "http", "https")), ("rtsp", "pyav")],
+    indirect=["decoder"],
+)
+def test_opening_one_camera_does_not_wait_for_another(scheme: str, decoder: str, tmp_path: Path) -> None:
     """OpenCV's own lock would open one after the other."""
     video = write_video(tmp_path / "video.avi", pictures(3))
     with socket.create_server(("127.0.0.1", 0)) as silent:

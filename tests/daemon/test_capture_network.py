@@ -84,7 +84,6 @@ def test_the_first_rtsp_frame_is_not_a_buffered_one(rtsp: RtspServer) -> None:
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 
-@pytest.mark.usefixtures("decoder")
 def test_rtsp_of_a_file_goes_on_after_its_end(tmp_path: Path) -> None:
     need_rtsp()
     video = write_video(tmp_path / "video.avi", pictures(10, 176, 144))
@@ -200,10 +199,13 @@ def test_rtsp_with_the_right_password_streams(
     _no_secrets(caplog, capfd)
 
 
-@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
-@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize(
+    ("scheme", "decoder"),
+    [*((scheme, "opencv") for scheme in ("rtsp", "rtsps", "http", "https")), ("rtsp", "pyav"), ("rtsps", "pyav")],
+    indirect=["decoder"],
+)
 def test_a_closed_port_refuses(
-    scheme: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    scheme: str, decoder: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with capturing(f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:{_closed_port()}/stream?token={PASSWORD}") as captured:
         status = captured.wait_for_state(CameraState.OFFLINE, Reason.REFUSED)

@@ -102,7 +102,6 @@ def test_many_cameras_that_open_together_never_mix_transports() -> None:
     assert Counter(asked) == {("tcp", "tcp"): 60, ("udp", "udp"): 60}, "not once by OpenCV and once to find out why"
 
 
-@pytest.mark.usefixtures("decoder")
 def test_silent_servers_of_one_transport_do_not_delay_the_other() -> None:
     """All are being opened before the first of them gives up, and each reports what its own server does."""
     with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as accepted:
