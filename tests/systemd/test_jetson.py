@@ -19,7 +19,7 @@ from tests.systemd.box import DEBIAN_ROOT, Box
 from tests.systemd.installed import CONFIGURATION, install
 from tests.systemd.wheels import dependencies, project, stand_in
 
-pytestmark = [pytest.mark.systemd, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.systemd, pytest.mark.timeout(1200)]
 
 CUDA = "13.0"
 """of JetPack 7"""
