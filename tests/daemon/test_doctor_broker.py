@@ -13,6 +13,8 @@ import yaml
 from daemon.config.load import load
 from daemon.config.schema import Config
 from daemon.doctor.broker_login import broker as check
+from daemon.outbox.sqlite_file import lock_of
+from daemon.outbox.store import outbox_path
 from tests.conftest import wait_for
 from tests.daemon.running import TOPICS, box, daemon, stop
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
@@ -63,6 +65,7 @@ def test_a_daemon_that_runs_elsewhere_keeps_its_connection(
     broker: Mosquitto, subscriber: Subscriber, config: Callable[..., Config]
 ) -> None:
     settings = config()
+    lock_of(outbox_path(settings.mqtt.outbox, settings.device)).touch()  # as a run that has ended leaves it
     with Subscriber(HOST, broker.port) as elsewhere:
         elsewhere.publish(f"{TOPICS}/status", b"online", retain=True)
         assert check(settings).facts["connected"]
