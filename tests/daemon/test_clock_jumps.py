@@ -79,6 +79,20 @@ def test_seconds_told_after_a_crash_do_not_depend_on_the_system_clock(
     assert [each[2] for each in plain] == pytest.approx([each[2] for each in jumped], abs=1e-3)
 
 
+def test_seconds_in_a_zone_are_told_after_a_crash() -> None:
+    ledger, kept, entered = ObjectLedger({}), dict[str, bytes](), dict[tuple[str, str | None], float]()
+    for event, _ in told(1, [(0.1, 0.0)] * 40, jumps=False):
+        kept.update({key: value or b"" for key, value in ledger.note(event).items()})
+        if event.type is EventType.ZONE_ENTERED and event.object is not None:
+            entered[event.object.id, event.zone] = event.time
+    there = ObjectLedger({key: value for key, value in kept.items() if value}).unfinished(START)
+    left = [each for each in there if each.type is EventType.ZONE_LEFT and each.object is not None]
+    assert left
+    for each in left:
+        assert each.object is not None
+        assert each.seconds == pytest.approx(each.object.last_seen - entered[each.object.id, each.zone], abs=1e-3)
+
+
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """One number: seconds by which the system clock is set."""
