@@ -1,6 +1,7 @@
 """Parts of real videos, what a person wrote down who watched them, and what a real daemon tells of them.
 
-It was written down by looking at the pictures, before anything was counted in them. Frames count from 0.
+It was written down by looking at the pictures; where the daemon told something else, they were looked at again, and
+three entries (the saloon on the line, the grey car, the van) were corrected. Frames count from 0.
 
 People (intel_one-by-one-person-detection, 10 frames/s): a man comes in from below (frame 745), stands at the table from
 775 to 840, too short to count as standing, and leaves to the right (865). A woman comes in from below (920), stands at

@@ -13,6 +13,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from daemon.demo.film import Shot, film
@@ -21,8 +22,7 @@ from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Message, Subscriber
 from tests.test_tracking import AREAS, check_events, events_of
 
-_FIRST = 3.0  # seconds from a start until the first frame, about
-_LONGEST = 4.0  # seconds that it runs after that
+_LONGEST = 4.0  # seconds that it runs after an object has appeared
 
 
 def main() -> None:
@@ -41,8 +41,10 @@ def main() -> None:
         )
         with Subscriber(HOST, broker.port) as subscriber:
             for _ in range(options.kills):
+                before = len(subscriber.messages())
                 with daemon(folder, document) as process:
-                    time.sleep(_FIRST + chance.uniform(0, _LONGEST))
+                    subscriber.wait(partial(_appears, before), "an object", 60)
+                    time.sleep(chance.uniform(0, _LONGEST))
                     process.send_signal(signal.SIGKILL)
             before = len(subscriber.messages())
             with daemon(folder, document) as process:
@@ -51,9 +53,15 @@ def main() -> None:
             events = events_of(subscriber.messages())
     check_events(events)
     reasons = Counter(event["reason"] for event in events if event["type"] == "object-left")
+    if options.kills and not reasons["restart"]:
+        raise SystemExit("no kill came while an object was there, so nothing is shown; give more --kills")
     crossings = sum(event["type"] == "line-crossed" for event in events)
     print(f"{options.kills} kills: {sum(reasons.values())} objects appeared and left ({dict(reasons)}), ", end="")
     print(f"{crossings} crossings, {len(events)} events: every promise is kept")
+
+
+def _appears(before: int, messages: list[Message]) -> bool:
+    return any(event["type"] == "object-appeared" for event in events_of(messages[before:]))
 
 
 def _frames(messages: list[Message]) -> int:
