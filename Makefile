@@ -36,7 +36,7 @@ TYPESCRIPT := $(VENV)/typescript
 DEBIAN_SLIM := $(dir $(DEBIAN_ROOT))debian-slim.tar
 PODMAN_PACKAGES := podman podman-compose runc netavark aardvark-dns iptables iproute2 mmdebstrap
 
-.PHONY: demo exporters test test-internet test-systemd test-container check format schemas clean system-libraries debian-packages npm
+.PHONY: demo exporters test test-internet test-systemd test-container check format schemas pictures clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
@@ -66,6 +66,10 @@ check: $(VENV)/.dev $(TYPESCRIPT)
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# the pictures of docs/web.md, taken by the tests of the page
+pictures: $(VENV)/.dev debian-packages
+	@mkdir -p docs/web && OSPREYD_PICTURES=$(CURDIR)/docs/web $(BIN)/python -m pytest tests/web/browser
 
 # the documents that are generated from the code
 schemas: $(VENV)/.dev

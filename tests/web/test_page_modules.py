@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing
 from tests.test_layout import LONGEST_FILE
 
 STATIC = ROOT / "daemon" / "web" / "static"
@@ -27,10 +27,10 @@ MOST = 100_000
 
 
 def test_the_modules_pass_their_own_tests() -> None:
-    if (node := shutil.which("node")) is None:
-        pytest.skip("Node.js is not installed")
+    if not shutil.which("node"):
+        missing("Node.js", "apt-get install nodejs")
     tests = sorted(str(file) for file in (Path(__file__).parent / "page").glob("*.test.mjs"))
-    done = subprocess.run([node, "--test", *tests], check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(["node", "--test", *tests], check=False, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 

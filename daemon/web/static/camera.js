@@ -27,7 +27,7 @@ export function camera(context, name) {
   picture.draw = () => {
     const at = (/** @type {[number, number]} */ point) => picture.at(point);
     const drawn = view.shapes.filter((each) => shows(`${each.kind}s`)).map((each) => area(each, at, noteOf(each)));
-    put(picture.overlay, drawn, boxes(picture.tracks, at, { boxes: shows("boxes"), labels: shows("labels") && shows("boxes"), tracks: shows("tracks"), stale: !picture.fits }));
+    put(picture.overlay, drawn, boxes(picture.tracks, at, { boxes: shows("boxes"), labels: shows("labels") && shows("boxes"), tracks: shows("tracks"), stale: !picture.fits, short: picture.element.clientWidth < 560 }));
   };
   const noteOf = (/** @type {import("./shapes.js").Shape} */ { kind, name: area }) => {
     const here = store.cameras[name];

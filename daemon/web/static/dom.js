@@ -108,6 +108,8 @@ const ICONS = {
   down: "M6 10l6 6 6-6",
   swap: "M7 4v14M4 15l3 4 3-4M17 20V6M14 9l3-4 3 4",
   copy: "M8 8h11v12H8zM5 16V4h11",
+  paste: "M8 4h8v4H8zM8 6H5v15h14V6h-3M12 11v6M9 14h6",
+  duplicate: "M8 8h12v12H8zM4 16V4h12M14 11v6M11 14h6",
   keys: "M3 7h18v10H3zM7 11h.01M11 11h.01M15 11h.01M8 14h8",
 };
 

@@ -64,7 +64,7 @@ function open({ content, live, store, signal, edits, leaving }, name, file) {
   const earlier = h("details", { class: "card", ontoggle: async () => earlier.open && put(past, await saving.earlier()) }, h("summary", {}, texts.history));
   const past = h("div", {});
   earlier.append(past);
-  const back = h("a", { class: "button", href: `#/camera/${part(name)}` }, icon("back"), texts.back);
+  const back = h("a", { class: "button back", "aria-label": texts.back, href: `#/camera/${part(name)}` }, icon("back"), h("span", {}, texts.back));
   content.className = "editor";
   put(
     content,
@@ -127,7 +127,7 @@ function toolbar(stage, { freeze, help, paste }) {
       group(texts.undo, undo, redo),
       group(texts.snap, snap, freezes),
       group(texts.zoomIn, tool("minus", texts.zoomOut, () => stage.zoomTo(stage.zoom / 1.5), ICON), tool("plus", texts.zoomIn, () => stage.zoomTo(stage.zoom * 1.5), ICON)),
-      group(texts.keys, tool("copy", texts.paste, paste), tool("keys", texts.keys, help, { class: "tool keyboard" })),
+      group(texts.keys, tool("paste", texts.paste, paste, ICON), tool("keys", texts.keys, help, { class: "tool icon-only keyboard" })),
     ),
     update: () => {
       pressed(choose, !model.tool);
@@ -137,7 +137,6 @@ function toolbar(stage, { freeze, help, paste }) {
       undo.disabled = !model.history.canUndo;
       redo.disabled = !model.history.canRedo;
       stage.element.classList.toggle("drawing", model.tool !== null);
-      stage.element.classList.toggle("zoomed", stage.zoom > 1);
     },
   };
 }

@@ -38,7 +38,8 @@ let store = new Store();
 /** @type {Live|null} */
 let live = null;
 let ends = new AbortController();
-let shown = "";
+/** @type {string|null} the address that is shown */
+let shown = null;
 /** @type {(() => Promise<boolean>)|null} whether the present view may be left */
 let asks = null;
 
@@ -74,7 +75,7 @@ function leave() {
   live?.close();
   live = null;
   asks = null;
-  shown = "";
+  shown = null;
 }
 
 function enter() {
@@ -90,11 +91,11 @@ async function show() {
   const wanted = location.hash;
   if (!/^#(\/|$)/.test(wanted || "#/")) return; // the skip link
   if (asks) {
-    history.replaceState(null, "", shown);
-    if (!(await asks())) return;
+    history.replaceState(null, "", shown || "#/");
+    if (document.querySelector("dialog[open]") || !(await asks())) return;
     history.replaceState(null, "", wanted);
   }
-  const first = shown === "";
+  const first = shown === null;
   asks = null;
   ends.abort();
   ends = new AbortController();
@@ -122,7 +123,7 @@ function menu(place) {
     h("a", { href: to, "aria-current": to === place && "page" }, text);
   const links = [link("#/", texts.overview), link("#/events", texts.events), session.role === "edit" && link("#/log", texts.log)];
   const out = h("button", { type: "button", class: "quiet", onclick: logout }, texts.logout);
-  put(bar, h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, session.device ?? texts.product)), session.role && h("nav", { "aria-label": texts.product }, links), session.role && out);
+  put(bar, h("a", { class: "brand", href: "#/", "aria-label": session.device ?? texts.product }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), h("span", {}, session.device ?? texts.product)), session.role && h("nav", { "aria-label": texts.product }, links), session.role && out);
 }
 
 async function logout() {

@@ -44,6 +44,11 @@ export class Model extends EventTarget {
     return JSON.stringify(this.history.present) !== this.saved;
   }
 
+  /** What is drawn so far, with the point that would be the next. @returns {Point[]} */
+  get outline() {
+    return this.rubber ?? (this.cursor ? [...this.draft, this.cursor] : this.draft);
+  }
+
   /** Tells that something is different. @param {string} [said] for those who do not see it */
   tell(said = "") {
     this.selected = Math.min(this.selected, this.shapes.length - 1);

@@ -32,7 +32,8 @@ export function plate(text, x, y, more = {}) {
 }
 
 /** @param {import("./tracks.js").Tracks} tracks @param {At} at
- * @param {{labels?: boolean, tracks?: boolean, boxes?: boolean, stale?: boolean}} show `stale`: of another picture */
+ * @param {{labels?: boolean, tracks?: boolean, boxes?: boolean, stale?: boolean, short?: boolean}} show
+ * `stale`: of another picture; `short`: there is little room */
 export function boxes(tracks, at, show) {
   const group = s("g", { class: show.stale ? "boxes stale" : "boxes" });
   if (show.tracks) {
@@ -49,7 +50,7 @@ export function boxes(tracks, at, show) {
       s("rect", { class: each.stationary ? "box standing" : "box", x: x1.toFixed(1), y: y1.toFixed(1),
         width: Math.max(0, x2 - x1).toFixed(1), height: Math.max(0, y2 - y1).toFixed(1), stroke: paint }),
     );
-    if (show.labels) group.append(plate(`${each.label} ${Math.round(each.score * 100)} %`, x1, Math.max(14, y1 - 5)));
+    if (show.labels) group.append(plate(show.short ? each.label : `${each.label} ${Math.round(each.score * 100)} %`, x1, Math.max(14, y1 - 5)));
   }
   return group;
 }

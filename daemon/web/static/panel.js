@@ -27,10 +27,11 @@ export class Panel {
     this.mistakes = [];
     /** @type {HTMLElement[]} what is in each shape now */
     this.notes = [];
+    this.drawing = h("p", { class: "drafting" });
     this.list = h("div", { class: "shapes" });
     this.detail = h("section", { class: "detail", "aria-label": texts.select });
     this.told = "";
-    this.element = h("div", { class: "panel" }, this.list, this.detail);
+    this.element = h("div", { class: "panel" }, this.drawing, this.list, this.detail);
     this.model.addEventListener("change", () => this.draw());
   }
 
@@ -45,7 +46,7 @@ export class Panel {
     const shape = this.model.shapes[index];
     const own = shapes.mistakes(this.model.shapes, index).map(({ code }) => texts.mistakes[/** @type {"name"} */ (code)]);
     const path = pathOf(shape);
-    const served = this.mistakes.filter((each) => each.path === path || each.path.startsWith(`${path}.`)).map((each) => each.sentence);
+    const served = this.mistakes.filter((each) => each.path === path || each.path.startsWith(`${path}.`)).map((each) => [each.path.slice(path.length + 1), each.sentence].filter(Boolean).join(": "));
     return own.length ? own : served;
   }
 
@@ -88,14 +89,16 @@ export class Panel {
   now() {
     const { tracks } = this.stage.picture;
     const view = { ...tracks.view, crop: this.stage.picture.crop };
-    this.model.shapes.forEach((shape, i) => {
-      if (!this.notes[i]) return;
-      if (shape.kind === "zone") say(this.notes[i], texts.insideNow(counted(shapes.insideNow(shape, tracks.objects, view))));
-      else if (shape.kind === "line") {
-        const crossed = shapes.crossingsOf(shape, tracks.ways.values(), view);
-        say(this.notes[i], texts.crossedNow(crossed.in, crossed.out));
-      }
-    });
+    const note = (/** @type {Shape} */ shape) => {
+      if (shape.kind === "zone") return texts.insideNow(counted(shapes.insideNow(shape, tracks.objects, view)));
+      const crossed = shapes.crossingsOf(shape, tracks.ways.values(), view);
+      return texts.crossedNow(crossed.in, crossed.out);
+    };
+    this.model.shapes.forEach((shape, i) => this.notes[i] && shape.kind !== "mask" && say(this.notes[i], note(shape)));
+    const { tool: kind, outline } = this.model;
+    const drawn = kind && kind !== "mask" && outline.length >= shapes.fewest(kind) ? shapes.drawn(kind, outline, this.model.shapes) : null;
+    say(this.drawing, drawn ? `${drawn.name}: ${note(drawn)}` : "");
+    this.drawing.hidden = !drawn;
   }
 
   /** @param {Shape} shape */
@@ -110,7 +113,7 @@ export class Panel {
         "div",
         { class: "actions", role: "group", "aria-label": texts.select },
         shape.kind === "line" && tool("swap", texts.swap, () => model.change(shapes.swapped(shape), texts.swap)),
-        tool("plus", texts.duplicate, () => model.paste(shape)),
+        tool("duplicate", texts.duplicate, () => model.paste(shape)),
         tool("copy", texts.copy, about.copy),
         tool("up", texts.earlier, order(-1)),
         tool("down", texts.later, order(1)),

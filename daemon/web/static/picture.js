@@ -34,7 +34,7 @@ export class Picture {
     this.want = live.want(camera, wish, (head, jpeg) => this.#show(head, jpeg));
     this.store.on((kind, message) => this.#hear(kind, message), signal);
     const seen = new IntersectionObserver(([entry]) => this.want.show(entry.isIntersecting), { rootMargin: "50px" });
-    const sized = new ResizeObserver(() => this.draw());
+    const sized = new ResizeObserver(() => this.element.clientWidth && this.draw());
     const timer = setInterval(() => this.check(), 500);
     seen.observe(this.element);
     sized.observe(this.element);
@@ -75,7 +75,7 @@ export class Picture {
       if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
         this.canvas.width = bitmap.width;
         this.canvas.height = bitmap.height;
-        this.element.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
+        this.element.style.setProperty("--ratio", String(bitmap.width / bitmap.height));
       }
       this.canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
       bitmap.close();
@@ -105,6 +105,7 @@ export class Picture {
     const last = this.head ? texts.lastPicture(clock(this.head.captured_at)) : texts.noPicture;
     say(this.note, live ? "" : [last, why].filter(Boolean).join(" · "));
     this.note.hidden = live;
+    this.element.classList.toggle("live", live);
     if (this.element.classList.toggle("old", !live && this.head !== null)) this.#forget();
   }
 

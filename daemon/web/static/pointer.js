@@ -53,7 +53,7 @@ export class Pointer {
     if (target.kind === "shape") model.select(target.index);
     if (target.kind === "point") {
       model.select(model.selected, target.index);
-      this.timer = window.setTimeout(() => this.#long(target.index), LONG_PRESS);
+      if (event.pointerType === "touch") this.timer = window.setTimeout(() => this.#long(target.index), LONG_PRESS);
     }
     this.drag = { target, start: event, from, shape: model.shape ?? null, mine, moved: false };
     if (model.tool && event.pointerType === "touch") this.#loupe(event, from);

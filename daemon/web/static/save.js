@@ -70,7 +70,7 @@ export class Saving {
     const checked = await this.check();
     if (checked.locked) return void (await showLocked(checked.locked, checked.paste));
     const [first] = checked.mistakes;
-    if (first) return this.say(`${texts.notSaved}: ${first.sentence}`, true);
+    if (first) return this.say(`${texts.notSaved}: ${[first.path, first.sentence].filter(Boolean).join(": ")}`, true);
     if (!checked.diff.some(({ kind }) => kind !== "same")) return this.say(texts.noChange);
     const buttons = /** @type {[string, string, string?][]} */ (about
       ? [["", texts.cancel], ["file", texts.takeFile], ["write", texts.keepMine, "main"]]

@@ -30,8 +30,11 @@ export class Stage {
     this.element = h("div", { class: "stage" }, this.picture.element, this.loupe);
     this.picture.at = (point) => this.at(point);
     this.picture.draw = () => this.drawFound();
-    new ResizeObserver(() => this.look()).observe(this.picture.element);
-    model.addEventListener("change", () => this.draw());
+    this.refocusing = false;
+    const sized = new ResizeObserver(() => this.picture.element.clientWidth && this.look());
+    sized.observe(this.picture.element);
+    signal.addEventListener("abort", () => sized.disconnect());
+    model.addEventListener("change", () => this.look());
   }
 
   /** The whole picture on the screen, pixels. */
@@ -77,6 +80,9 @@ export class Stage {
     const { width, height } = this.size;
     this.pan.x = Math.min(0, Math.max(clientWidth - width, this.pan.x));
     this.pan.y = Math.min(0, Math.max(clientHeight - height, this.pan.y));
+    const { tool, selected } = this.model;
+    this.element.classList.toggle("zoomed", this.zoom > 1);
+    this.element.classList.toggle("idle", this.zoom === 1 && !tool && selected < 0); // then a finger scrolls the page
     this.picture.canvas.style.transform = `translate(${this.pan.x}px, ${this.pan.y}px) scale(${this.zoom})`;
     this.draw();
     this.drawFound();
@@ -147,9 +153,12 @@ export class Stage {
     const { model } = this;
     const focused = document.activeElement?.getAttribute("data-key");
     const at = (/** @type {Point} */ point) => this.at(point);
-    const order = model.shapes.map((_, i) => i).sort((a, b) => Number(a === model.selected) - Number(b === model.selected));
-    put(this.shown, this.#frame(), model.shapes.map((shape, i) => this.#area(shape, i, at)), order.includes(model.selected) && this.#handles(at), model.tool && this.#draft(at));
-    if (focused) /** @type {SVGElement|null} */ (this.svg.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus();
+    const areas = model.shapes.map((shape, i) => [this.#area(shape, i, at), i === model.selected && this.#targets(at)]);
+    put(this.shown, this.#frame(), areas, this.#handles(at), model.tool && this.#draft(at));
+    if (!focused) return;
+    this.refocusing = true;
+    /** @type {SVGElement|null} */ (this.svg.querySelector(`[data-key="${focused}"]`))?.focus();
+    this.refocusing = false;
   }
 
   /** The part that is analysed. */
@@ -167,7 +176,7 @@ export class Stage {
     const { model } = this;
     const group = area(shape, at, "", {
       tabindex: "0", role: "button", "data-key": `${shape.kind}.${i}`, "aria-pressed": String(i === model.selected),
-      "aria-label": `${texts.kinds[shape.kind]} ${shape.name}`, onfocus: () => model.selected !== i && model.select(i),
+      "aria-label": `${texts.kinds[shape.kind]} ${shape.name}`, onfocus: () => this.refocusing || model.selected === i || model.select(i),
     });
     if (i === model.selected) group.classList.add("selected");
     for (const mistake of mistakes(model.shapes, i)) {
@@ -179,19 +188,28 @@ export class Stage {
     return group;
   }
 
-  /** @param {(point: Point) => [number, number]} at */
+  /** What of the selected shape takes the focus: in the order of Tab right behind it. @param {(point: Point) => [number, number]} at */
+  #targets(at) {
+    const { model } = this;
+    const { shape } = model;
+    if (!shape || model.tool) return null;
+    return shape.points.map((point, i) => s(
+      "circle",
+      { class: "target", cx: at(point)[0], cy: at(point)[1], r: 22, tabindex: "0", role: "button", "data-key": `point.${i}`,
+        "aria-label": texts.pointAt(shape.name, i + 1, point), onfocus: () => this.refocusing || model.point === i || model.select(model.selected, i) },
+    ));
+  }
+
+  /** What is seen of them, above every shape. @param {(point: Point) => [number, number]} at */
   #handles(at) {
     const { model } = this;
     const { shape } = model;
     if (!shape || model.tool) return null;
-    const mids = this.mids(shape).map((point) => s("circle", { class: "mid", cx: at(point)[0], cy: at(point)[1], r: 5 }));
-    const points = shape.points.map((point, i) => {
-      const [cx, cy] = at(point);
-      const more = { tabindex: "0", role: "button", "data-key": `point.${i}`, "aria-label": texts.pointAt(shape.name, i + 1, point), onfocus: () => model.point !== i && model.select(model.selected, i) };
-      return s("g", { class: i === model.point ? "handle selected" : "handle", ...more }, s("circle", { class: "hit", cx, cy, r: 22 }), s("circle", { class: "dot", cx, cy, r: 7 }));
-    });
+    const dot = (/** @type {Point} */ point, /** @type {string} */ look, /** @type {number} */ r) => s("circle", { class: look, cx: at(point)[0], cy: at(point)[1], r });
+    const mids = this.mids(shape).map((point) => dot(point, "mid", 5));
+    const points = shape.points.map((point, i) => dot(point, i === model.point ? "dot selected" : "dot", 7));
     const ends = shape.kind === "line" ? shape.points.map((point, i) => s("text", { class: "end", x: at(point)[0] - 4, y: at(point)[1] - 12 }, "AB"[i])) : [];
-    return s("g", { class: `handles ${shape.kind}` }, mids, ends, points, model.point >= 0 && this.#cross(shape.points[model.point]));
+    return s("g", { class: `handles ${shape.kind}`, "aria-hidden": "true" }, mids, ends, points, model.point >= 0 && this.#cross(shape.points[model.point]));
   }
 
   /** @param {Point} point */
@@ -202,8 +220,7 @@ export class Stage {
 
   /** @param {(point: Point) => [number, number]} at */
   #draft(at) {
-    const { draft, cursor, tool, rubber } = this.model;
-    const points = rubber ?? (cursor ? [...draft, cursor] : draft);
+    const { draft, cursor, tool, outline: points } = this.model;
     const first = draft.length >= 3 && s("circle", { class: "first", cx: at(draft[0])[0], cy: at(draft[0])[1], r: 22 });
     return s(
       "g",

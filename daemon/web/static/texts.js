@@ -164,7 +164,7 @@ export const texts = {
   changedTitle: "The file was changed meanwhile",
   changedText: "− is what the file has now, + is what you have drawn.",
   keepMine: "Write mine over it",
-  takeFile: "Take the file’s",
+  takeFile: "Take the file's",
   lockedTitle: "This file cannot be edited here",
   copyLines: "Copy the lines",
   pasteText: "Put these lines into the file by hand:",

@@ -1,0 +1,50 @@
+"""One browser and one daemon with its page for all tests of a worker that look at the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright
+
+from daemon.demo.film import film
+from tests.daemon.running import daemon
+from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.subscriber import Subscriber
+from tests.web.browser.browsing import chromium, visit
+from tests.web.browser.site import LINES, NAMES, SECONDS, SHOT, WATCHED, ZONES, Site, camera
+from tests.web.running import folders, page, web_box
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[tuple[Playwright, Browser]]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of the drawn street."""
+    file = tmp_path_factory.mktemp("film") / "street.mp4"
+    film(SHOT, file, SECONDS)
+    return file
+
+
+@pytest.fixture(scope="session")
+def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    cameras = {name: camera(street) if name in WATCHED else camera(street, fps=1) for name in NAMES}
+    cameras["seen"] = camera(street, zones=ZONES, lines=LINES)
+    cameras["turned"] |= {"rotate": 90, "crop": [0.1, 0.2, 0.9, 0.8]}
+    with (
+        folders(folder),
+        Mosquitto(folder) as broker,
+        Subscriber(HOST, broker.port) as subscriber,
+    ):
+        document = web_box(broker, cameras, tracking={})
+        with daemon(folder, document), page(folder, document) as web:
+            with visit(chrome[1], web.link()) as first:
+                first.locator("nav").wait_for()
+                session = first.context.storage_state()
+            yield Site(chrome[1], chrome[0], web, session, subscriber, folder / "box.yaml")
