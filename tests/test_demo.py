@@ -43,6 +43,8 @@ def test_on_the_embedded_broker(tmp_path: Path) -> None:
     done = demo("--json", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     check(json.loads(done.stdout))
+    assert "web page (the link logs in once): http://127.0.0.1:" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in (tmp_path / "web.log").read_text()
 
 
 def test_on_a_broker_that_is_there(tmp_path: Path) -> None:

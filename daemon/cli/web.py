@@ -12,7 +12,7 @@ import typer
 
 from daemon.config.page import PageConfig, load_page
 from daemon.errors import UsageError
-from daemon.web.login_links import make_token
+from daemon.system.login_links import make_token
 from engines.folders import runtime_folder
 
 _OF_THE_SERVICE = Path("/run/ospreyd")

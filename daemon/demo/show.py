@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from daemon.analysis.geometry import View
 from daemon.config.camera import Camera
 from daemon.demo.film import SHOTS, Film, film
 from daemon.demo.identity import AREAS, Identity, draw_tracks, identity
+from daemon.demo.page_process import DemoPage, demo_page, environment, free_port
 from daemon.demo.score import Score, score, seen_in
 from daemon.demo.street.generator import LABELS
 from daemon.demo.subscriber import Received, Subscriber
@@ -72,9 +73,14 @@ def show(folder: Path, seconds: float, broker: tuple[str, int] | None, port: int
     with _broker(broker, port, console) as address:
         subscriber = Subscriber(*address, _PREFIX, messages)
         subscriber.start()
-        config = _write_config(folder, films, *address)
-        with _daemon(config, folder / "ospreyd.log", console) as daemon:
-            _watch(subscriber, daemon, seconds, folder / "ospreyd.log", console)
+        page_port, environ = free_port(), environment(folder)
+        config = _write_config(folder, films, address, page_port)
+        log = folder / "ospreyd.log"
+        with (
+            _daemon(config, log, environ, console) as daemon,
+            demo_page(config, DEVICE, page_port, environ, console) as page,
+        ):
+            _watch(subscriber, daemon, seconds, page, log, console)
         subscriber.stop()
     return _summarise(folder, films, subscriber.cameras, messages)
 
@@ -117,12 +123,14 @@ def _broker(given: tuple[str, int] | None, port: int, console: Console) -> Itera
             process.terminate()
 
 
-def _write_config(folder: Path, films: Sequence[Film], host: str, port: int) -> Path:
+def _write_config(folder: Path, films: Sequence[Film], broker: tuple[str, int], page_port: int) -> Path:
+    host, port = broker
     document = {
         "device": DEVICE,
         "mqtt": {"host": host, "port": port, "outbox": {"path": "outbox.db"}},
         "models": {"default": "street"},
         "tracking": {},
+        "service": {"web": {"port": page_port}},
         "cameras": {f.shot.camera: {"source": f.file.name, "loop": True, **AREAS} for f in films},
     }
     path = folder / "demo.yaml"
@@ -131,13 +139,13 @@ def _write_config(folder: Path, films: Sequence[Film], host: str, port: int) -> 
 
 
 @contextmanager
-def _daemon(config: Path, log: Path, console: Console) -> Iterator[subprocess.Popen[bytes]]:
+def _daemon(config: Path, log: Path, environ: Mapping[str, str], console: Console) -> Iterator[subprocess.Popen[bytes]]:
     """`ospreyd run` as a user would start it, its log in a file; stopped at the end."""
     console.print(f"ospreyd run {config}")
     with (
         log.open("wb") as stream,
         subprocess.Popen(
-            [sys.executable, "-m", "daemon", "run", str(config)], stderr=stream, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "daemon", "run", str(config)], stderr=stream, stdin=subprocess.DEVNULL, env=environ
         ) as process,
     ):
         try:
@@ -152,14 +160,19 @@ def _daemon(config: Path, log: Path, console: Console) -> Iterator[subprocess.Po
 
 
 def _watch(
-    subscriber: Subscriber, daemon: subprocess.Popen[bytes], seconds: float, log: Path, console: Console
+    subscriber: Subscriber,
+    daemon: subprocess.Popen[bytes],
+    seconds: float,
+    page: DemoPage,
+    log: Path,
+    console: Console,
 ) -> None:
-    """Shows what arrives, for `seconds` from the first message of every camera."""
+    """Shows what arrives, for `seconds` from the first message of every camera, and while the page is looked at."""
     names = [shot.camera for shot in SHOTS]
     give_up = time.monotonic() + _STREAMING_WITHIN
     end: float | None = None
     with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
-        while end is None or time.monotonic() < end:
+        while end is None or time.monotonic() < end or page.is_looked_at():
             if daemon.poll() is not None:
                 raise DaemonError(f"the daemon ended with code {daemon.returncode}; its log is {log}")
             if end is None and all(subscriber.cameras.get(name, Received()).messages for name in names):

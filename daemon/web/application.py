@@ -59,7 +59,7 @@ class Page:
             routes=[
                 *self._routes(readings, commands, saving),
                 WebSocketRoute("/api/live", self._live),
-                Route("/healthz", _health),
+                Route("/healthz", self._health),
                 Route("/", self._file),
                 Route("/{name}", self._file),
             ],
@@ -112,6 +112,9 @@ class Page:
             LivePage(socket, self.viewers, lambda: self._sessions.role(caller.token), caller.address)
         )
 
+    async def _health(self, _: Request) -> Response:
+        return answer({"ok": True, "pages": self.viewers.pages})
+
     async def _file(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
         if name not in self._files:
@@ -141,10 +144,6 @@ class _by_method:  # noqa: N801 - used as a function; Starlette takes a class as
             allowed = ", ".join(self._endpoints)
             raise Refusal(405, "not-allowed", f"only {allowed} here", {"Allow": allowed})
         await (await endpoint(request))(scope, receive, send)
-
-
-async def _health(_: Request) -> Response:
-    return answer({"ok": True})
 
 
 async def _refused(_: Request, error: Exception) -> Response:

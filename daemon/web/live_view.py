@@ -79,9 +79,9 @@ class Viewers:
         return {"pictures": sum(page.watches for page in self._pages), "most": self._web.max_viewers}
 
     @property
-    def any(self) -> bool:
-        """Whether there is a page."""
-        return bool(self._pages)
+    def pages(self) -> int:
+        """How many there are."""
+        return len(self._pages)
 
     def has_room(self, page: LivePage) -> bool:
         """Whether one more page may have pictures."""

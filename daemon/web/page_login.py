@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from daemon import __version__
 from daemon.config.page import PageConfig
+from daemon.system.login_links import take_token
 from daemon.web.answers import Given, Refusal, answer, body
-from daemon.web.login_links import take_token
 from daemon.web.request_rules import Caller
 from daemon.web.sessions import LASTS, Failures, Passwords, Role, Sessions
 

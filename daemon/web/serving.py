@@ -95,7 +95,7 @@ async def _end_when_idle(server: uvicorn.Server, page: Page, seconds: float) -> 
     busy = time.monotonic()
     while time.monotonic() - busy < seconds:
         await asyncio.sleep(_LOOK)
-        if server.server_state.connections or page.viewers.any:
+        if server.server_state.connections or page.viewers.pages:
             busy = time.monotonic()
     _log.info("nobody has looked for %g s: ends until somebody does", seconds)
     server.should_exit = True
