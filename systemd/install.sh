@@ -12,7 +12,9 @@ configuration or does not start, the old one goes on.
 
   --extra NAME             also what the extra NAME needs: gpu (TensorRT), rtx (TensorRT for RTX) or none
   --jetson                 use JetPack's TensorRT, CUDA and OpenCV, and compile PyCUDA (docs/install.md)
-                           An upgrade without these two does as the installation before it.
+                           An upgrade without these does as the installation before it.
+  --web                    also the web page: its packages, its socket on 127.0.0.1:9470, and a configuration that the page
+                           may change; an upgrade does as the installation before it
   --wheels FOLDER          take every package from FOLDER and none from the network
   --python PROGRAM         the Python to run on, 3.10 or later (default: python3)
 
@@ -24,7 +26,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 base=/opt/ospreyd
 system=/usr/local/lib
 config=/etc/ospreyd
-extra="" jetson=no wheels="" python=python3 source=""
+extra="" jetson=no web=no wheels="" python=python3 source=""
 version="" old="" units="" installed=no
 
 say() { echo "install.sh: $*"; }
@@ -35,6 +37,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage; exit 0 ;;
         --jetson) jetson=yes ;;
+        --web) web=yes ;;
         --extra | --wheels | --python)
             [ $# -ge 2 ] || wrong_usage "$1 needs a value"
             case "$1" in --extra) extra=$2 ;; --wheels) wheels=$(realpath "$2") ;; --python) python=$2 ;; esac
@@ -57,9 +60,13 @@ check_machine() {
 # What a version was installed with holds for the next too: an upgrade shall not take the GPU away.
 as_before() {
     old=$(readlink -e "$base/current") || return 0
-    [ -z "$extra" ] && [ "$jetson" = no ] && [ -e "$old/options" ] || return 0
-    read -r extra jetson <"$old/options"
-    say "as before: --extra $extra, Jetson: $jetson"
+    local before_extra before_jetson before_web
+    [ -e "$old/options" ] || return 0
+    read -r before_extra before_jetson before_web <"$old/options"
+    [ "$web" = yes ] || web=${before_web:-no}
+    [ -z "$extra" ] && [ "$jetson" = no ] || return 0
+    extra=$before_extra jetson=$before_jetson
+    say "as before: --extra $extra, Jetson: $jetson, web page: $web"
 }
 
 # However this ends, by a signal too, what runs is what is there.
@@ -82,8 +89,10 @@ make_version() {
     version=$base/versions/$(date -u +%Y%m%dT%H%M%S.%N)
     mkdir -p "$base/versions"
     say "installing $source into $version"
-    local options=() packages=("$source")
-    [ "$extra" = none ] || packages=("${source}[$extra]")
+    local options=() packages extras=""
+    [ "$extra" = none ] || extras=$extra
+    [ "$web" = no ] || extras=${extras:+$extras,}web
+    packages=("$source${extras:+[$extras]}")
     [ "$jetson" = no ] || options+=(--system-site-packages)
     "$python" -m venv "${options[@]}" "$version"
     options=(--quiet --disable-pip-version-check)
@@ -101,8 +110,8 @@ make_version() {
     systemd-tmpfiles --create "$here/tmpfiles.conf"
     runuser -u ospreyd -- env HOME=/var/lib/ospreyd "$version/bin/ospreyd" --version || fail "what was installed does not run; nothing was changed"
     mkdir "$version/systemd"
-    cp "$here"/ospreyd.service "$here"/ospreyd@.service "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
-    echo "$extra $jetson" >"$version/options"
+    cp "$here"/*.service "$here"/*.socket "$here"/*.conf "$here"/ospreyd-service "$version/systemd"
+    echo "$extra $jetson $web" >"$version/options"
 }
 
 # pip only warns of an extra that is not there.
@@ -140,12 +149,40 @@ turn_to() {
             install -D -m 0644 "$1/systemd/newer.conf" "$system/systemd/system/$unit.d/10-newer.conf"
         fi
     done
+    turn_page_to "$1"
     install -D -m 0644 "$1/systemd/sysusers.conf" "$system/sysusers.d/ospreyd.conf"
     install -D -m 0644 "$1/systemd/tmpfiles.conf" "$system/tmpfiles.d/ospreyd.conf"
     install -d /usr/local/bin
     ln -sfn "$base/current/bin/ospreyd" /usr/local/bin/ospreyd
     ln -sfn "$base/current/systemd/ospreyd-service" /usr/local/bin/ospreyd-service
     systemctl daemon-reload
+}
+
+# The units of the web page, where the version has one: a version before may not.
+turn_page_to() {
+    local unit wanted
+    read -r _ _ wanted <"$1/options" || true
+    for unit in ospreyd-web.socket ospreyd-web.service ospreyd-web@.socket ospreyd-web@.service; do
+        if [ "${wanted:-no}" = yes ]; then
+            install -D -m 0644 "$1/systemd/$unit" "$system/systemd/system/$unit"
+        else
+            rm -f "$system/systemd/system/$unit"
+        fi
+    done
+    if [ "${wanted:-no}" = yes ]; then
+        install -D -m 0644 "$1/systemd/web-tmpfiles.conf" "$system/tmpfiles.d/ospreyd-web.conf"
+        systemd-tmpfiles --create "$1/systemd/web-tmpfiles.conf"
+    else
+        rm -f "$system/tmpfiles.d/ospreyd-web.conf"
+    fi
+}
+
+# Nobody waits for the page: what serves it is started anew by the next who looks.
+start_page() {
+    [ "$web" = yes ] || return 0
+    systemctl enable --quiet --now ospreyd-web.socket || say "the page's socket does not start: journalctl -u ospreyd-web.socket"
+    systemctl stop 'ospreyd-web.service' 'ospreyd-web@*.service' 2>/dev/null || true
+    say "the web page: ospreyd-service web --link $config/ospreyd.yaml prints a link to log in"
 }
 
 running() {
@@ -194,3 +231,4 @@ else
     installed=yes
     say "installed; now edit $config/ospreyd.yaml, then: ospreyd-service model get && ospreyd-service doctor $config/ospreyd.yaml && systemctl enable --now ospreyd"
 fi
+start_page

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 kept=(/etc/ospreyd /var/lib/ospreyd /var/cache/ospreyd)
-edited=(/etc/systemd/system/ospreyd.service.d /etc/systemd/system/ospreyd@*.service.d)
+edited=(/etc/systemd/system/ospreyd{,@*,-web*}.{service,socket}.d)
 purge=no
 case "$*" in
     "") ;;
@@ -15,10 +15,11 @@ esac
 while read -r unit _; do
     [ -z "$unit" ] || systemctl disable --now "$unit"
 done < <(
-    systemctl list-units --all --plain --no-legend 'ospreyd.service' 'ospreyd@*.service'
-    systemctl list-unit-files --state=enabled --plain --no-legend 'ospreyd.service' 'ospreyd@?*.service'
+    systemctl list-units --all --plain --no-legend 'ospreyd-web*.socket' 'ospreyd-web*.service' 'ospreyd.service' 'ospreyd@*.service'
+    systemctl list-unit-files --state=enabled --plain --no-legend 'ospreyd-web*.socket' 'ospreyd.service' 'ospreyd@?*.service'
 )
-rm -rf /usr/local/lib/systemd/system/ospreyd{,@}.service{,.d} /usr/local/lib/{sysusers,tmpfiles}.d/ospreyd.conf
+rm -rf /usr/local/lib/systemd/system/ospreyd{,@,-web,-web@}.{service,socket}{,.d} /usr/local/lib/{sysusers,tmpfiles}.d/ospreyd{,-web}.conf
+rm -rf /run/ospreyd
 for folder in systemd/system systemd sysusers.d tmpfiles.d; do
     [ ! -d "/usr/local/lib/$folder" ] || rmdir --ignore-fail-on-non-empty "/usr/local/lib/$folder"
 done

@@ -12,7 +12,12 @@ import pytest
 from tests.conftest import ROOT, missing
 
 FOLDER = ROOT / "systemd"
-UNITS = {"ospreyd.service": "ospreyd.service", "ospreyd@.service": "ospreyd@gpu0.service"}
+UNITS = {
+    "ospreyd.service": "ospreyd.service",
+    "ospreyd@.service": "ospreyd@gpu0.service",
+    "ospreyd-web.service": "ospreyd-web.service",
+    "ospreyd-web@.service": "ospreyd-web@gpu0.service",
+}
 """file, and the name that it is judged under"""
 MOST_EXPOSED = 2.0
 
@@ -23,6 +28,8 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if shutil.which("systemd-analyze") is None:
         missing("systemd", "apt-get install -y systemd")
     text = (FOLDER / request.param).read_text()
+    for socket in FOLDER.glob("*.socket"):
+        shutil.copy(socket, tmp_path)
     file = tmp_path / UNITS[request.param]
     file.write_text(re.sub(r"/opt/ospreyd/current/\S+", "/bin/true", text))
     return file
@@ -60,22 +67,46 @@ def test_what_stays_open_is_explained(name: str, tmp_path: Path) -> None:
     assert [option for option in sorted(opened) if option not in text] == []
 
 
-def test_the_template_is_the_unit_with_a_name() -> None:
-    def settings(name: str) -> list[str]:
-        return [line for line in (FOLDER / name).read_text().splitlines() if not line.startswith("#")]
+def settings(name: str) -> list[str]:
+    return [line for line in (FOLDER / name).read_text().splitlines() if not line.startswith("#")]
 
-    named = {
-        "Description=ospreyd,": "Description=ospreyd %i,",
-        "/etc/ospreyd/ospreyd.": "/etc/ospreyd/%i.",
-        "OSPREYD_INSTANCE=ospreyd": "OSPREYD_INSTANCE=%i",
-        "StateDirectory=ospreyd": "StateDirectory=ospreyd/%i",
-        "WorkingDirectory=/var/lib/ospreyd": "WorkingDirectory=/var/lib/ospreyd/%i",
-    }
-    expected = "\n".join(settings("ospreyd.service"))
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        (
+            "ospreyd",
+            {
+                "Description=ospreyd,": "Description=ospreyd %i,",
+                "/etc/ospreyd/ospreyd.": "/etc/ospreyd/%i.",
+                "OSPREYD_INSTANCE=ospreyd": "OSPREYD_INSTANCE=%i",
+                "StateDirectory=ospreyd": "StateDirectory=ospreyd/%i",
+                "WorkingDirectory=/var/lib/ospreyd": "WorkingDirectory=/var/lib/ospreyd/%i",
+            },
+        ),
+        (
+            "ospreyd-web",
+            {
+                "Description=ospreyd,": "Description=ospreyd %i,",
+                "/etc/ospreyd/ospreyd.yaml": "/etc/ospreyd/%i.yaml",
+                "/etc/ospreyd/ospreyd-web.": "/etc/ospreyd/%i-web.",
+                "ospreyd-web.socket": "ospreyd-web@%i.socket",
+            },
+        ),
+    ],
+)
+def test_the_template_is_the_unit_with_a_name(name: str, named: dict[str, str]) -> None:
+    expected = "\n".join(settings(f"{name}.service"))
     for of_one, of_many in named.items():
         assert of_one in expected
         expected = expected.replace(of_one, of_many)
-    assert "\n".join(settings("ospreyd@.service")) == expected
+    assert "\n".join(settings(f"{name}@.service")) == expected
+
+
+def test_the_sockets_are_of_this_machine_alone() -> None:
+    one, many = settings("ospreyd-web.socket"), settings("ospreyd-web@.socket")
+    assert "ListenStream=127.0.0.1:9470" in one
+    assert many == [line.replace("ospreyd,", "ospreyd %i,") for line in one]
 
 
 @pytest.mark.parametrize("script", ["install.sh", "uninstall.sh", "ospreyd-service"])
