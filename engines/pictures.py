@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 Image: TypeAlias = NDArray[np.uint8]
 """[H, W, 3] BGR"""
+_ROWS = 128  # of pixels that are converted at once; even
 
 
 class ColourMatrix(Enum):
@@ -125,16 +127,40 @@ class Nv12Picture:
         luma, chroma = self.read()
         shape = self.height, self.width, 3
         out = into if into is not None and into.shape == shape else np.empty(shape, np.uint8)
-        across = (self.width + 1) // 2
-        near = cv2.resize(
-            chroma[:, : across * 2].reshape(len(chroma), across, 2),
-            (across * 2, len(chroma) * 2),
-            interpolation=cv2.INTER_NEAREST,
-        )
-        yuv = cv2.merge([luma[:, : self.width], *cv2.split(near[: self.height, : self.width])])
-        cv2.transform(yuv, bgr_of_yuv(self.matrix, self.full_range), dst=out)
+        for top in range(0, self.height, _ROWS):
+            rows = slice(top, min(top + _ROWS, self.height))
+            self._convert(luma[rows], chroma[top // 2 : (rows.stop + 1) // 2], out[rows])
         return out
 
+    def _convert(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8], out: Image) -> None:
+        """Rows of the picture, and the rows of chroma that belong to them, at most _ROWS."""
+        rows, pairs = len(out), (self.width + 1) // 2
+        near, u, v, yuv = _memory.of(self.width)
+        near, u, v, yuv = near[: len(chroma) * 2], u[:rows], v[:rows], yuv[:rows]
+        chroma = chroma[:, : pairs * 2].reshape(len(chroma), pairs, 2)
+        cv2.resize(chroma, (near.shape[1], near.shape[0]), dst=near, interpolation=cv2.INTER_NEAREST)
+        cv2.split(near[:rows, : self.width], [u, v])
+        cv2.merge([luma[:, : self.width], u, v], dst=yuv)
+        cv2.transform(yuv, bgr_of_yuv(self.matrix, self.full_range), dst=out)
+
+
+class _Memory(threading.local):
+    """What converting takes, kept by each thread: to allocate it anew takes longer than to convert."""
+
+    def __init__(self) -> None:
+        self._width = 0
+        self._arrays: tuple[NDArray[np.uint8], ...] = ()
+
+    def of(self, width: int) -> tuple[NDArray[np.uint8], ...]:
+        """For _ROWS of a picture: chroma [_ROWS, even width, 2], U and V [_ROWS, width], YUV [_ROWS, width, 3]."""
+        if width != self._width:
+            shapes = [(width + width % 2, 2), (width,), (width,), (width, 3)]
+            self._arrays = tuple(np.empty((_ROWS, *shape), np.uint8) for shape in shapes)
+            self._width = width
+        return self._arrays
+
+
+_memory = _Memory()
 
 Picture: TypeAlias = BgrPicture | Nv12Picture
 """what a frame shows; `host` gives it as BGR to whoever needs pixels, and costs a conversion unless it is BGR"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -62,6 +64,16 @@ def test_memory_is_used_again_where_it_fits() -> None:
     assert picture.host(fits) is fits
     assert np.abs(fits.astype(int) - 90).max() <= 1
     assert picture.host(other).shape == (6, 8, 3)
+
+
+def test_threads_convert_at_the_same_time() -> None:
+    """Each with memory of its own, whatever sizes it has had before."""
+    rng = np.random.default_rng(2)
+    shown = [nv12(rng.integers(0, 256, (300, width, 3)).astype(np.uint8)) for width in (320, 318) * 4]
+    alone = [picture.host() for picture in shown]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            assert all(map(np.array_equal, threads.map(Nv12Picture.host, shown), alone))
 
 
 def test_bgr_is_its_own_pixels() -> None:
