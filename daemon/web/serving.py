@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import cv2
@@ -41,11 +43,25 @@ def serve(config: PageConfig) -> int:
     if web.tls is None and not where[0].startswith("127.") and where[0] != "::1":
         _log.warning("the page is not encrypted: passwords and pictures can be read on the way; set service.web.tls")
     page = Page(config, runtime_folder(), state_folder())
-    server = uvicorn.Server(_settings(config, page))
+    server = _Server(_settings(config, page))
     scheme = "http" if web.tls is None else "https"
     _log.info("page on %s://%s:%d; `ospreyd web --link %s` gives a link to log in", scheme, *where, config.file)
     asyncio.run(_run(server, listening, page, web.idle_exit if given else 0))
     return EXIT_OK
+
+
+class _Server(uvicorn.Server):
+    """Ends with 0 when it is told to; uvicorn's own raises the signal once more afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """While it serves."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._end)
+        yield
+
+    def _end(self) -> None:
+        self.should_exit = True
 
 
 def _settings(config: PageConfig, page: Page) -> uvicorn.Config:
