@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 VALID = 600  # seconds
@@ -15,15 +15,25 @@ VALID = 600  # seconds
 def make_token(runtime: Path, device: str) -> str:
     """A token that is good for one login. Raises OSError where the folder cannot be written to."""
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = _folder(runtime, device)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    owner = runtime.stat()
     token = secrets.token_urlsafe(32)
-    file = folder / _name(token)
-    file.touch(mode=0o600, exist_ok=False)
-    if os.geteuid() == 0:  # the page's process may be another user's, who takes them away
-        for path in (folder, file):
-            os.chown(path, owner.st_uid, owner.st_gid)
+    with ExitStack() as opened:
+
+        def open_in(name: str | Path, flags: int, folder: int | None = None) -> int:
+            number = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+            opened.callback(os.close, number)
+            return number
+
+        # Root may make it in the folder of a user who can put a link there to anything: no link is followed.
+        parent = open_in(runtime, os.O_RDONLY | os.O_DIRECTORY)
+        links = _folder(runtime, device).name
+        with suppress(FileExistsError):
+            os.mkdir(links, 0o700, dir_fd=parent)
+        folder = open_in(links, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, parent)
+        file = open_in(_name(token), os.O_WRONLY | os.O_CREAT | os.O_EXCL, folder)
+        if os.geteuid() == 0:  # the page's process may be another user's, who takes them away
+            owner = os.fstat(parent)
+            for number in (folder, file):
+                os.fchown(number, owner.st_uid, owner.st_gid)
     return token
 
 
