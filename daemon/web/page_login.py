@@ -37,6 +37,8 @@ class Login:
         self._cookie = cookie
         self._passwords = Passwords(config.web.password, config.web.viewer_password)
         self._failures = Failures()
+        self._attempt = asyncio.Lock()
+        """held from the count of failures to the next of them: many at once are no more attempts than one by one"""
 
     async def show(self, request: Request) -> Response:
         """Who is logged in."""
@@ -49,21 +51,9 @@ class Login:
         given = await body(request, Credentials)
         if (given.password is None) == (given.token is None):
             raise Refusal(422, "invalid", "give either a password or a token")
-        if wait := self._failures.wait(caller.address, guessable=given.token is None):
-            detail = f"too many attempts; try again in {wait} s"
-            raise Refusal(429, "too-many", detail, {"Retry-After": str(wait)})
-        role: Role | None
-        if given.token is not None:
-            good = await asyncio.to_thread(take_token, self._runtime, self._config.device, given.token)
-            role = "edit" if good else None
-        else:
-            role = await self._passwords.role(given.password or "")
         what = "link" if given.password is None else "password"
-        if role is None:
-            self._failures.add(caller.address)
-            _log.warning("%s was not let in: wrong %s", caller.address, what)
-            hint = "a link is good once, for 10 minutes" if what == "link" else "that password is not right"
-            raise Refusal(401, "wrong-password", f"{hint}; `ospreyd web --link` gives a new link")
+        async with self._attempt:
+            role = await self._role(caller, given)
         _log.info("%s has logged in by %s, role %s", caller.address, what, role)
         self._sessions.end(caller.token)
         return answer(
@@ -75,6 +65,25 @@ class Login:
         caller: Caller = request.state.caller
         self._sessions.end(caller.token)
         return Response(status_code=204, headers={"Set-Cookie": self._set(caller, "", 0), "Cache-Control": "no-store"})
+
+    async def _role(self, caller: Caller, given: Credentials) -> Role:
+        """What whoever gives these may do. Raises Refusal."""
+        if wait := self._failures.wait(caller.address, guessable=given.token is None):
+            detail = f"too many attempts; try again in {wait} s"
+            raise Refusal(429, "too-many", detail, {"Retry-After": str(wait)})
+        role: Role | None
+        if given.token is not None:
+            good = await asyncio.to_thread(take_token, self._runtime, self._config.device, given.token)
+            role = "edit" if good else None
+        else:
+            role = await self._passwords.role(given.password or "")
+        if role is None:
+            what = "link" if given.password is None else "password"
+            self._failures.add(caller.address)
+            _log.warning("%s was not let in: wrong %s", caller.address, what)
+            hint = "a link is good once, for 10 minutes" if what == "link" else "that password is not right"
+            raise Refusal(401, "wrong-password", f"{hint}; `ospreyd web --link` gives a new link")
+        return role
 
     def _told(self, caller: Caller, role: Role | None) -> dict[str, object]:
         web = self._config.web

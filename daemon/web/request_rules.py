@@ -98,7 +98,8 @@ class RequestRules:
         address = scope["client"][0] if scope.get("client") else ""
         secure = scope["scheme"] in ("https", "wss")
         if self._is_proxy(address):
-            forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
+            lines = headers.getlist("x-forwarded-for")  # some proxies add one below the caller's own
+            forwarded = [part.strip() for part in ",".join(lines).split(",") if part.strip()]
             address = next((one for one in reversed(forwarded) if not self._is_proxy(one)), address)
             secure = secure or headers.get("x-forwarded-proto", "").strip().lower() == "https"
         token = _cookie(headers.getlist("cookie"), self._cookie)

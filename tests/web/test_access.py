@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import httpx
@@ -204,3 +205,12 @@ def test_who_guesses_has_to_wait_and_nobody_else(web: WebPage) -> None:
         assert 0 < int(answer.headers["retry-after"]) <= 61
     with web.client(PASSWORD) as client:
         assert client.get("api/session").json()["role"] == "edit"
+
+
+def test_many_guesses_at_once_are_no_more_than_one_by_one(web: WebPage) -> None:
+    with web.stranger("127.0.0.3") as stranger, ThreadPoolExecutor(10) as threads:
+        guesses = [
+            threads.submit(stranger.post, "api/session", json={"password": f"wrong password {number}"})
+            for number in range(10)
+        ]
+        assert sorted(guess.result().status_code for guess in guesses) == [401] * 5 + [429] * 5
