@@ -50,7 +50,10 @@ class DaemonLink:
                 self._told("ospreyd has ended, or is being restarted; the page goes on by itself", connected=False)
             except _BusyError:
                 self._told("another web process of this device is connected; end it", connected=False)
-            except (OSError, ValueError) as error:
+            except (LookupError, TypeError, ValueError) as error:  # of another version
+                why = f"ospreyd says what its page does not understand ({type(error).__name__})"
+                self._told(f"{why}; restart both", connected=False)
+            except OSError as error:
                 missing = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
                 why = "ospreyd does not run" if missing else f"ospreyd cannot be reached: {error}"
                 self._told(f"{why}; start it, and the page goes on by itself", connected=False)
