@@ -33,10 +33,13 @@ class Rendezvous:
             raise
 
     def accept(self) -> socket.socket | None:
-        """The one who has just connected; None where that is another user, or nobody any more."""
+        """The one who has just connected; None where that is another user, or nobody any more.
+
+        Raises OSError where nobody can be let in now.
+        """
         try:
             connection, _ = self.socket.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionError):
             return None
         given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(given)[1] in (0, os.geteuid()):

@@ -127,7 +127,7 @@ class View:
             self._send_soon(orjson.dumps({"kind": "event-pictures", "numbers": numbers}))
 
     def _run(self) -> None:
-        self._selector.register(self._rendezvous.socket, selectors.EVENT_READ, self._accept)
+        self._listen()
         self._selector.register(self._woken, selectors.EVENT_READ, self._drain)
         try:
             self._serve()
@@ -169,7 +169,11 @@ class View:
             key.data()
 
     def _accept(self) -> None:
-        connection = self._rendezvous.accept()
+        try:
+            connection = self._rendezvous.accept()
+        except OSError:  # too few descriptors; whoever waits for one would wake the thread again at once
+            self._selector.unregister(self._rendezvous.socket)
+            return
         if connection is None:
             return
         peer = Peer(connection)
@@ -247,8 +251,14 @@ class View:
             report = self._stats.report(cameras, self._reader)
             self._peer.send(_line("stats", payloads.stats(self._device, report, self._sources.outbox())))
 
+    def _listen(self) -> None:
+        """Has those who connect let in."""
+        if self._rendezvous.socket not in self._selector.get_map():
+            self._selector.register(self._rendezvous.socket, selectors.EVENT_READ, self._accept)
+
     def _look(self) -> None:
         """Notes how everything is now."""
+        self._listen()
         status = self._sources.status()
         self._hour.add({name: status.cameras.get(name) for name in status.config.cameras})
         self._look_at_broker()
