@@ -120,7 +120,7 @@ function fillIn(parts, { store }, name, picture) {
     h("h2", {}, texts.settings),
     h("table", {}, h("thead", {}, h("tr", {}, [texts.setting, texts.value, texts.from].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, settings.map((each) => h("tr", {}, cells(each))))),
   );
-  put(parts.events, h("h2", {}, texts.itsEvents), eventList(store.events.filter(({ event }) => event.camera === name).slice(0, 12), false));
+  put(parts.events, h("h2", {}, texts.itsEvents), eventList(store.events.filter(({ event }) => event.camera === name).slice(0, 12), store.broker?.connected === false));
 }
 
 /** @param {Record<string, number>} counts */

@@ -24,10 +24,10 @@ export function events({ content, store, signal }) {
   const update = () => {
     for (const { name, select } of selects) options(select, [...new Set(store.events.map(({ event }) => event[name]).filter(Boolean))].sort());
     const fits = (/** @type {Happened} */ { event }) => Object.entries(filters).every(([name, value]) => !value || event[name] === value);
-    put(shown, eventList(store.events.filter(fits), true));
+    put(shown, eventList(store.events.filter(fits), store.broker?.connected === false, true));
   };
   const soon = once(update);
-  store.on((kind) => kind === "event" && soon(), signal);
+  store.on((kind) => (kind === "event" || kind === "broker") && soon(), signal);
   loadEvents(store).then(update);
   update();
 }
@@ -40,8 +40,9 @@ function options(select, values) {
   select.value = values.includes(chosen) ? chosen : "";
 }
 
-/** @param {Happened[]} happened newest first @param {boolean} wide with camera and picture */
-export function eventList(happened, wide) {
+/** @param {Happened[]} happened newest first @param {boolean} away whether the broker is: those that came since then wait
+ * @param {boolean} [wide] with camera and picture */
+export function eventList(happened, away, wide = false) {
   if (!happened.length) return h("p", { class: "dim" }, texts.noEvents);
   return h("ol", { class: wide ? "events wide" : "events" }, happened.map(({ number, event, picture, waits }) =>
     h(
@@ -51,7 +52,7 @@ export function eventList(happened, wide) {
       wide && h("a", { href: `#/camera/${encodeURIComponent(event.camera)}` }, event.camera),
       h("span", { class: `kind ${event.type}` }, event.type),
       h("span", { class: "what" }, whatOf(event)),
-      waits && h("span", { class: "chip connecting" }, texts.waits),
+      waits && away && h("span", { class: "chip connecting" }, texts.waits),
       wide && picture && h("img", { src: `api/events/${number}.jpg`, alt: `${event.type} ${clock(event.time)}`, loading: "lazy" }),
     ),
   ));

@@ -37,8 +37,9 @@ export function plate(text, x, y, more = {}) {
 export function boxes(tracks, at, show) {
   const group = s("g", { class: show.stale ? "boxes stale" : "boxes" });
   if (show.tracks) {
-    for (const way of tracks.ways.values()) {
-      if (way.length > 1) {
+    const present = new Set(tracks.objects.map((each) => each.track_id));
+    for (const [id, way] of tracks.ways) {
+      if (way.length > 1 && present.has(id)) {
         group.append(s("polyline", { class: "track", points: list(way.map((each) => each.point), at), stroke: colour(way[0].label) }));
       }
     }
