@@ -118,8 +118,8 @@ export class Picture {
   /** Ages in milliseconds, for a person. @returns {string} */
   ages() {
     if (!this.head || !this.isLive) return "";
-    const picture = texts.pictureAge(Math.round(this.store.age(this.head.captured_at)));
-    const { capturedAt } = this.tracks;
-    return `${picture} · ${capturedAt ? texts.boxesAge(Math.round(this.store.age(capturedAt))) : texts.boxesNone}`;
+    const [picture, { capturedAt }] = [this.store.age(this.head.captured_at), this.tracks];
+    if (picture === null) return "";
+    return `${texts.pictureAge(picture)} · ${capturedAt ? texts.boxesAge(this.store.age(capturedAt) ?? 0) : texts.boxesNone}`;
   }
 }

@@ -6,6 +6,8 @@
  *   lines: Record<string, any>}} Camera */
 
 const MOST_EVENTS = 200;
+const FIRST_REPORTS = 3; // the one that is there already is old
+const SLOW_WAY = 1000; // milliseconds
 const RATES = 30; // reports kept of each camera: a minute
 
 export class Store extends EventTarget {
@@ -29,8 +31,9 @@ export class Store extends EventTarget {
     this.events = [];
     /** @type {Record<string, {fps: number, p50: number|null, at: number}[]>} by camera, oldest first */
     this.rates = {};
-    /** milliseconds that this clock is ahead of the device's, at most */
+    /** milliseconds that this clock is ahead of the device's, at most: reports take time to come */
     this.ahead = Infinity;
+    this.reports = 0;
   }
 
   /** @param {string} name */
@@ -43,9 +46,12 @@ export class Store extends EventTarget {
     return /** @type {string[]} */ (this.info?.cameras ?? Object.keys(this.cameras));
   }
 
-  /** How old something is, milliseconds. @param {string} time */
+  /** How old something is, milliseconds; null until the device's clock is known. A difference that may be the way of
+   * the reports is none: better an age that is too great than one that is too small. @param {string} time */
   age(time) {
-    return Math.max(0, Date.now() - Date.parse(time) - (Number.isFinite(this.ahead) ? this.ahead : 0));
+    if (this.reports < FIRST_REPORTS) return null;
+    const ahead = this.ahead >= 0 && this.ahead < SLOW_WAY ? 0 : this.ahead;
+    return Math.max(0, Math.round(Date.now() - Date.parse(time) - ahead));
   }
 
   /** Calls a function after each change, until it is aborted. @param {(kind: string, message: any) => void} listener
@@ -77,6 +83,7 @@ export class Store extends EventTarget {
   /** @param {Record<string, any>} message */
   #stats(message) {
     this.stats = message;
+    this.reports += 1;
     this.ahead = Math.min(this.ahead, Date.now() - Date.parse(message.time));
     for (const [name, camera] of Object.entries(/** @type {Record<string, any>} */ (message.cameras))) {
       const rate = { fps: camera.fps, p50: camera.latency_ms.total?.p50 ?? null, at: Date.parse(message.time) };

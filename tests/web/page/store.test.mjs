@@ -1,0 +1,31 @@
+// Ages on a clock that is not the device's.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Store } from "../../../daemon/web/static/store.js";
+
+const report = (late) => ({ kind: "stats", time: new Date(Date.now() - late).toISOString(), cameras: {} });
+const ageOf = (store, old) => store.age(new Date(Date.now() - old).toISOString());
+const near = (value, expected) => assert.ok(Math.abs(value - expected) < 100, `${value} is not about ${expected}`);
+
+test("no age is given before the device's clock is known", () => {
+  const store = new Store();
+  store.take(report(1800));
+  store.take(report(40));
+  assert.equal(ageOf(store, 200), null);
+});
+
+test("a report that comes late makes nothing younger", () => {
+  const store = new Store();
+  for (const late of [1800, 600, 700]) store.take(report(late));
+  near(ageOf(store, 300), 300);
+});
+
+test("a clock that is behind or far ahead is allowed for", () => {
+  for (const ahead of [-90_000, 7_200_000]) {
+    const store = new Store();
+    for (let i = 0; i < 3; i++) store.take(report(ahead));
+    near(ageOf(store, ahead + 250), 250);
+  }
+});
