@@ -232,6 +232,8 @@ def test_a_full_disk(server: ModelServer, capsys: pytest.CaptureFixture[str], mo
         (["get", "street-a", "--from", ".", "--to", "."], "--from and --to"),
         (["get", "street-a", "street-a", "--default"], "--default: goes with one model"),
         (["add", "none.onnx", "--name", "a.b"], "--name: must be letters"),
+        (["add", "none.onnx", "--name", "own\n"], "--name: must be letters"),
+        (["add", "none.onnx", "--name", "default"], "none of default, street"),
         (["add", "none.onnx", "--name", "yolox-s"], "--name: yolox-s is a model of the catalogue"),
         (["add", "none.onnx", "--name", "own", "--input", "x"], "--input: must be a mapping"),
         (["add", "none.onnx", "--name", "own", "--input", "{colour: bgr}"], "--input: colour: "),

@@ -17,6 +17,8 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """of a model; without dot and slash, so that it is no path"""
 RESERVED = "street"
 """the demonstration's model, which is always there"""
+TAKEN = frozenset({RESERVED, "default"})
+"""names that no model can be installed under: that, and the file that says which model serves where none is named"""
 
 
 class Entry(BaseModel):
@@ -70,6 +72,6 @@ def read_catalogue(file: Path | None = None) -> dict[str, Entry]:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from None
-    if RESERVED in values:
-        raise UsageError(f"{path}: {RESERVED} is the demonstration's model; choose another name")
+    if taken := TAKEN & values.keys():
+        raise UsageError(f"{path}: {min(taken)}: no model can have this name; choose another")
     return {entry.name: entry for entry in entries}

@@ -15,7 +15,7 @@ from daemon.cli.model.opening import override_of
 from daemon.cli.options import AnyFamily, InputSize, Labels
 from daemon.errors import DaemonError, UsageError
 from daemon.modelstore import inventory
-from daemon.modelstore.catalogue import NAME, RESERVED, read_catalogue
+from daemon.modelstore.catalogue import NAME, TAKEN, read_catalogue
 from daemon.modelstore.install import locked, make_default, part_of, put
 from engines.model import read_model
 
@@ -34,8 +34,10 @@ def add(
     default: Annotated[bool, typer.Option("--default", help="Let it serve where no model is named.")] = False,
 ) -> None:
     """Copies a model file, opens it, and keeps how it is read, so that a configuration needs its name only."""
-    if not re.match(NAME, name) or name == RESERVED:
-        raise UsageError(f"--name: must be letters, digits, - and _, and not {RESERVED}, got {name!r}")
+    if not re.fullmatch(NAME, name) or name in TAKEN:
+        raise UsageError(
+            f"--name: must be letters, digits, - and _, and none of {', '.join(sorted(TAKEN))}, got {name!r}"
+        )
     if name in read_catalogue():
         raise UsageError(f"--name: {name} is a model of the catalogue; choose another")
     values = _input(given)
