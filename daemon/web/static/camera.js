@@ -56,6 +56,7 @@ export function camera(context, name) {
   const update = once(() => fillIn(parts, context, name, picture));
   store.on((kind, message) => {
     if (kind === "event" && message.event.camera !== name) return;
+    if (kind === "daemon") loadEvents(store).then(update); // what was missed
     if (kind !== "detections") update();
   }, signal);
   const timer = setInterval(() => say(ages, picture.ages()), 500);

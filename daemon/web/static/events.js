@@ -27,8 +27,12 @@ export function events({ content, store, signal }) {
     put(shown, eventList(store.events.filter(fits), store.broker?.connected === false, true));
   };
   const soon = once(update);
-  store.on((kind) => (kind === "event" || kind === "broker") && soon(), signal);
-  loadEvents(store).then(update);
+  const load = () => loadEvents(store).then(update);
+  store.on((kind) => {
+    if (kind === "event" || kind === "broker") soon();
+    else if (kind === "daemon") load(); // what was missed
+  }, signal);
+  load();
   update();
 }
 

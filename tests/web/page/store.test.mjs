@@ -1,4 +1,4 @@
-// Ages on a clock that is not the device's.
+// What the page keeps of what it is sent, and ages on a clock that is not the device's.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -28,4 +28,19 @@ test("a clock that is behind or far ahead is allowed for", () => {
     for (let i = 0; i < 3; i++) store.take(report(ahead));
     near(ageOf(store, ahead + 250), 250);
   }
+});
+
+const daemon = (since, connected = true) => ({ kind: "daemon", connected, since, detail: "" });
+const event = (number) => ({ kind: "event", number, picture: true, waits: false, event: { camera: "front" } });
+
+test("events of a daemon that has ended are not mixed with those of the next, which has the same numbers", () => {
+  const store = new Store();
+  const numbers = () => store.events.map((each) => each.number);
+  for (const message of [daemon("1"), event(1), event(2)]) store.take(message);
+  store.take(daemon("1"));
+  assert.deepEqual(numbers(), [2, 1], "the page's own connection was lost, not the daemon");
+  store.take(daemon("2", false));
+  assert.deepEqual(numbers(), [2, 1]);
+  for (const message of [daemon("3"), event(1)]) store.take(message);
+  assert.deepEqual(numbers(), [1]);
 });
