@@ -132,7 +132,7 @@ def _is_tracked(text: str, camera: str) -> bool:
 
 
 def _at(text: str, *path: str) -> yaml.Node | None:
-    node: yaml.Node | None = compose("", text.removeprefix("\ufeff"))
+    node: yaml.Node | None = compose("the file", text.removeprefix("\ufeff"))
     for part in path:
         entries = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in entries if key.value == part), None)

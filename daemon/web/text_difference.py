@@ -47,7 +47,7 @@ def _shown(line: str, hidden: list[str]) -> str:
 def _secrets(text: str) -> Iterator[str]:
     """Values of keys that may hold credentials, as they stand in the text: a line of a file may hold several keys."""
     try:
-        root = compose("", text.removeprefix("\ufeff"))
+        root = compose("the file", text.removeprefix("\ufeff"))
     except ConfigError:
         return
     seen: set[int] = set()

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from daemon.errors import ConfigError
+from daemon.web.shape_values import present
 from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.servers.mosquitto import Mosquitto, free_port
@@ -257,3 +259,8 @@ def test_a_link_is_followed_and_line_ends_stay(edited: Edited) -> None:
     assert after.count(b"\n") == after.count(b"\r\n")
     edited.file.unlink()
     edited.file.write_text(text)
+
+
+def test_what_is_wrong_with_a_file_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"^the file:2: is not YAML"):
+        present("a: [\n", "front", "box.yaml", [])
