@@ -38,6 +38,10 @@ class KnownState:
             return
         self._lines[_key(line)] = line, data
 
+    def __len__(self) -> int:
+        """How many lines hold now."""
+        return len(self._lines)
+
     def lines(self) -> Iterator[bytes]:
         """All that holds now, as it was sent."""
         return (data for _, data in list(self._lines.values()) if data)

@@ -23,7 +23,8 @@ NOT_LOGGED_IN = 4401
 _CREDITS = 2
 _BOXES_WITHIN = 0.15  # seconds that a picture waits for its boxes
 _BOXES_LOOK = 0.01  # seconds
-_TEXTS = 1024  # that wait for a page; one that is further behind is closed
+_TEXTS = 1024  # that wait for a page beside all states; one that is further behind is closed
+_FULL = 256  # of them, beyond which a page gets no more pictures until it has taken some
 _LOOK_EVERY = 5.0  # seconds between two looks whether a session has ended
 _CAMERAS = 64  # that a page may watch at once
 _TRY_AGAIN = 0.2  # seconds after a picture that did not come
@@ -116,7 +117,7 @@ class LivePage:
         self._viewers = viewers
         self._role = role
         self._who = who
-        self._texts: asyncio.Queue[str | bytes] = asyncio.Queue(_TEXTS)
+        self._texts: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._watching: dict[str, tuple[asyncio.Task[None], _Credit]] = {}
         self._behind = False
 
@@ -132,9 +133,9 @@ class LivePage:
 
     def send_soon(self, message: str | bytes) -> None:
         """Sends a message when its turn comes."""
-        try:
+        if self._texts.qsize() < _TEXTS + len(self._viewers.state):
             self._texts.put_nowait(message)
-        except asyncio.QueueFull:
+        else:
             self._behind = True
 
     async def run(self) -> None:
@@ -214,6 +215,8 @@ class LivePage:
         due = told = 0.0
         while True:
             await credit.take()
+            while self._texts.qsize() > _FULL:  # a page may ask for more than it takes
+                await asyncio.sleep(_TRY_AGAIN)
             now = time.monotonic()
             due = max(due + 1 / wanted.fps, now - 1 / wanted.fps)
             await asyncio.sleep(max(0.0, due - now))
