@@ -167,6 +167,12 @@ def test_an_equal_value_changes_nothing() -> None:
             assert edit(FILE, ("cameras", camera, key), value) == FILE
 
 
+def test_the_only_zone_of_a_line_gives_way_to_another() -> None:
+    text = "cameras:\n  a: {source: x, zones: {porch: {polygon: [[0, 0], [1, 0], [1, 1]]}}}\n"
+    lines = changed(text, "a", "zones", {"yard": {"polygon": POLYGON}})
+    assert lines[1] == "+  a: {source: x, zones: {yard: {polygon: [[0.1, 0.2], [0.3, 0.4], [0.5, 0.9]]}}}"
+
+
 def test_a_byte_order_mark_stays() -> None:
     text = "\ufeffcameras: {a: {source: x}}\n"
     assert edit(text, ("cameras", "a", "crop"), [0, 0, 1, 0.5]).startswith("\ufeffcameras: {a: {source: x, crop: [")

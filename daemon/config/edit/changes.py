@@ -212,6 +212,10 @@ class Changes:
     # text
 
     def _flow(self, items: FlowItems, removed: Iterable[tuple[int, int]], added: list[tuple[int, str]]) -> None:
+        removed = list(removed)
+        if added and items.are_all(removed):
+            self._found.append(Change(*items.span, ", ".join(text for _, text in added)))
+            return
         for begin, stop in removed:
             self._found += [Change(*span, "") for span in items.removal(begin, stop)]
         for index in dict.fromkeys(index for index, _ in added):

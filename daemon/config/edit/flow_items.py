@@ -18,6 +18,15 @@ class FlowItems:
         self._open = next(i for i in range(node.start_mark.index, len(source.text)) if source.text[i] in "[{")
         self._close = node.end_mark.index - 1
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the first item begins and the last one ends."""
+        return self._spans[0][0], self._spans[-1][1]
+
+    def are_all(self, runs: list[tuple[int, int]]) -> bool:
+        """Whether these are all items, and there are any."""
+        return bool(self._spans) and runs == [(0, len(self._spans))]
+
     def removal(self, begin: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of the text that go with the items from `begin` to before `stop`."""
         spans = self._spans
