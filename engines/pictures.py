@@ -145,7 +145,7 @@ class Nv12Picture:
 
 
 class _Memory(threading.local):
-    """What converting takes, kept by each thread: to allocate it anew takes longer than to convert."""
+    """What converting takes, kept by each thread: to allocate it each time takes longer than to convert."""
 
     def __init__(self) -> None:
         self._width = 0

@@ -14,7 +14,7 @@ from daemon.records.object_events import ObjectEvent
 from engines.pictures import Picture
 
 _BETTER = 1.1
-"""times as good as the last picture of an object must be what is taken anew: a few dozen of one that comes near"""
+"""times as good as the last picture of an object must be what is taken again: a few dozen of one that comes near"""
 _EDGE = 0.004
 """part of the picture's width or height, nearer than which to its edge a box may be cut off"""
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)  # daemon and page start with the first te
 
 def test_the_published_document_is_up_to_date() -> None:
     published = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
-    assert published == json.loads(json.dumps(openapi())), "write it anew: make schemas"
+    assert published == json.loads(json.dumps(openapi())), "write it again: make schemas"
 
 
 def test_every_route_is_in_it(tmp_path: Path) -> None:
