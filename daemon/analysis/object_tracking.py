@@ -22,8 +22,8 @@ from daemon.records.object_events import ObjectEvent
 from daemon.records.objects import LeftReason, LineState, ZoneState
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
-_ON_THEIR_WAY = 2.0
-"""seconds without a frame after which none of a camera that does not stream is on its way any more"""
+_IN_FLIGHT = 2.0
+"""seconds without a frame after which none of a camera that does not stream is in flight any more"""
 _RANDOM = 6
 """letters at the end of an identifier"""
 _PER_START = 1 << 20
@@ -49,6 +49,8 @@ class ObjectTracking:
         """class names, width and height that a scene is of"""
         self._leaving: dict[str, float] = {}
         """cameras that do not stream, with the time.monotonic() at which no more of their frames are expected"""
+        self._lost: set[str] = set()
+        """cameras that do not stream and whose objects have left; frames that come late begin no others"""
         self._states = AreaStates()
 
     def configure(self, config: Config) -> list[ObjectEvent]:
@@ -76,6 +78,7 @@ class ObjectTracking:
         for name, totals in self._totals.items():
             for key in [key for key in totals if (name, key[0]) not in lines]:
                 del totals[key]
+        self._lost &= set(config.cameras)
         self._states.configure(zones, lines)
         for name in config.cameras:
             self._changed(name, at_once=True)
@@ -84,13 +87,14 @@ class ObjectTracking:
     def result(self, result: FrameResult) -> tuple[list[ObjectEvent], tuple[Followed | None, ...] | None]:
         """Takes a frame with every candidate; what has happened, and the object that each candidate is, if any.
 
-        None in place of these where the camera is not tracked. A camera's frames come in their order.
+        None in place of these where the camera is not tracked, or its objects have left because it was lost. A
+        camera's frames come in their order.
         """
-        if (settings := self._settings.get(result.camera)) is None:
+        if (settings := self._settings.get(result.camera)) is None or result.camera in self._lost:
             return [], None
         events: list[ObjectEvent] = []
         if result.camera in self._leaving:
-            self._leaving[result.camera] = time.monotonic() + _ON_THEIR_WAY
+            self._leaving[result.camera] = time.monotonic() + _IN_FLIGHT
         scene = self._scenes.get(result.camera)
         shape = result.labels, result.width, result.height
         if scene is None or self._shapes[result.camera] != shape:
@@ -117,8 +121,9 @@ class ObjectTracking:
         """Takes a camera's state: where it does not stream, its objects leave once the frames in flight have come."""
         if status.state is CameraState.STREAMING:
             self._leaving.pop(status.camera, None)
+            self._lost.discard(status.camera)
         elif status.camera in self._scenes:
-            self._leaving.setdefault(status.camera, time.monotonic() + _ON_THEIR_WAY)
+            self._leaving.setdefault(status.camera, time.monotonic() + _IN_FLIGHT)
 
     def due(self) -> float | None:
         """When `look_away` is to be called, time.monotonic(); None where there is no need."""
@@ -130,6 +135,7 @@ class ObjectTracking:
         events: list[ObjectEvent] = []
         for camera in [camera for camera, until in self._leaving.items() if until <= now]:
             del self._leaving[camera]
+            self._lost.add(camera)
             if (scene := self._scenes.get(camera)) is not None:
                 events += scene.look_away(time.time())
                 self._changed(camera, at_once=True)

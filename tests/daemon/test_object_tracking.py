@@ -62,7 +62,7 @@ def status(state: CameraState) -> CameraStatus:
 
 
 def test_a_state_that_overtakes_frames_ends_nothing_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_tracking, "_ON_THEIR_WAY", 0.05)
+    monkeypatch.setattr(object_tracking, "_IN_FLIGHT", 0.05)
     tracking = started()
     tracking.camera_status(status(CameraState.OFFLINE))
     assert looked(tracking, 6, 20) == []
@@ -76,6 +76,9 @@ def test_a_state_that_overtakes_frames_ends_nothing_before_them(monkeypatch: pyt
     assert events[-1].object is not None
     assert events[-1].object.sequence == 19
     assert tracking.due() is None
+    assert looked(tracking, 20, 30) == [], "frames that come later still begin nobody"
+    tracking.camera_status(status(CameraState.STREAMING))
+    assert looked(tracking, 30, 40)[0].type is EventType.OBJECT_APPEARED
 
 
 def test_a_camera_that_is_back_at_once_has_lost_nobody() -> None:

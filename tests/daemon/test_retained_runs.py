@@ -49,7 +49,7 @@ def retained(broker: Mosquitto) -> set[str]:
     with Subscriber(HOST, broker.port) as late:
         late.publish("end", b"")
         late.wait_for("end")
-        return {message.topic for message in late.messages() if message.payload}
+        return {message.topic for message in late.messages() if message.retained and message.payload}
 
 
 def tell_everything(running: Publisher, config: Config) -> None:
