@@ -104,7 +104,7 @@ def person(number: int, *, stood: int) -> dict[str, int]:
 def watch(
     watched: Mapping[str, Watched], broker: Mosquitto, subscriber: Subscriber, material: Path, folder: Path
 ) -> list[Message]:
-    """What is told of them, each as a camera, until they have ended and the daemon is stopped."""
+    """What is reported of them, each as a camera, until they have ended and the daemon is stopped."""
     cameras = {}
     for name, part in watched.items():
         film = cut(part, material / "videos" / part.video, folder / f"{name}.avi")

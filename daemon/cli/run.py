@@ -21,7 +21,7 @@ def run(
         LogFormat, typer.Option(envvar=FORMAT_VARIABLE, help="What a line of the log looks like.")
     ] = LogFormat.TEXT,
 ) -> None:
-    """Runs the daemon until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Runs the daemon until SIGTERM or Ctrl-C."""
     os.environ[FORMAT_VARIABLE] = log_format.value
     log_to_stderr(reconfigure=True)
     faulthandler.enable()  # says where every thread was when the watchdog, or a crash in a library, ends the process

@@ -25,7 +25,7 @@ def web(
         bool, typer.Option("--link", help="Only print a link that logs in once, within 10 minutes.")
     ] = False,
 ) -> None:
-    """Serves the web page of a running daemon until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Serves the web page of a running daemon until SIGTERM or Ctrl-C."""
     page = load_page(config)
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(f"the web page needs {', '.join(missing)}: pip install 'ospreyd[web]'")

@@ -51,7 +51,7 @@ def serve(config: PageConfig) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Ends with 0 when it is told to; uvicorn's own raises the signal once more afterwards."""
+    """Ends with 0 when asked to stop; uvicorn's own raises the signal once more afterwards."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ class RtspSource(NetworkSource):
     """Opened over the transport that the configuration says."""
 
     def _turn(self) -> AbstractContextManager[None]:
-        if not isinstance(self._reader, OpenCvReader):  # it is told the transport
+        if not isinstance(self._reader, OpenCvReader):  # the reader gets the transport as an option
             return super()._turn()
         limit = self._camera.open_timeout
         self._begin(limit, f"RTSP cameras with another `transport` have been opening for longer than {limit:g} s")
