@@ -31,6 +31,7 @@ _to_device = _function("cuMemcpyHtoDAsync_v2", _ADDRESS, _HANDLE, _SIZE, _HANDLE
 _to_host = _function("cuMemcpyDtoHAsync_v2", _HANDLE, _ADDRESS, _SIZE, _HANDLE)
 _within = _function("cuMemcpyDtoDAsync_v2", _ADDRESS, _ADDRESS, _SIZE, _HANDLE)
 _launch = _function("cuGraphLaunch", _HANDLE, _HANDLE)
+_launch_kernel = _function("cuLaunchKernel", _HANDLE, *[ctypes.c_uint] * 7, _HANDLE, _HANDLE, _HANDLE)
 _record = _function("cuEventRecord", _HANDLE, _HANDLE)
 _query = _function("cuEventQuery", _HANDLE)
 _elapsed = _function("cuEventElapsedTime", ctypes.POINTER(ctypes.c_float), _HANDLE, _HANDLE)
@@ -74,6 +75,16 @@ def copy(target: int, source: int, size: int, stream: Any) -> None:
 def launch(graph: int, stream: int) -> None:
     """Puts an instantiated graph on a stream, both by their handles. Raises CudaError."""
     _check(_launch(graph, stream), "cuGraphLaunch")
+
+
+def launch_kernel(
+    function: int, grid: tuple[int, int, int], block: tuple[int, int, int], shared: int, stream: int, arguments: int
+) -> None:
+    """Puts a kernel on a stream, with `shared` bytes a block; `arguments` is the address of their addresses.
+
+    Raises CudaError.
+    """
+    _check(_launch_kernel(function, *grid, *block, shared, stream, arguments, None), "cuLaunchKernel")
 
 
 def record(event: int, stream: int) -> None:
