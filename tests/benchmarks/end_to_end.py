@@ -49,8 +49,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         document = _document(clip, model, labels, cameras, cache or Path(folder) / "engines")
         for number in range(rounds):
-            seen["decoding_alone"].append(_decode(clip, cameras, seconds))
-            seen["into_its_buffers"].append(_decode(clip, cameras, seconds, _BUFFERS, frame_allocator(choose())))
+            seen["decoding_alone"].append(decode_alone(clip, cameras, seconds))
+            seen["into_its_buffers"].append(decode_alone(clip, cameras, seconds, _BUFFERS, frame_allocator(choose())))
             place = Path(folder) / str(number)
             place.mkdir()
             rate, latest = _daemon(document, place, seconds)
@@ -73,7 +73,7 @@ def _document(clip: Path, model: str, labels: str | None, cameras: int, cache: P
     }
 
 
-def _decode(clip: Path, threads: int, seconds: float, buffers: int = 1, allocate: Allocate | None = None) -> float:
+def decode_alone(clip: Path, threads: int, seconds: float, buffers: int = 1, allocate: Allocate | None = None) -> float:
     """Frames per second, from the same code that the daemon reads files with; each thread fills its buffers in turn."""
     counts = [0] * threads
     stopping = threading.Event()

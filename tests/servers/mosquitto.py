@@ -39,8 +39,8 @@ class Mosquitto:
     """The broker as a child process. It keeps nothing: retained messages are gone after a restart.
 
     `users` (name to password) shuts out everyone else; `tls` (a folder as tests.servers.certificates makes it)
-    makes the port speak TLS; `more` are further lines of its configuration. The test skips where Mosquitto is not
-    installed.
+    makes the port speak TLS; `more` are further lines of its configuration. It logs each packet unless `packets` is
+    False. The test skips where Mosquitto is not installed.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class Mosquitto:
         users: dict[str, str] | None = None,
         tls: Path | None = None,
         more: Sequence[str] = (),
+        packets: bool = True,
     ) -> None:
         self._folder = folder
         self._users = users or {}
         self._tls = tls
         self._more = more
+        self._logged = ["all"] if packets else ["error", "warning", "notice", "information"]
         self._passwords = folder / "passwords"
         self._output = folder / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +67,7 @@ class Mosquitto:
 
     def start(self) -> None:
         """Starts it, again on the same port; returns when it is ready for clients."""
-        command = [_program("mosquitto"), "-c", str(self._folder / "mosquitto.conf"), "-v"]
+        command = [_program("mosquitto"), "-c", str(self._folder / "mosquitto.conf")]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 30
@@ -74,6 +76,13 @@ class Mosquitto:
                 self.kill()
                 raise RuntimeError(f"Mosquitto did not start:\n{self.output()}")
             time.sleep(0.01)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        if self._process is None:
+            raise RuntimeError("Mosquitto does not run")
+        return self._process.pid
 
     def add_user(self, name: str, password: str) -> None:
         """Lets another user in, where `users` shut everyone else out; from now on, without a restart."""
@@ -112,7 +121,8 @@ class Mosquitto:
             self._process = None
 
     def _write_configuration(self) -> None:
-        lines = [f"listener {self.port} {HOST}", "persistence false", "log_dest stderr", "log_type all"]
+        lines = [f"listener {self.port} {HOST}", "persistence false", "log_dest stderr"]
+        lines += [f"log_type {kind}" for kind in self._logged]
         if os.getuid() == 0:
             lines.append("user root")  # else it gives up its rights and cannot read the test's folder
         if self._users:
