@@ -17,6 +17,11 @@ class Crowding:
     _since: float | None = None
     """when it began to be otherwise"""
 
+    def end(self) -> bool:
+        """Nobody counts any longer; whether it was crowded."""
+        crowded, self.crowded, self._since = self.crowded, False, None
+        return crowded
+
     def see(self, count: int, now: float) -> float | None:
         """Takes the objects at a time, seconds; when it changed, if it has just been otherwise for long enough."""
         if (count > self.most) == self.crowded:

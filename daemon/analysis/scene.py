@@ -86,16 +86,14 @@ class Scene:
     def see(self, boxes: Floats, scores: Floats, labels: Ints, now: float, utc: float, sequence: int) -> Seen:
         """Takes a frame's detections: boxes [n, 4] in pixels, scores and class indices [n].
 
-        `now` is the time by which seconds are counted: a frame that is not newer than the last is not tracked, and
-        one that is older ends everything: a file has begun again.
+        `now` is the time by which seconds are counted: a frame that is not newer than the last is not tracked. Time
+        that goes back is as in `begin_again`.
         """
         events: list[ObjectEvent] = []
         if self._now is not None and now <= self._now:
             if now == self._now:
                 return Seen(events, [None] * len(boxes))
-            events += self.end(LeftReason.UNSEEN, utc)
-            self._now = None
-            self._moments.clear()
+            events += self.begin_again(utc)
         if self._now is not None and (self._away or now - self._now > LONGEST_GAP):
             events += self.look_away(utc)
             self._tracker.skip(now - self._now)
@@ -124,6 +122,13 @@ class Scene:
         for each in self._objects.values():
             each.correct(seconds)
 
+    def begin_again(self, utc: float) -> list[ObjectEvent]:
+        """The next frame is the first of a recording that is played again: what was there is seen no more."""
+        events = self.end(LeftReason.UNSEEN, utc)
+        self._now = None
+        self._moments.clear()
+        return events
+
     def look_away(self, utc: float) -> list[ObjectEvent]:
         """No frames come any more: who moves is gone, who stands is waited for."""
         if self._now is None or self._away:
@@ -135,7 +140,8 @@ class Scene:
         """Everything that is there has left."""
         now = 0.0 if self._now is None else self._now
         self._tracker = Tracker(self._tracker.settings)
-        return self._leave(list(self._objects), reason, Moment(now, utc, self._moments))
+        moment = Moment(now, utc, self._moments)
+        return [*self._leave(list(self._objects), reason, moment), *self._teller.cleared(self._areas.zones, moment)]
 
     def reconfigure(self, settings: SceneSettings, utc: float) -> list[ObjectEvent]:
         """Other zones, lines, filters or labels from now on; `tracking` is the same.
@@ -154,6 +160,7 @@ class Scene:
         for each in self._objects.values():
             others = [index for index in each.stays.current() if index not in zones]
             events += self._teller.stays(each, each.stays.leave(others, each.last_mono), moment)
+        events += self._teller.cleared([name for i, name in enumerate(before.zone_names) if i not in zones], moment)
         self._settings = settings
         self._beginning = Beginning(self._labels, settings.confidence, settings.wanted, settings.filters)
         self._areas = Areas(settings.zones, settings.lines, self._labels, self._view, before.totals)

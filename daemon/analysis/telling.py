@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from daemon.analysis.areas import Areas, Happened
@@ -88,6 +88,11 @@ class Teller:
                 kind = EventType.ZONE_CROWDED if crowding.crowded else EventType.ZONE_CLEARED
                 events.append(ObjectEvent(self._camera, kind, moment.at(since), count=count, zone=name))
         return events
+
+    def cleared(self, zones: Iterable[str], moment: Moment) -> list[ObjectEvent]:
+        """Of those of these zones that are crowded: nobody counts in them any longer."""
+        crowded = [name for name in zones if name in self._areas.crowding and self._areas.crowding[name].end()]
+        return [ObjectEvent(self._camera, EventType.ZONE_CLEARED, moment.utc, count=0, zone=name) for name in crowded]
 
     def _stay(self, each: TrackedObject, change: Change, moment: Moment) -> ObjectEvent:
         zone, label = self._areas.zone_names[change.zone], self._labels[each.label]

@@ -19,7 +19,7 @@ from daemon.records.objects import Direction, LeftReason, ObjectSnapshot
 
 Kept = dict[str, bytes | None]
 """values by key; None: to be forgotten"""
-_OBJECT, _TOTAL, _SINCE = "object", "total", "since"
+_OBJECT, _TOTAL, _SINCE, _CROWDED = "object", "total", "since", "crowded"
 
 
 class ObjectLedger:
@@ -31,6 +31,8 @@ class ObjectLedger:
         """by key; what `unfinished` needs of objects that have not left"""
         self._totals: dict[tuple[str, str], dict[tuple[Direction, str], int]] = {}
         self._since: dict[tuple[str, str], float] = {}
+        self._crowded: set[tuple[str, str]] = set()
+        """zones of cameras"""
         self._begun: set[tuple[str, str]] = set()
         """lines that are counted since a moment of this run"""
         for key, value in kept.items():
@@ -43,6 +45,9 @@ class ObjectLedger:
             elif kind == _SINCE:
                 camera, line = rest.split("/", 1)
                 self._since[camera, line] = float(value)
+            elif kind == _CROWDED:
+                camera, zone = rest.split("/", 1)
+                self._crowded.add((camera, zone))
 
     def totals(self) -> dict[str, dict[tuple[str, Direction, str], int]]:
         """Crossings by camera, and by line, direction and label."""
@@ -52,7 +57,7 @@ class ObjectLedger:
         return result
 
     def unfinished(self, now: float) -> list[ObjectEvent]:
-        """That the objects have left which an earlier run, that was not stopped, has left open; `now` in UTC."""
+        """What an earlier run that was not stopped has left open: objects leave, zones are cleared; `now` in UTC."""
         inside = Counter(
             (each["camera"], zone, each["object"]["label"])
             for each in self._objects.values()
@@ -72,7 +77,11 @@ class ObjectLedger:
                 events.append(replace(event, seconds=seconds))
             event = ObjectEvent(each["camera"], EventType.OBJECT_LEFT, now, snapshot.label, object=snapshot)
             events.append(replace(event, seconds=snapshot.age, left_because=LeftReason.RESTART))
-        return events
+        kind = EventType.ZONE_CLEARED
+        return [
+            *events,
+            *(ObjectEvent(camera, kind, now, count=0, zone=zone) for camera, zone in sorted(self._crowded)),
+        ]
 
     def note(self, event: ObjectEvent) -> Kept:
         """Takes an event; what is to be kept with it."""
@@ -91,6 +100,10 @@ class ObjectLedger:
                     entered = {zone: at for zone, at in entered.items() if zone != event.zone}
                 self._objects[key] = {"camera": event.camera, "object": event.object, "entered": entered}
                 kept[key] = orjson.dumps(self._objects[key])
+        if event.zone is not None and event.type in (EventType.ZONE_CROWDED, EventType.ZONE_CLEARED):
+            crowded = event.type is EventType.ZONE_CROWDED
+            (self._crowded.add if crowded else self._crowded.discard)((event.camera, event.zone))
+            kept[f"{_CROWDED}/{event.camera}/{event.zone}"] = b"1" if crowded else None
         if event.line is not None and event.direction is not None and event.label is not None:
             totals = self._totals.setdefault((event.camera, event.line), {})
             totals[event.direction, event.label] = event.total or 0

@@ -83,6 +83,7 @@ def check_promises(events: Sequence[ObjectEvent], *, ended: bool) -> None:
     by_object: dict[str, list[ObjectEvent]] = defaultdict(list)
     inside: Counter[tuple[str, str]] = Counter()
     totals: Counter[tuple[str, str, str]] = Counter()
+    crowded: set[str | None] = set()
     for event in events:
         if event.object is not None:
             by_object[event.object.id].append(event)
@@ -91,6 +92,11 @@ def check_promises(events: Sequence[ObjectEvent], *, ended: bool) -> None:
             assert event.label is not None
             inside[event.zone, event.label] += 1 if event.type is EventType.ZONE_ENTERED else -1
             assert event.count == inside[event.zone, event.label] >= 0
+        if event.type is EventType.ZONE_CROWDED:
+            assert event.zone not in crowded
+            crowded.add(event.zone)
+        if event.type is EventType.ZONE_CLEARED:
+            crowded.remove(event.zone)
         if event.type is EventType.LINE_CROSSED:
             assert event.line is not None
             assert event.direction is not None
@@ -101,6 +107,7 @@ def check_promises(events: Sequence[ObjectEvent], *, ended: bool) -> None:
         _check_object(told, ended)
     if ended:
         assert not +inside
+        assert not crowded
 
 
 def _check_object(told: Sequence[ObjectEvent], ended: bool) -> None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.analysis.areas import Totals
 from daemon.analysis.scene import Scene, SceneSettings
+from daemon.publish.object_ledger import ObjectLedger
 from daemon.records.object_events import ObjectEvent
 from daemon.records.objects import LeftReason
 from tests.daemon import scenes
@@ -76,12 +78,12 @@ class World:
 
 
 def play(
-    seed: int, steps: list[tuple[str, float, int]], confirm: int
+    seed: int, steps: list[tuple[str, float, int]], confirm: int, now: float = 0.0, totals: Totals | None = None
 ) -> tuple[list[ObjectEvent], Scene, SceneSettings]:
-    """The events while these things happen."""
-    world, now = World(seed), 0.0
+    """The events while these things happen, from a time on, with what was counted at lines before."""
+    world, begin = World(seed), now
     wanted = WANTED[confirm * len(PLACES)]
-    where, events = scene(wanted), list[ObjectEvent]()
+    where, events = scene(wanted, totals), list[ObjectEvent]()
     for what, seconds, place in steps:
         now += seconds
         if what == "frame":
@@ -92,7 +94,7 @@ def play(
         elif what == "away":
             events += where.look_away(START + now)
         elif what == "again":
-            now = max(0.0, now - 3.0)
+            now = max(begin, now - 3.0)
         else:
             events += where.end(LeftReason.DISABLED, START + now)
         check_counts(where, events)
@@ -120,6 +122,25 @@ def test_promises_are_kept_whatever_comes(seed: int, steps: list[tuple[str, floa
     events += where.end(LeftReason.SHUTDOWN, START + 1e6)
     check_promises(events, ended=True)
     assert not where.objects()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), runs=st.lists(STEPS, min_size=2, max_size=4))
+def test_promises_are_kept_over_crashes(seed: int, runs: list[list[tuple[str, float, int]]]) -> None:
+    """Each run ends at once, and the next tells first what it has left open, by what was kept with the events."""
+    kept, events = dict[str, bytes](), list[ObjectEvent]()
+    for number, steps in enumerate(runs):
+        ledger = ObjectLedger(kept)
+        told = [
+            *ledger.unfinished(START),
+            *play(seed + number, steps, 0, number * 1e4, ledger.totals().get("front"))[0],
+        ]
+        for event in told:
+            for key, value in ledger.note(event).items():
+                kept.pop(key, None) if value is None else kept.update({key: value})
+        events += told
+    events += ObjectLedger(kept).unfinished(START)
+    check_promises(events, ended=True)
 
 
 @settings(max_examples=20, deadline=None)
