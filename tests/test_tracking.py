@@ -105,6 +105,24 @@ def check_pictures(messages: list[Message], sightings: Counter[str]) -> None:
             assert pictures[each] == 2
 
 
+def test_no_object_goes_on_where_a_film_begins_again(broker: Mosquitto, subscriber: Subscriber, tmp_path: Path) -> None:
+    """In real time: at the end of a pass every object has left, whoever stands at its place in the next."""
+    short = film(Shot("street", 640, 480, 10.0, seed=21), tmp_path / "short.mp4", 2.0)
+    camera = {"source": str(short.file), "loop": True, **AREAS}
+    with daemon(tmp_path, box(broker, {"street": camera}, tracking={"confirm_frames": 2})) as process:
+        subscriber.wait(lambda m: has(3 * len(short.truths), "street", m), "three passes", 60)
+        stop(process)
+    check_events(events_of(subscriber.messages()))
+    passes: dict[str, set[int]] = defaultdict(set)
+    for message in subscriber.messages():
+        if message.topic == f"{TOPICS}/street/detections":
+            for each in message.json()["objects"]:
+                if each["track_id"] is not None:
+                    passes[each["track_id"]].add((message.json()["sequence"] - 1) // len(short.truths))
+    assert {1, 2} <= set().union(*passes.values())
+    assert all(len(of) == 1 for of in passes.values()), passes
+
+
 def test_a_killed_daemon_leaves_nothing_open(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,8 @@ class ObjectTracking:
         """of those that have given a frame"""
         self._shapes: dict[str, tuple[tuple[str, ...], int, int]] = {}
         """class names, width and height that a scene is of"""
+        self._passes: dict[str, tuple[int, int]] = {}
+        """of cameras that play a recording: the pass through it and the number of the last frame"""
         self._leaving: dict[str, float] = {}
         """cameras that do not stream, with the time.monotonic() at which no more of their frames are expected"""
         self._lost: set[str] = set()
@@ -101,6 +103,10 @@ class ObjectTracking:
             events += self._end(result.camera, LeftReason.RECONFIGURED, result.captured_at)
             scene = self._begin(result, settings)
             self._shapes[result.camera] = shape
+        elif self._begins_again(result):
+            events += scene.begin_again(result.captured_at)
+        if result.passes is not None:
+            self._passes[result.camera] = result.passes, result.sequence
         seen = self._see(scene, result)
         events += seen.events
         if events or self._states.is_waiting(result.camera):
@@ -172,6 +178,12 @@ class ObjectTracking:
         self._scenes[result.camera] = scene
         return scene
 
+    def _begins_again(self, result: FrameResult) -> bool:
+        """Whether a recording shows its beginning again, or the camera was opened anew to play it."""
+        if result.passes is None or (last := self._passes.get(result.camera)) is None:
+            return False
+        return result.passes != last[0] or result.sequence < last[1]
+
     def _see(self, scene: Scene, result: FrameResult) -> Seen:
         timed = result.live or result.stream_time is None
         now = result.captured_mono if timed else result.stream_time
@@ -187,6 +199,7 @@ class ObjectTracking:
 
     def _end(self, camera: str, reason: LeftReason, now: float) -> list[ObjectEvent]:
         self._leaving.pop(camera, None)
+        self._passes.pop(camera, None)
         if (scene := self._scenes.pop(camera, None)) is None:
             return []
         events = scene.end(reason, now)

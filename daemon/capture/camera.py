@@ -72,6 +72,8 @@ class CameraThread:
         self._call: _Call | None = None
         """what the thread is in and may hang: its deadline by time.monotonic(), and what to report after it"""
         self._sequence = 0
+        self._earlier_passes = 0
+        """through the recording, in earlier connections"""
         self._clock = RecordingClock()
         self._received: Received | None = None
         self._stopping = threading.Event()
@@ -175,6 +177,7 @@ class CameraThread:
                 as_source_error(self._name, error)  # which logs it; the connection is over anyway
             self._leave()
             self._buffers.drop_memory()
+            self._earlier_passes += source.passes + 1
         return False
 
     def _stream_while_it_grows(self, source: Source) -> None:
@@ -244,6 +247,7 @@ class CameraThread:
                 live=self._live,
                 release=release,
                 picture=source.picture,
+                passes=self._earlier_passes + source.passes if self._recorded else None,
             )
         except BaseException:
             release()

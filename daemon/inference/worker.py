@@ -242,6 +242,7 @@ class InferenceWorker:
             captured_mono=frame.captured_mono,
             stream_time=frame.stream_time,
             picture=frame.picture,
+            passes=frame.passes,
             live=frame.live,
             model=submitted.batch.model,
             labels=submitted.model.labels,

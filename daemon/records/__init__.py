@@ -131,6 +131,8 @@ class Frame:
     """gives the picture's buffer back to the camera"""
     picture: str | None = None
     """name of the file in the folder that it comes from; None: another source"""
+    passes: int | None = None
+    """how often the recording had begun again before, by this camera since it was started; None: it is no recording"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,8 @@ class FrameResult:
     """`mqtt.every` leaves out the message of this frame"""
     objects: tuple[Followed | None, ...] | None = None
     """which object each detection is, None where it is none; None where the camera's objects are not followed"""
+    passes: int | None = None
+    """how often the recording had begun again before, by this camera since it was started; None: it is no recording"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,9 +77,23 @@ def test_a_looped_file_restarts_without_a_pause(tmp_path: Path, pace: str) -> No
     frames = captured.frames[:22]
     assert [frame.sequence for frame in frames] == list(range(1, 23))
     assert [frame.stream_time for frame in frames] == pytest.approx([n % 5 / 50 for n in range(22)])
+    assert [frame.passes for frame in frames] == [n // 5 for n in range(22)]
     assert captured.states() == ENDED[:2]
     if pace == "realtime":
         assert frames[-1].captured_mono - frames[0].captured_mono == pytest.approx(21 / 50, abs=0.2)
+
+
+@pytest.mark.usefixtures("decoder")
+def test_a_looped_file_that_was_away_for_a_while_begins_another_pass(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video.avi", pictures(5), fps=50.0)
+    with capturing(video, loop=True) as captured:
+        captured.wait_for_frames(7)
+        video.rename(tmp_path / "away.avi")
+        captured.wait_for_state(CameraState.CONNECTING, Reason.NOT_FOUND)
+        before = len(captured.frames)
+        (tmp_path / "away.avi").rename(video)
+        captured.wait_for_frames(before + 7)
+    assert [frame.passes for frame in captured.frames[: before + 7]] == [n // 5 for n in range(before + 7)]
 
 
 @pytest.mark.usefixtures("decoder")

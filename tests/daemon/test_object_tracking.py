@@ -128,6 +128,19 @@ def test_a_file_that_is_read_fast_has_the_times_of_its_frames() -> None:
     assert first[1].seconds == pytest.approx(2.8, abs=0.2)
 
 
+def test_a_recording_that_begins_again_ends_what_was_there() -> None:
+    """In real time too, where the clock runs on: another pass, or the camera opened anew, continues no object."""
+    tracking = ObjectTracking({})
+    tracking.configure(config(**AREAS))
+    told = []
+    for number, (at, passes, sequence) in enumerate([(i, i // 10, i) for i in range(1, 25)] + [(25, 2, 1)]):
+        events, _ = tracking.result(replace(frame(at), passes=passes, sequence=sequence))
+        told += [(number + 1, event.type, event.left_because) for event in events if event.zone is None]
+    left = EventType.OBJECT_LEFT, LeftReason.UNSEEN
+    appeared = EventType.OBJECT_APPEARED, None
+    assert told == [(3, *appeared), (10, *left), (12, *appeared), (20, *left), (22, *appeared), (25, *left)]
+
+
 def test_what_is_retained_begins_with_zeros_follows_and_is_cleared() -> None:
     tracking = ObjectTracking({})
     tracking.configure(config(**AREAS))

@@ -63,6 +63,10 @@ class Source(Protocol):
         """Name of the file of the grabbed frame in its folder, fit for messages; None: it is no folder."""
 
     @property
+    def passes(self) -> int:
+        """How often a recording has begun again at its end; 0 for live sources."""
+
+    @property
     def grows(self) -> bool:
         """Whether `grab` may give another frame some time after it has raised SourceError with Reason.ENDED."""
 

@@ -108,6 +108,10 @@ class EditedSource:
         return self._source.picture
 
     @property
+    def passes(self) -> int:
+        return self._source.passes
+
+    @property
     def grows(self) -> bool:
         return self._source.grows
 

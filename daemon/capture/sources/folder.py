@@ -55,6 +55,7 @@ class Pictures:
         self.due: float | None = None
         self.next_at: float | None = None
         self.fallback: str | None = None
+        self.passes = 0
         self.grows = not camera.loop
         self.picture: str | None = None
 
@@ -62,6 +63,7 @@ class Pictures:
         """See Source."""
         if not self._read_next() and self._loop:
             self._left = self._all()
+            self.passes += 1
             self._read_next()
         if self._image is None and self.due is not None and not self._loop:
             self._left = self._new()

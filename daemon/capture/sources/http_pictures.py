@@ -36,6 +36,7 @@ class _Pictures(ABC):
         """None: there are no time stamps"""
         self.due: float | None = None
         """None: live"""
+        self.passes = 0
         self.grows = False
         self.fallback: str | None = None
         self.picture: str | None = None

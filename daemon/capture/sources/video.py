@@ -28,6 +28,7 @@ class VideoSource(ABC):
         self.stream_time: float | None = None
         self.due: float | None = None
         self.next_at: float | None = None
+        self.passes = 0
         self.grows = False
         self.picture: str | None = None
         try:

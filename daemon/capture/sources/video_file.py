@@ -47,6 +47,7 @@ class VideoFile(VideoSource):
         elif self._camera.loop:
             self._began = (self.due or 0.0) + self._period()
             self._open()
+            self.passes += 1
         else:
             self._check_complete()
             raise SourceError(Reason.ENDED, "the end of the file is reached")
