@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
-from engines.records import Detections, Letterbox
+from engines.records import Detections, Letterbox, to_source
 
 HIGHEST_SCORE = 1.01
 """above 1 by what rounding to 8 or 16 bits may add; such scores become 1"""
@@ -41,27 +42,70 @@ def to_detections(
     ModelError for a score above 1, where the outputs are not laid out as they were taken to be, and for NaN, as FP16
     may give where it overflows.
     """
-    if len(scores) and scores[0] > HIGHEST_SCORE:
-        raise ModelError(
-            f"the model gave a score of {scores[0]:.2f}, which is above 1, so its outputs are not laid out as its "
-            "family says; nothing of it was reported; set another family or export the model again"
-        )
+    if len(scores):
+        _check_best(scores[0])
     count = int(np.count_nonzero(scores >= thresholds.confidence))
     if np.isnan(scores).any() or np.isnan(boxes[:count]).any():
-        raise ModelError(
-            "the model gave NaN (not a number) as a score or a box; nothing of it was reported; "
-            "set its precision to fp32, or export the model again"
-        )
+        raise _not_a_number()
     boxes, scores, labels = boxes[:count], scores[:count], labels[:count]
     if nms and count > 1:
         keep = suppress(boxes, scores, labels, thresholds.iou)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
-    elif thresholds.one_class and count > 1:
+    elif thresholds.one_class and not _all_differ(boxes):
         keep = _first_of_each_box(boxes)
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
     else:
         labels = labels.copy()  # the backend reuses this memory for its next batch
     return Detections(letterbox.to_source(boxes), np.minimum(scores, 1, dtype=np.float32), labels)
+
+
+def of_kept(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    letterboxes: Sequence[Letterbox],
+    confidence: float,
+) -> tuple[Detections, ...]:
+    """Converts what NMS on the GPU has kept of the candidates of a batch of B images, all at once.
+
+    boxes [B, K, 4] xyxy in model-input pixels, scores [B, K] descending, labels [B, K]; of each image the first of
+    `counts` [B], which is -1 where there is a NaN, and the first score is the best one in any case. Every image costs
+    as little as it can: the results share arrays. Raises what `to_detections` raises.
+    """
+    _check_best(scores[:, 0].max())
+    kept = counts.tolist()
+    if min(kept) < 0:
+        raise _not_a_number()
+    most = max(kept)
+    places = to_source(boxes[:, :most], letterboxes)
+    top = np.minimum(scores[:, :most], 1, dtype=np.float32)
+    classes = labels[:, :most].copy()  # the backend reuses this memory for its next batch
+    enough = (top >= confidence) & (np.arange(most) < counts[:, None])  # what lies behind is of other batches
+    kept = np.count_nonzero(enough, axis=1).tolist()
+    return tuple(Detections(places[i, :n], top[i, :n], classes[i, :n]) for i, n in enumerate(kept))
+
+
+def _check_best(score: float | np.float32) -> None:
+    """Raises ModelError where the best score is none."""
+    if score > HIGHEST_SCORE:
+        raise ModelError(
+            f"the model gave a score of {score:.2f}, which is above 1, so its outputs are not laid out as its "
+            "family says; nothing of it was reported; set another family or export the model again"
+        )
+
+
+def _not_a_number() -> ModelError:
+    return ModelError(
+        "the model gave NaN (not a number) as a score or a box; nothing of it was reported; "
+        "set its precision to fp32, or export the model again"
+    )
+
+
+def _all_differ(boxes: NDArray[np.float32]) -> bool:
+    """Whether no two of the boxes [K, 4] are equal; much faster than to sort them."""
+    data, size = boxes.tobytes(), 4 * boxes.itemsize
+    return len({data[at : at + size] for at in range(0, len(data), size)}) == len(boxes)
 
 
 def _first_of_each_box(boxes: NDArray[np.float32]) -> NDArray[np.intp]:

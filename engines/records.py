@@ -75,12 +75,24 @@ class Letterbox:
         return cls(w, h, width, height, (input_width - width) // 2, (input_height - height) // 2)
 
     def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes [N, 4] xyxy in model-input pixels, mapped to source pixels and clipped to the image."""
+        """Boxes [..., 4] xyxy in model-input pixels, mapped to source pixels and clipped to the image."""
         offset, scale, limit = _mapping(self)
         mapped: NDArray[np.float32] = boxes - offset
         mapped *= scale
         np.maximum(mapped, 0, out=mapped)  # cheaper than clip, which matters for every frame
         return np.minimum(mapped, limit, out=mapped)
+
+
+def to_source(boxes: NDArray[np.float32], letterboxes: Sequence[Letterbox]) -> NDArray[np.float32]:
+    """Boxes [B, N, 4] of B images, each as its Letterbox.to_source maps them."""
+    first = letterboxes[0]
+    if all(box is first for box in letterboxes):
+        return first.to_source(boxes)
+    offset, scale, limit = (np.stack(each)[:, None] for each in zip(*map(_mapping, letterboxes), strict=True))
+    mapped: NDArray[np.float32] = (boxes - offset) * scale
+    np.maximum(mapped, 0, out=mapped)
+    np.minimum(mapped, limit, out=mapped)
+    return mapped
 
 
 @lru_cache(maxsize=256)  # cameras keep their size
@@ -142,7 +154,7 @@ class DetectorSession(Protocol):
         """Most pictures in a batch."""
 
     def set_confidence(self, confidence: float) -> None:
-        """From now on `collect` gives what scores at least this, 0 to 1."""
+        """From now on `collect` gives what scores at least this, 0 to 1; batches in flight may keep to a higher one."""
 
     def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
         """Starts a batch of pictures, each [H, W, 3] BGR of any size; they must stay unchanged until collected."""

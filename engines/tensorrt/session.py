@@ -16,13 +16,14 @@ from engines.build.cache import EngineCache
 from engines.errors import BackendError
 from engines.graphs.preprocess import IMAGES
 from engines.model import Model
-from engines.postprocess import Thresholds, to_detections
+from engines.postprocess import Thresholds
 from engines.records import BatchDetections, Handle, Letterbox
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import LARGEST_FRAME, Engines
 from engines.tensorrt.device import stage, use_device
 from engines.tensorrt.frames import allocate_frame
 from engines.tensorrt.loading import LoadedEngine
+from engines.tensorrt.results import results_maker
 from engines.tensorrt.slots import Slot
 from engines.text import counted
 
@@ -62,7 +63,8 @@ class TensorRtSession:
                 preprocess, detector = self._loaded
                 self._max_batch = detector.largest(IMAGES)[0]
                 sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
-                self._slots.extend(Slot(self._device, preprocess, detector, sizes) for _ in range(SLOTS))
+                results = results_maker(self._device, model.family.nms)
+                self._slots.extend(Slot(self._device, preprocess, detector, sizes, results) for _ in range(SLOTS))
                 self._warm_up(frame_sizes)
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold what a slot that is half made has allocated
@@ -93,7 +95,7 @@ class TensorRtSession:
         handle = Handle(self._submitted)
         self._submitted += 1
         model = self._model
-        self._slots[handle % SLOTS].start([_within_largest(picture) for picture in pictures])
+        self._slots[handle % SLOTS].start([_within_largest(picture) for picture in pictures], self._thresholds)
         self._pending[handle] = tuple(
             Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
         )
@@ -111,11 +113,7 @@ class TensorRtSession:
         slot = self._slots[handle % SLOTS]
         times = slot.wait()
         began = time.perf_counter()
-        boxes, scores, labels = (output.array for output in slot.outputs)
-        detections = tuple(
-            to_detections(boxes[i], scores[i], labels[i], box, self._thresholds, self._model.family.nms)
-            for i, box in enumerate(letterboxes)
-        )
+        detections = slot.results.detections(letterboxes, self._thresholds)
         postprocess = time.perf_counter() - began
         return BatchDetections(
             detections, times.upload + times.preprocess, times.detector + times.read_back, postprocess
@@ -143,7 +141,7 @@ class TensorRtSession:
         for height, width in frame_sizes or {(self._model.height, self._model.width)}:
             pictures = [_within_largest(allocate_frame((height, width, 3)))] * min(2, self._max_batch)
             for slot in self._slots:
-                slot.start(pictures)
+                slot.start(pictures, self._thresholds)
                 slot.wait()
         for loaded in self._loaded:
             loaded.keep_kernels()

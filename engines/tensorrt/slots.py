@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from engines.errors import BackendError
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import IMAGES
-from engines.tensorrt.device import Device, Memory, Pinned, stage
-from engines.tensorrt.driver import download
+from engines.postprocess import Thresholds
+from engines.tensorrt.device import Device, stage
 from engines.tensorrt.graphs import Graph
 from engines.tensorrt.loading import LoadedEngine, set_shape
 from engines.tensorrt.preprocessing import Preprocessing
+from engines.tensorrt.results import Outputs, Results
 from engines.tensorrt.uploads import Uploads
 
 _LOOK_EVERY = 20e-6  # seconds
@@ -42,7 +43,14 @@ class StageTimes:
 class Slot:
     """For one thread at a time, whose device is the one given. Errors of CUDA become BackendError."""
 
-    def __init__(self, device: Device, preprocess: LoadedEngine, detector: LoadedEngine, sizes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        preprocess: LoadedEngine,
+        detector: LoadedEngine,
+        sizes: Sequence[int],
+        make_results: Callable[[Outputs], Results],
+    ) -> None:
         """`sizes` of batches that the detector runs, ascending; a batch between two of them runs as the larger one."""
         self.stream = device.stream()
         """all of the batch is in order on it, but for every second picture's preprocessing"""
@@ -56,18 +64,15 @@ class Slot:
         self._preprocessing = Preprocessing(device, preprocess, self.stream, int(self._images), picture_bytes)
         self._detector.set_tensor_address(IMAGES, int(self._images))
         set_shape(self._detector, IMAGES, most)
-        self.outputs: list[Pinned] = []
-        """boxes, scores and labels of the last batch, as in heads.base.CANONICAL"""
-        self._device_outputs: list[Memory] = []
-        for name in CANONICAL:
-            host = device.pinned(tuple(self._detector.get_tensor_shape(name)), detector.dtype(name))
-            memory = device.memory(host.array.nbytes)
+        shapes = [tuple(self._detector.get_tensor_shape(name)) for name in CANONICAL]
+        outputs = Outputs(device, shapes, [detector.dtype(name) for name in CANONICAL])
+        for name, memory in zip(CANONICAL, outputs.memory, strict=True):
             self._detector.set_tensor_address(name, int(memory))
-            self.outputs.append(host)
-            self._device_outputs.append(memory)
+        self.results = make_results(outputs)
+        """of the last batch"""
         self._graphs = {size: self._record(size, most[1:]) for size in sizes}
 
-    def start(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
+    def start(self, pictures: Sequence[NDArray[np.uint8]], thresholds: Thresholds) -> None:
         """Enqueues everything up to the read-back; returns before any of it is done.
 
         Pictures in page-locked memory are uploaded from where they are and must stay unchanged until `wait`.
@@ -85,8 +90,7 @@ class Slot:
             self._graphs[min(size for size in self._graphs if size >= count)].launch()
             detected.record(self.stream)
         with stage("the read-back"):
-            for host, memory in zip(self.outputs, self._device_outputs, strict=True):
-                download(host.array[:count], int(memory), self.stream)
+            self.results.enqueue(count, thresholds, self.stream)
             read_back.record(self.stream)
 
     def wait(self) -> StageTimes:
@@ -120,10 +124,7 @@ class Slot:
         self._detector = None
         self._uploads.free()
         self._images.free()
-        for memory in self._device_outputs:
-            memory.free()
-        for output in self.outputs:
-            output.free()
+        self.results.free()
 
     def _record(self, size: int, picture: tuple[int, ...]) -> Graph:
         """The detector for so many pictures."""

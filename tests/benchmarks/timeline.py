@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.postprocess import Thresholds
 from engines.tensorrt.device import Device
 from engines.tensorrt.loading import LoadedEngine
+from engines.tensorrt.results import results_maker
 from engines.tensorrt.slots import Slot
 
 STAGES = ("upload", "preprocess", "detector", "read-back")
 _COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2")
+_THRESHOLDS = Thresholds(0.25, 0.45)
 _WIDTH, _ROW, _LEFT, _TOP = 1000, 34, 70, 40
 
 
@@ -31,11 +34,12 @@ def record(
     device: Device, preprocess: LoadedEngine, detector: LoadedEngine, pictures: Sequence[NDArray[np.uint8]], slots: int
 ) -> list[Batch]:
     """Runs the pictures as one batch again and again, each slot as soon as it is free; some batches in full flow."""
-    running = [Slot(device, preprocess, detector, [len(pictures)]) for _ in range(slots)]
+    make_results = results_maker(device, nms=True)
+    running = [Slot(device, preprocess, detector, [len(pictures)], make_results) for _ in range(slots)]
     stream, epoch = device.stream(), device.event()
     batches: list[Batch] = []
     for slot in running:
-        slot.start(pictures)
+        slot.start(pictures, _THRESHOLDS)
     for number in range(12 * slots):
         index = number % slots
         running[index].wait()
@@ -45,7 +49,7 @@ def record(
             batches.clear()
         if number > 8 * slots:
             batches.append(Batch(index, tuple(e.time_since(epoch) for e in running[index].events)))
-        running[index].start(pictures)
+        running[index].start(pictures, _THRESHOLDS)
     for slot in running:
         slot.wait()
         slot.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.postprocess import Thresholds, to_detections
+from engines.postprocess import Thresholds, of_kept, suppress, to_detections
 from engines.records import Detections, Fit, Letterbox
+from tests.engines.candidates import KINDS, candidates
 
 BOXES = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 10, 10]], np.float32)
 LABELS = np.array([0, 0, 1], np.int32)
@@ -60,3 +62,43 @@ def test_an_object_has_its_best_class(one_class: bool, labels: list[int]) -> Non
 
 def test_a_class_below_the_threshold_takes_nothing_away() -> None:
     assert found([0.9, 0.3, 0.2], confidence=0.5).labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_after_nms_elsewhere_is_what_each_picture_is(kind: str) -> None:
+    """`of_kept` on what `suppress` keeps, as the GPU's kernel leaves it, with the rest of its memory as it was."""
+    places = [Letterbox.of(640 - 2 * i, 360, 320, 320, Fit.CENTRED) for i in (0, 0, 1, 2)]
+    for iou, confidence in product((0.0, 0.45, 0.5, 1.0), (0.25, 0.99)):
+        given = candidates(kind, len(places), 80, 5)
+        counts = np.zeros(len(places), np.int32)
+        boxes, scores, labels = (
+            np.full_like(given.boxes, 7),
+            np.full_like(given.scores, 7),
+            np.full_like(given.labels, 7),
+        )
+        for i in range(len(places)):
+            n = int(np.count_nonzero(given.scores[i] >= 0.1))
+            keep = suppress(given.boxes[i, :n], given.scores[i, :n], given.labels[i, :n], iou)
+            counts[i] = k = len(keep)
+            boxes[i, :k], scores[i, :k], labels[i, :k] = (
+                given.boxes[i, keep],
+                given.scores[i, keep],
+                given.labels[i, keep],
+            )
+        scores[:, 0] = given.scores[:, 0]
+        found = of_kept(boxes, scores, labels, counts, places, confidence)
+        for i, place in enumerate(places):
+            thresholds = Thresholds(confidence, iou)
+            wanted = to_detections(given.boxes[i], given.scores[i], given.labels[i], place, thresholds, nms=True)
+            assert np.array_equal(found[i].boxes, wanted.boxes)
+            assert np.array_equal(found[i].scores, wanted.scores)
+            assert np.array_equal(found[i].labels, wanted.labels)
+
+
+def test_a_batch_with_nan_or_a_score_above_1_ends_the_model() -> None:
+    place = Letterbox.of(64, 64, 64, 64, Fit.CENTRED)
+    for score, count, said in ((0.9, -1, "NaN"), (2.0, 3, "a score of 2.00"), (77.0, 0, "a score of 77.00")):
+        scores = np.array([[0.5, 0.4, 0.3], [score, 0.4, 0.3]], np.float32)
+        counts = np.array([1, count], np.int32)
+        with pytest.raises(ModelError, match=said):
+            of_kept(np.stack([BOXES] * 2), scores, np.stack([LABELS] * 2), counts, [place] * 2, 0.4)
