@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# the tests start some hundred processes, each of which would compile the project again
+unexport PYTHONDONTWRITEBYTECODE
 # one more than there are cores, since tests wait as much as they work
 WORKERS := $(shell expr $$(nproc) + 1)
 # what the integration tests start: a broker, an RTSP server, a browser, and the libraries that OpenCV's wheel expects
