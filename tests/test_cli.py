@@ -51,6 +51,19 @@ def test_version() -> None:
     assert ospreyd("--version").stdout == f"ospreyd {__version__}\n"
 
 
+@pytest.mark.parametrize("command", ["web", "watch", "schema"])
+def test_a_command_without_detectors_does_not_load_onnx_runtime(command: str) -> None:
+    """It would double the start and the memory of the page's process, which runs for ever beside the daemon."""
+    program = f"""
+import sys
+from daemon.cli.main import run_cli
+assert run_cli([{command!r}, "--help"]) == 0
+print("onnxruntime" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_nothing_is_reported_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
     """It would write an id of the machine and a first report into the home folder, and send it after some seconds."""
     # no other variables: some, as CI=true, would keep it quiet by themselves

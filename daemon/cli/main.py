@@ -5,30 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from daemon import __version__
-from daemon.cli.check import check
-from daemon.cli.demo import demo
-from daemon.cli.detect import detect
-from daemon.cli.doctor import doctor
-from daemon.cli.engine import engine
-from daemon.cli.model import model
-from daemon.cli.outbox import outbox
-from daemon.cli.probe import probe
-from daemon.cli.run import run
-from daemon.cli.schema import schema
-from daemon.cli.watch import watch
-from daemon.cli.web import web
 from daemon.config.credentials import without_credentials
 from daemon.errors import EXIT_FAILURE, EXIT_NO_BACKEND, EXIT_OK, EXIT_USAGE, ConfigError, DaemonError
 from daemon.system.descriptors import is_want_of_descriptors, sentence
 from daemon.system.logs import log_to_stderr, say_error
 from engines.errors import BackendError, BuildError, EngineError, ModelError
 
+_COMMANDS = ("run", "check", "probe", "demo", "detect", "doctor", "watch", "web", "schema")
+_GROUPS = ("model", "engine", "outbox")
+"""of commands; each of both is in the module of its name"""
 _TOO_MANY = re.compile(r"(unexpected extra arguments?)(?:\(s\))? \(.*\)", re.DOTALL)
 
 
@@ -56,28 +48,12 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
-    name="ospreyd",
-    cls=_Commands,
-    help="Edge video analytics: camera streams in, detections over MQTT out.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (run, check, probe, demo, detect, doctor, watch, web, schema):
-    app.command()(command)
-app.add_typer(model, name="model")
-app.add_typer(engine, name="engine")
-app.add_typer(outbox, name="outbox")
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"ospreyd {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -86,11 +62,32 @@ def _options(
     pass
 
 
+def _app(first: str) -> typer.Typer:
+    """With the command `first` alone, if it is one: what the others import takes time and memory."""
+    app = typer.Typer(
+        name="ospreyd",
+        cls=_Commands,
+        help="Edge video analytics: camera streams in, detections over MQTT out.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    known = (*_COMMANDS, *_GROUPS)
+    for name in (first,) if first in known else known:
+        found = getattr(import_module(f"daemon.cli.{name}"), name)
+        if name in _GROUPS:
+            app.add_typer(found, name=name)
+        else:
+            app.command()(found)
+    return app
+
+
 def run_cli(arguments: Sequence[str]) -> int:
     """Runs one command; the exit code. A user's mistake is one sentence on standard error, never a traceback."""
     log_to_stderr()
     try:
-        app(args=list(arguments), prog_name="ospreyd")
+        _app(next(iter(arguments), ""))(args=list(arguments), prog_name="ospreyd")
     except ConfigError as error:  # its lines begin with the file, as editors and people expect
         say_error(str(error))
         return error.exit_code
