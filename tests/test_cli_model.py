@@ -13,15 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import onnx
 import pytest
 import yaml
 
 from daemon.cli.main import run_cli
 from daemon.errors import UsageError
+from daemon.inference.model_config import find_model
 from daemon.modelstore import inventory
 from engines.models import street_onnx
 from tests.conftest import wait_for
+from tests.engines.making import Making
 from tests.servers import certificates
 from tests.servers.model_server import ModelServer, other, stall, status
 
@@ -204,6 +207,38 @@ def test_by_hand(server: ModelServer, capsys: pytest.CaptureFixture[str], monkey
     model("get", "street-a", "--from", "stick")
     assert inventory.find("street-a").path.read_bytes() == FILE
     assert len(server.requests) == 1
+
+
+def test_one_at_a_time_into_a_folder(server: ModelServer) -> None:
+    server.answers = [stall(1000)]
+    command = [sys.executable, "-m", "daemon", "model", "get", "street-a", "--catalogue", "catalogue.yaml"]
+    with subprocess.Popen([*command, "--to", "stick"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: [part.stat().st_size for part in Path("stick").glob("*.part")] == [1000], "a part of it", 60)
+        model("get", "street-a", "--to", "stick", code=1)
+        model("get", "street-a", "--to", "another")
+        process.kill()
+    model("get", "street-a", "--to", "stick")
+    assert [asked for _, asked in server.requests] == [None, None, "bytes=1000-"]
+    saved = Path("stick/street_a.onnx")
+    assert (saved.read_bytes() == FILE, saved.stat().st_mode & 0o777, list(Path("stick").glob("*.part"))) == (
+        True, 0o644, [],
+    )  # fmt: skip
+
+
+def test_a_size_that_the_file_leaves_open(server: ModelServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """As Hugging Face's: the entry says it, and wherever the name stands it is known."""
+    outputs = {"logits": np.full((1, 100, 80), -2, np.float32), "pred_boxes": np.full((1, 100, 4), 0.5, np.float32)}
+    size = ("batch", 3, "height", "width")
+    server.data = Making(outputs, size=size, metadata={}, aside=["GridSample"]).proto().SerializeToString()
+    how = {"family": "detr-raw", "labels": "coco", "imgsz": [64, 96]}
+    for more, code in (({}, 1), ({"input": {"size": [64, 64]}}, 1), ({"input": {"size": [64, 96]}}, 0)):
+        Path("catalogue.yaml").write_text(yaml.safe_dump({"open": entry(server, server.data, **how, **more)}))
+        model("get", "open", code=code)
+    told = capsys.readouterr().err
+    assert "the input size is left open" in told
+    assert "its input is 64x64 and not 96x64" in told
+    found = find_model("open", "auto", None)
+    assert (found.width, found.height, found.labels[0]) == (96, 64, "person")
 
 
 def test_a_full_disk(server: ModelServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

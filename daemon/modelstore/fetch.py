@@ -13,7 +13,7 @@ from daemon.errors import DaemonError, UsageError
 from daemon.modelstore.advice import get_command
 from daemon.modelstore.catalogue import Entry
 from daemon.modelstore.download import DiskError, Pin, Progress, download, finish
-from daemon.modelstore.install import damage, locked, part_of, put
+from daemon.modelstore.install import damage, locked, part_of, put, put_beside
 from daemon.modelstore.inventory import Installed, digest_of, installed
 from daemon.modelstore.request import DownloadError, Patience
 from engines.errors import EngineError
@@ -73,18 +73,22 @@ def install(entry: Entry, how: Fetching, given: Path | None = None) -> Installed
 def save(entry: Entry, how: Fetching, folder: Path) -> Path:
     """Fetches an entry into a folder, for another machine. Raises DaemonError and EngineError."""
     target = folder / entry.file
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and digest_of(target) == entry.sha256:
-            return target
+    if _is_there(target, entry):
+        return target
+    with locked(entry.name, folder):
         part, _ = _fetched(entry, how, folder, None)
         _opened(part, entry, how)
-        if digest_of(part) != entry.sha256:  # nobody else is kept out of that folder
+        if not _is_there(part, entry):  # only ospreyd heeds the lock
             raise DaemonError(f"{part}: was changed by somebody else; try again")
-        part.replace(target)
-    except OSError as error:
-        raise DaemonError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+        put_beside(part, target)
     return target
+
+
+def _is_there(file: Path, entry: Entry) -> bool:
+    try:
+        return digest_of(file) == entry.sha256
+    except OSError:
+        return False
 
 
 def _fetched(entry: Entry, how: Fetching, place: Path, given: Path | None) -> tuple[Path, str]:

@@ -21,15 +21,15 @@ _TEXTS = Path(__file__).parent / "licences"
 
 
 @contextmanager
-def locked(name: str) -> Iterator[Path]:
-    """The folder that models are installed into, made if it is not there, while no other process installs this one.
+def locked(name: str, elsewhere: Path | None = None) -> Iterator[Path]:
+    """The folder that models are installed into, made if it is not there, while no other process writes this model.
 
-    Raises DaemonError and FolderError.
+    `elsewhere`: another folder, that the file of the model alone is written to. Raises DaemonError and FolderError.
     """
-    place = own_folder()
+    place = elsewhere or own_folder()
     with _telling(place):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (owner := place.stat().st_uid) != os.geteuid():
+        place.mkdir(mode=0o700 if elsewhere is None else 0o777, parents=True, exist_ok=True)
+        if elsewhere is None and (owner := place.stat().st_uid) != os.geteuid():
             raise DaemonError(f"{place}: belongs to {_user(owner)}; run this as that user (the service's: {_SERVICE})")
         lock = os.open(place / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -37,6 +37,8 @@ def locked(name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DaemonError(f"another ospreyd fetches {name}; wait until it has ended") from None
+        except OSError as error:
+            raise DaemonError(f"{place}: its file system has no locks: {error.strerror}; use another folder") from None
         yield place
     finally:
         os.close(lock)
@@ -80,6 +82,19 @@ def put(place: Path, part: Path, name: str, record: Mapping[str, Any], labels: P
                 old.unlink()
         _forget_parts(place, name)
         return one
+
+
+def put_beside(part: Path, target: Path) -> None:
+    """Moves a whole and right file to where whoever carries it away finds it, readable for any user.
+
+    Raises DaemonError.
+    """
+    with _telling(target.parent):
+        with suppress(PermissionError):  # a stick may know no permissions
+            part.chmod(0o644)
+        _sync(part)
+        part.replace(target)
+        _sync(target.parent)
 
 
 def make_default(place: Path, name: str) -> None:

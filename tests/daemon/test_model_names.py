@@ -1,10 +1,9 @@
-"""Installed models where a file may stand: in configurations and on the command line; the catalogue's own rules."""
+"""Installed models where a file may stand: in configurations and on the command line."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 import shutil
 from pathlib import Path
@@ -12,18 +11,16 @@ from typing import Any
 
 import cv2
 import pytest
-import yaml
 
 from daemon.cli.main import run_cli
 from daemon.config.load import load
 from daemon.config.model import Model
 from daemon.demo.street.generator import StreetScene
-from daemon.errors import ConfigError, UsageError
+from daemon.errors import ConfigError
 from daemon.modelstore import inventory
-from daemon.modelstore.catalogue import SHIPPED, Entry, read_catalogue
+from daemon.modelstore.catalogue import read_catalogue
 from daemon.modelstore.install import locked
 from engines.models import street_onnx
-from tests.conftest import ROOT
 
 NAMES = "person\nbicycle\ncar\nbus\nhound\n"
 
@@ -200,6 +197,22 @@ def test_the_doctor_says_which_serves_and_whether_it_is_whole(capsys: pytest.Cap
     ospreyd("model", "get", "own", code=1)
 
 
+@pytest.mark.parametrize(("stops", "code"), [(None, 3), (KeyboardInterrupt, 130)])
+def test_nothing_is_left_of_a_copy_that_is_not_installed(
+    stops: type[BaseException] | None, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was replaced by another one meanwhile, or the user has had enough."""
+
+    def copy(_: Path, part: Path) -> None:
+        part.write_bytes(b"something else")
+        if stops is not None:
+            raise stops
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    ospreyd("model", "add", str(street_onnx()), "--name", "own", code=code)
+    assert [one.name for one in inventory.own_folder().iterdir()] == [".own.lock"]
+
+
 def test_a_folder_that_cannot_be_used_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["model", "add", str(street_onnx()), "--name", "own"]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -224,48 +237,3 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(capsys: pytest.CaptureFixt
     sentences += ["belongs to user 12345"] if os.geteuid() == 0 else []
     for line, sentence in zip(told, [*sentences, "models: "], strict=True):
         assert sentence in line
-
-
-LICENCES = {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause"}
-PINNED = re.compile(r"/releases/download/[^/]+/|/[0-9a-f]{40}/")
-
-
-@pytest.mark.parametrize("entry", read_catalogue().values(), ids=lambda entry: entry.name)
-def test_each_entry_of_the_catalogue_is_pinned_and_permissive(entry: Entry) -> None:
-    assert entry.licence in LICENCES
-    assert (SHIPPED.parent / "licences" / f"{entry.licence}.txt").is_file()
-    for url in (entry.url, *entry.mirrors):
-        assert PINNED.search(url), f"{url} names no release and no commit"
-    assert Model.model_validate({"file": entry.file, "input": dict(entry.input)})
-    assert None not in (entry.ap, entry.gflops)
-
-
-def test_the_documents_list_the_catalogue() -> None:
-    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    rows = [
-        f"| `{e.name}` | {e.size / 1e6:.1f} | {e.ap:g} | {e.imgsz[1]}x{e.imgsz[0]} | {e.licence} | {e.author} |"
-        for e in read_catalogue().values()
-    ]
-    assert "\n".join(rows) in text, "\n".join(rows)
-
-
-CHANGES: list[dict[str, Any]] = [
-    {"url": "http://github.com/x.onnx"}, {"mirrors": ["ftp://x/y"]}, {"sha256": "0" * 63}, {"sha256": "Z" * 64},
-    {"file": "../x.onnx"}, {"file": "x.pt"}, {"size": 0}, {"size": None}, {"family": "yolo"}, {"labels": "names.txt"},
-    {"licence": ""}, {"imgsz": [416]}, {"confidence": 2}, {"sha265": "0" * 64},
-]  # fmt: skip
-
-
-def test_a_catalogue_with_a_mistake_is_refused() -> None:
-    whole = yaml.safe_load(SHIPPED.read_text())
-    nano = whole["yolox-nano"]
-    wrong: list[Any] = [{"yolox-nano": {**nano, **change}} for change in CHANGES]
-    wrong += [{name: nano} for name in ("a.b", "a/b", "..", "street", "")]
-    wrong += [[nano], {"a": 1}, None]
-    file = Path("catalogue.yaml")
-    for document in wrong:
-        file.write_text(yaml.safe_dump(document))
-        with pytest.raises(UsageError, match=r"^catalogue\.yaml: "):
-            read_catalogue(file)
-    file.write_text(yaml.safe_dump({"yolox-nano": nano}))
-    assert list(read_catalogue(file)) == ["yolox-nano"]

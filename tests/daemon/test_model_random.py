@@ -80,7 +80,7 @@ def nothing_else_is_there(place: Path) -> None:
     beginning=BEGINNINGS,
     before=st.booleans(),
     stopped_at=st.one_of(st.none(), CUTS),
-    opens=st.booleans(),
+    opened=st.sampled_from([None, ModelError, StopError]),
 )
 def test_only_whole_files(
     tmp_path_factory: pytest.TempPathFactory,
@@ -89,7 +89,7 @@ def test_only_whole_files(
     beginning: bytes | None,
     before: bool,
     stopped_at: int | None,
-    opens: bool,
+    opened: type[Exception] | None,
 ) -> None:
     state = tmp_path_factory.mktemp("state")
 
@@ -97,10 +97,14 @@ def test_only_whole_files(
         if stopped_at is not None and done >= stopped_at:
             raise StopError
 
+    opening = False
+
     def open_it(file: Path, _entry: Entry) -> None:
+        nonlocal opening
+        opening = True
         assert hashlib.sha256(file.read_bytes()).hexdigest() in RIGHT
-        if not opens:
-            raise ModelError("it is no model")
+        if opened is not None:
+            raise opened
 
     environ = {"OSPREYD_MODEL_MIRROR": server.url}
     with pytest.MonkeyPatch.context() as patch:
@@ -115,17 +119,21 @@ def test_only_whole_files(
         if beginning is not None:
             (place / f"small-{wanted.sha256[:8]}.part").write_bytes(beginning)
         server.answers, server.data = answers, NEW
+        interrupted_while_opened = False
         try:
             install(wanted, Fetching(open_it, progress, environ, QUICK))
             came = True
         except (DaemonError, ModelError, StopError):
             came = False
+            interrupted_while_opened = opening and opened is StopError
         nothing_else_is_there(place)
         found = inventory.installed().get("small")
         assert (found.sha256 if found else None) == (wanted.sha256 if came else entry(OLD).sha256 if before else None)
-        server.answers = []
+        server.answers, before_last = [], len(server.requests)
         install(wanted, Fetching(lambda _file, _entry: None, lambda _done, _total: None, environ, QUICK))
         assert inventory.find("small").sha256 == wanted.sha256
+        if interrupted_while_opened:
+            assert len(server.requests) == before_last, "it was there already"
         nothing_else_is_there(place)
         assert list(place.glob("*.part")) == []
         assert len(list(place.glob("*/*.onnx"))) == 1

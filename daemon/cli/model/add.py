@@ -51,17 +51,22 @@ def add(
     with locked(name) as place:
         part = part_of(place, name, "added000")
         try:
-            shutil.copyfile(file, part)
-        except OSError as error:
+            _copy(file, part)
+            # what was copied, not what was there
+            read_model(part, found.family.name, labels, override_of(values, "--input"))
+            one = put(place, part, name, record, None if labels in (None, "coco") else Path(str(labels)))
+        finally:  # nothing resumes it
             part.unlink(missing_ok=True)
-            raise DaemonError(f"{error.filename or file}: cannot be copied: {error.strerror}") from None
-        read_model(
-            part, found.family.name, labels, override_of(values, "--input")
-        )  # what was copied, not what was there
-        one = put(place, part, name, record, None if labels in (None, "coco") else Path(str(labels)))
         if default or inventory.default() is None:
             make_default(place, name)
     typer.echo(f"{name}: {found.family.name}, {len(found.labels)} classes, installed in {one.folder}")
+
+
+def _copy(file: Path, part: Path) -> None:
+    try:
+        shutil.copyfile(file, part)
+    except OSError as error:
+        raise DaemonError(f"{error.filename or file}: cannot be copied: {error.strerror}") from None
 
 
 def _input(text: str | None) -> dict[str, Any]:
