@@ -1,6 +1,7 @@
 # make demo    the main job on a filmed street, nothing to set up      make demo ARGS="--seconds 10"
 # make test    every test, in the same environment                    make test ARGS="-k capture"
 # make test-systemd   the service on a real systemd in a container, as root; the first time it makes a Debian to boot
+# make test-exporters   models that are exported by the projects that they are of
 # make test-container   the container image and the README's first steps, with Podman, as root
 # make check   ruff, mypy, import-linter, and the types of the page
 PYTHON ?= python3
@@ -29,6 +30,8 @@ SYSTEM_OPENCV := $(VENV)/system-opencv
 
 # a real Home Assistant, with what its MQTT integration needs and nothing else
 HOME_ASSISTANT := $(VENV)/homeassistant
+
+# what exports models, with PyTorch
 EXPORTERS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-exporters
 
 # checks the types that the page's modules say in comments; nothing of it is installed with the project
@@ -38,18 +41,22 @@ TYPESCRIPT := $(VENV)/typescript
 DEBIAN_SLIM := $(dir $(DEBIAN_ROOT))debian-slim.tar
 PODMAN_PACKAGES := podman podman-compose runc netavark aardvark-dns iptables iproute2 mmdebstrap
 
-.PHONY: demo exporters test test-internet test-systemd test-container check format schemas pictures clean system-libraries debian-packages npm
+.PHONY: demo test test-exporters test-internet test-systemd test-container check format schemas pictures clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
 test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet and not container" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet and not container and not exporters" $(ARGS)
 
-# PyTorch and the projects that export models; tests/exporters skip without them
-exporters:
-	@$(PYTHON) -m venv $(EXPORTERS) && $(EXPORTERS)/bin/python -m pip install --quiet --disable-pip-version-check \
-		-r tests/exporters/requirements.txt || { rm -rf $(EXPORTERS); echo "the exporters cannot be had here"; exit 1; }
+# models as their own projects export them; those projects and PyTorch are installed once, into 2 GB
+test-exporters: $(VENV)/.dev $(EXPORTERS)/.installed
+	@$(BIN)/python -m pytest -m exporters tests/exporters $(ARGS)
+
+$(EXPORTERS)/.installed: tests/exporters/requirements.txt
+	@echo "installing the exporters into $(EXPORTERS) (once, a few minutes)"
+	@rm -rf $(EXPORTERS) && $(PYTHON) -m venv $(EXPORTERS) && $(EXPORTERS)/bin/python -m pip install --quiet \
+		--disable-pip-version-check -r $< && touch $@ || { rm -rf $(EXPORTERS); echo "the exporters cannot be had here"; exit 1; }
 
 # before a release: every model of the catalogue, fetched and evaluated on ../shared/material
 test-internet: $(VENV)/.dev

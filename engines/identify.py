@@ -39,14 +39,14 @@ def find_family(path: Path, raw: RawModel, requested: str, labels: str | None, m
         close = difflib.get_close_matches(requested, FAMILIES, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ModelError(f"unknown model family {requested!r}{hint} (known: auto, {', '.join(FAMILIES)})")
-    names = [requested] if requested != "auto" else _stated(path, raw.metadata)
+    names = [requested] if requested != "auto" else list(_stated(path, raw.metadata))
     results = {name: FAMILIES[name].match(raw) for name in names}
     matches = [(FAMILIES[name], found) for name, found in results.items() if isinstance(found, Match)]
     if not matches:
         raise ModelError(_none_fits(path, raw, results))
     if requested != "auto":
         return _checked(path, raw, matches[0], misreading)
-    likely = [(f, m) for f, m in matches if m.sure and _has_names_for(raw, m)]
+    likely = [(f, m) for f, m in matches if (m.sure or len(names) == 1) and _has_names_for(raw, m)]
     if len(likely) > 1:
         likely = [(f, m) for f, m in likely if misreading(f, m) is None] or likely
     if len(likely) == 1:

@@ -15,11 +15,43 @@ os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
 warnings.simplefilter("ignore")
 
-import libreyolo  # noqa: E402
 import torch  # noqa: E402
+
+
+def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
+    """Indices of the boxes [N, 4] xyxy that remain, best first."""
+    kept: list[int] = []
+    for index in scores.argsort(descending=True).tolist():
+        box, others = dets[index], dets[kept]
+        low, high = torch.maximum(others[:, :2], box[:2]), torch.minimum(others[:, 2:], box[2:])
+        shared = (high - low).clamp(min=0).prod(dim=1)
+        both = (others[:, 2:] - others[:, :2]).prod(dim=1) + (box[2:] - box[:2]).prod()
+        if not (shared > iou_threshold * (both - shared)).any():
+            kept.append(index)
+    return torch.tensor(kept, dtype=torch.long)
+
+
+def has_operators() -> bool:
+    """In the place of torchvision's, which would look for its library."""
+    return True
+
+
+# torchvision's own operators need CUDA's libraries, which a PyTorch for CPUs lacks
+WITHOUT_CUDA = torch.version.cuda is None
+if WITHOUT_CUDA:
+    operators = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    operators.impl("nms", nms, "CPU")
+
+import libreyolo  # noqa: E402
 import torchvision  # noqa: E402
 import transformers  # noqa: E402
 import ultralytics  # noqa: E402
+from optimum.exporters.onnx import onnx_export_from_model  # noqa: E402
+
+if WITHOUT_CUDA:
+    torchvision.extension._has_ops = has_operators
 
 HEIGHT, WIDTH = 128, 160
 NAMES = {0: "cat", 1: "dog"}
@@ -37,62 +69,62 @@ head:
 
 
 def of_ultralytics(folder: Path) -> None:
-    """YOLOv8, YOLO11 with NMS, YOLO26 without need of it, and RT-DETR."""
+    """YOLOv8, YOLO11 with NMS and with its input size left open, YOLO26 without need of NMS, and RT-DETR."""
     (folder / "rtdetr.yaml").write_text(_RTDETR, encoding="utf-8")
     for name, kind, options in (
         ("yolov8n", ultralytics.YOLO, {}),
         ("yolo11n", ultralytics.YOLO, {"nms": True, "conf": 1e-6}),
+        ("yolo11n_open", ultralytics.YOLO, {"dynamic": True}),
         ("yolo26n", ultralytics.YOLO, {"end2end": True}),
         ("rtdetr", ultralytics.RTDETR, {}),
     ):
-        model = kind(str(folder / "rtdetr.yaml") if name == "rtdetr" else f"{name}.yaml")
+        made = str(folder / "rtdetr.yaml") if name == "rtdetr" else f"{name.partition('_')[0]}.yaml"
+        model = kind(made)
         shake(model.model)
         written = model.export(format="onnx", imgsz=[HEIGHT, WIDTH], opset=17, simplify=False, **options)
         Path(written).rename(folder / f"{name}.onnx")
 
 
-class _Outputs(torch.nn.Module):  # type: ignore[misc]  # PyTorch comes without types
-    """A model of Hugging Face with the outputs that its exporter names."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = self.model(pixel_values=pixel_values)
-        return found.logits, found.pred_boxes
-
-
-def of_transformers(folder: Path) -> None:
-    """DETR and YOLOS with a softmax, RT-DETR with sigmoids, whose input size is left open."""
+def of_hugging_face(folder: Path) -> None:
+    """DETR and YOLOS with a softmax, RT-DETR and D-FINE with sigmoids, as Optimum writes them: of any input size."""
     named: dict[str, Any] = {"id2label": NAMES, "label2id": {name: index for index, name in NAMES.items()}}
-    layers = {"embedding_size": 8, "hidden_sizes": [8, 16, 16, 16], "depths": [1] * 4, "layer_type": "basic"}
+    layers = {"embedding_size": 8, "hidden_sizes": [8, 16, 16, 16], "depths": [1] * 4}
+    levels: dict[str, Any] = {"out_features": ["stage2", "stage3", "stage4"], **layers}
+    stages = {"stage_in_channels": [8, 8, 16, 16], "stage_mid_channels": [8] * 4, "stage_out_channels": [8, 16, 16, 16]}
+    once = {"stage_num_blocks": [1] * 4, "stage_numb_of_layers": [1] * 4, "stem_channels": [3, 8, 8]}
     yolos = transformers.YolosConfig(
         hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=[HEIGHT, WIDTH],
         num_detection_tokens=20, use_mid_position_embeddings=False, **named,
     )  # fmt: skip
     detr = transformers.DetrConfig(
         use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, d_model=32, encoder_layers=1,
-        backbone_config=transformers.ResNetConfig(out_features=["stage4"], **layers), decoder_layers=1,
-        encoder_ffn_dim=32, decoder_ffn_dim=32, encoder_attention_heads=2, decoder_attention_heads=2, num_queries=20,
-        **named,
+        backbone_config=transformers.ResNetConfig(out_features=["stage4"], layer_type="basic", **layers),
+        decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32, encoder_attention_heads=2, decoder_attention_heads=2,
+        num_queries=20, **named,
     )  # fmt: skip
-    stages = transformers.RTDetrResNetConfig(out_features=["stage2", "stage3", "stage4"], **layers)
+    deformable: dict[str, Any] = {
+        "d_model": 32, "encoder_hidden_dim": 32, "encoder_in_channels": [16] * 3, "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32, "decoder_layers": 1, "decoder_in_channels": [32] * 3, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "num_queries": 20, **named,
+    }  # fmt: skip
     rtdetr = transformers.RTDetrConfig(
-        backbone_config=stages, d_model=32, encoder_hidden_dim=32, encoder_in_channels=[16] * 3, encoder_ffn_dim=32,
-        decoder_ffn_dim=32, decoder_layers=1, decoder_in_channels=[32] * 3, encoder_attention_heads=2,
-        decoder_attention_heads=2, num_queries=20, **named,
-    )  # fmt: skip
-    for name, model, is_open in (
-        ("hf_yolos", transformers.YolosForObjectDetection(yolos), False),
-        ("hf_detr", transformers.DetrForObjectDetection(detr), False),
-        ("hf_rtdetr", transformers.RTDetrForObjectDetection(rtdetr), True),
+        backbone_config=transformers.RTDetrResNetConfig(layer_type="basic", **levels), **deformable
+    )
+    dfine = transformers.DFineConfig(
+        backbone_config=transformers.HGNetV2Config(**levels, **stages, **once), **deformable
+    )
+    for name, model in (
+        ("hf_yolos", transformers.YolosForObjectDetection(yolos)),
+        ("hf_detr", transformers.DetrForObjectDetection(detr)),
+        ("hf_rtdetr", transformers.RTDetrForObjectDetection(rtdetr)),
+        ("hf_dfine", transformers.DFineForObjectDetection(dfine)),
     ):
         shake(model)
-        export(
-            _Outputs(model.eval()), folder / f"{name}.onnx", ["logits", "pred_boxes"],
-            {"images": {0: "batch", 2: "height", 3: "width"}} if is_open else None,
+        onnx_export_from_model(
+            model.eval(), folder / name, task="object-detection", opset=17, do_validation=False, height=HEIGHT,
+            width=WIDTH,
         )  # fmt: skip
+        (folder / name / "model.onnx").rename(folder / f"{name}.onnx")
 
 
 def of_torchvision(folder: Path) -> None:
@@ -101,13 +133,23 @@ def of_torchvision(folder: Path) -> None:
         weights=None, weights_backbone=None, num_classes=3
     )
     shake(model)
-    export(model.eval(), folder / "torchvision.onnx", ["boxes", "scores", "labels"], None)
+    torch.onnx.export(
+        model.eval(), (torch.rand(1, 3, HEIGHT, WIDTH),), str(folder / "torchvision.onnx"), input_names=["images"],
+        output_names=["boxes", "scores", "labels"], opset_version=17, dynamo=False,
+    )  # fmt: skip
 
 
 def of_libreyolo(folder: Path) -> None:
-    """A YOLOX, and a YOLOv9, whose boxes are corners where others have centre and size."""
-    for name, kind, size in (("libre_yolox", libreyolo.LibreYOLOX, "n"), ("libre_yolo9", libreyolo.LibreYOLO9, "t")):
-        kind(None, size=size).export(format="onnx", imgsz=HEIGHT, output_path=str(folder / f"{name}.onnx"))
+    """A YOLOX, a D-FINE and a DEIM, and a YOLOv9, whose boxes are corners where others have centre and size."""
+    for name, kind, variant, size in (
+        ("libre_yolox", libreyolo.LibreYOLOX, "n", 128),
+        ("libre_yolo9", libreyolo.LibreYOLO9, "t", 128),
+        ("libre_dfine", libreyolo.LibreDFINE, "n", 320),
+        ("libre_deim", libreyolo.LibreDEIM, "n", 320),
+    ):
+        model = kind(None, size=variant)
+        shake(model.model)
+        model.export(format="onnx", imgsz=size, output_path=str(folder / f"{name}.onnx"))
 
 
 def shake(model: torch.nn.Module) -> None:
@@ -117,16 +159,8 @@ def shake(model: torch.nn.Module) -> None:
             weights.add_(torch.randn_like(weights), alpha=0.05)
 
 
-def export(model: torch.nn.Module, file: Path, outputs: list[str], axes: dict[str, dict[int, str]] | None) -> None:
-    picture = torch.rand(1, 3, HEIGHT, WIDTH)
-    torch.onnx.export(
-        model, (picture,), str(file), input_names=["images"], output_names=outputs, opset_version=17, dynamo=False,
-        dynamic_axes=axes,
-    )  # fmt: skip
-
-
 if __name__ == "__main__":
     torch.manual_seed(0)
     into = Path(sys.argv[1])
-    for write in (of_ultralytics, of_transformers, of_torchvision, of_libreyolo):
+    for write in (of_ultralytics, of_hugging_face, of_torchvision, of_libreyolo):
         write(into)
