@@ -73,6 +73,8 @@ class ZoneAdmission:
 
     def by_size(self, boxes: Floats, scores: Floats, view: View) -> list[int]:
         """Of detections [n]: the zones whose scores and sizes they have, a bit each."""
+        if not self._sized:
+            return [-1] * len(boxes)
         result = np.full(len(boxes), -1, np.int64)
         for without, zone in self._sized:
             result[~passes(zone, boxes, scores, view)] &= without

@@ -67,25 +67,26 @@ class Areas:
         """Of an object that is in no zone, and on no side of a line."""
         return Stays(self._zone_list), Sides(len(self.lines))
 
-    def see(
-        self, objects: Sequence[TrackedObject], boxes: Floats, scores: Floats, unseen: Sequence[float], now: float
-    ) -> Sequence[Happened]:
-        """Takes the objects of a frame with their boxes [n, 4], and how long each had not been seen; seconds."""
+    def see(self, objects: Sequence[TrackedObject], boxes: Floats, scores: Floats, now: float) -> Sequence[Happened]:
+        """Takes the objects that are in a frame, with their boxes [n, 4] and scores [n]."""
         if not objects or not (self.zones or self.lines):
             return [_NOTHING] * len(objects)
         points = anchors(boxes, self.view)
         inside = self._zone_shapes.inside(points)
         by_size = self.admission.by_size(boxes, scores, self.view)
-        sides = self._line_shapes.sides(points, boxes[:, 3] - boxes[:, 1]) if self.lines else [[]] * len(objects)
+        sides, numbers = self._line_shapes.sides(points, boxes[:, 3] - boxes[:, 1])
         happened = []
         for index, (each, point) in enumerate(zip(objects, points.tolist(), strict=True)):
             stays: Sequence[Change] = ()
+            crossings: Sequence[Crossing] = ()
             if inside[index] != each.stays.settled:
                 admitted = by_size[index] & self.admission.by_label[each.label]
                 stays = each.stays.see(inside[index], admitted, now)
-            crossings: Sequence[Crossing] = ()
-            if self.lines:
-                crossings = each.sides.see(self._line_shapes, sides[index], point, unseen[index], now)
+            if numbers[index] == each.sides.settled:
+                each.sides.at = point
+            else:
+                of = self._line_shapes, sides[index], numbers[index]
+                crossings = each.sides.see(*of, point, each.unseen, now)
             happened.append(Happened(stays, crossings) if stays or crossings else _NOTHING)
         return happened
 

@@ -37,5 +37,6 @@ def anchors(boxes: Floats, view: View) -> Floats:
     result[:, 0] = (boxes[:, 0] + boxes[:, 2]) * 0.5
     result[:, 1] = boxes[:, 3]
     result[:, 2] = (boxes[:, 1] + boxes[:, 3]) * 0.5
-    np.clip(result, 0.0, [view.width - _INSIDE, view.height - _INSIDE, view.height - _INSIDE], out=result)
+    np.maximum(result, 0.0, out=result)
+    np.minimum(result, np.array([view.width, view.height, view.height]) - _INSIDE, out=result)
     return result

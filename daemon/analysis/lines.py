@@ -40,16 +40,22 @@ class LineShapes:
             normals.append([*normal, -normal @ a])
             self._ends.append((tuple(a.tolist()), tuple(b.tolist())))
         self._normals = np.array(normals).reshape(-1, 3)
+        self._places = 3 ** np.arange(len(lines), dtype=np.int64)
         self._lower = [line.anchor == "bottom" for line in lines.values()]
 
-    def sides(self, anchors: Floats, heights: Floats) -> list[list[int]]:
-        """Of anchors [n, 3] and box heights [n]: where each is beside each line; 1 in, -1 out, 0 uncertain."""
+    def sides(self, anchors: Floats, heights: Floats) -> tuple[list[list[int]], list[int]]:
+        """Of anchors [n, 3] and box heights [n]: where each is beside each line; 1 in, -1 out, 0 uncertain.
+
+        And the same as one number each.
+        """
+        if not self._lower:
+            return [[]] * len(anchors), [0] * len(anchors)
         y = np.where(self._lower, anchors[:, 1, None], anchors[:, 2, None])
         nx, ny, offset = self._normals.T
         distance = anchors[:, 0, None] * nx + y * ny + offset
         band = (_BAND * heights)[:, None]
-        result: list[list[int]] = ((distance >= band).astype(np.int64) - (distance <= -band)).tolist()
-        return result
+        sides = (distance >= band).astype(np.int64) - (distance <= -band)
+        return sides.tolist(), (sides @ self._places).tolist()
 
     def between(self, line: int, a: Anchor, b: Anchor) -> bool:
         """Whether the straight way from one anchor to another meets a line."""
@@ -84,15 +90,16 @@ class Sides:
         """the last point on that side"""
         self._unseen = [0.0] * count
         """longest time without a sighting since then, seconds"""
+        self.settled: int | None = None
+        """sides, as one number, on which a sighting changes nothing but the last point; None: any may change more"""
+        self.at = _NOWHERE
+        """the last point where it is settled"""
 
     def see(
-        self, shapes: LineShapes, sides: list[int], anchor: Anchor, unseen: float, now: float
+        self, shapes: LineShapes, sides: list[int], number: int, anchor: Anchor, unseen: float, now: float
     ) -> Sequence[Crossing]:
-        """Takes a sighting, `unseen` seconds after the last."""
-        if sides == self._sides and 0 not in sides:  # nearly always
-            self._at = [anchor] * len(sides)
-            self._unseen = [0.0] * len(sides)
-            return ()
+        """Takes a sighting, `unseen` seconds after the last; `number` stands for the sides."""
+        self._unsettle()
         crossings = []
         for index, side in enumerate(sides):
             gap = max(self._unseen[index], unseen)
@@ -103,10 +110,20 @@ class Sides:
                 direction = Direction.IN if side > 0 else Direction.OUT
                 crossings.append(Crossing(index, direction, now, gap > _UNSEEN))
             self._sides[index], self._at[index], self._unseen[index] = side, anchor, 0.0
+        if 0 not in sides:
+            self.settled, self.at = number, anchor
         return crossings
+
+    def _unsettle(self) -> None:
+        """Notes for each line what holds for all."""
+        if self.settled is not None:
+            self._at = [self.at] * len(self._sides)
+            self._unseen = [0.0] * len(self._sides)
+            self.settled = None
 
     def moved(self, count: int, where: Mapping[int, int]) -> Sides:
         """The same where there are other lines, by what has become of the indices of those that are the same."""
+        self._unsettle()
         result = Sides(count)
         for old, new in where.items():
             result._sides[new], result._at[new] = self._sides[old], self._at[old]

@@ -99,8 +99,11 @@ class Scene:
             self._tracker.skip(now - self._now)
         self._now, self._away = now, False
         self._moments.add(now, utc)
-        looked = np.flatnonzero(scores >= self._settings.tracking.low_score)
-        boxes_seen, scores_seen, labels_seen = boxes[looked].astype(np.float64), scores[looked], labels[looked]
+        looked = scores >= self._settings.tracking.low_score
+        every = np.count_nonzero(looked) == len(looked)
+        boxes_seen, scores_seen, labels_seen = (
+            (boxes, scores, labels) if every else (boxes[looked], scores[looked], labels[looked])
+        )
         strong = self._beginning.strong(boxes_seen, scores_seen, labels_seen, self._view)
         sightings = self._tracker.see(boxes_seen, scores_seen, labels_seen, strong, now)
         self.refused += sightings.refused
@@ -108,12 +111,15 @@ class Scene:
         events += self._leave(sightings.left, LeftReason.UNSEEN, moment)
         for key in sightings.forgotten:
             self._objects.pop(key, None)
-        objects: list[TrackedObject | None] = [None] * len(boxes)
-        events += self._sight(sightings, boxes_seen, scores_seen, labels_seen, moment, sequence)
-        for index, key in zip(looked.tolist(), sightings.keys.tolist(), strict=True):
-            if key and (known := self._objects[key]).told:
-                objects[index] = known
+        found = self._found(sightings, boxes_seen, scores_seen, labels_seen, moment, sequence)
+        events += self._judge(found, sightings, boxes_seen, scores_seen, moment)
         events += self._teller.crowding(moment)
+        told = [each if each is not None and each.told else None for each in found]
+        if every:
+            return Seen(events, told)
+        objects: list[TrackedObject | None] = [None] * len(boxes)
+        for index, each in zip(looked.nonzero()[0].tolist(), told, strict=True):
+            objects[index] = each
         return Seen(events, objects)
 
     def correct(self, seconds: float) -> None:
@@ -167,6 +173,7 @@ class Scene:
         for each in self._objects.values():
             each.stays = each.stays.moved(list(settings.zones.values()), zones)
             each.sides = each.sides.moved(len(settings.lines), lines)
+            each.followed = None
         for old, new in zones.items():
             self._areas.counts[self._areas.zone_names[new]] = before.counts[before.zone_names[old]]
             if before.zone_names[old] in before.crowding:
@@ -187,8 +194,10 @@ class Scene:
 
     def followed(self, each: TrackedObject) -> Followed:
         """How one of them is now."""
-        zones = tuple(self._areas.zone_names[index] for index in each.stays.current())
-        return Followed(each.id, each.number, each.stationary, zones)
+        if each.followed is None:
+            zones = tuple(self._areas.zone_names[index] for index in each.stays.current())
+            each.followed = Followed(each.id, each.number, each.stationary, zones)
+        return each.followed
 
     def counts(self) -> ObjectCounts:
         """How many there are."""
@@ -207,37 +216,49 @@ class Scene:
                 events += self._teller.left(each, reason, moment)
         return events
 
-    def _sight(
+    def _found(
         self, sightings: Sightings, boxes: Floats, scores: Floats, labels: Ints, moment: Moment, sequence: int
-    ) -> list[ObjectEvent]:
-        """Takes what was seen of each object."""
-        found = np.flatnonzero(sightings.keys)
-        objects, unseen = [], []
-        seen = zip(
-            sightings.keys[found].tolist(),
-            map(tuple, boxes[found].tolist()),
-            scores[found].tolist(),
-            labels[found].tolist(),
-            strict=True,
-        )
+    ) -> list[TrackedObject | None]:
+        """The object of each detection, after it has taken the sighting; None: it is of none."""
+        found: list[TrackedObject | None] = []
+        now, utc = moment.now, moment.utc
+        seen = zip(sightings.keys.tolist(), map(tuple, boxes.tolist()), scores.tolist(), labels.tolist(), strict=True)
         for key, box, score, label in seen:
+            if not key:
+                found.append(None)
+                continue
             if (each := self._objects.get(key)) is None:
-                each = TrackedObject(key, self._identify(moment.utc), label, *self._areas.outside())
+                each = TrackedObject(key, self._identify(utc), label, *self._areas.outside(), now, utc)
                 self._objects[key] = each
-                each.last_mono = moment.now
-            unseen.append(moment.now - each.last_mono)
-            each.see(box, score, label, moment.now, moment.utc, sequence)
-            objects.append(each)
-        happened = self._areas.see(objects, boxes[found], scores[found], unseen, moment.now)
+            each.see(box, score, label, now, utc, sequence)
+            found.append(each)
+        return found
+
+    def _judge(
+        self,
+        found: Sequence[TrackedObject | None],
+        sightings: Sightings,
+        boxes: Floats,
+        scores: Floats,
+        moment: Moment,
+    ) -> list[ObjectEvent]:
+        """What has happened to the objects of these detections, and to those that were not seen."""
+        objects = [each for each in found if each is not None]
         events: list[ObjectEvent] = []
-        for each, what, established in zip(objects, happened, sightings.established[found].tolist(), strict=True):
-            if each.told:
-                if what.stays or what.crossings:
-                    events += self._teller.happened(each, what, moment)
-            else:
+        which = sightings.keys.nonzero()[0]
+        happened = self._areas.see(objects, boxes[which], scores[which], moment.now)
+        for each, what, established in zip(objects, happened, sightings.established[which].tolist(), strict=True):
+            if not each.told:
                 events += self._untold(each, what, established, moment)
-        self._miss({each.key for each in objects})
+            elif what.stays or what.crossings:
+                each.followed = None
+                events += self._teller.happened(each, what, moment)
+        if len(objects) < len(self._objects):
+            for each in self._objects.values():
+                if each.last_mono != moment.now:
+                    each.miss()
         for key, stands, since in sightings.turned:
+            self._objects[key].followed = None
             events += self._teller.turned(self._objects[key], stands, since, moment)
         return events
 
@@ -251,11 +272,6 @@ class Scene:
         if not established or not wanted or not each.is_above(self._beginning.thresholds[each.label]):
             return []
         return self._teller.appeared(each, moment)
-
-    def _miss(self, seen: set[int]) -> None:
-        for key, each in self._objects.items():
-            if not each.told and key not in seen:
-                each.miss()
 
 
 def _same(before: Mapping[str, object], after: Mapping[str, object]) -> dict[int, int]:

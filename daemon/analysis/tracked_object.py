@@ -9,6 +9,7 @@ from statistics import median
 
 from daemon.analysis.lines import Crossing, Sides
 from daemon.analysis.zones import Stays
+from daemon.records.followed import Followed
 from daemon.records.objects import ObjectSnapshot
 
 _VOTES = 15
@@ -26,7 +27,10 @@ Box = tuple[float, float, float, float]
 class TrackedObject:
     """Made at the first sighting, before it is reported."""
 
-    def __init__(self, key: int, identity: tuple[str, int], label: int, stays: Stays, sides: Sides) -> None:
+    def __init__(
+        self, key: int, identity: tuple[str, int], label: int, stays: Stays, sides: Sides, now: float, utc: float
+    ) -> None:
+        """`now` and `utc`: when it is seen for the first time, by the frames' clock and in UTC."""
         self.key = key
         self.id, self.number = identity
         self.label = label
@@ -35,28 +39,30 @@ class TrackedObject:
         self.score = self.top_score = 0.0
         self.scores: deque[float] = deque(maxlen=_SCORES)
         self.box: Box = (0.0, 0.0, 0.0, 0.0)
-        self.first_seen = self.last_seen = 0.0
-        """UTC"""
-        self.first_mono = self.last_mono = 0.0
+        self.first_seen = self.last_seen = utc
+        self.first_mono = self.last_mono = now
         """by the frames' clock, which seconds are counted by"""
+        self.unseen = 0.0
+        """seconds from the sighting before the last one to the last"""
         self.sequence = 0
         self.stationary = False
-        self.stationary_since = 0.0
+        self.stationary_since = now
         """when it came to stand, or moved after that, by the frames' clock"""
         self.stays = stays
         self.sides = sides
         self.crossed: list[Crossing] = []
         """before it was told of"""
         self.visited: list[str] = []
+        self.followed: Followed | None = None
+        """as it is known to others; None: something of it has changed"""
         self._votes: deque[tuple[int, float]] = deque(maxlen=_VOTES)
         self._other_labels = False
-        self._path: deque[tuple[float, float, float]] = deque()
+        self._path: deque[tuple[float, Box]] = deque()
 
     def see(self, box: Box, score: float, label: int, now: float, utc: float, sequence: int) -> None:
         """Takes a sighting."""
-        if not self._votes:
-            self.first_seen, self.first_mono, self.stationary_since = utc, now, now
         self.box, self.score, self.sequence = box, score, sequence
+        self.unseen = now - self.last_mono
         self.last_mono, self.last_seen = now, utc
         self.top_score = max(self.top_score, score)
         if not self.told:
@@ -64,7 +70,7 @@ class TrackedObject:
             self._votes.append((label, score))
             self._other_labels |= label != self.label
         path = self._path
-        path.append((now, (box[0] + box[2]) * 0.5, (box[1] + box[3]) * 0.5))
+        path.append((now, box))
         while now - path[0][0] > _HEADING:
             path.popleft()
 
@@ -95,7 +101,7 @@ class TrackedObject:
         """Degrees clockwise from up; None where it hardly moved."""
         if self.stationary or len(self._path) < 2:
             return None
-        (_, x0, y0), (_, x1, y1) = self._path[0], self._path[-1]
+        (x0, y0), (x1, y1) = _middle(self._path[0][1]), _middle(self.box)
         if math.hypot(x1 - x0, y1 - y0) < _MOVED * (self.box[3] - self.box[1]):
             return None
         return round(math.degrees(math.atan2(x1 - x0, y0 - y1)) % 360.0, 1)
@@ -120,3 +126,7 @@ class TrackedObject:
             sequence=self.sequence,
             age=self.last_mono - self.first_mono,
         )
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) * 0.5, (box[1] + box[3]) * 0.5

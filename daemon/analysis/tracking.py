@@ -79,13 +79,14 @@ class Tracker:
 
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
-        self._rows: Floats = np.zeros((0, motion.WIDTH))
+        self._state: Floats = np.zeros((motion.HEIGHT, 0))
+        """a column an object"""
         self._now = 0.0
         self._next = 1
-        self._stationary = np.array(settings.stationary)
+        self._stationary = np.array(settings.stationary).T
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return int(self._state.shape[1])
 
     def see(self, boxes: Floats, scores: Floats, labels: Ints, strong: Bools, now: float) -> Sightings:
         """Takes a frame's detections: boxes [n, 4] x1 y1 x2 y2 in pixels, and which of them may begin an object [n].
@@ -93,150 +94,155 @@ class Tracker:
         `now` in seconds never goes back. Weak detections keep known objects alive.
         """
         left = self._end(now)
-        if len(self._rows) and now > self._now:
-            motion.predict(self._rows, now - self._now)
+        if len(self) and now > self._now:
+            motion.predict(self._state, now - self._now)
         self._now = now
-        usable = ~doubles(boxes, scores, labels, _DOUBLE)
-        rows, found, rest = self._match(
-            boxes, labels, np.flatnonzero(strong & usable), np.flatnonzero(~strong & usable)
-        )
-        measured = motion.middles(boxes)
-        turned = self._update(rows, boxes[found], measured[found], scores[found], now)
+        columns = np.ascontiguousarray(boxes.T)
+        places, found, rest = self._match(columns, labels, *_usable(strong, doubles(columns, scores, labels, _DOUBLE)))
+        turned = self._update(places, columns.take(found, axis=1), scores[found], now)
         keys, established = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), bool)
-        keys[found] = self._rows[rows, KEY]
-        established[found] = self._rows[rows, ESTABLISHED] > 0
+        keys[found] = self._state[KEY, places]
+        established[found] = self._state[ESTABLISHED, places]
         forgotten = self._forget()
-        room = max(0, self.settings.max_objects - len(self._rows))
+        room = max(0, self.settings.max_objects - len(self))
         new, refused = rest[:room], max(0, len(rest) - room)
         if len(new):
-            keys[new] = self._begin(boxes[new], measured[new], labels[new], now)
+            keys[new] = self._begin(columns[:, new], labels[new], now)
             established[new] = self.settings.confirm_frames <= 1
         return Sightings(keys, established, turned, left, forgotten, refused)
 
     def relabel(self, key: int, label: int) -> None:
         """The object's own label is this one from now on."""
-        row = self._rows[:, KEY] == key
-        self._rows[row, LABEL] = label
-        self._rows[row, STANDS_AFTER : PATIENCE + 1] = self._stationary[label]
+        column = (self._state[KEY] == key).nonzero()[0]
+        self._state[LABEL, column] = label
+        self._state[STANDS_AFTER : PATIENCE + 1, column] = self._stationary[:, label, None]
 
     def look_away(self) -> tuple[int, ...]:
         """No frame comes for a while: what is not stationary has left; their keys."""
-        stays = self._rows[:, STANDING] > 0
-        gone = tuple(self._keys(~stays).tolist())
-        self._rows = self._rows[stays]
-        self._rows[:, MISSES] = np.maximum(self._rows[:, MISSES], LOOKS)  # to be found at its place and nowhere else
+        gone = self._take_out(self._state[STANDING] == 0)
+        misses = self._state[MISSES]
+        np.maximum(misses, LOOKS, out=misses)  # to be found at its place and nowhere else
         return gone
 
     def skip(self, seconds: float) -> None:
         """So much time has passed that does not count."""
         self._now += seconds
-        self._rows[:, SEEN] += seconds
-        self._rows[:, SINCE] += seconds
+        self._state[SEEN] += seconds
+        self._state[SINCE] += seconds
 
-    def _keys(self, which: Bools) -> Ints:
-        keys: Ints = self._rows[which, KEY].astype(np.int64)
+    def _take_out(self, gone: Bools) -> tuple[int, ...]:
+        """The keys of these objects, which are no more."""
+        if not np.count_nonzero(gone):
+            return ()
+        keys = tuple(self._state[KEY, gone].astype(np.int64).tolist())
+        self._state = self._state.compress(~gone, axis=1)
         return keys
 
     def _end(self, now: float) -> tuple[int, ...]:
         """Takes out what has not been seen for too long."""
-        if not len(self._rows):
+        state = self._state
+        unseen = state[MISSES] >= LOOKS
+        if not np.count_nonzero(unseen):
             return ()
-        standing = self._rows[:, STANDING] > 0
-        stood = self._rows[:, SEEN] - self._rows[:, SINCE]
-        rested = np.where(stood >= _RESTED * self._rows[:, STANDS_AFTER], stood, 0.0)
-        patience = np.maximum(np.minimum(rested, self._rows[:, PATIENCE]), self.settings.lost_after)
-        patience = np.where(standing, self._rows[:, PATIENCE], patience)
-        unseen = self._rows[:, MISSES] >= LOOKS
-        gone = (now - self._rows[:, SEEN] > patience) & unseen
-        if (waiting := standing & unseen).any():
-            gone |= self._displaced(waiting, standing & (self._rows[:, MISSES] == 0))
-        if not gone.any():
-            return ()
-        left = tuple(self._keys(gone).tolist())
-        self._rows = self._rows[~gone]
-        return left
+        standing, stood = state[STANDING] > 0, state[SEEN] - state[SINCE]
+        rested = np.where(stood >= _RESTED * state[STANDS_AFTER], stood, 0.0)
+        patience = np.maximum(np.minimum(rested, state[PATIENCE]), self.settings.lost_after)
+        patience = np.where(standing, state[PATIENCE], patience)
+        gone = (now - state[SEEN] > patience) & unseen
+        if np.count_nonzero(waiting := standing & unseen):
+            gone |= self._displaced(waiting, standing & (state[MISSES] == 0))
+        return self._take_out(gone)
 
     def _displaced(self, waiting: Bools, standing: Bools) -> Bools:
         """Which of those that are waited for have left, because another of their class stands in their place."""
-        there, others = self._rows[waiting], self._rows[standing]
-        taken = similarity(there[:, PLACE], others[:, PLACE]) >= _PLACE
-        taken &= there[:, LABEL, None] == others[:, LABEL]
-        result = np.zeros(len(self._rows), bool)
+        there, others = self._state[:, waiting], self._state[:, standing]
+        taken = similarity(there[PLACE], others[PLACE]) >= _PLACE
+        taken &= there[LABEL][:, None] == others[LABEL]
+        result = np.zeros(len(self), bool)
         result[waiting] = taken.any(axis=1)
         return result
 
     def _match(self, boxes: Floats, labels: Ints, strong: Ints, weak: Ints) -> tuple[Ints, Ints, Ints]:
-        """Rows and their detections, and the strong detections that are left."""
-        state = self._rows
-        free = np.ones(len(state), bool)
-        rows, found = [_NOTHING], [_NOTHING]
+        """Columns of objects and their detections, and the strong detections that are left."""
+        state = self._state
+        if not len(self):
+            return _NOTHING, _NOTHING, strong
+        free = np.ones(len(self), bool)
+        columns, found = [_NOTHING], [_NOTHING]
 
         def stage(wanted: Bools, offered: Ints, source: Floats, margin: Floats | None, least: float) -> Ints:
-            candidates = np.flatnonzero(wanted & free)
+            candidates = (wanted & free).nonzero()[0]
             if not len(candidates) or not len(offered):
                 return offered
-            enlarged = None if margin is None else margin[candidates]
-            similar = similarity(source[candidates], boxes[offered], enlarged)
-            similar = prefer_label(similar, state[candidates, LABEL], labels[offered])
+            enlarged = None if margin is None else margin.take(candidates, axis=1)
+            similar = similarity(source.take(candidates, axis=1), boxes.take(offered, axis=1), enlarged)
+            similar = prefer_label(similar, state[LABEL, candidates], labels[offered])
             row, column = assign(similar, least)
             free[candidates[row]] = False
-            rows.append(candidates[row])
+            columns.append(candidates[row])
             found.append(offered[column])
+            if len(column) == len(offered):
+                return _NOTHING
             remaining = np.ones(len(offered), bool)
             remaining[column] = False
             return offered[remaining]
 
-        established = state[:, ESTABLISHED] > 0
-        unseen = self._now - state[:, SEEN] > self.settings.lost_after
-        waiting = ((state[:, STANDING] > 0) | unseen) & (state[:, MISSES] >= LOOKS)
-        followed = established & ~waiting
+        established = followed = state[ESTABLISHED] > 0
+        missing = state[MISSES] >= LOOKS
+        waiting = None
+        if np.count_nonzero(missing):
+            waiting = ((state[STANDING] > 0) | (self._now - state[SEEN] > self.settings.lost_after)) & missing
+            followed = established & ~waiting
         thought = motion.corners(state)
-        margin = np.minimum(_MARGIN * motion.spread(state), _LARGEST_MARGIN * state[:, 2:4])
+        margin = np.minimum(_MARGIN * motion.spread(state), _LARGEST_MARGIN * state[2:4])
         strong = stage(followed, strong, thought, margin, _STRONG)
         weak = stage(followed, weak, thought, None, _WEAK)
-        if waiting.any():
-            strong = stage(waiting, strong, state[:, PLACE], None, _PLACE)
-            stage(waiting, weak, state[:, PLACE], None, _PLACE)
-        if not established.all():
-            last = state[:, LAST]
-            strong = stage(~established, strong, last, _NEW_MARGIN * np.maximum(last[:, 2:] - last[:, :2], 1.0), _NEW)
-        return np.concatenate(rows), np.concatenate(found), strong
+        if waiting is not None:
+            strong = stage(waiting, strong, state[PLACE], None, _PLACE)
+            stage(waiting, weak, state[PLACE], None, _PLACE)
+        if np.count_nonzero(established) < len(self):
+            last = state[LAST]
+            strong = stage(~established, strong, last, _NEW_MARGIN * np.maximum(last[2:] - last[:2], 1.0), _NEW)
+        return np.concatenate(columns), np.concatenate(found), strong
 
-    def _update(
-        self, rows: Ints, boxes: Floats, measured: Floats, scores: Floats, now: float
-    ) -> tuple[tuple[int, bool, float], ...]:
-        """Takes the sightings of rows; which have come to stand or to move."""
-        self._rows[:, MISSES] += 1.0
-        if not len(rows):
+    def _update(self, places: Ints, boxes: Floats, scores: Floats, now: float) -> tuple[tuple[int, bool, float], ...]:
+        """Takes the sightings of the objects in these columns; which have come to stand or to move."""
+        self._state[MISSES] += 1.0
+        if not len(places):
             return ()
-        seen = self._rows[rows]
-        passed, since = now - seen[:, SEEN], seen[:, SINCE].copy()
-        motion.correct(seen, boxes, measured, scores, now)
-        seen[:, ESTABLISHED] = np.maximum(seen[:, ESTABLISHED], seen[:, HITS] >= self.settings.confirm_frames)
-        changed = motion.stand(seen, passed, now)
-        self._rows[rows] = seen
+        seen = self._state.take(places, axis=1)
+        passed, since = now - seen[SEEN], seen[SINCE].copy()
+        motion.correct(seen, boxes, scores, now)
+        established = seen[ESTABLISHED]
+        np.maximum(established, seen[HITS] >= self.settings.confirm_frames, out=established)
+        changed = motion.stand(seen, passed, now).nonzero()[0]
+        self._state[:, places] = seen
         return tuple(
             (int(key), bool(stands), float(began + after) if stands else now)
             for key, stands, after, began in zip(
-                seen[changed, KEY], seen[changed, STANDING], seen[changed, STANDS_AFTER], since[changed], strict=True
+                seen[KEY, changed], seen[STANDING, changed], seen[STANDS_AFTER, changed], since[changed], strict=True
             )
         )
 
     def _forget(self) -> tuple[int, ...]:
         """Takes out what was missed before it was established."""
-        gone = (self._rows[:, ESTABLISHED] == 0) & (self._rows[:, MISSES] > 0)
-        if not gone.any():
+        if np.count_nonzero(self._state[ESTABLISHED]) == len(self):
             return ()
-        forgotten = tuple(self._keys(gone).tolist())
-        self._rows = self._rows[~gone]
-        return forgotten
+        return self._take_out((self._state[ESTABLISHED] == 0) & (self._state[MISSES] > 0))
 
-    def _begin(self, boxes: Floats, measured: Floats, labels: Ints, now: float) -> Ints:
-        rows = motion.new_rows(boxes, measured, now)
-        keys = np.arange(self._next, self._next + len(boxes))
-        self._next += len(boxes)
-        rows[:, LABEL], rows[:, KEY] = labels, keys
-        rows[:, STANDS_AFTER : PATIENCE + 1] = self._stationary[labels]
-        rows[:, ESTABLISHED] = self.settings.confirm_frames <= 1
-        self._rows = np.concatenate([self._rows, rows])
+    def _begin(self, boxes: Floats, labels: Ints, now: float) -> Ints:
+        state = motion.new_columns(boxes, now)
+        keys = np.arange(self._next, self._next + len(labels))
+        self._next += len(labels)
+        state[LABEL], state[KEY] = labels, keys
+        state[STANDS_AFTER : PATIENCE + 1] = self._stationary[:, labels]
+        state[ESTABLISHED] = self.settings.confirm_frames <= 1
+        self._state = np.concatenate([self._state, state], axis=1)
         return keys
+
+
+def _usable(strong: Bools, doubled: Bools | None) -> tuple[Ints, Ints]:
+    """Indices of detections that may begin an object, and of the others; without those that are doubles."""
+    if doubled is None:
+        return strong.nonzero()[0], (~strong).nonzero()[0]
+    return (strong & ~doubled).nonzero()[0], (~strong & ~doubled).nonzero()[0]

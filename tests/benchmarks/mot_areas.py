@@ -46,11 +46,11 @@ def true_crossings_and_stays(sequence: Sequence) -> tuple[list[Told], list[Told]
     stays: list[Told] = []
     for frames, boxes in _paths(sequence):
         points, times = anchors(boxes, view), [(frame - 1) / sequence.rate for frame in frames]
-        sides, inside = lines.sides(points, boxes[:, 3] - boxes[:, 1]), zones.inside(points)
+        (sides, numbers), inside = lines.sides(points, boxes[:, 3] - boxes[:, 1]), zones.inside(points)
         side, stay = Sides(len(LINES)), Stays(_TRUE_ZONES)
         changes = []
         for index, time in enumerate(times):
-            crossed = side.see(lines, sides[index], tuple(points[index].tolist()), 0.0, time)
+            crossed = side.see(lines, sides[index], numbers[index], tuple(points[index].tolist()), 0.0, time)
             crossings += [(list(LINES)[each.line], time, each.direction.value) for each in crossed]
             changes += stay.see(inside[index], -1, time)
         changes += stay.leave(stay.current(), times[-1])

@@ -29,7 +29,7 @@ def comparable(truth: Mapping[int, Truth], tracked: Tracked, frames: Sequence[in
     data: dict[str, Any] = {"gt_ids": [], "tracker_ids": [], "similarity_scores": []}
     for frame in frames:
         true, (numbers, boxes) = truth[frame], tracked[frame]
-        similar = similarity(true.boxes, boxes)
+        similar = similarity(true.boxes.T, boxes.T)
         keep = ~_on_distractors(true, similar)
         data["gt_ids"].append(_from_zero(true.ids[true.counts], true_ids))
         data["tracker_ids"].append(_from_zero(numbers[keep], ids))

@@ -87,7 +87,7 @@ def _parked(sequence: Sequence, run: Run) -> tuple[dict[int, set[int]], int, int
     stood: dict[int, int] = defaultdict(int)
     for frame, (ids, boxes) in run.tracked.items():
         truth = sequence.truth[frame]
-        for row, column in pairs(similarity(truth.boxes, boxes)):
+        for row, column in pairs(similarity(truth.boxes.T, boxes.T)):
             if (number := int(truth.ids[row])) in (sequence.parked or {}).get(frame, ()):
                 numbers[number].append(int(ids[column]))
                 stood[number] += run.standing[frame][column]

@@ -102,7 +102,7 @@ def play(
 
 
 def check_counts(where: Scene, events: list[ObjectEvent]) -> None:
-    """Occupancy is what was told as entered less what was told as left."""
+    """Occupancy is what was told as entered less what was told as left, and what the objects themselves say."""
     told: dict[tuple[str, str], int] = {}
     for event in events:
         if event.type.value in ("zone-entered", "zone-left") and event.zone and event.label and event.count is not None:
@@ -110,7 +110,10 @@ def check_counts(where: Scene, events: list[ObjectEvent]) -> None:
     occupancy = where.occupancy()
     shown = {(zone, label): n for zone, each in occupancy.items() for label, n in each.counts.items() if n}
     assert shown == {key: n for key, n in told.items() if n}
-    for each in occupancy.values():
+    there = [where.followed(each) for each in where.objects()]
+    for name, each in occupancy.items():
+        assert each.total == sum(name in of.zones for of in there)
+        assert sum(each.stationary.values()) == sum(name in of.zones and of.stationary for of in there)
         assert each.total == sum(each.active.values()) + sum(each.stationary.values())
 
 

@@ -199,7 +199,8 @@ def test_the_best_assignment_is_found_where_objects_compete() -> None:
 
 
 def test_a_box_on_one_that_is_itself_a_double_is_none() -> None:
-    boxes = np.array([[0.0, 0, 100, 100], [5, 0, 105, 100], [15, 0, 115, 100]])
-    labels = np.array([0, 1, 2])
-    assert doubles(boxes, np.array([0.9, 0.8, 0.7]), labels, 0.8).tolist() == [False, True, False]
-    assert not doubles(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, np.int64), 0.8).any()
+    boxes = np.array([[0.0, 0, 100, 100], [5, 0, 105, 100], [15, 0, 115, 100]]).T
+    found = doubles(boxes, np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2]), 0.8)
+    assert found is not None
+    assert found.tolist() == [False, True, False]
+    assert doubles(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, np.int64), 0.8) is None

@@ -64,6 +64,6 @@ def test_crossings(case: dict[str, Any]) -> None:
     found = []
     for at, (x, y) in enumerate(view.pixels(case["way"]).tolist()):
         anchor = (x, y, y - height / 2)
-        [side] = shapes.sides(np.array([anchor]), np.array([height]))
-        found += [crossing.direction for crossing in sides.see(shapes, side, anchor, 0.0, float(at))]
+        [side], [number] = shapes.sides(np.array([anchor]), np.array([height]))
+        found += [crossing.direction for crossing in sides.see(shapes, side, number, anchor, 0.0, float(at))]
     assert (found.count(Direction.IN), found.count(Direction.OUT)) == (case["in_count"], case["out_count"])
