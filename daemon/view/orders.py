@@ -11,7 +11,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from daemon.capture.picture_wishes import PictureWishes, Wish
+from daemon.capture.picture_wishes import Wish
 from daemon.control.commands import BuildEngine, ChangeSetting, CheckText, Command, Order, Reload
 from daemon.control.settings import Setting, checked
 from daemon.records import Frame
@@ -21,6 +21,7 @@ from daemon.system.logs import latest_lines
 from daemon.view.event_memory import EventMemory
 from daemon.view.last_hour import EVERY, LastHour
 from daemon.view.peer import Peer, PeerGoneError
+from daemon.view.picture_budget import PictureBudget
 from daemon.view.picture_memory import mapped
 
 _WIDTHS = 16, 4096  # pixels
@@ -37,6 +38,8 @@ class Asked(TypedDict):
     model: NotRequired[str]
     width: NotRequired[int]
     edited: NotRequired[bool]
+    shown: NotRequired[int]
+    """how many pages got the picture before it"""
     text: NotRequired[str]
     setting: NotRequired[str]
     value: NotRequired[Any]
@@ -63,14 +66,14 @@ class Orders:
     def __init__(
         self,
         readings: Readings,
-        wishes: PictureWishes,
+        pictures: PictureBudget,
         order: Callable[[Order], bool],
         send: Callable[[bytes], None],
         watch: Callable[[frozenset[str]], None],
     ) -> None:
         """`order` has a command executed and is False where too many wait; `send` takes lines, from any thread."""
         self._readings = readings
-        self._wishes = wishes
+        self._pictures = pictures
         self._order = order
         self._send = send
         self._watch = watch
@@ -140,7 +143,8 @@ class Orders:
         except ValueError as error:
             raise PeerGoneError(str(error)) from None
         width = min(max(asked["width"], _WIDTHS[0]), _WIDTHS[1])
-        self._wishes.want(asked["camera"], Wish(memory, width, asked["edited"], partial(self._filled, asked["id"])))
+        wish = Wish(memory, width, asked["edited"], partial(self._filled, asked["id"]))
+        self._pictures.ask(asked["camera"], wish, asked["shown"])
 
     def _filled(self, number: int, frame: Frame, width: int, height: int) -> None:
         """In the camera's thread."""

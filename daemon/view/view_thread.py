@@ -21,14 +21,15 @@ from daemon.control.commands import Order
 from daemon.mqtt.link import LinkState
 from daemon.publish import payloads
 from daemon.records import Event, FrameResult, OutboxCounts
-from daemon.records.wire import rfc3339
 from daemon.service.status import StatusSnapshot
 from daemon.stats import Reader, Stats
 from daemon.system.worker_thread import WorkerThread
+from daemon.view.broker_state import BrokerState
 from daemon.view.event_memory import EventMemory
 from daemon.view.last_hour import EVERY, LastHour
 from daemon.view.orders import Orders, Readings
 from daemon.view.peer import Peer, PeerGoneError
+from daemon.view.picture_budget import PictureBudget
 from daemon.view.rendezvous import Rendezvous
 from daemon.view.retained_states import RetainedStates
 
@@ -68,13 +69,13 @@ class View:
         self._device = config.device
         self._rendezvous = rendezvous
         self._stats = stats
-        self._wishes = wishes
+        self._pictures = PictureBudget(wishes)
         self._sources = sources
         self._states = RetainedStates(config.mqtt.prefix, config.device, self._send_soon)
         self._events = EventMemory(config.device)
         self._hour = LastHour(stats)
         readings = Readings(self._events, self._hour, lambda: sources.outbox().waiting)
-        self._orders = Orders(readings, wishes, sources.order, self._send_soon, self._watch)
+        self._orders = Orders(readings, self._pictures, sources.order, self._send_soon, self._watch)
         self._reader = Reader()
         self._peer: Peer | None = None
         self._watched: frozenset[str] = frozenset()
@@ -82,8 +83,7 @@ class View:
         self._results: deque[FrameResult] = deque(maxlen=_RESULTS)
         self._soon: deque[bytes] = deque()
         """lines for the peer; empty while there is none"""
-        self._broker: tuple[LinkState, float] | None = None
-        """as it was when last read, and since when, UTC, seconds since the epoch"""
+        self._broker = BrokerState(sources.broker)
         self._stopping = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -143,7 +143,7 @@ class View:
         told = 0
         while not self._stopping.is_set():
             now = time.monotonic()
-            due = min(next_point, next_stats) if self._peer else next_point
+            due = min(next_point, next_stats, self._pictures.due) if self._peer else next_point
             ready = self._selector.select(max(0.0, due - now))
             self._answer(ready)
             now = time.monotonic()
@@ -153,6 +153,7 @@ class View:
             if self._peer is None:
                 told, next_stats = self._events.last, now
                 continue
+            self._pictures.hand_on(now)
             try:
                 if now >= next_stats:
                     next_stats = now + _STATS_EVERY
@@ -191,7 +192,7 @@ class View:
             peer.send(orjson.dumps({"kind": "hello", "version": __version__, "device": self._device}))
             for line in self._states.lines():
                 peer.send(line)
-            peer.send(self._broker_line())
+            peer.send(self._broker.line())
         except PeerGoneError as gone:
             self._part(str(gone))
 
@@ -214,7 +215,7 @@ class View:
         if why:
             _log.warning("the web process was cut off: %s", why)
         self._watched = frozenset()
-        self._wishes.forget_all()
+        self._pictures.forget_all()
         self._results.clear()
         self._soon.clear()
         self._selector.unregister(peer.connection)
@@ -264,15 +265,8 @@ class View:
         self._look_at_broker()
 
     def _look_at_broker(self) -> None:
-        state = self._sources.broker()
-        if self._broker is None or self._broker[0] != state:
-            self._broker = state, time.time()
-            self._send_soon(self._broker_line())
-
-    def _broker_line(self) -> bytes:
-        state, since = self._broker or (self._sources.broker(), time.time())
-        told = {"connected": state.connected, "since": rfc3339(since), "detail": state.detail}
-        return orjson.dumps({"kind": "broker", **told})
+        if self._broker.look():
+            self._send_soon(self._broker.line())
 
     def _watch(self, cameras: frozenset[str]) -> None:
         self._watched = cameras

@@ -65,9 +65,9 @@ class DaemonLink:
         """The answer to an order. Raises Refusal where there is none."""
         return await self._answered(do, (), _ANSWER_WITHIN, **more)
 
-    async def picture(self, camera: str, width: int, edited: bool, memory: int, within: float) -> Line:
+    async def picture(self, memory: int, within: float, **wanted: Any) -> Line:
         """What the daemon sends of a picture in `memory`, a sealed memfd. Raises Refusal where none comes in time."""
-        return await self._answered("picture", (memory,), within, camera=camera, width=width, edited=edited)
+        return await self._answered("picture", (memory,), within, **wanted)
 
     async def watch(self, cameras: set[str]) -> None:
         """The detections of these cameras are wanted from now on, and no others."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.web.answers import Refusal
-from daemon.web.daemon_link import DaemonLink
+from daemon.web.daemon_link import DaemonLink, Line
 
 WITHIN = 3.0  # seconds in which a picture must come
 _WIDEST = 1280  # pixels
@@ -65,6 +65,8 @@ class _Desk:
         """widths, and who waits"""
         self._memory: _Memory | None = None
         self._working: asyncio.Task[None] | None = None
+        self._shown = 0
+        """how many got a picture since the daemon was last asked for one"""
 
     async def next(self, width: int) -> Picture:
         future: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
@@ -79,7 +81,7 @@ class _Desk:
             width = max(width for width, _ in wanted)
             try:
                 self._memory = self._memory or _Memory(_WIDEST)
-                told = await self._link.picture(self._camera, width, self._edited, self._memory.descriptor, WITHIN)
+                told = await self._ask(width, self._memory.descriptor)
             except Exception as error:
                 self._give(width, error)
                 continue
@@ -87,6 +89,12 @@ class _Desk:
             for each in sorted({one for one, future in self._wanted if one <= width and not future.done()}):
                 jpeg, size = await asyncio.to_thread(_packed, pixels, each)
                 self._give(each, Picture(jpeg, told["sequence"], told["captured_at"], *size))
+
+    async def _ask(self, width: int, memory: int) -> Line:
+        """What the daemon says of a picture that it has written into memory."""
+        shown, self._shown = self._shown, 0
+        wanted = {"camera": self._camera, "width": width, "edited": self._edited, "shown": shown}
+        return await self._link.picture(memory, WITHIN, **wanted)
 
     def _give(self, width: int, result: Picture | Exception) -> None:
         """To all who want it at most so wide."""
@@ -97,6 +105,7 @@ class _Desk:
                 future.set_exception(result if isinstance(result, Refusal) else Refusal(503, "no-picture", str(result)))
             else:
                 future.set_result(result)
+                self._shown += 1
         self._wanted = [(one, future) for one, future in self._wanted if not future.done()]
 
 
