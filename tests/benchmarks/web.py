@@ -149,8 +149,7 @@ def kills(bench: Bench, count: int, start: Callable[[], WebPage]) -> dict[str, f
             bench.web.process.wait()
         bench.web = start()
         bench.client.cookies.clear()
-        token = bench.web.link().partition("#token=")[2]
-        bench.client.post("api/session", json={"token": token})
+        bench.client.post("api/session", json={"token": bench.web.token()})
     time.sleep(2)
     return {
         "kills": count,

@@ -17,6 +17,7 @@ import yaml
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
+from daemon.system.login_links import make_token
 from tests.conftest import wait_for
 from tests.daemon.running import box
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
@@ -41,8 +42,16 @@ class WebPage:
     environ: dict[str, str]
     """with which it was started"""
 
+    def token(self) -> str:
+        """One that logs in once, role edit."""
+        return make_token(Path(self.environ["RUNTIME_DIRECTORY"]), "box")
+
     def link(self) -> str:
         """A fresh link that logs in, role edit."""
+        return f"{self.url}#token={self.token()}"
+
+    def printed_link(self) -> str:
+        """The same, as the command prints it."""
         command = [sys.executable, "-m", "daemon", "web", "--link", str(self.folder / "box.yaml")]
         return subprocess.run(command, check=True, capture_output=True, text=True, env=self.environ).stdout.strip()
 
@@ -67,7 +76,7 @@ class WebPage:
     @contextmanager
     def client(self, password: str | None = None) -> Iterator[httpx.Client]:
         """A client that is logged in, by a link, or by a password where one is given."""
-        given = {"password": password} if password else {"token": self.link().partition("#token=")[2]}
+        given = {"password": password} if password else {"token": self.token()}
         with self.stranger() as client:
             answer = client.post("api/session", json=given)
             assert answer.status_code == 200, answer.text

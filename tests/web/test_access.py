@@ -142,7 +142,7 @@ def test_every_answer_forbids_what_is_not_the_page_s_own(web: WebPage, editor: h
 
 
 def test_a_link_is_good_once(web: WebPage) -> None:
-    link = web.link()
+    link = web.printed_link()
     assert link.startswith(f"{web.url}#token=")
     token = link.partition("#token=")[2]
     with web.stranger() as one, web.stranger() as other:

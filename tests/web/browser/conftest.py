@@ -1,4 +1,4 @@
-"""One browser and one daemon with its page for all tests of a worker that look at the page."""
+"""One browser and one daemon with its page for all tests that look at the page: they are the first of one worker."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from tests.servers.subscriber import Subscriber
 from tests.web.browser.browsing import chromium, visit
 from tests.web.browser.site import LINES, NAMES, SECONDS, SHOT, WATCHED, ZONES, Site, camera
 from tests.web.running import folders, page, web_box
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A worker begins with the first tests and is relieved of its last ones, so these stay together and end early."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: here not in item.path.parents)
 
 
 @pytest.fixture(scope="session")

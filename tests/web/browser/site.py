@@ -16,8 +16,9 @@ from tests.servers.subscriber import Subscriber
 from tests.web.browser.browsing import PICTURES, visit
 from tests.web.running import WebPage
 
-SHOT = Shot("street", 960, 540, 6.0, seed=7) if PICTURES in os.environ else Shot("street", 640, 360, 4.0, seed=7)
-SECONDS = 12.0
+DOCUMENTED = PICTURES in os.environ
+SHOT = Shot("street", 960, 540, 6.0, seed=7) if DOCUMENTED else Shot("street", 640, 360, 4.0, seed=7)
+SECONDS = 12.0 if DOCUMENTED else 6.0
 NAMES = (
     "mouse",
     "pixel",

@@ -78,7 +78,7 @@ def test_zoom_and_size_of_the_window_change_no_number(site: Site) -> None:
         page.mouse.down()
         page.mouse.move(*editor.at((0.3, 0.3)), steps=3)
         page.set_viewport_size({"width": 700, "height": 900})
-        page.wait_for_timeout(100)  # for the window's own events, which must change nothing
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it is laid out
         page.mouse.up()
         (moved,) = editor.shapes()
         assert moved["points"][1:] == before[0]["points"][1:]
