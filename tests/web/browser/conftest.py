@@ -13,7 +13,7 @@ from tests.daemon.running import daemon
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
 from tests.web.browser.browsing import chromium, visit
-from tests.web.browser.site import LINES, NAMES, SECONDS, SHOT, WATCHED, ZONES, Site, camera
+from tests.web.browser.site import LINES, NAMES, SECONDS, SHOT, SLOW, ZONES, Site, camera
 from tests.web.running import folders, page, web_box
 
 
@@ -41,7 +41,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    cameras = {name: camera(street) if name in WATCHED else camera(street, fps=1) for name in NAMES}
+    cameras = {name: camera(street, fps=SLOW) for name in NAMES}
     cameras["seen"] = camera(street, zones=ZONES, lines=LINES)
     cameras["turned"] |= {"rotate": 90, "crop": [0.1, 0.2, 0.9, 0.8]}
     with (
@@ -50,8 +50,8 @@ def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pyt
         Subscriber(HOST, broker.port) as subscriber,
     ):
         document = web_box(broker, cameras, tracking={})
-        with daemon(folder, document), page(folder, document) as web:
+        with daemon(folder, document), page(folder, document) as web, web.client() as client:
             with visit(chrome[1], web.link()) as first:
                 first.locator("nav").wait_for()
                 session = first.context.storage_state()
-            yield Site(chrome[1], chrome[0], web, session, subscriber, folder / "box.yaml")
+            yield Site(chrome[1], chrome[0], web, session, subscriber, folder / "box.yaml", client)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from playwright.sync_api import Browser, Page, Playwright
 
@@ -34,9 +36,8 @@ NAMES = (
     "spare",
 )
 """cameras: each test changes its own"""
-WATCHED = {"mouse", "pixel", "iphone", "keys", "seen", "phone"}
-"""those whose objects are followed"""
-
+SLOW = None if DOCUMENTED else 1
+"""frames a second of cameras that nobody waits for: twelve fast ones would take a processor"""
 
 ZONES = {
     "pavement": {"polygon": [[0.03, 0.7], [0.97, 0.66], [0.98, 0.97], [0.02, 0.97]], "labels": ["person"], "dwell": 5}
@@ -55,10 +56,20 @@ class Site:
     """cookies of somebody who is logged in, role edit; Playwright's `storage_state`"""
     subscriber: Subscriber
     config: Path
+    client: httpx.Client
+    """logged in, role edit"""
 
     def visit(self, **how: Any) -> AbstractContextManager[Page]:
         """A page that is logged in."""
         return visit(self.browser, self.web.url, storage_state=self.session, **how)
+
+    @contextmanager
+    def awake(self, camera: str) -> Iterator[None]:
+        """Every frame of a camera is analysed meanwhile, so that its objects can be followed."""
+        path = f"api/cameras/{camera}/set/fps"
+        assert self.client.post(path, json={"value": None}).status_code == 200
+        yield
+        assert self.client.post(path, json={"value": SLOW}).status_code == 200
 
     def text(self) -> str:
         """The configuration as it is on disk."""

@@ -37,7 +37,8 @@ def runs_with_it(site: Site, camera: str, before: str, told: str) -> None:
     def entered(messages: list[Message]) -> bool:
         return any(m.topic.endswith(f"/{camera}/events") and m.json()["type"] == "zone-entered" for m in messages)
 
-    site.subscriber.wait(entered, "an event of the zone")
+    with site.awake(camera):
+        site.subscriber.wait(entered, "an event of the zone")
 
 
 def test_by_mouse(site: Site) -> None:

@@ -116,7 +116,8 @@ def shown(client: httpx.Client, camera: str, edited: int) -> NDArray[np.uint8]:
 
 def test_of_a_turned_and_cropped_camera_a_mask_lies_on_what_it_was_drawn_on(site: Site) -> None:
     mask = [(0.3, 0.35), (0.6, 0.35), (0.6, 0.6), (0.3, 0.6)]
-    with site.visit() as page, site.web.client() as client:
+    client = site.client
+    with site.visit() as page, site.awake("turned"):
         whole = shown(client, "turned", 0)
         assert whole.shape[0] > whole.shape[1]
         editor = Editor(page, "turned")

@@ -67,7 +67,8 @@ def test_from_the_link_to_the_first_event_in_two_minutes(site: Site) -> None:
         write.tap()
         page.locator(".told").filter(has_text="Saved").wait_for()
         picture(page, "phone-6-saved")
-        site.subscriber.wait(entered, "an event of the zone", 60)
+        with site.awake("phone"):
+            site.subscriber.wait(entered, "an event of the zone", 60)
         page.locator("nav").get_by_role("link", name="Events").tap()
         event = page.locator("[data-event=zone-entered]").filter(has_text="zone-1")
         event.first.wait_for()

@@ -71,7 +71,7 @@ def test_all_cameras_have_pictures_and_the_state_is_answered_meanwhile(site: Sit
         socket.on("framereceived", count)
 
     context = site.browser.new_context(storage_state=site.session, viewport={"width": 1280, "height": 1600})
-    with site.web.client() as client, contextlib.closing(context):
+    with contextlib.closing(context):
         page = context.new_page()
         page.on("websocket", watch)
         page.goto(site.web.url)
@@ -84,7 +84,7 @@ def test_all_cameras_have_pictures_and_the_state_is_answered_meanwhile(site: Sit
             "document.dispatchEvent(new Event('visibilitychange'))"
         )
         hidden = time.monotonic()
-        wait_for(lambda: client.get("api/state").json()["viewers"]["pictures"] == 0, "an end of the wishes")
+        wait_for(lambda: site.client.get("api/state").json()["viewers"]["pictures"] == 0, "an end of the wishes")
         assert time.monotonic() - hidden < 3, "a second, on a machine that is not busy"
         page.evaluate("1")  # takes what has come until now
         given = len(frames)
