@@ -210,6 +210,19 @@ def frame_allocator(backend: Backend) -> Callable[[tuple[int, ...]], NDArray[np.
     return allocate_frame
 
 
+def frames_on(backend: Backend) -> int | None:
+    """Index of the GPU on which the backend's sessions read frames that were decoded there; None: there is none.
+
+    One that shares the host's memory, as on a Jetson, has a decoder of another kind.
+    """
+    if backend.name == CPU:
+        return None
+    from engines.tensorrt.device import use_device  # noqa: PLC0415  it needs NVIDIA's CUDA bindings
+
+    device = use_device()
+    return None if device.shares_memory else device.index
+
+
 def slots(backend: Backend) -> int:
     """The largest number of batches in flight in a session on the backend."""
     if backend.name == CPU:

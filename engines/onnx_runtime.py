@@ -22,6 +22,7 @@ from engines.graphs.heads.base import CANONICAL
 from engines.graphs.outputs import DATA_DEPENDENT
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
+from engines.pictures import Nv12Picture, Pixels
 from engines.postprocess import Thresholds, to_detections
 from engines.records import BatchDetections, Handle, Letterbox
 from engines.text import counted
@@ -82,8 +83,8 @@ class OnnxRuntimeSession:
         """See DetectorSession.set_confidence."""
         self._thresholds = replace(self._thresholds, confidence=confidence)
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
-        """Starts a batch of pictures, each [H, W, 3] BGR of any size."""
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
+        """Starts a batch of pictures, each of any size; NV12 is converted."""
         began = time.perf_counter()
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(
@@ -116,8 +117,9 @@ class OnnxRuntimeSession:
         """Ends the thread; batches not collected are lost."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _place(self, picture: NDArray[np.uint8], slot: int, index: int) -> Letterbox:
+    def _place(self, pixels: Pixels, slot: int, index: int) -> Letterbox:
         """Letterboxes a picture into its place of the slot's canvas."""
+        picture = pixels.host() if isinstance(pixels, Nv12Picture) else pixels
         height, width = picture.shape[:2]
         model, canvas = self._model, self._canvas[slot, index]
         box = Letterbox.of(width, height, model.width, model.height, model.geometry.fit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -63,6 +64,14 @@ class BgrPicture:
         """Its own pixels; `into` is not used."""
         return self.pixels
 
+    def copied(self) -> BgrPicture:
+        """The same, in memory of its own."""
+        return BgrPicture(self.pixels.copy())
+
+    def digest(self) -> int:
+        """Another one for every other picture, but for a chance of one in four thousand millions."""
+        return zlib.crc32(np.ascontiguousarray(self.pixels).data)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nv12Picture:
@@ -86,12 +95,12 @@ class Nv12Picture:
     """False: luma 16 to 235, chroma 16 to 240"""
     gpu: int | None
     """index of the GPU that the addresses are of; None: host memory"""
-    ready: object | None
-    """CUDA event after which the planes are written; None: they are"""
+    ready: int | None
+    """handle of the CUDA event after which the planes are written; None: they are"""
     owner: object
-    """keeps the planes' memory"""
+    """keeps the planes' memory, and the event"""
     read: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-    """both planes in host memory, [height, pitch] and [ceil(height / 2), pitch]; waits until they are written"""
+    """both planes in host memory, [height, pitch] and [ceil(height / 2), pitch]; those of a GPU are copied"""
 
     @classmethod
     def in_host_memory(
@@ -132,6 +141,16 @@ class Nv12Picture:
             self._convert(luma[rows], chroma[top // 2 : (rows.stop + 1) // 2], out[rows])
         return out
 
+    def copied(self) -> Nv12Picture:
+        """The same, in host memory of its own."""
+        luma, chroma = self.read()
+        planes = (luma, chroma) if self.gpu is not None else (luma.copy(), chroma.copy())
+        return Nv12Picture.in_host_memory(planes, self.width, self.matrix, self.full_range, planes)
+
+    def digest(self) -> int:
+        """See BgrPicture.digest; of the luma."""
+        return zlib.crc32(np.ascontiguousarray(self.read()[0][:, : self.width]).data)
+
     def _convert(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8], out: Image) -> None:
         """Rows of the picture, and the rows of chroma that belong to them, at most _ROWS."""
         rows, pairs = len(out), (self.width + 1) // 2
@@ -164,3 +183,6 @@ _memory = _Memory()
 
 Picture: TypeAlias = BgrPicture | Nv12Picture
 """what a frame shows; `host` gives it as BGR to whoever needs pixels, and costs a conversion unless it is BGR"""
+
+Pixels: TypeAlias = Image | Nv12Picture
+"""what a session takes: BGR, or NV12 as a decoder gives it"""

@@ -11,6 +11,8 @@ from typing import NewType, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.pictures import Pixels
+
 
 class Fit(str, Enum):
     """How an image of any size is fitted into the model's input."""
@@ -156,8 +158,8 @@ class DetectorSession(Protocol):
     def set_confidence(self, confidence: float) -> None:
         """From now on `collect` gives what scores at least this, 0 to 1; batches in flight may keep to a higher one."""
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
-        """Starts a batch of pictures, each [H, W, 3] BGR of any size; they must stay unchanged until collected."""
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
+        """Starts a batch of pictures, each of any size; they must stay unchanged until collected."""
 
     def is_done(self, handle: Handle) -> bool:
         """Whether `collect` would not have to wait. Raises BackendError where the backend failed."""

@@ -86,7 +86,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         (["rtsp://h/1", "--transport", "rtp"], "--transport: must be one of tcp, udp"),
         (
             ["a.mp4", "--hw-acceleration", "cuda"],
-            "--hw-acceleration: must be one of none, auto, nvdec, any, vaapi, mfx",
+            "--hw-acceleration: must be one of auto, none, nvdec, any, vaapi, mfx",
         ),
     ],
 )

@@ -26,7 +26,7 @@ from daemon.inference.worker import InferenceWorker
 from daemon.records import CameraState, CameraStatus, Frame, ModelInfo, Reason
 from daemon.stats import Stats
 from daemon.system.credits import Credits
-from engines.backends import Backend, frame_allocator, slots
+from engines.backends import Backend, frame_allocator, frames_on, slots
 
 _BESIDE = 2  # frames of a camera beside those in flight: one that is being filled, one that waits for its batch
 
@@ -74,7 +74,7 @@ class Shard:
         shared.credits.on_room(self._frame_queue.has_credit)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
         self._inference = InferenceWorker(thread, self._frame_queue, self._analysis.results, stats, on_fatal)
-        self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend))
+        self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend), frames_on(backend))
         self._capture = Cameras(on_fatal)
         models = ModelReports(shared.lock, reports.models_changed, self._give_up)
         self._model_manager = ModelManager(backend, self._inference, self._frame_queue, self._floor, models, on_fatal)

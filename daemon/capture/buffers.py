@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from daemon.capture.sources.base import Source, SourceError
 from daemon.records import Reason
+from engines.pictures import BgrPicture, Nv12Picture, Picture
 
 Allocate: TypeAlias = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 """allocates memory for a picture of a shape"""
@@ -25,6 +26,8 @@ class FrameMemory:
     """that it may have in the pipeline at once; more where no frame is dropped"""
     allocate: Allocate | None = None
     """None: any memory is as good"""
+    gpu: int | None = None
+    """index of the GPU on which pictures may stay that were decoded there; None: all are wanted in memory"""
 
 
 class Buffer:
@@ -38,19 +41,22 @@ class Buffer:
         self.ticket = 0
         """of its last loan"""
 
-    def fill(self, source: Source, allocate: Allocate | None) -> NDArray[np.uint8]:
-        """The grabbed frame of a source, in memory from `allocate` if that is given.
+    def fill(self, source: Source, memory: FrameMemory) -> Picture:
+        """The grabbed frame of a source: where it is, if that is the GPU of `memory`, else as BGR in the buffer.
 
         Raises SourceError, also where there is no memory.
         """
-        image = source.retrieve(self.image).host(self.image)  # BGR is what every session takes
+        picture, allocate = source.retrieve(self.image), memory.allocate
+        if isinstance(picture, Nv12Picture) and picture.gpu is not None and picture.gpu == memory.gpu:
+            return picture
+        image = picture.host(self.image)
         if allocate is not None and image is not self.image:  # the first one, or another size
             own = image
             fits = self.image is not None and self.image.shape == own.shape
             image = self.image if self.image is not None and fits else _allocated(allocate, own.shape)
             np.copyto(image, own)
         self.image = image
-        return image
+        return BgrPicture(image)
 
 
 def _allocated(allocate: Allocate, shape: tuple[int, ...]) -> NDArray[np.uint8]:

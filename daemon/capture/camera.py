@@ -14,6 +14,7 @@ from daemon.capture.frozen import FrozenPicture
 from daemon.capture.rate_limit import RateLimiter
 from daemon.capture.recording_clock import RecordingClock
 from daemon.capture.sources.base import Received, Source, SourceError
+from daemon.capture.sources.decoder import decided
 from daemon.capture.sources.open import open_source
 from daemon.capture.state_machine import CameraCondition, CameraTrigger, next_state
 from daemon.config.camera import Camera, Pace
@@ -22,7 +23,7 @@ from daemon.records import CameraStatus, Drop, Frame, Reason
 from daemon.stats import CameraCount, Stats
 from daemon.system.backoff import Backoff
 from daemon.system.worker_thread import WorkerThread
-from engines.pictures import BgrPicture, Picture
+from engines.pictures import Picture
 
 _MEMORY = FrameMemory()
 _RECORDED_BYTES = 256 << 20  # of buffers where no frame is dropped, so that one file can fill every batch
@@ -53,11 +54,11 @@ class CameraThread:
         `memory`.
         """
         self._name = name
-        self._config = config
+        self._config = config = decided(config, memory.gpu)
         self._deliver = deliver
         self._report = report
         self._stats = stats
-        self._allocate = memory.allocate
+        self._memory = memory
         self._rate_limiter = RateLimiter(config.fps)
         """replaced as a whole, also while the thread uses it"""
         self._recorded = not is_live(config.source)
@@ -235,7 +236,7 @@ class CameraThread:
         release = partial(self._buffers.give, buffer, buffer.ticket)
         self._enter(self._config.stall_after, silent)
         try:
-            image = BgrPicture(buffer.fill(source, self._allocate))
+            image = buffer.fill(source, self._memory)
             self._check_frozen(image, captured_mono)
             return Frame(
                 camera=self._name,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
-import numpy as np
-
 from engines.pictures import Picture
 
 _CHECKS = 4  # in the time after which a picture counts as frozen
@@ -30,7 +26,7 @@ class FrozenPicture:
         """Whether the picture has been the same for `frozen_after` seconds at `now`; once it has, until it changes."""
         if not self._frozen and now - self._checked < self._every:
             return False
-        digest = zlib.crc32(np.ascontiguousarray(picture.host()).data)
+        digest = picture.digest()
         self._checked = now
         if digest != self._digest:
             self._digest, self._changed = digest, now

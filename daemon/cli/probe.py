@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from daemon.analysis.geometry import View
 from daemon.capture.sources.base import Source, SourceError, grab_usable
+from daemon.capture.sources.decoder import decided_for
 from daemon.capture.sources.open import open_source
 from daemon.cli.options import Json
 from daemon.cli.output import print_json
@@ -37,7 +38,7 @@ def probe(
         ),
     ],
     transport: Annotated[str, typer.Option(help="tcp or udp, of RTSP.")] = "tcp",
-    hw_acceleration: Annotated[str, typer.Option(help="none, auto, nvdec, any, vaapi or mfx.")] = "none",
+    hw_acceleration: Annotated[str, typer.Option(help="auto, none, nvdec, any, vaapi or mfx.")] = "auto",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the first frame.")] = 10.0,
     seconds: Annotated[float, typer.Option(min=0, help="How long to count the frames of a live source.")] = 2.0,
     save: Annotated[Path | None, typer.Option(help="Picture file for the first frame; .jpg, .png, …")] = None,
@@ -49,11 +50,12 @@ def probe(
     """Opens a source as a camera's and says what it gives; exit code 2 where that is nothing."""
     if config is None:
         camera = _camera(source=source, transport=transport, hw_acceleration=hw_acceleration, open_timeout=timeout)
+        backend = "auto"
     else:
-        camera = _configured(config, source)
+        camera, backend = _configured(config, source)
         source = camera.source
     try:
-        report, picture = _report(camera, seconds)
+        report, picture = _report(decided_for(camera, backend), seconds)
     except SourceError as error:
         if not as_json:
             raise UsageError(f"{shown_source(source)}: {error.reason.value}: {error}") from None
@@ -69,11 +71,12 @@ def probe(
         typer.echo(_text(report))
 
 
-def _configured(config: Path, name: str) -> Camera:
-    cameras = load(config).cameras
-    if name not in cameras:
-        raise UsageError(f"{config} has no camera {name!r} (it has: {', '.join(cameras)})")
-    return cameras[name]
+def _configured(config: Path, name: str) -> tuple[Camera, str]:
+    """The camera, and `inference.backend`."""
+    found = load(config)
+    if name not in found.cameras:
+        raise UsageError(f"{config} has no camera {name!r} (it has: {', '.join(found.cameras)})")
+    return found.cameras[name], found.inference.backend
 
 
 def _camera(**settings: object) -> Camera:

@@ -88,11 +88,11 @@ class Camera(Section):
         0.0, ge=0, description="files and folders only: seconds to skip at the beginning, also of each loop"
     )
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only: transport protocol of the video")
-    hw_acceleration: Literal["none", "auto", "nvdec", "any", "vaapi", "mfx"] = Field(
-        "none",
-        description="RTSP, HTTP and video files only: what decodes. none: the CPU; nvdec: an NVIDIA GPU, or the CPU "
-        "where that cannot; auto: the CPU, until nvdec is measured; vaapi, mfx: OpenCV's hardware decoding; any: one "
-        "of these two, or the CPU",
+    hw_acceleration: Literal["auto", "none", "nvdec", "any", "vaapi", "mfx"] = Field(
+        "auto",
+        description="RTSP, HTTP and video files only: what decodes. auto: nvdec where TensorRT runs the models, else "
+        "none; none: the CPU; nvdec: an NVIDIA GPU, or the CPU where that cannot; vaapi, mfx: OpenCV's hardware "
+        "decoding; any: one of these two, or the CPU",
     )
     decoder_threads: int = Field(
         1,

@@ -58,7 +58,7 @@ def device() -> Finding:
 def nvdec() -> Finding:
     """Whether an NVIDIA GPU can decode videos; no problem where nothing asks for it."""
     problem = nvdec_problem()
-    line = problem or "works; cameras with hw_acceleration: nvdec use it"
+    line = problem or "works; cameras with hw_acceleration: auto use it where TensorRT does"
     return Finding("nvdec", line, {"problem": problem})
 
 

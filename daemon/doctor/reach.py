@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 import orjson
 
 from daemon.capture.sources.base import SourceError, grab_usable, open_within
+from daemon.capture.sources.decoder import decided_for
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from daemon.config.credentials import shown_source
@@ -68,7 +69,7 @@ def cameras(config: Config) -> list[Finding]:
     answers: dict[str, SimpleQueue[Finding | BaseException]] = {name: SimpleQueue() for name in enabled}
     began = time.monotonic()
     for name, camera in enabled.items():
-        arguments = (name, camera, answers[name])
+        arguments = (name, camera, config.inference.backend, answers[name])
         try:
             start_thread(threading.Thread(target=_answer, args=arguments, name=f"doctor:{name}", daemon=True))
         except TooFewThreadsError as error:
@@ -87,16 +88,16 @@ def _in_time(name: str, camera: Camera, answers: SimpleQueue[Finding | BaseExcep
     return answer
 
 
-def _answer(name: str, camera: Camera, answers: SimpleQueue[Finding | BaseException]) -> None:
+def _answer(name: str, camera: Camera, backend: str, answers: SimpleQueue[Finding | BaseException]) -> None:
     try:
-        answers.put(_look(name, camera))
+        answers.put(_look(name, camera, backend))
     except BaseException as error:  # it is raised by who waits
         answers.put(error)
 
 
-def _look(name: str, camera: Camera) -> Finding:
+def _look(name: str, camera: Camera, backend: str) -> Finding:
     try:
-        with closing(open_source(camera)) as source:
+        with closing(open_source(decided_for(camera, backend))) as source:
             grab_usable(source)
             picture, stream, fallback = source.retrieve(None), source.stream(), source.fallback
     except SourceError as error:

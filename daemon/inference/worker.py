@@ -18,6 +18,7 @@ from daemon.stats import DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 from engines.errors import ModelError
+from engines.pictures import BgrPicture, Picture, Pixels
 from engines.records import BatchDetections, Detections, DetectorSession, Handle
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
@@ -176,7 +177,7 @@ class InferenceWorker:
         if model is None:  # the frame queue gives no batches of such a model
             raise RuntimeError(f"a batch of the model {batch.model}, which is not in use")
         at = time.monotonic()
-        handle = model.session.submit([f.image.host() for f in batch.frames])
+        handle = model.session.submit([_pixels(frame.image) for frame in batch.frames])
         running.pending.append(_Submitted(model, batch, handle, at))
         self._stats.count_daemon(DaemonCount.BATCHES)
 
@@ -250,3 +251,8 @@ class InferenceWorker:
             batch=len(submitted.batch.frames),
             latency=latency,
         )
+
+
+def _pixels(picture: Picture) -> Pixels:
+    """As sessions take it."""
+    return picture.pixels if isinstance(picture, BgrPicture) else picture

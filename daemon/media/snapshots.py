@@ -57,8 +57,8 @@ class _Wanted:
 @dataclass(frozen=True, slots=True)
 class _Taken:
     result: FrameResult
-    image: NDArray[np.uint8]
-    """[H, W, 3] BGR, our own copy"""
+    image: Picture
+    """our own copy; what is to be converted is so in the thread `snapshots`"""
     annotated: bool
     labels: frozenset[str]
     """classes whose appearance it was wanted of"""
@@ -121,7 +121,7 @@ class Snapshots:
         now = time.monotonic()
         if now < wanted.until:
             labels = frozenset(_alive(wanted.labels, now))
-            self._taken.put(_Taken(result, image.host().copy(), wanted.annotated, labels))
+            self._taken.put(_Taken(result, image.copied(), wanted.annotated, labels))
 
     def portray(self, result: FrameResult, image: Picture, portraits: Sequence[Portrait]) -> bool:
         """Copies the image of a result; False: too many wait to be drawn. For the thread of `offer`.
@@ -130,7 +130,7 @@ class Snapshots:
         """
         if self._taken.qsize() >= _WAITING:
             return False
-        self._taken.put(_Taken(result, image.host().copy(), True, frozenset(), portraits))
+        self._taken.put(_Taken(result, image.copied(), True, frozenset(), portraits))
         return True
 
     def end_portrait(self, name: str, publish: bool) -> None:
@@ -160,21 +160,22 @@ class Snapshots:
                 if best is not None and taken.publish:
                     self._deliver(best[0], self._fitting(*best))
             elif taken.portraits is not None:
+                picture = taken.image.host()
                 for portrait in taken.portraits:
-                    self._portray(taken, portrait)
+                    self._portray(taken, picture, portrait)
             else:
-                picture = taken.image
+                picture = taken.image.host()
                 if taken.annotated:
                     picture = annotate(picture, taken.result.detections, taken.result.labels)
                 subject = Subject(taken.result.camera, taken.labels)
                 self._deliver(subject, jpeg(picture, self._limit(subject)))
 
-    def _portray(self, taken: _Taken, portrait: Portrait) -> None:
+    def _portray(self, taken: _Taken, picture: NDArray[np.uint8], portrait: Portrait) -> None:
         found, labels, index = taken.result.detections, taken.result.labels, portrait.index
         one = slice(index, index + 1)
         alone = Detections(found.boxes[one], found.scores[one], found.labels[one])
         subject = Subject(taken.result.camera, frozenset({labels[int(found.labels[index])]}), portrait.object)
-        packed = jpeg(annotate(taken.image, alone, labels), self._limit(subject))
+        packed = jpeg(annotate(picture, alone, labels), self._limit(subject))
         self._best[portrait.object] = subject, packed
         self._best.move_to_end(portrait.object)
         if len(self._best) > _KEPT:

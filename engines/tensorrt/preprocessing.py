@@ -1,9 +1,8 @@
-"""A batch's pictures, each of its own size, through the preprocess engine and into the detector's input."""
+"""A batch's BGR pictures, each of its own size, through the preprocess engine and into the detector's input."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from engines.errors import BackendError
@@ -19,8 +18,8 @@ _SHAPES = 16
 """of pictures that are prepared for; when there are more, all is forgotten"""
 
 _Shape: TypeAlias = "tuple[int, ...]"
-_Batch: TypeAlias = "tuple[tuple[_Shape, int], ...]"
-"""shape and device address of each picture"""
+_Batch: TypeAlias = "tuple[tuple[_Shape, int, int], ...]"
+"""of each picture: its shape [H, W, 3], its device address, and its place in the detector's batch"""
 
 
 class Preprocessing:
@@ -46,9 +45,8 @@ class Preprocessing:
         """The one of the two branches that is not in order with the rest of the slot."""
         return self._branches[1].stream
 
-    def enqueue(self, shapes: Sequence[_Shape], addresses: Sequence[int]) -> None:
-        """Enqueues the pictures of these shapes [H, W, 3] at these addresses; what the last call enqueued is done."""
-        batch: _Batch = tuple(zip(shapes, addresses, strict=True))
+    def enqueue(self, batch: _Batch) -> None:
+        """Enqueues some pictures; what the last call enqueued is done."""
         known = batch in self._graphs
         graph = self._graphs.pop(batch, None)
         if graph is not None:
@@ -87,9 +85,9 @@ class Preprocessing:
         if len(batch) > 1:
             self._fork.record(main.stream)
             side.stream.wait_for_event(self._fork)
-        for index, (shape, address) in enumerate(batch):
-            branch = side if index % 2 else main
-            branch.enqueue(shape, address, self._images + index * self._picture_bytes, self._picture_bytes)
+        for number, (shape, address, place) in enumerate(batch):
+            branch = side if number % 2 else main
+            branch.enqueue(shape, address, self._images + place * self._picture_bytes, self._picture_bytes)
         if len(batch) > 1:
             self._join.record(side.stream)
             main.stream.wait_for_event(self._join)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import time
 import traceback
 from collections.abc import Collection, Sequence
@@ -16,17 +17,20 @@ from engines.build.cache import EngineCache
 from engines.errors import BackendError
 from engines.graphs.preprocess import IMAGES
 from engines.model import Model
+from engines.pictures import Nv12Picture, Pixels
 from engines.postprocess import Thresholds
 from engines.records import BatchDetections, Handle, Letterbox
 from engines.tensorrt.backend import TensorRt
 from engines.tensorrt.build import LARGEST_FRAME, Engines
-from engines.tensorrt.device import stage, use_device
+from engines.tensorrt.device import Device, stage, use_device
 from engines.tensorrt.frames import allocate_frame
+from engines.tensorrt.letterbox import Nv12Kernel
 from engines.tensorrt.loading import LoadedEngine
 from engines.tensorrt.results import results_maker
 from engines.tensorrt.slots import Slot
 from engines.text import counted
 
+_log = logging.getLogger("ospreyd.tensorrt")
 SLOTS = 4
 """with three an upload that is late leaves the GPU idle, with more nothing is gained (docs/benchmarks.md)"""
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -55,6 +59,7 @@ class TensorRtSession:
         self._submitted = 0
         self._loaded: list[LoadedEngine] = []
         self._slots: list[Slot] = []
+        self._nv12: Nv12Kernel | None = None
         self._device = use_device()
         try:
             with stage("loading the engines"):
@@ -63,8 +68,10 @@ class TensorRtSession:
                 preprocess, detector = self._loaded
                 self._max_batch = detector.largest(IMAGES)[0]
                 sizes = sorted({size for size in _SIZES if size < self._max_batch} | {self._max_batch})
+                self._nv12 = _nv12_kernel(self._device, model, detector)
                 results = results_maker(self._device, model.family.nms)
-                self._slots.extend(Slot(self._device, preprocess, detector, sizes, results) for _ in range(SLOTS))
+                shared = self._device, preprocess, detector, sizes, results, self._nv12
+                self._slots.extend(Slot(*shared) for _ in range(SLOTS))
                 self._warm_up(frame_sizes)
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold what a slot that is half made has allocated
@@ -85,8 +92,8 @@ class TensorRtSession:
         """See DetectorSession.set_confidence."""
         self._thresholds = replace(self._thresholds, confidence=confidence)
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
-        """Starts a batch of pictures, each [H, W, 3] BGR of any size; beyond 8K they are made smaller on the host."""
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
+        """Starts a batch of pictures, each of any size; BGR beyond 8K is made smaller on the host."""
         if len(self._pending) == SLOTS or not 1 <= len(pictures) <= self._max_batch:
             raise BackendError(
                 f"{counted(len(pictures), 'picture')} with {counted(len(self._pending), 'batch')} pending: no room"
@@ -95,9 +102,9 @@ class TensorRtSession:
         handle = Handle(self._submitted)
         self._submitted += 1
         model = self._model
-        self._slots[handle % SLOTS].start([_within_largest(picture) for picture in pictures], self._thresholds)
+        self._slots[handle % SLOTS].start([self._readable(picture) for picture in pictures], self._thresholds)
         self._pending[handle] = tuple(
-            Letterbox.of(p.shape[1], p.shape[0], model.width, model.height, model.geometry.fit) for p in pictures
+            Letterbox.of(*_size(picture), model.width, model.height, model.geometry.fit) for picture in pictures
         )
         return handle
 
@@ -126,7 +133,7 @@ class TensorRtSession:
             for slot in self._slots:
                 slot.finish()
         except BackendError:  # the context is lost, and all this with it; freeing it would crash, also at exit
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object((self._slots, self._loaded)))
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object((self._slots, self._loaded, self._nv12)))
             return
         for slot in self._slots:
             slot.close()
@@ -135,6 +142,14 @@ class TensorRtSession:
             loaded.keep_kernels()
             loaded.close()
         self._loaded.clear()
+
+    def _readable(self, picture: Pixels) -> Pixels:
+        """The picture as a slot takes it: converted on the host where there is no kernel or it is on another GPU."""
+        if isinstance(picture, Nv12Picture):
+            if self._nv12 is not None and picture.gpu in (None, self._device.index):
+                return picture
+            picture = picture.host()
+        return _within_largest(picture)
 
     def _warm_up(self, frame_sizes: Collection[tuple[int, int]]) -> None:
         """Runs pictures through every slot, on both of its streams, so that no camera waits for the first kernels."""
@@ -145,6 +160,22 @@ class TensorRtSession:
                 slot.wait()
         for loaded in self._loaded:
             loaded.keep_kernels()
+
+
+def _nv12_kernel(device: Device, model: Model, detector: LoadedEngine) -> Nv12Kernel | None:
+    """None where such pictures are to be converted on the host, which is logged."""
+    try:
+        return Nv12Kernel(device, model, detector.dtype(IMAGES))
+    except BackendError as error:
+        _log.warning("%s: pictures of NVDEC are converted on the CPU, which is slow: %s", model.path, error)
+        return None
+
+
+def _size(picture: Pixels) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(picture, Nv12Picture):
+        return picture.width, picture.height
+    return picture.shape[1], picture.shape[0]
 
 
 def _within_largest(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

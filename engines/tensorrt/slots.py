@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.errors import BackendError
 from engines.graphs.heads.base import CANONICAL
 from engines.graphs.preprocess import IMAGES
+from engines.pictures import Pixels
 from engines.postprocess import Thresholds
 from engines.tensorrt.device import Device, stage
 from engines.tensorrt.graphs import Graph
+from engines.tensorrt.intake import Intake
+from engines.tensorrt.letterbox import Nv12Kernel
 from engines.tensorrt.loading import LoadedEngine, set_shape
 from engines.tensorrt.preprocessing import Preprocessing
 from engines.tensorrt.results import Outputs, Results
-from engines.tensorrt.uploads import Uploads
 
 _LOOK_EVERY = 20e-6  # seconds
 _LOOKING = 2e-3  # seconds; after that an interrupt's latency does not matter
@@ -50,18 +51,24 @@ class Slot:
         detector: LoadedEngine,
         sizes: Sequence[int],
         make_results: Callable[[Outputs], Results],
+        nv12: Nv12Kernel | None = None,
     ) -> None:
-        """`sizes` of batches that the detector runs, ascending; a batch between two of them runs as the larger one."""
+        """`sizes` of batches that the detector runs, ascending; a batch between two of them runs as the larger one.
+
+        `nv12`: None where no batch has such pictures.
+        """
         self.stream = device.stream()
         """all of the batch is in order on it, but for every second picture's preprocessing"""
         self.events = [device.event() for _ in range(5)]
         """of the last batch: begun, uploaded, preprocessed, detected, read back"""
-        self._uploads = Uploads(device)
         self._detector = detector.context()
         most = (sizes[-1], *detector.largest(IMAGES)[1:])
         picture_bytes = int(np.prod(most[1:])) * detector.dtype(IMAGES).itemsize
         self._images = device.memory(most[0] * picture_bytes)
-        self._preprocessing = Preprocessing(device, preprocess, self.stream, int(self._images), picture_bytes)
+        images = int(self._images)
+        preprocessing = Preprocessing(device, preprocess, self.stream, images, picture_bytes)
+        letterbox = None if nv12 is None else nv12.letterbox(images, most[0])
+        self._intake = Intake(preprocessing, letterbox, device, self.stream)
         self._detector.set_tensor_address(IMAGES, int(self._images))
         set_shape(self._detector, IMAGES, most)
         shapes = [tuple(self._detector.get_tensor_shape(name)) for name in CANONICAL]
@@ -72,19 +79,19 @@ class Slot:
         """of the last batch"""
         self._graphs = {size: self._record(size, most[1:]) for size in sizes}
 
-    def start(self, pictures: Sequence[NDArray[np.uint8]], thresholds: Thresholds) -> None:
+    def start(self, pictures: Sequence[Pixels], thresholds: Thresholds) -> None:
         """Enqueues everything up to the read-back; returns before any of it is done.
 
-        Pictures in page-locked memory are uploaded from where they are and must stay unchanged until `wait`.
+        Pictures in page-locked memory and on the GPU are read where they are and must stay unchanged until `wait`.
         """
         begun, uploaded, preprocessed, detected, read_back = self.events
         count = len(pictures)
         with stage("the upload"):
             begun.record(self.stream)
-            addresses = self._uploads.enqueue(pictures, self.stream)
+            self._intake.upload(pictures)
             uploaded.record(self.stream)
-        with stage("the preprocess engine"):
-            self._preprocessing.enqueue([picture.shape for picture in pictures], addresses)
+        with stage("preprocessing"):
+            self._intake.preprocess()
             preprocessed.record(self.stream)
         with stage("the detector engine"):
             self._graphs[min(size for size in self._graphs if size >= count)].launch()
@@ -102,8 +109,8 @@ class Slot:
 
     @property
     def side_stream(self) -> Any:
-        """Where every second picture of a batch is preprocessed."""
-        return self._preprocessing.side_stream
+        """Where every second BGR picture of a batch is preprocessed."""
+        return self._intake.side_stream
 
     @property
     def is_done(self) -> bool:
@@ -120,9 +127,8 @@ class Slot:
         """Frees everything, what uses buffers before the buffers; nothing may be in flight."""
         for graph in self._graphs.values():
             graph.close()
-        self._preprocessing.close()
+        self._intake.close()
         self._detector = None
-        self._uploads.free()
         self._images.free()
         self.results.free()
 

@@ -39,7 +39,7 @@ from engines.graphs.preprocess import FRAMES
 from engines.image_file import read_image
 from engines.model import Model
 from engines.onnx_runtime import OnnxRuntimeSession, open_detector
-from engines.pictures import BgrPicture
+from engines.pictures import BgrPicture, Pixels
 from engines.postprocess import Thresholds
 from engines.records import BatchDetections, DetectorSession, Handle
 
@@ -216,7 +216,7 @@ class _Instant:
     def set_confidence(self, confidence: float) -> None:
         del confidence
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
         self._sizes.append(len(pictures))
         return Handle(0)
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.capture.buffers import Allocate, Buffer
+from daemon.capture.buffers import Allocate, Buffer, FrameMemory
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from engines.backends import choose, frame_allocator
@@ -82,7 +82,7 @@ def decode_alone(clip: Path, threads: int, seconds: float, buffers: int = 1, all
         source = open_source(Camera(source=str(clip), loop=True))
         for buffer in cycle([Buffer() for _ in range(buffers)]):
             source.grab()
-            buffer.fill(source, allocate)
+            buffer.fill(source, FrameMemory(allocate=allocate))
             counts[index] += 1
             if stopping.is_set():
                 break

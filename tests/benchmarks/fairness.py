@@ -14,14 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon.inference.batcher import Batcher
 from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import CameraStats, Frame
 from daemon.stats import Stats
-from engines.pictures import BgrPicture
+from engines.pictures import BgrPicture, Pixels
 from engines.records import BatchDetections, Detections, Handle
 
 CAMERAS = {"fast": 60.0, **{f"usual-{n}": 15.0 for n in range(4)}, **{f"slow-{n}": 5.0 for n in range(4)}}
@@ -80,7 +79,7 @@ class SlowSession:
     def set_confidence(self, confidence: float) -> None:
         pass
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
         each_batch, each_picture = self._seconds
         self._free = max(self._free, time.monotonic()) + each_batch + each_picture * len(pictures)
         handle = Handle(self._submitted)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.capture.buffers import Allocate, FrameMemory
+from daemon.capture.buffers import FrameMemory
 from daemon.capture.camera import CameraThread
 from daemon.capture.sources import video
 from daemon.capture.sources.decoder import reader_of
@@ -27,6 +27,7 @@ from daemon.stats import Stats
 from tests.conftest import missing, wait_for
 
 Image = NDArray[np.uint8]
+MEMORY = FrameMemory()
 
 
 class Captured:
@@ -73,14 +74,14 @@ def capturing(
     source: str | Path,
     keep_images: bool = False,
     consume: Callable[[Frame], None] | None = None,
-    allocate: Allocate | None = None,
+    memory: FrameMemory = MEMORY,
     **settings: Any,
 ) -> Iterator[Captured]:
     """The camera `cam`; each frame is released at once, unless `consume` is to do that. Must stop within 5 s."""
     captured = Captured(keep_images, consume)
     config = Camera(source=str(source), **settings)
     reports = captured.deliver, captured.statuses.append, captured.stats, captured.failures.append
-    thread = CameraThread("cam", config, *reports, FrameMemory(allocate=allocate))
+    thread = CameraThread("cam", config, *reports, memory)
     thread.start()
     try:
         yield captured

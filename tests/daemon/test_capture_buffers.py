@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.buffers import Buffer, Buffers
+from daemon.capture.buffers import Buffer, Buffers, FrameMemory
 from daemon.records import CameraState, Drop, Frame, Reason
 from tests.conftest import wait_for
 from tests.daemon.capturing import Image, capture_threads, capturing, pictures, read_video, write_video
@@ -44,7 +44,7 @@ def test_frames_lie_in_the_allocated_memory(tmp_path: Path, kind: str) -> None:
         seen.append((given, np.array_equal(frame.image.host(), wanted[len(seen)])))
         frame.release()
 
-    with capturing(source, consume=consume, allocate=allocate, pace="as-fast-as-possible"):
+    with capturing(source, consume=consume, memory=FrameMemory(allocate=allocate), pace="as-fast-as-possible"):
         wait_for(lambda: len(seen) == 12, "every frame")
     assert set(seen) == {(True, True)}
     assert len(allocated) <= 4

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from daemon.capture.buffers import FrameMemory
 from daemon.capture.sources.open import open_source
 from daemon.config.camera import Camera
 from daemon.records import CameraState, Frame, Reason
@@ -39,7 +40,9 @@ def captured_images(source: Path, **settings: Any) -> list[Image]:
         assert frame.image.host().flags.c_contiguous
         frame.release()
 
-    with capturing(source, keep_images=True, consume=check, allocate=allocate, **FAST, **settings) as captured:
+    with capturing(
+        source, keep_images=True, consume=check, memory=FrameMemory(allocate=allocate), **FAST, **settings
+    ) as captured:
         captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
     assert len(allocated) == 1
     return captured.images

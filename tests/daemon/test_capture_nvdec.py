@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from daemon.capture.sources import decoder as choice
-from daemon.capture.sources import nvdec
+from daemon.capture.sources import nvdec, nvdec_pictures
 from daemon.capture.sources.decoder import opencv_reader, reader_of
 from daemon.capture.sources.nvdec import NvdecReader, nvdec_problem
 from daemon.config.camera import Camera
@@ -202,7 +202,7 @@ def test_why_nvdec_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     said = []
     with monkeypatch.context() as here:
         here.setattr("ctypes.CDLL", _no_library)
-        nvdec._primary_context.cache_clear()
+        nvdec_pictures.primary_context.cache_clear()
         said.append(nvdec_problem.__wrapped__())
         here.setattr("av.codec.hwaccel.hwdevices_available", lambda: ["drm"])
         said.append(nvdec_problem.__wrapped__())

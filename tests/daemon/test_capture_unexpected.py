@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.capture.buffers import FrameMemory
 from daemon.capture.sources.video_file import VideoFile
 from daemon.records import CameraState, Reason
 from engines.pictures import Image
@@ -75,7 +76,7 @@ def test_memory_that_is_short_is_waited_for(video: Path, monkeypatch: pytest.Mon
         return np.empty(shape, np.uint8)
 
     monkeypatch.setattr("daemon.system.backoff.Backoff.next", lambda _: 0.01)
-    with capturing(video, loop=True, allocate=allocate) as captured:
+    with capturing(video, loop=True, memory=FrameMemory(allocate=allocate)) as captured:
         status = captured.wait_for_state(CameraState.CONNECTING, Reason.NO_RESOURCES)
         captured.wait_for_frames(5)
     assert "out of page-locked memory" in status.detail

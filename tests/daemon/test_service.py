@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import AnalysisStage, Outputs
@@ -32,6 +31,7 @@ from daemon.service.status import StatusRegistry
 from daemon.service.watchdog import Watchdog
 from daemon.stats import DaemonCount, Stats
 from daemon.system.credits import Credits
+from engines.pictures import Pixels
 from engines.records import BatchDetections, Detections, Handle
 from tests.conftest import wait_for
 from tests.daemon.capturing import pictures, write_video
@@ -178,7 +178,7 @@ class StuckSession:
     def set_confidence(self, confidence: float) -> None:
         pass
 
-    def submit(self, pictures: Sequence[NDArray[np.uint8]]) -> Handle:
+    def submit(self, pictures: Sequence[Pixels]) -> Handle:
         handle = Handle(len(self._pending))
         self._pending[handle] = len(pictures)
         return handle

@@ -1,11 +1,10 @@
-"""Reads videos with PyAV, which decodes on an NVIDIA GPU; the frames come back as NV12 in host memory.
+"""Reads videos with PyAV, which decodes on an NVIDIA GPU; the frames stay there.
 
 PyAV is imported when the first camera wants it: it is an extra.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import math
@@ -14,24 +13,17 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from daemon.capture.sources.base import SourceError, Stream, UndecodableError
+from daemon.capture.sources.nvdec_pictures import check, picture_of, primary_context
 from daemon.config.camera import Camera
 from daemon.records import Reason
-from engines.pictures import ColourMatrix, Image, Nv12Picture, Picture
+from engines.pictures import Image, Picture
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_GPU = 0
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
-_BT601 = (4, 5, 6)  # AVCOL_SPC_FCC, _BT470BG, _SMPTE170M
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_HD = 720  # lines from which on a stream that does not say so has the colours of HD
 _MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
 _FALLBACK_FPS = 25.0
 
@@ -46,7 +38,7 @@ def nvdec_problem() -> str | None:
     if "cuda" not in hwaccel.hwdevices_available():
         return "this PyAV is built without NVDEC, as on ARM; its wheels for x86-64 have it"
     try:
-        _primary_context()
+        primary_context()
     except OSError as error:
         return f"there is no NVIDIA GPU to decode on: {error}"
     return None
@@ -139,15 +131,12 @@ class NvdecReader:
         frame = self._frame
         if frame is None:
             raise RuntimeError("retrieve() comes after grab()")
-        full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        if frame.format.name != "nv12":
-            same = "JPEG" if full_range else "MPEG"
-            try:
-                frame = frame.reformat(format="nv12", src_color_range=same, dst_color_range=same)
-            except importlib.import_module("av").error.FFmpegError as error:
-                raise SourceError(Reason.DECODE_ERROR, f"PyAV cannot convert a frame: {error.strerror}") from error
-        planes = _rows(frame, 0), _rows(frame, 1)
-        return Nv12Picture.in_host_memory(planes, frame.width, _matrix(frame), full_range, frame)
+        try:
+            return picture_of(frame)
+        except importlib.import_module("av").error.FFmpegError as error:
+            raise SourceError(Reason.DECODE_ERROR, f"PyAV cannot convert a frame: {error.strerror}") from error
+        except OSError as error:
+            raise SourceError(Reason.DECODE_ERROR, f"the NVIDIA GPU has failed: {error}") from error
 
     def seek(self, seconds: float) -> None:
         """See Reader."""
@@ -190,7 +179,7 @@ class NvdecReader:
         hwaccel = importlib.import_module("av.codec.hwaccel")
         # FFmpeg is to use the context that everything else of this process uses, whatever flags it was made with.
         options = {"primary_ctx": "0", "current_ctx": "1"}
-        return hwaccel.HWAccel("cuda", allow_software_fallback=False, options=options)
+        return hwaccel.HWAccel("cuda", allow_software_fallback=False, options=options, is_hw_owned=True)
 
     def _take(self, frame: VideoFrame) -> None:
         """The next frame, and where it is on the stream's clock."""
@@ -223,40 +212,10 @@ class _Stamps:
         return pts if pts is not None and (dts is None or self._faults[0] <= self._faults[1]) else dts
 
 
-def _rows(frame: VideoFrame, index: int) -> NDArray[np.uint8]:
-    """One plane [rows, pitch]."""
-    plane = frame.planes[index]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-
-
-def _matrix(frame: VideoFrame) -> ColourMatrix:
-    """As the stream says, or as most are of its size."""
-    space = frame.colorspace
-    old = frame.height < _HD if space == _UNSPECIFIED else space in _BT601
-    return ColourMatrix.BT601 if old else ColourMatrix.BT709
-
-
-@functools.cache
-def _primary_context() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
-    """The driver's library and the context of the GPU that the rest of this process uses. Raises OSError."""
-    cuda = ctypes.CDLL("libcuda.so.1")
-    device, context = ctypes.c_int(), ctypes.c_void_p()
-    _check(cuda.cuInit(0), "cuInit")
-    _check(cuda.cuDeviceGet(ctypes.byref(device), _GPU), "cuDeviceGet")
-    _check(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device), "cuDevicePrimaryCtxRetain")
-    return cuda, context
-
-
 def _use_primary_context() -> None:
     """Makes it the calling thread's. Raises UndecodableError."""
     try:
-        cuda, context = _primary_context()
-        _check(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+        cuda, context = primary_context()
+        check(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent")
     except OSError as error:
         raise UndecodableError(Reason.UNSUPPORTED, f"the NVIDIA GPU cannot be used: {error}") from error
-
-
-def _check(code: int, call: str) -> None:
-    """Raises OSError for a result of the driver other than CUDA_SUCCESS."""
-    if code:
-        raise OSError(f"{call} gives CUDA error {code}")

@@ -2,7 +2,7 @@
 
 enum Element { FLOAT32, FLOAT16, UINT8 };
 
-// As in nv12.py of this folder, field by field.
+// As in letterbox.py, field by field.
 struct Picture {
     const unsigned char *luma, *chroma;
     int pitch;                // bytes from one row to the next, of both planes
