@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
-import shutil
 import statistics
-import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-_LOOK_EVERY = 500  # milliseconds
-_ASKED = ("index", "memory.used", "utilization.gpu", "utilization.decoder")
+_LOOK_EVERY = 0.5  # seconds
 _BUSY_THREADS = 5  # are told
 
 
@@ -100,55 +99,71 @@ def used(before: Processes, after: Processes) -> dict[str, Any]:
 
 
 class Gpus:
-    """Looks at the NVIDIA GPUs with nvidia-smi while it is open; there may be none."""
+    """Looks at the NVIDIA GPUs while it is open; there may be none."""
 
     def __init__(self) -> None:
-        program = shutil.which("nvidia-smi")
-        self._watch: subprocess.Popen[str] | None = None
-        if program is not None:
-            query = [program, f"--query-gpu={','.join(_ASKED)}", "--format=csv,noheader,nounits"]
-            self._before = _parsed(subprocess.run(query, capture_output=True, text=True, check=True).stdout)
-            self._watch = subprocess.Popen([*query, f"-lms={_LOOK_EVERY}"], stdout=subprocess.PIPE, text=True)
+        self._before = gpu_memory()
+        self._seen: list[list[tuple[float, float, float]]] = [[] for _ in self._before]
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
 
     def __enter__(self) -> Gpus:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._watch is not None and self._watch.poll() is None:
-            self._watch.kill()
-            self._watch.communicate()
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
 
-    def end(self) -> list[dict[str, Any]]:
+    def begin(self) -> None:
+        """Forgets what it has seen."""
+        for samples in self._seen:
+            samples.clear()
+
+    def figures(self) -> list[dict[str, Any]]:
         """Of each GPU: MB more than before this was made, and how busy GPU and decoder were, percent."""
-        if self._watch is None:
-            return []
-        self._watch.terminate()
-        seen = _parsed(self._watch.communicate()[0])
         return [
             {
                 "gpu": index,
-                "memory_mb": round(max(row[0] for row in rows) - self._before[index][0][0]),
-                "busy_percent": _median([row[1] for row in rows]),
-                "decoder_busy_percent": _median([row[2] for row in rows]),
+                "memory_mb": round(max(row[0] for row in rows) - self._before[index]),
+                "busy_percent": statistics.median(row[1] for row in rows),
+                "decoder_busy_percent": statistics.median(row[2] for row in rows),
             }
-            for index, rows in sorted(seen.items())
+            for index, rows in enumerate(list(samples) for samples in self._seen)
+            if rows
         ]
+
+    def _watch(self) -> None:
+        nvml, handles = _nvml()
+        while handles and not self._end.wait(_LOOK_EVERY):
+            for samples, handle, memory in zip(self._seen, handles, gpu_memory(), strict=True):
+                busy = nvml.nvmlDeviceGetUtilizationRates(handle).gpu
+                samples.append((memory, busy, nvml.nvmlDeviceGetDecoderUtilization(handle)[0]))
 
 
 def gpu_memory() -> list[float]:
-    """MB used on each GPU now; empty without nvidia-smi."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, f"--query-gpu={','.join(_ASKED)}", "--format=csv,noheader,nounits"]
-    said = _parsed(subprocess.run(query, capture_output=True, text=True, check=True).stdout)
-    return [rows[0][0] for _, rows in sorted(said.items())]
+    """MB used on each GPU now; empty where there is none."""
+    nvml, handles = _nvml()
+    return [nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6 for handle in handles]
+
+
+@functools.cache
+def _nvml() -> tuple[Any, list[Any]]:
+    """NVIDIA's module and a handle for each GPU."""
+    try:
+        nvml = importlib.import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception as error:  # it has one class for each thing that is not there
+        if not isinstance(error, ImportError) and type(error).__module__ != "pynvml":
+            raise
+        return None, []
+    return nvml, [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
 
 def limit(use: Mapping[str, Any], gpus: list[dict[str, Any]]) -> str:
     """What was at its limit, as far as this can be seen."""
     found = []
-    if any((gpu["decoder_busy_percent"] or 0) >= 97 for gpu in gpus):
+    if any(gpu["decoder_busy_percent"] >= 97 for gpu in gpus):
         found.append("the GPU's video decoders")
     busy, there = use["machine_cores"]
     if busy >= 0.95 * there:
@@ -158,26 +173,3 @@ def limit(use: Mapping[str, Any], gpus: list[dict[str, Any]]) -> str:
     if max((process["cores"] for process in use["processes"]), default=0.0) >= 0.9 and not found:
         found.append("perhaps one process's interpreter")
     return ", ".join(found) or "nothing seen"
-
-
-def _parsed(text: str) -> dict[int, list[tuple[float, float, float]]]:
-    """By GPU: memory in MB, percent of the GPU, percent of its decoders; the last line may be cut."""
-    seen: dict[int, list[tuple[float, float, float]]] = {}
-    for line in text.splitlines():
-        cells = line.split(",")
-        if len(cells) == len(_ASKED):
-            index, *values = (_number(cell) for cell in cells)
-            seen.setdefault(int(index), []).append((values[0], values[1], values[2]))
-    return seen
-
-
-def _number(cell: str) -> float:
-    """0 for what a GPU does not say."""
-    try:
-        return float(cell)
-    except ValueError:
-        return 0.0
-
-
-def _median(values: list[float]) -> float | None:
-    return statistics.median(values) if values else None

@@ -30,11 +30,12 @@ from tests.benchmarks.frame_listener import Listeners, listening
 from tests.benchmarks.machine_use import Gpus, Processes, cpu_seconds, limit, used
 from tests.benchmarks.nvdec_alone import nvdec_alone
 from tests.benchmarks.stream_reconnects import reconnected
-from tests.daemon.running import TOPICS, box, daemon, stop
+from tests.daemon.running import TOPICS, box, daemon
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.rtsp_cameras import RtspCameras
 
 _STARTS_WITHIN = 560.0  # seconds, with building the engines
+_ENDS_WITHIN = 60.0  # seconds
 _QUICK = ["set_tcp_nodelay true", "max_queued_messages 0", "max_queued_bytes 0", "sys_interval 1"]
 _ENOUGH = 0.99  # of its frames, for a camera that keeps up
 
@@ -107,8 +108,9 @@ def _run(asked: argparse.Namespace, streams: int, folder: Path) -> dict[str, Any
             figures["reconnects"] = reconnected(
                 running.pid, running.broker.port, topics, running.counters, asked.reconnects, asked.frames
             )
+        gpus.begin()
         figures.update(_measured(asked, running))
-        figures["gpus"] = gpus.end()
+        figures["gpus"] = gpus.figures()
     figures["limit"] = limit(figures["daemon"], figures["gpus"])
     if figures["gpus"]:
         figures["gpu_memory_mb_a_stream"] = round(sum(gpu["memory_mb"] for gpu in figures["gpus"]) / streams, 1)
@@ -177,7 +179,9 @@ def _running(asked: argparse.Namespace, streams: int, folder: Path) -> Iterator[
             counters.wait_for_all(names, _STARTS_WITHIN)
             counters.wait(asked.warm_up)
             yield Running(process.pid, counters, listeners, broker, cameras, names)
-            stop(process)
+            process.terminate()
+            if process.wait(_ENDS_WITHIN):
+                print(f"the daemon has ended with {process.returncode}", file=sys.stderr)
         except BaseException:
             sys.stderr.write((folder / "log").read_text()[-6000:])
             raise
@@ -196,6 +200,7 @@ def _settings(asked: argparse.Namespace, port: int) -> dict[str, Any]:
     return {
         "models": {"default": model},
         "inference": {"cache": str(asked.cache), "max_batch": asked.max_batch},
+        "tracking": {},
         "service": {"metrics": {"port": port}},
     }
 
