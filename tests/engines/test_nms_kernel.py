@@ -93,3 +93,11 @@ def test_padding_may_be_anything(kernel: Kernel) -> None:
     given = candidates("usual", 4, 50, 7)
     given.boxes[:, -1] = np.nan
     assert all(len(found) for found in kernel(given, Thresholds(0.25), 32))
+
+
+def test_one_candidate_alone_may_have_no_score(kernel: Kernel) -> None:
+    """Of several, OpenCV leaves those out."""
+    for count, kept in ((1, 1), (2, 0)):
+        given = candidates("usual", 1, count, 7)
+        given.scores[:] = 0
+        assert len(kernel(given, Thresholds(0.0), 32)[0]) == kept
