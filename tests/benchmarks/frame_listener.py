@@ -81,6 +81,9 @@ class Listener:
     def counted(self) -> dict[str, Any]:
         """Since `begin`; times in milliseconds, raw, so that several listeners' can be put together."""
         with self._lock:
+            now = time.time()
+            for topic, latest in self._latest.items():
+                self._longest[topic] = max(self._longest[topic], now - latest)
             return {
                 "frames": dict(self._frames),
                 "longest_gap_s": self._longest,

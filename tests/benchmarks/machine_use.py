@@ -51,6 +51,11 @@ class Processes:
         return cls(time.monotonic(), cpu, threads, memory, _machine(), descriptors)
 
 
+def busiest_child(pid: int) -> int:
+    """The process below another that has taken most processor time."""
+    return max((child for child in _tree(pid) if child != pid), key=cpu_seconds)
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor seconds of a process so far. Raises OSError."""
     return _seconds(Path(f"/proc/{pid}/stat"))
