@@ -10,6 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from daemon.demo.street.generator import StreetScene
 from engines.errors import BackendError, ModelError
 from engines.image_file import read_image
 from engines.model import Model, read_model
@@ -17,6 +18,7 @@ from engines.models import street_onnx
 from engines.onnx_runtime import OnnxRuntimeSession
 from engines.postprocess import Thresholds
 from engines.records import Detections
+from tests.nv12 import nv12
 from tests.reference import MODELS, disagreements, expected_of
 
 ONE_BY_ONE = {"nanodet_m_320", "fastestdet_352", "ssd_mobilenet_v1_300_nms_qdq.derived"}
@@ -179,3 +181,14 @@ def test_a_model_that_mixes_the_images_of_its_fixed_batch_is_refused(tmp_path: P
     with pytest.raises(ModelError) as error:
         OnnxRuntimeSession(mixing(2, tmp_path), Thresholds(0.1, 0.45, one_class=False), max_batch=4, threads=1)
     assert str(error.value) == (f"{tmp_path}/mixes.onnx: was exported for batches of 2 only; export it with batch 1")
+
+
+def test_nv12_is_seen_as_the_bgr_that_it_shows() -> None:
+    """In a batch with BGR."""
+    session = OnnxRuntimeSession(read_model(street_onnx()), Thresholds(0.3, 0.45), max_batch=2)
+    picture = nv12(StreetScene(640, 480, seed=3).render(5.0)[0], pitch=768)
+    found, wanted = session.collect(session.submit([picture, picture.host()])).detections
+    session.close()
+    assert len(wanted) > 0
+    assert np.array_equal(found.boxes, wanted.boxes)
+    assert np.array_equal(found.scores, wanted.scores)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.pictures import BgrPicture, ColourMatrix, Nv12Picture
-from tests.nv12 import Planes, bgr_of, nv12
+from tests.nv12 import Planes, bgr_of, nv12, planes_of
 
 BLUE, GREEN, RED, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
@@ -106,3 +106,26 @@ def test_rows_apart_in_memory_are_refused() -> None:
     rows: NDArray[np.uint8] = np.zeros((6, 16), np.uint8)[:, :8]
     with pytest.raises(ValueError, match="not NV12"):
         Nv12Picture.in_host_memory((rows, np.zeros((3, 8), np.uint8)), 8, ColourMatrix.BT601, False, None)
+
+
+def test_a_copy_is_of_its_own() -> None:
+    original = np.random.default_rng(5).integers(0, 256, (7, 9, 3)).astype(np.uint8)
+    pixels, planes = original.copy(), planes_of(original, ColourMatrix.BT601, True)
+    for picture, memory in (
+        (BgrPicture(pixels), (pixels,)),
+        (Nv12Picture.in_host_memory(planes, 9, ColourMatrix.BT601, True, planes), planes),
+    ):
+        copy, wanted = picture.copied(), picture.host().copy()
+        for array in memory:
+            array[:] = 0
+        assert np.array_equal(copy.host(), wanted)
+        assert not np.array_equal(picture.host(), wanted)
+
+
+def test_a_digest_is_of_what_is_shown() -> None:
+    """Not of what fills up the rows."""
+    original = np.random.default_rng(5).integers(0, 256, (6, 10, 3)).astype(np.uint8)
+    changed = original.copy()
+    changed[0, 0] = 255 - changed[0, 0]
+    assert BgrPicture(original).digest() == BgrPicture(original.copy()).digest() != BgrPicture(changed).digest()
+    assert nv12(original, pitch=16).digest() == nv12(original, pitch=64).digest() != nv12(changed, pitch=16).digest()
