@@ -38,7 +38,7 @@ def video(tmp_path: Path) -> Path:
 def gpu_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as can be seen before a video is opened."""
     monkeypatch.setattr(choice, "nvdec_problem", lambda: None)
-    monkeypatch.setattr(nvdec, "_use_primary_context", lambda: None)
+    monkeypatch.setattr(nvdec, "use_primary_context", lambda: 1 << 30)
 
 
 def encode(file: Path, size: tuple[int, int], frames: int = 3, **stream: Any) -> Path:
@@ -179,6 +179,15 @@ def test_what_nvdec_does_not_decode_the_cpu_does(video: Path, monkeypatch: pytes
     streaming = captured.wait_for_state(CameraState.STREAMING)
     assert streaming.detail == f"{video} is not a video that NVDEC can read; OpenCV decodes on the CPU"
     assert all(map(np.array_equal, captured.images, read_video(video)))
+
+
+@pytest.mark.usefixtures("gpu_is_there")
+def test_a_gpu_without_room_leaves_a_video_to_the_cpu(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvdec, "use_primary_context", lambda: 100_000_000)
+    with capturing(video, hw_acceleration="nvdec", pace="as-fast-as-possible") as captured:
+        captured.wait_for_state(CameraState.OFFLINE, Reason.ENDED)
+    said = "the GPU has 100 MB of memory free, and decoding may take 256 MB; OpenCV decodes on the CPU"
+    assert captured.wait_for_state(CameraState.STREAMING).detail == said
 
 
 @pytest.mark.usefixtures("gpu_is_there")

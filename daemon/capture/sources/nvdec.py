@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from daemon.capture.sources.base import SourceError, Stream, UndecodableError
-from daemon.capture.sources.nvdec_pictures import check, picture_of, primary_context
+from daemon.capture.sources.nvdec_pictures import picture_of, primary_context, use_primary_context
 from daemon.config.camera import Camera
 from daemon.records import Reason
 from engines.pictures import Image, Picture
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_FPS = 1000  # a higher one is the clock of a stream that announces no rate
 _FALLBACK_FPS = 25.0
+_ROOM = 256_000_000
+"""bytes of the GPU's memory: a video of 1080p takes 50 MB of it, one of 2160p four times as much"""
 
 
 @functools.cache
@@ -175,7 +177,7 @@ class NvdecReader:
         """What av.open decodes with; None: the CPU. Makes the GPU the calling thread's."""
         if self._software:
             return None
-        _use_primary_context()
+        _use_gpu()
         hwaccel = importlib.import_module("av.codec.hwaccel")
         # FFmpeg is to use the context that everything else of this process uses, whatever flags it was made with.
         options = {"primary_ctx": "0", "current_ctx": "1"}
@@ -212,10 +214,12 @@ class _Stamps:
         return pts if pts is not None and (dts is None or self._faults[0] <= self._faults[1]) else dts
 
 
-def _use_primary_context() -> None:
-    """Makes it the calling thread's. Raises UndecodableError."""
+def _use_gpu() -> None:
+    """Makes it the calling thread's. Raises UndecodableError, also where it has no room for one more decoder."""
     try:
-        cuda, context = primary_context()
-        check(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+        free = use_primary_context()
     except OSError as error:
         raise UndecodableError(Reason.UNSUPPORTED, f"the NVIDIA GPU cannot be used: {error}") from error
+    if free < _ROOM:
+        detail = f"the GPU has {free / 1e6:.0f} MB of memory free, and decoding may take {_ROOM / 1e6:.0f} MB"
+        raise UndecodableError(Reason.NO_RESOURCES, detail)

@@ -36,6 +36,15 @@ def primary_context() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     return cuda, context
 
 
+def use_primary_context() -> int:
+    """Makes it the calling thread's; bytes of the GPU's memory that are free. Raises OSError."""
+    cuda, context = primary_context()
+    check(cuda.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    check(cuda.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)), "cuMemGetInfo")
+    return free.value
+
+
 def check(code: int, call: str) -> None:
     """Raises OSError for a result of the driver other than CUDA_SUCCESS."""
     if code:
