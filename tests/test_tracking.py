@@ -86,7 +86,12 @@ def test_a_film_is_told_as_objects_zones_and_lines(
     line = retained(messages, "lines/middle")
     crossed = Counter((e["direction"], e["label"]) for e in events if e["type"] == "line-crossed")
     assert {(way, label): n for way in ("in", "out") for label, n in line[way].items() if n} == dict(crossed)
-    assert retained(messages, "zones/left")["occupied"] is False
+    zone = retained(messages, "zones/left")
+    assert zone["occupied"] is False
+    assert set(zone["counts"].values()) == {0}
+    assert zone["counts"].keys() >= {label for _, label in crossed}
+    stats = [m.json()["cameras"]["street"].get("objects") for m in messages if m.topic == f"{TOPICS}/stats"]
+    assert max(each["tracked"] for each in stats if each) > 0
     told = {e["object"]["id"] for e in events if e["type"] == "object-appeared"}
     shown = [each for m in messages if m.topic == f"{TOPICS}/street/detections" for each in m.json()["objects"]]
     assert {each["track_id"] for each in shown} - {None} == told

@@ -128,7 +128,7 @@ def _cells(camera: dict[str, Any]) -> list[Text]:
     latency = camera["latency_ms"] or {"p50": None, "p95": None}
     numbers = [camera["fps"], latency["p50"], latency["p95"], camera["dropped"]]
     seen = "-" if camera["age_s"] is None else f"{camera['age_s']:.0f} s ago"
-    objects = "; ".join([_counts(camera["objects"]), *_areas(camera)])
+    objects = "; ".join([_counts(camera["objects"]), *areas(camera)])
     return [
         _cell(camera["camera"]),
         _cell(state),
@@ -142,7 +142,7 @@ def _counts(objects: dict[str, int]) -> str:
     return ", ".join(f"{number} {label}" for label, number in sorted(objects.items()))
 
 
-def _areas(camera: dict[str, Any]) -> list[str]:
+def areas(camera: dict[str, Any]) -> list[str]:
     """Who is in each zone, and how many have crossed each line."""
     zones = [f"{name}: {_counts(objects) or 'nobody'}" for name, objects in sorted(camera.get("zones", {}).items())]
     lines = sorted(camera.get("lines", {}).items())

@@ -25,10 +25,13 @@ AREAS: dict[str, Any] = {
 START = 1_700_000_000.0
 
 
-def tracked(areas: dict[str, Any] = AREAS, **formats: dict[str, object]) -> Config:
-    """The cameras front, with zones and a line, and yard, which is not tracked."""
+def tracked(areas: dict[str, Any] = AREAS, yard: dict[str, Any] | None = None, **formats: dict[str, object]) -> Config:
+    """The cameras front, with zones and a line, and yard, which is not tracked unless it has something of its own."""
     plain = config(1, formats=formats).model_dump(exclude_unset=True)
-    cameras = {"front": {"source": "rtsp://a/1", **areas}, "yard": {"source": "rtsp://b/1", "tracking": None}}
+    cameras = {
+        "front": {"source": "rtsp://a/1", **areas},
+        "yard": {"source": "rtsp://b/1", **(yard or {"tracking": None})},
+    }
     return Config.model_validate({**plain, "tracking": {}, "cameras": cameras})
 
 
@@ -208,6 +211,21 @@ def test_frigates_counts_are_of_tracked_objects_also_in_zones() -> None:
     gate.formats.event(event(EventType.OBJECT_LEFT, one))
     gate.formats.event(event(EventType.OBJECT_LEFT, other))
     assert set(gate.take().values()) == {b"0"}
+
+
+def test_frigates_zones_of_one_name_are_added_up() -> None:
+    gate = RecordedFormats(tracked(frigate={}, yard={"zones": {"drive": AREAS["zones"]["drive"]}}))
+    for camera, number in (("front", 1), ("yard", 2), ("yard", 3)):
+        each = snapshot(number, id=f"{START:.6f}-abcde{number}")
+        for kind in (EventType.OBJECT_APPEARED, EventType.ZONE_ENTERED):
+            zone = "drive" if kind is EventType.ZONE_ENTERED else None
+            gate.formats.event(replace(event(kind, each, zone=zone), camera=camera))
+    counts = gate.take()
+    assert (counts["frigate/drive/person"], counts["frigate/yard/person"], counts["frigate/front/all"]) == (
+        b"3",
+        b"2",
+        b"1",
+    )
 
 
 def test_frigates_counts_go_with_their_zone_and_begin_with_zeros() -> None:

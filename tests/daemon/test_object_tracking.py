@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,9 @@ ON: dict[str, Any] = {}
 
 def config(tracking: Any = ON, **camera: Any) -> Config:
     cameras = {"front": {"source": "rtsp://a/1", **camera}}
-    return Config.model_validate({"device": "a", "mqtt": {"host": "b"}, "tracking": tracking, "cameras": cameras})
+    models = {name: {"file": f"{name}.onnx"} for name in ("default", "other")}
+    document = {"device": "a", "mqtt": {"host": "b"}, "models": models, "tracking": tracking, "cameras": cameras}
+    return Config.model_validate(document)
 
 
 def frame(number: int, x: float | None = 300.0, *, live: bool = True) -> FrameResult:
@@ -55,6 +58,16 @@ def started(settings: Config | None = None) -> ObjectTracking:
     assert tracking.configure(settings or config(**AREAS)) == []
     assert looked(tracking, 1, 6)[0].type is EventType.OBJECT_APPEARED
     return tracking
+
+
+def test_identifiers_are_frigates_and_numbers_are_exact_in_json() -> None:
+    tracking = ObjectTracking({})
+    tracking.configure(config())
+    found = [event.object for x in range(5) for event in looked(tracking, 200 * x, 200 * x + 30) if event.object]
+    assert len({each.id for each in found}) == len({each.number for each in found}) == 5
+    assert all(re.fullmatch(r"\d+\.\d{6}-[a-z0-9]{6}", each.id) for each in found)
+    assert all(float(each.id.split("-")[0]) == pytest.approx(each.first_seen) for each in found)
+    assert all(0 < each.number < 2**53 for each in found)
 
 
 def status(state: CameraState) -> CameraStatus:
@@ -94,7 +107,17 @@ def test_a_camera_that_is_back_at_once_has_lost_nobody() -> None:
         (config(enabled=False), LeftReason.DISABLED),
         (config(None), LeftReason.RECONFIGURED),
         (config({"lost_after": 9}, **AREAS), LeftReason.RECONFIGURED),
-        (config(crop=[0, 0, 1, 0.5]), LeftReason.RECONFIGURED),
+        *(
+            (config(**{key: value}, **AREAS), LeftReason.RECONFIGURED)
+            for key, value in (
+                ("crop", [0, 0, 1, 0.5]),
+                ("rotate", 90),
+                ("resize", [320, 240]),
+                ("source", "rtsp://a/2"),
+                ("model", "other"),
+            )
+        ),
+        (config(objects={"person": {"min_height": 0.5}}, **AREAS), None),
         (config(labels=["car"]), LeftReason.RECONFIGURED),
         (config(), None),
         (config(fps=5, **AREAS), None),

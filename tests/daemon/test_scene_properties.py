@@ -46,7 +46,7 @@ WANTED = [
 ]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["frame"] * 30 + ["reload", "away", "again", "end"]),
+        st.sampled_from(["frame"] * 30 + ["reload", "reload", "away", "again", "end"]),
         st.sampled_from([0.0, 0.04, 0.1, 0.1, 0.2, 0.5, 1.0, 4.0, 11.0]),
         st.integers(0, len(PLACES) - 1),
     ),
@@ -111,6 +111,7 @@ def check_counts(where: Scene, events: list[ObjectEvent]) -> None:
     shown = {(zone, label): n for zone, each in occupancy.items() for label, n in each.counts.items() if n}
     assert shown == {key: n for key, n in told.items() if n}
     there = [where.followed(each) for each in where.objects()]
+    assert {name for of in there for name in of.zones} <= occupancy.keys()
     for name, each in occupancy.items():
         assert each.total == sum(name in of.zones for of in there)
         assert sum(each.stationary.values()) == sum(name in of.zones and of.stationary for of in there)

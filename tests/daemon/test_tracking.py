@@ -35,6 +35,7 @@ def test_who_walks_through_is_told_of_once_and_leaves_once() -> None:
     assert left.object.first_seen == pytest.approx(START)
     assert left.seconds == pytest.approx(8.0)
     assert left.object.heading == pytest.approx(90.0, abs=1)
+    assert left.object.box == (880.0, 300.0, 920.0, 400.0)  # as detected
     assert left.time > START + 10.0  # two seconds of frames without it
 
 
@@ -59,6 +60,10 @@ def test_weak_detections_keep_objects_and_begin_none() -> None:
     both = [*way[:10], *weak[10:70], *way[70:]]
     assert kinds(film(scene(settings()), both)) == ["appeared"]
     assert kinds(film(scene(settings(low_score=0.3)), both)) == ["appeared", "left", "appeared"]
+    seen = show(where := scene(settings()), 0.0, [STILL, (100.0, 400.0, "person", 0.2)])
+    assert seen.objects == [None, None]
+    assert [each and each.label for each in show(where, 0.2, [STILL]).objects] == [None]
+    assert [each and each.label for each in show(where, 0.3, [STILL]).objects] == [1]
 
 
 @pytest.mark.parametrize("fps", [2, 5, 30])
@@ -66,6 +71,14 @@ def test_a_gap_between_frames_ends_nothing(fps: float) -> None:
     frames = [*walk((100, 400), (200, 400), 0, 4, fps), *walk((330, 400), (430, 400), 9, 13, fps)]
     events = film(scene(settings()), frames)
     assert kinds(events) == ["appeared"]
+
+
+@pytest.mark.parametrize(("missed", "told"), [(4, []), (6, ["left", "appeared"])])
+def test_a_slow_camera_looks_five_times_before_anybody_has_left(missed: int, told: list[str]) -> None:
+    where = scene(settings(stationary=None))
+    assert kinds(film(where, standing(0, 4, fps=1))) == ["appeared"]
+    back = 4 + missed
+    assert kinds(film(where, [*nothing(4, back, fps=1), *standing(back, back + 4, fps=1)])) == told
 
 
 def test_a_gap_that_is_too_long_ends_what_moves_and_not_what_stands() -> None:
@@ -139,6 +152,10 @@ def test_standing_and_moving_are_told_with_the_time_of_the_state_before() -> Non
     assert stands.time == pytest.approx(START + 10, abs=0.11)
     assert stands.seconds == pytest.approx(10, abs=0.11)
     assert moves.seconds == pytest.approx(10, abs=1)
+    assert stands.object is not None
+    assert (stands.object.stationary, stands.object.heading) == (True, None)
+    once: list[tuple[float, list[Shown]]] = [(15.0, [(530.0, 400.0, "car", 0.9)])]
+    assert kinds(film(scene(settings()), [*standing(0, 15), *once, *standing(15.1, 20)])) == ["appeared", "stationary"]
     assert kinds(film(scene(settings(stationary=None)), standing(0, 90))) == ["appeared"]
 
 
@@ -181,6 +198,18 @@ def test_no_more_objects_than_may_be() -> None:
 def test_filters_decide_what_is_told_of(filters: dict[str, dict[str, float]], told: int) -> None:
     assert len(film(scene(settings(filters=filters)), walk((100, 400), (300, 400), 0, 3))) == told
     assert film(scene(settings(wanted=("car",))), walk((100, 400), (300, 400), 0, 3)) == []
+
+
+def test_frames_without_it_count_as_scores_of_nothing() -> None:
+    """Of a threshold it is the median of the last ten frames that counts, whether it was in them or not."""
+    way = walk((100, 400), (300, 400), 0, 6)
+    missing = [(at, shown if i < 3 or i % 2 else []) for i, (at, shown) in enumerate(way)]
+    for threshold, told in ((0.85, 1), (0.95, 0)):
+        assert len(film(scene(settings(filters={"person": {"threshold": threshold}})), way)) == told
+    rises = [(at, [(x, y, label, 0.5 + 0.01 * i) for x, y, label, _ in shown]) for i, (at, shown) in enumerate(missing)]
+    strict = {"person": {"threshold": 0.55}}
+    assert film(scene(settings(filters=strict)), rises) == []
+    assert kinds(film(scene(settings(filters=strict)), [(at, shown) for at, shown in rises if shown])) == ["appeared"]
 
 
 def test_a_film_that_begins_again_ends_everything() -> None:

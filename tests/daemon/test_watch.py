@@ -12,7 +12,10 @@ from typing import Any
 import cv2
 import yaml
 
+from daemon.cli.watch import areas
 from daemon.mqtt.incoming import Received
+from daemon.publish import event_payloads
+from daemon.records.objects import LineState, Occupancy, ZoneState
 from daemon.tools.watch import Seen
 from tests.conftest import ROOT, wait_for
 from tests.daemon.publishing import UNREACHABLE, config, publisher, result
@@ -134,3 +137,24 @@ def test_cameras_that_are_gone_from_the_device_are_not_shown(broker: Mosquitto, 
     fewer = json.dumps({**json.loads(info), "cameras": ["yard"]}).encode()
     seen.subscription.handle(Received("ospreyd/gate/info", fewer, True, None, None))
     wait_for(lambda: names() == ["yard"], "the table to follow")
+
+
+def test_who_is_in_zones_and_has_crossed_lines_is_shown_until_they_are_removed() -> None:
+    seen = Seen("ospreyd")
+
+    def say(what: str, payload: bytes) -> str:
+        seen.subscription.handle(Received(f"ospreyd/gate/front/{what}", payload, True, None, None))
+        (device,) = seen.report()["devices"]
+        return "; ".join(areas(device["cameras"][0]))
+
+    here, nobody = Occupancy({"person": 2}, {"person": 1}, {"person": 1}), Occupancy()
+    inside, empty = (
+        event_payloads.zone("gate", ZoneState("front", "porch", of), of, ["person", "car"], 1e9)
+        for of in (here, nobody)
+    )
+    crossed = LineState("front", "door", ({"person": 3}, {"person": 1, "car": 1}))
+    line = event_payloads.line("gate", crossed, 1e9, ["person", "car"], 1e9)
+    assert say("zones/porch", inside) == "porch: 2 person"
+    assert say("zones/porch", empty) == "porch: nobody"
+    assert say("lines/door", line) == "porch: nobody; door: 3 in, 2 out"
+    assert say("zones/porch", b"") == "door: 3 in, 2 out"

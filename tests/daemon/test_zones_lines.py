@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from daemon.analysis.geometry import View
+from daemon.analysis.scene import Scene
 from daemon.analysis.zones import ZoneShapes
 from daemon.config.tracking import Zone
 from daemon.records.object_events import ObjectEvent
+from daemon.records.objects import LeftReason
 from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, walk
 
 PORCH = {"polygon": [[0.4, 0.2], [0.6, 0.2], [0.6, 1.0], [0.4, 1.0]]}
@@ -72,6 +75,13 @@ def test_who_is_lost_just_outside_left_when_it_was_first_outside() -> None:
     assert told(events)[-1] == ("zone-left", 3.0)
 
 
+def test_time_that_it_is_unseen_counts_where_it_comes_back() -> None:
+    frames = [(i / 10, [(500.0, 400.0, "person", 0.9)] if not 10 < i < 25 else []) for i in range(41)]
+    events = film(scene(settings(zones=porch(dwell=[2, 3]))), frames)
+    assert told(events) == [("zone-entered", 0.0), ("zone-dwell", 2.0), ("zone-dwell", 3.0)]
+    assert told(film(scene(settings(zones=porch(dwell=2))), frames[:25])) == [("zone-entered", 0.0)]
+
+
 def test_only_what_counts_in_a_zone() -> None:
     frames = walk((200, 400), (800, 400), 0, 6)
     for zone in ({"labels": ["car"]}, {"min_score": 0.95}, {"min_height": 0.3}, {"max_ratio": 0.2}):
@@ -97,6 +107,25 @@ def test_a_zone_is_crowded_and_cleared_after_three_seconds() -> None:
         ("zone-cleared", "porch", 1),
     ]
     assert events[0].time - START == pytest.approx(2.2 + 3, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda where: where.end(LeftReason.DISABLED, START + 9),
+        lambda where: where.begin_again(START + 9),
+        lambda where: where.reconfigure(settings(zones=porch(max_count=1, enter_after=0.3)), START + 9),
+        lambda where: where.reconfigure(settings(), START + 9),
+    ],
+    ids=["the camera ends", "its recording begins again", "the zone is another", "the zone is removed"],
+)
+def test_a_crowded_zone_that_ends_is_cleared_once(end: Callable[[Scene], list[ObjectEvent]]) -> None:
+    two: list[Shown] = [(450.0, 400.0, "person", 0.9), (550.0, 400.0, "person", 0.9)]
+    where = scene(settings(zones=porch(max_count=1)))
+    film(where, [(i / 10, two) for i in range(80)])
+    events = [*end(where), *film(where, [(9 + i / 10, []) for i in range(80)])]
+    of_zone = [(e.type.value, e.zone, e.count) for e in events if e.object is None]
+    assert of_zone == [("zone-cleared", "porch", 0)]
 
 
 def test_a_line_counts_each_way_and_tells_totals() -> None:
@@ -137,14 +166,17 @@ def test_who_crosses_before_it_is_certain_is_told_of_then() -> None:
     assert events[1].time < events[0].time
 
 
-def test_a_crossing_that_nobody_saw_is_uncertain() -> None:
-    frames = [
+@pytest.mark.parametrize(("frames", "uncertain"), [(6, False), (13, True)])
+def test_a_crossing_that_nobody_saw_is_uncertain(frames: int, uncertain: bool) -> None:
+    """Unseen for more than a second on the way over the line."""
+    back = 2 + frames / 10
+    way = [
         *walk((300, 400), (480, 400), 0, 2),
-        *[(2.1 + i / 10, []) for i in range(12)],
-        *walk((620, 400), (700, 400), 3.4, 4),
+        *[(2 + i / 10, []) for i in range(1, frames)],
+        *walk((480 + 10 * frames, 400), (700, 400), back, back + 0.6),
     ]
-    events = [e for e in film(scene(settings(lines={"gate": GATE})), frames) if e.line]
-    assert [(e.direction and e.direction.value, e.uncertain) for e in events] == [("in", True)]
+    events = [e for e in film(scene(settings(lines={"gate": GATE})), way) if e.line]
+    assert [(e.direction and e.direction.value, e.uncertain) for e in events] == [("in", uncertain)]
 
 
 def test_a_reload_leaves_and_enters_only_what_has_changed() -> None:
