@@ -114,6 +114,14 @@ def test_a_stream_that_says_no_colours_has_those_of_its_size(
     assert picture_of(encode(tmp_path / "video.mkv", (640, height), **colours)).matrix is matrix
 
 
+def test_a_decoder_takes_no_threads_of_its_own(video: Path) -> None:
+    """FFmpeg's own choice is one a core, which is thousands with many cameras."""
+    before = len(list(Path("/proc/self/task").iterdir()))
+    readers = [opened(video) for _ in range(5)]
+    assert all(reader.grab() for reader in readers)
+    assert len(list(Path("/proc/self/task").iterdir())) <= before
+
+
 def test_odd_sizes(tmp_path: Path) -> None:
     picture = picture_of(encode(tmp_path / "video.mkv", (63, 47)))
     assert (picture.width, picture.height) == (63, 47)

@@ -103,6 +103,7 @@ class NvdecReader:
         if not videos or not (self._software or videos[0].codec_context.is_hwaccel):
             return False
         self._stream = videos[0]
+        self._stream.codec_context.thread_count = camera.decoder_threads  # not one a core, of which NVDEC needs none
         self._stamps = _Stamps()
         self._packets = container.demux(self._stream)
         return True
