@@ -18,7 +18,7 @@ from daemon.inference.model_revision import ModelRevision, detail_of_successor
 from daemon.inference.session_loader import SessionLoader, close_session
 from daemon.inference.worker import InferenceWorker, OpenModel
 from daemon.records import ModelInfo, ModelState, ModelStatus
-from daemon.records.info import LOADING
+from daemon.records.info import LOADING, WAITING
 from daemon.system.log_states import state_of
 from engines.backends import Backend, SessionSettings, find_prepared, needs_building, open_session, precision_of
 from engines.build.specification import Progress
@@ -110,7 +110,7 @@ class ModelManager:
             self._failed.pop(name, None)
             attempt = self._next[name] = Attempt(revision)
             self._frame_queue.expect(name)
-            self._show(revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
+            self._show(revision, WAITING)
             if rebuild:
                 self._build(attempt, rebuild_model)
             else:
@@ -274,7 +274,7 @@ class ModelManager:
         name, why = revision.name, str(error)
         _log.error("model %s: %s", name, why, extra=state_of("model", name))
         if (successor := self._next.get(name)) is not None:
-            self._show(successor.revision, ModelStatus(ModelState.BUILDING, 0, "waiting"))
+            self._show(successor.revision, WAITING)
             return
         self._failed[name] = revision
         if name not in self._running:

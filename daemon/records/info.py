@@ -28,6 +28,8 @@ class ModelStatus:
     """what is being done, or one sentence that says why it failed"""
 
 
+WAITING = ModelStatus(ModelState.BUILDING, 0, "waiting")
+"""before it is known whether something has to be built"""
 LOADING = ModelStatus(ModelState.BUILDING, 100, "loading")
 """while a built model is opened"""
 

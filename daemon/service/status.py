@@ -11,7 +11,7 @@ from daemon.config.camera import Camera, Pace
 from daemon.config.schema import Config
 from daemon.config.sources import is_live
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState
-from daemon.records.info import LOADING
+from daemon.records.info import LOADING, WAITING
 from daemon.service.health import HealthCounters
 from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
 
@@ -136,15 +136,17 @@ class StatusRegistry:
         return StatusSnapshot(config, info, totals, cameras, builds, *states)
 
     def _take(self, info: DaemonInfo) -> None:
-        """Stores the info and counts engine builds that ended; only a build, not a load, reports progress below 100."""
+        """Stores the info and counts engine builds that ended; a model that waits or is loaded is not being built."""
         for name, model in info.models.items():
             before, status = self._info.models.get(name), model.status
             if before is None or before.status == status:
                 continue
-            if status.state is ModelState.BUILDING and status != LOADING:
+            if status.state is ModelState.BUILDING and status not in {WAITING, LOADING}:
                 self._building.add(name)
             elif name in self._building:
                 self._building.remove(name)
+                if status == WAITING:  # cancelled, for another attempt
+                    continue
                 self._builds[name, "failed" if status.state is ModelState.FAILED else "built"] += 1
         self._info = info
 

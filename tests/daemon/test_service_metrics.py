@@ -145,8 +145,14 @@ def test_builds_are_counted_by_their_outcome(served: Served) -> None:
         model = replace(INFO.models["default"], status=ModelStatus(state, progress, detail))
         served.registry.info(replace(INFO, models={"default": model}))
 
-    say(ModelState.BUILDING, 100, "loading")  # it was there already
-    say(ModelState.READY)
+    def waits_and_loads() -> None:
+        say(ModelState.BUILDING, 0, "waiting")
+        say(ModelState.BUILDING, 100, "loading")
+        say(ModelState.READY)
+
+    waits_and_loads()  # it was there already
+    say(ModelState.BUILDING, 30, "detector")
+    waits_and_loads()  # cancelled by a reload, which takes back what asked for a build
     assert served.samples()["ospreyd_engine_builds_total", "default", "built"] == 0
     for end in (ModelState.READY, ModelState.FAILED):
         say(ModelState.BUILDING, 0, "starting")
