@@ -126,6 +126,27 @@ def test_what_waits_in_the_file_and_was_kept_there_is_not_forgotten(
         assert on_disk(running)
 
 
+def test_what_a_run_before_kept_is_replaced_by_what_becomes_of_it_but_not_what_this_run_keeps(
+    state_directory: Path,
+) -> None:
+    path = outbox_path(Settings(), "gate")
+    with contextlib.closing(Outbox(path, Settings())) as before:
+        before.update((), (), 0, {"gone": b"old", "other": b"old", "again": b"old"})
+    aside = state_directory.with_name("aside")
+    state_directory.rename(aside)
+    state_directory.write_text("")
+    storage = disk_or_memory.Storage(path, Settings())
+    storage.outbox.update((), (), 0, {"again": b"new"})
+    state_directory.unlink()
+    aside.rename(state_directory)
+    moved = storage.to_disk(lambda kept: dict.fromkeys(kept) | {"other": b"closed"})
+    assert moved is not None
+    assert dict(moved.kept) == {"gone": b"old", "other": b"old", "again": b"old"}
+    storage.close()
+    with contextlib.closing(Outbox(path, Settings())) as after:
+        assert dict(after.kept) == {"other": b"closed", "again": b"new"}
+
+
 def test_a_file_that_cannot_be_used_is_tried_ever_less_often(state_directory: Path) -> None:
     """It may be large, and is checked as a whole each time."""
     state_directory.rmdir()
