@@ -6,7 +6,7 @@ import ctypes
 import logging
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import cv2
@@ -127,7 +127,10 @@ class TensorRtSession:
         )
 
     def close(self) -> None:
-        """Frees everything, in the order that TensorRT needs; batches not collected are lost."""
+        """Frees everything, in the order that TensorRT needs; batches not collected are lost.
+
+        Raises BackendError where a part cannot be freed, after the others have been.
+        """
         try:
             self._device.use()
             for slot in self._slots:
@@ -135,13 +138,11 @@ class TensorRtSession:
         except BackendError:  # the context is lost, and all this with it; freeing it would crash, also at exit
             ctypes.pythonapi.Py_IncRef(ctypes.py_object((self._slots, self._loaded, self._nv12)))
             return
-        for slot in self._slots:
-            slot.close()
+        parts = [slot.close for slot in self._slots]
         self._slots.clear()
-        for loaded in self._loaded:
-            loaded.keep_kernels()
-            loaded.close()
+        parts += [step for loaded in self._loaded for step in (loaded.keep_kernels, loaded.close)]
         self._loaded.clear()
+        _do_all(parts)
 
     def _readable(self, picture: Pixels) -> Pixels:
         """The picture as a slot takes it: converted on the host where there is no kernel or it is on another GPU."""
@@ -176,6 +177,19 @@ def _size(picture: Pixels) -> tuple[int, int]:
     if isinstance(picture, Nv12Picture):
         return picture.width, picture.height
     return picture.shape[1], picture.shape[0]
+
+
+def _do_all(steps: list[Callable[[], None]]) -> None:
+    """Also where some fail; all their errors are in the BackendError at the end."""
+    errors = []
+    while steps:
+        try:
+            steps.pop(0)()
+        except Exception as error:  # noqa: PERF203  there are few
+            traceback.clear_frames(error.__traceback__)  # they hold what the next steps free
+            errors.append(error)
+    if errors:
+        raise BackendError("; ".join(map(str, errors))) from errors[0]
 
 
 def _within_largest(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
