@@ -15,6 +15,7 @@ import yaml
 from daemon.config.load import load
 from daemon.errors import ConfigError
 from tests.conftest import ROOT
+from tests.daemon.several import commands
 from tests.servers.mosquitto import free_port
 
 
@@ -89,8 +90,7 @@ def test_what_run_refuses_is_found_before(tmp_path: Path, text: str, code: int, 
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     config = written(tmp_path, text)
-    run, check = ospreyd(tmp_path, "run", config), ospreyd(tmp_path, "check", config)
-    doctor = ospreyd(tmp_path, "doctor", config, "--json")
+    run, check, doctor = commands(tmp_path, ["run", config], ["check", config], ["doctor", config, "--json"])
     found = check.stderr.splitlines()
     assert (run.returncode, check.returncode, doctor.returncode) == (code, 2, 2)
     for line, start in zip(found, lines, strict=True):
@@ -102,13 +102,12 @@ def test_what_run_refuses_is_found_before(tmp_path: Path, text: str, code: int, 
 def test_no_model_is_used_that_was_not_named(tmp_path: Path) -> None:
     """2 is no reason for systemd to start it again; what needs no model goes on."""
     config = written(tmp_path, "cameras:\n  a: {source: x.mp4}\n")
-    run, check = ospreyd(tmp_path, "run", config), ospreyd(tmp_path, "check", config)
-    doctor = ospreyd(tmp_path, "doctor", config, "--json")
+    arguments = (["run", config], ["check", config], ["doctor", config, "--json"], ["detect", "x.png"])
+    run, check, doctor, detect = commands(tmp_path, *arguments)
     assert (run.returncode, check.returncode, doctor.returncode) == (2, 2, 2)
     (found,) = check.stderr.splitlines()
     assert found.startswith(f"{config}:1: models.default: no detection model is installed; run: ospreyd model get")
     assert run.stderr.splitlines()[-1:] == json.loads(doctor.stdout)["configuration"]["problems"] == [found]
-    detect = ospreyd(tmp_path, "detect", "x.png")
     assert (detect.returncode, detect.stderr) == (2, f"ospreyd: {found.partition('models.default: ')[2]}\n")
     config = written(tmp_path, "models:\n  default: {confidence: 0.5}\n  c: none.onnx\ncameras: {a: {source: x.mp4}}\n")
     (found,) = ospreyd(tmp_path, "check", config).stderr.splitlines()
@@ -140,10 +139,10 @@ def test_what_cannot_be_written_is_a_warning_and_the_doctors_problem(tmp_path: P
     document = {"device": "a", "mqtt": mqtt, "models": STREET, "cameras": {"c": {"source": "x.mp4"}}}
     config.write_text(yaml.safe_dump(document))
     why = f"mqtt.outbox.path: {tmp_path}/file/events.db cannot be made: {tmp_path}/file is a file, not a folder"
-    check = json.loads(ospreyd(tmp_path, "check", "box.yaml", "--json").stdout)
+    done = commands(tmp_path, ["check", "box.yaml", "--json"], ["doctor", "box.yaml", "--json"])
+    check, problems = json.loads(done[0].stdout), json.loads(done[1].stdout)["problems"]
     assert check["valid"]
     assert [warning.partition(": ")[2] for warning in check["warnings"]] == [why]
-    problems = json.loads(ospreyd(tmp_path, "doctor", "box.yaml", "--json").stdout)["problems"]
     assert [p["problem"] for p in problems if p["what"] == "storage"] == [why]
 
 
@@ -152,8 +151,9 @@ def test_a_name_that_cannot_be_resolved_is_the_doctors_to_find(tmp_path: Path) -
     camera = {"source": "rtsp://camera.invalid/1", "open_timeout": 2}
     document = {"device": "a", "mqtt": {"host": "broker.invalid"}, "models": STREET, "cameras": {"c": camera}}
     config.write_text(yaml.safe_dump(document))
-    assert ospreyd(tmp_path, "check", "box.yaml").returncode == 0
-    problems = json.loads(ospreyd(tmp_path, "doctor", "box.yaml", "--json").stdout)["problems"]
+    check, doctor = commands(tmp_path, ["check", "box.yaml"], ["doctor", "box.yaml", "--json"])
+    assert check.returncode == 0
+    problems = json.loads(doctor.stdout)["problems"]
     by_name = {p["what"]: p["problem"] for p in problems}
     assert "broker.invalid" in by_name["broker"]
     assert "camera.invalid" in by_name["camera c"]

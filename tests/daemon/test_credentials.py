@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from daemon.doctor import redact
 from daemon.errors import ConfigError
 from tests.conftest import ROOT, wait_for
 from tests.daemon.running import TOPICS, box, daemon, state_of, stop
+from tests.daemon.several import commands
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.subscriber import Subscriber
 
@@ -220,12 +220,11 @@ def test_a_refused_source_is_not_shown(tmp_path: Path, source: str) -> None:
     assert leaks(str(refused.value), str(probe(source, 1.0))) == []
 
 
-@pytest.mark.parametrize("command", ["probe", "run", "check", "doctor", "detect", "watch"])
-def test_a_command_that_is_given_a_url_repeats_no_credential(command: str) -> None:
+def test_a_command_that_is_given_a_url_repeats_no_credential(tmp_path: Path) -> None:
     url, *words = "rtsp://user:w0rdA@127.0.0.1:1/live", "rtsp://user:pass", "w0rdB@127.0.0.1:1/live"
-    for arguments in ([url], words if command != "detect" else [url, url]):
-        done = subprocess.run(
-            [sys.executable, "-m", "daemon", command, *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode != 0
-        assert leaks(done.stdout, done.stderr) == [], json.dumps([done.stdout, done.stderr])
+    several = [[command, url] for command in ("probe", "run", "check", "doctor", "detect", "watch")]
+    several += [[command, *words] for command, _ in several if command != "detect"] + [["detect", url, url]]
+    for done in commands(tmp_path, *several):
+        assert done.returncode != 0, done
+        assert done.stdout + done.stderr
+        assert leaks(done.stdout, done.stderr) == [], done

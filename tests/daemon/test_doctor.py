@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from engines.build.cache import EngineCache
 from tests.conftest import ROOT
 from tests.daemon.capturing import pictures, write_video
 from tests.daemon.publishing import INFO
+from tests.daemon.several import commands
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
 from tests.servers.subscriber import Subscriber
 
@@ -156,19 +157,28 @@ def failed(error: BaseException) -> None:
     raise error
 
 
-@pytest.mark.parametrize("who", ["nobody", "this daemon", "another daemon", "a program", "no address"])
-def test_a_port_for_metrics_that_somebody_else_has_is_told(who: str, broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_port_for_metrics_that_somebody_else_has_is_told(broker: Mosquitto, tmp_path: Path) -> None:
     """It stops nothing, as it stops no daemon; the daemon that runs is no surprise."""
-    port = free_port()
-    metrics = {"port": port, **({"host": "192.0.2.1"} if who == "no address" else {})}
-    config = configuration(tmp_path, broker.port, service={"metrics": metrics})
-    with ExitStack() as others:
-        if who.endswith("daemon"):
-            others.enter_context(served("a" if who == "this daemon" else "b", port))
-        elif who == "a program":
-            others.enter_context(socket.create_server((HOST, port)))
-        done = doctor(tmp_path, config, "--json")
-    said = json.loads(done.stdout)
+    ports = {who: free_port() for who in ("nobody", "this daemon", "another daemon", "a program", "no address")}
+    arguments = []
+    for who, port in ports.items():
+        metrics = {"port": port, **({"host": "192.0.2.1"} if who == "no address" else {})}
+        (tmp_path / who).mkdir()
+        config = configuration(tmp_path / who, broker.port, service={"metrics": metrics})
+        arguments.append(["doctor", config, "--json"])
+    with (
+        served("a", ports["this daemon"]),
+        served("b", ports["another daemon"]),
+        socket.create_server((HOST, ports["a program"])),
+    ):
+        found = commands(tmp_path, *arguments, CACHE_DIRECTORY=str(tmp_path / "cache"))
+    for who, done in zip(ports, found, strict=True):
+        assert done.returncode == 0
+        of_metrics(json.loads(done.stdout), who, ports[who])
+
+
+def of_metrics(said: dict[str, Any], who: str, port: int) -> None:
+    """Tells what is wrong with the port that `who` has."""
     problems = [(p["problem"], p["fix"]) for p in said["problems"] if p["what"] == "metrics"]
     fix = "set another service.metrics.port, or service.metrics: null; who has this one: ss -ltnp"
     cost = "; without it there are no metrics and no health checks"
@@ -179,7 +189,6 @@ def test_a_port_for_metrics_that_somebody_else_has_is_told(who: str, broker: Mos
     }
     assert problems == ([(why[who] + cost, fix)] if who in why else [])
     assert said["metrics"]["port"] == port
-    assert done.returncode == 0
 
 
 def test_a_login_that_the_broker_refuses_is_told(tmp_path: Path) -> None:

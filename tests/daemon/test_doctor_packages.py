@@ -61,13 +61,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(tree.glob("ospreyd-*.whl"))
 
 
-@pytest.fixture
-def environment(wheel: Path, tmp_path: Path) -> Environment:
-    venv.create(tmp_path / "venv", with_pip=False)
-    made = Environment(tmp_path / "venv")
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """What every test has a copy of."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False)
+    made = Environment(folder)
     (made.packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     done = made.pip("install", "--no-deps", str(wheel))
     assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture
+def environment(installed: Environment, tmp_path: Path) -> Environment:
+    shutil.copytree(installed.folder, tmp_path / "venv", symlinks=True)
+    made = Environment(tmp_path / "venv")
+    command = made.folder / "bin" / "ospreyd"
+    command.write_text(command.read_text().replace(str(installed.folder), str(made.folder)))
     return made
 
 
