@@ -18,6 +18,8 @@ from engines.graphs.heads import FAMILIES
 from engines.image_file import read_image
 from engines.records import Detections
 from tests.conftest import ROOT
+from tests.engines.decoding import GRID, HEIGHT, WIDTH, pixel_rows
+from tests.engines.making import Making
 from tests.reference import A_FEW, disagreements, expected_of, with_one_class
 
 
@@ -86,6 +88,27 @@ def test_detect_finds_what_the_reference_finds(model: str, material: Path) -> No
     assert [entry["image"] for entry in report] == [str(p) for p in pictures]
     for entry, reference in zip(report, references, strict=True):
         assert disagreements(with_one_class(reference), detections(entry)) == []
+
+
+def test_detect_takes_the_options_of_a_model(street: Path, tmp_path: Path) -> None:
+    """The size of an input that the file leaves open, on the command line or from the configuration."""
+    rows = pixel_rows(len(GRID), 6).transpose(0, 2, 1)
+    making = Making({"output0": rows}, size=("batch", 3, "height", "width"), metadata={})
+    making.save(tmp_path / "open.onnx")
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    model = "--model", "open.onnx", "--labels", "names.txt"
+    refused = ospreyd("detect", street, *model, cwd=tmp_path)
+    assert (refused.returncode, "the input size is left open" in refused.stderr) == (3, True)
+    given = ospreyd("detect", street, *model, "--input-size", f"{WIDTH}x{HEIGHT}", "--json", cwd=tmp_path)
+    (tmp_path / "box.yaml").write_text(
+        f"device: a\nmqtt: {{host: h}}\ncameras: {{c: {{source: x.mp4}}}}\n"
+        f"models: {{default: {{file: open.onnx, labels: names.txt, input: {{size: [{HEIGHT}, {WIDTH}]}}}}}}\n"
+    )
+    configured = ospreyd("detect", street, "--config", "box.yaml", "--json", cwd=tmp_path)
+    assert (given.returncode, configured.returncode) == (0, 0), given.stderr + configured.stderr
+    found = json.loads(given.stdout)[0]["detections"]
+    assert len(found) > 3
+    assert json.loads(configured.stdout)[0]["detections"] == found
 
 
 def test_detect_draws_and_tells(street: Path, tmp_path: Path) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -26,7 +24,7 @@ from engines.models import street_onnx
 from tests.conftest import wait_for
 from tests.engines.making import Making
 from tests.servers import certificates
-from tests.servers.model_server import ModelServer, other, stall, status
+from tests.servers.model_server import ModelServer, entry, other, stall, status
 
 
 def variant(name: str) -> bytes:
@@ -54,14 +52,6 @@ def server(keys: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     with ModelServer(FILE, keys) as running:
         Path("catalogue.yaml").write_text(yaml.safe_dump({"street-a": entry(running, FILE)}))
         yield running
-
-
-def entry(server: ModelServer, data: bytes, **more: object) -> dict[str, object]:
-    return {
-        "file": "street_a.onnx", "url": f"{server.url}/street_a.onnx", "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(), "family": "yolox", "imgsz": [256, 416], "confidence": 0.7,
-        "licence": "Apache-2.0", "author": "us", "trained_on": "drawn streets", **more,
-    }  # fmt: skip
 
 
 def model(*arguments: str | Path, code: int = 0) -> None:
@@ -241,13 +231,32 @@ def test_a_size_that_the_file_leaves_open(server: ModelServer, capsys: pytest.Ca
     assert (found.width, found.height, found.labels[0]) == (96, 64, "person")
 
 
-def test_a_full_disk(server: ModelServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before the first byte where it is known, else with what came of the file kept."""
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=2_000_000))
-        model("get", "street-a", code=1)
-    assert "street-a needs 2 MB, 2 MB are free in " in capsys.readouterr().err
-    assert server.requests == []
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """The folder of models is a file system of one MB."""
+    place().mkdir(0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", str(place())]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield place()
+    subprocess.run(["umount", "-l", str(place())], check=True)
+
+
+def test_a_full_disk_and_one_that_is_read_only(
+    server: ModelServer, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before the first byte."""
+    model("get", "street-a", code=1)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    model("get", "street-a", code=1)
+    full, read_only = capsys.readouterr().err.splitlines()
+    assert f"street-a needs 2 MB, 1 MB are free in {small_disk}" in full
+    assert "cannot be written: Read-only file system" in read_only
+    assert (server.requests, inventory.installed()) == ([], {})
+
+
+def test_a_disk_that_is_full_meanwhile(server: ModelServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """What came of the file is kept."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:

@@ -17,6 +17,7 @@ from daemon.config.load import load
 from daemon.config.model import Model
 from daemon.demo.street.generator import StreetScene
 from daemon.errors import ConfigError
+from daemon.inference.model_revision import ModelRevision
 from daemon.modelstore import inventory
 from daemon.modelstore.catalogue import read_catalogue
 from daemon.modelstore.install import locked
@@ -122,6 +123,14 @@ def test_a_file_of_another_content_takes_its_place(tmp_path: Path) -> None:
     Path("broken.onnx").write_bytes(street_onnx().read_bytes()[:1000])
     ospreyd("model", "add", "broken.onnx", "--name", "own", code=3)
     assert inventory.find("own").path.read_bytes() == street_onnx().read_bytes()
+
+
+def test_the_drawn_streets_detector_warns_wherever_it_serves(caplog: pytest.LogCaptureFixture) -> None:
+    add("own")
+    for models, warns in (("models: {default: street}\n", True), ("models: {default: own}\n", False), ("", False)):
+        caplog.clear()
+        ModelRevision.read("default", load(written(models)))
+        assert any("knows drawn streets only" in r.message for r in caplog.records if r.levelname == "WARNING") is warns
 
 
 MISTAKES = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from engines.errors import LabelsError
+from engines.errors import LabelsError, ModelError
 from engines.labels import COCO
 from engines.model import read_model
-from tests.engines.making import TWO_NAMES
+from tests.engines.making import TWO_NAMES, Making
 from tests.engines.test_model import YOLOX, make_model
 
 
@@ -31,6 +32,23 @@ def test_as_many_names_as_the_metadata(tmp_path: Path) -> None:
     file = make_model(tmp_path / "m.onnx", [1, 300, 6])
     with pytest.raises(LabelsError, match=r"the COCO list has 80 labels but .* has 2 names"):
         read_model(file, labels="coco")
+
+
+def test_a_model_of_poses_is_no_detector_of_52_classes(tmp_path: Path) -> None:
+    """One class and 17 points of three numbers for each cell: 56 columns, as 4 and 52 classes would have."""
+    file = make_model(tmp_path / "m.onnx", [1, 56, 84], metadata={})
+    with pytest.raises(LabelsError, match=r"the COCO list has 80 labels but .* has 52 classes as yolov8"):
+        read_model(file, labels="coco")
+    with pytest.raises(ModelError, match="is for the task 'pose'"):
+        read_model(make_model(file, [1, 56, 84], metadata={**TWO_NAMES, "task": "pose"}))
+
+
+def test_a_name_for_the_class_of_no_object_is_one_too_many(tmp_path: Path) -> None:
+    """A DETR of 91 classes has 92 logits: with 92 names nothing tells whether the last is a class."""
+    outputs = {"logits": np.zeros((1, 100, 92), np.float32), "pred_boxes": np.full((1, 100, 4), 0.5, np.float32)}
+    names = {"names": str([f"class {number}" for number in range(92)])}
+    with pytest.raises(ModelError, match=r"set family to .* detr-raw \(92 classes\)"):
+        read_model(Making(outputs, metadata=names).save(tmp_path / "m.onnx"))
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,13 @@ from engines.model import read_model
 from tests.engines.decoding import GRID, HEIGHT, SIZE, WIDTH, from_centre, numbers, pixel_rows, run, sigmoid
 from tests.engines.making import Making
 from tests.engines.test_heads_lists import as_listed, listed_rows
+from tests.engines.test_heads_lists import ssd as ssd_of
 
 Truth = list[tuple[list[float], float, int]]
 SCALE = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT], np.float32)
 LISTED = 60
+ULTRALYTICS = {"author": "Ultralytics"}
+LABELS = np.arange(12)[None] % 2
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,27 @@ def torchvision() -> Meant:
     return Meant(Making(outputs, size=SIZE), as_listed(boxes, scores, labels))
 
 
-LAYOUTS = (yolov8, yolov5, yolov10, rtdetr, detr_raw, detr_softmax, mmdet, end2end, torchvision)
+def deepstream() -> Meant:
+    boxes, scores, labels = listed_rows(len(GRID), 2)
+    rows = np.concatenate([boxes, scores[..., None], labels[..., None]], axis=2).astype(np.float32)
+    return Meant(Making({"output": rows}, {"output": "ArgMax"}, size=SIZE), as_listed(boxes, scores, labels))
+
+
+def pp_yoloe() -> Meant:
+    boxes, _, _ = listed_rows(len(GRID), 2)
+    scores = numbers(1, 2, len(GRID), low=0.01, high=0.99)
+    making = Making({"a": boxes, "b": np.log(scores / (1 - scores))}, {"b": "Sigmoid"}, size=SIZE)
+    return Meant(making, as_listed(boxes, scores.max(axis=1), scores.argmax(axis=1)))
+
+
+def ssd() -> Meant:
+    making, boxes, scores = ssd_of("lite", LABELS)
+    return Meant(making, as_listed(boxes, scores, LABELS[:, :10]))
+
+
+LAYOUTS = (
+    yolov8, yolov5, yolov10, rtdetr, detr_raw, detr_softmax, mmdet, end2end, torchvision, deepstream, pp_yoloe, ssd,
+)  # fmt: skip
 
 
 def as_it_is(making: Making, _: int) -> Making:
@@ -149,7 +172,14 @@ def last_columns_swapped(making: Making, seed: int) -> Making:
 
 def boxes_enlarged(making: Making, seed: int) -> Making:
     """Pixels where fractions belong, or pixels of a much larger input."""
-    return changed(making, seed, lambda v: v if v.shape[-1] < 4 else v * np.array([640] * 4 + [1] * (v.shape[-1] - 4)))
+    most = 9  # columns, so that it holds boxes and no scores of cells
+
+    def enlarged(v: NDArray[Any]) -> NDArray[Any]:
+        if 4 <= v.shape[-1] <= most:
+            return np.asarray(v * np.array([640] * 4 + [1] * (v.shape[-1] - 4)))
+        return enlarged(v.transpose(0, 2, 1)).transpose(0, 2, 1) if v.ndim == 3 and 4 <= v.shape[1] <= most else v
+
+    return changed(making, seed, enlarged)
 
 
 def more_names(making: Making, seed: int) -> Making:
@@ -157,9 +187,17 @@ def more_names(making: Making, seed: int) -> Making:
     return replace(making, metadata={"names": str(names)})
 
 
+def said_of(making: Making, seed: int) -> Making:
+    """Its metadata is that of another exporter."""
+    metadata = (
+        ULTRALYTICS if seed % 2 else {"libreyolo_version": "1.6.0", "model_family": ["yolox", "yolo9"][seed % 4 // 2]}
+    )
+    return replace(making, metadata={**making.metadata, **metadata})
+
+
 HARMLESS = (as_it_is, other_order, other_names, turned)
 """what an exporter may do"""
-HARMFUL = (as_it_is, narrower, wider, fewer_rows, last_columns_swapped, boxes_enlarged, more_names)
+HARMFUL = (as_it_is, narrower, wider, fewer_rows, last_columns_swapped, boxes_enlarged, more_names, said_of)
 """what makes another model of it"""
 
 
