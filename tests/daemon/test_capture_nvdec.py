@@ -6,6 +6,7 @@ The fixture `decoder` runs other tests of capture with the same reader.
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -112,6 +113,27 @@ def test_a_stream_that_says_no_colours_has_those_of_its_size(
 ) -> None:
     colours = {} if said is None else {"colorspace": av.video.reformatter.Colorspace[said]}
     assert picture_of(encode(tmp_path / "video.mkv", (640, height), **colours)).matrix is matrix
+
+
+@pytest.mark.parametrize("name", ["car_traffic_small.mp4", "vtest_pets_480x360.avi"])
+def test_a_file_that_is_opened_again_at_its_end_begins_again(material: Path, tmp_path: Path, name: str) -> None:
+    """With the same decoder; of another file under its name, with another one."""
+    file = tmp_path / name
+    shutil.copy(material / "videos" / name, file)
+    reader, passes = opened(file), []
+    containers = []
+    for turn in range(3):
+        shown: list[tuple[float, int]] = []
+        while reader.grab():
+            shown.append((round(reader.position, 6), reader.retrieve(None).digest() if len(shown) % 50 == 0 else 0))
+        passes.append(shown)
+        containers.append(reader._container)
+        if turn == 1:
+            shutil.copy(file, tmp_path / "other")
+            (tmp_path / "other").rename(file)
+        assert reader.open(str(file))
+    assert passes[0] == passes[1] == passes[2] != []
+    assert containers[0] is containers[1] is not containers[2]
 
 
 def test_a_decoder_takes_no_threads_of_its_own(video: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from daemon.demo.score import Score, score, seen_in
 from daemon.records import CameraState, Frame, Reason
 from engines.backends import Backend, SessionSettings, frames_on, open_session, prepare
 from engines.build.cache import EngineCache
+from engines.evaluate.verify import iou
 from engines.model import read_model
 from engines.models import street_onnx
 from engines.pictures import BgrPicture, Nv12Picture
@@ -31,6 +33,8 @@ from tests.servers.mosquitto import Mosquitto
 from tests.servers.rtsp import RtspServer, need_rtsp
 from tests.servers.subscriber import Message, Subscriber
 
+SURE = 0.5
+"""score from which on what is seen in one must be seen in the other; the least that is reported is less"""
 FAST: dict[str, Any] = {"pace": "as-fast-as-possible"}
 ON_GPU = FrameMemory(frames=6, gpu=0)
 
@@ -95,15 +99,15 @@ def test_what_is_seen_is_what_is_seen_in_bgr(street: Film, backend: Backend, cac
     session.close()
     ours, theirs = seen
     assert len(ours) == len(theirs) > 0
-    assert sum(len(each) for each in theirs) > 20
-    differing = 0
+    missed = sure = 0
     for got, want in zip(ours, theirs, strict=True):
-        if len(got) != len(want):
-            differing += 1
-            continue
-        order = [np.lexsort((d.boxes[:, 0], d.labels)) for d in (got, want)]
-        assert np.abs(got.boxes[order[0]] - want.boxes[order[1]]).max(initial=0) < 12
-    assert differing <= len(theirs) // 10  # something scores about 0.3
+        for those, others in ((want, got), (got, want)):
+            for index in np.flatnonzero(those.scores >= SURE):
+                same = others.labels == those.labels[index]
+                sure += 1
+                missed += not (iou(those.boxes[index : index + 1], others.boxes[same]) > 0.75).any()
+    assert sure > 50
+    assert missed <= 0.02 * sure, f"{missed} of {sure}"
 
 
 def test_held_frames_are_not_written_again(street: Film) -> None:
@@ -155,6 +159,12 @@ def rtsp(street: Film) -> Iterator[str]:
     server.kill()
 
 
+def is_or_gave_up(
+    wanted: Callable[[list[Message]], bool], process: subprocess.Popen[str], messages: list[Message]
+) -> bool:
+    return wanted(messages) or process.poll() is not None
+
+
 def has_ended(camera: str, messages: list[Message]) -> bool:
     return bool(state_of(messages, camera)["state"] == "offline")
 
@@ -166,16 +176,20 @@ def test_a_daemon_decodes_on_the_gpu_by_itself(
     cameras: dict[str, Any] = {f"s{number}": {"source": str(street.file), **FAST} for number in range(3)}
     cameras["turned"] = {"source": str(street.file), "rotate": 180, **FAST}
     cameras["cpu"] = {"source": str(street.file), "hw_acceleration": "none", **FAST}
-    document = box(broker, cameras, inference={"cache": "engines", "max_batch": 4}, events={"snapshot": "best"})
+    more = {"inference": {"cache": "engines", "max_batch": 4}, "events": {"snapshot": "best"}, "tracking": {}}
+    document = box(broker, cameras, **more)
+    log = tmp_path / "log"
     with daemon(tmp_path, document) as process:
         for name in cameras:
-            subscriber.wait(partial(has, len(street.truths), name), "every frame", 120)
+            wanted = partial(has, len(street.truths), name)
+            subscriber.wait(partial(is_or_gave_up, wanted, process), "every frame", 120)
+            assert process.poll() is None, log.read_text()
             subscriber.wait(partial(has_ended, name), "the film's end", 30)
         assert stop(process) < 5
     assert frames_on(backend) == 0
-    log = (tmp_path / "log").read_text()
-    assert "OpenCV decodes on the CPU" not in log
-    assert "converted on the CPU" not in log
+    said = log.read_text()
+    assert "OpenCV decodes on the CPU" not in said
+    assert "converted on the CPU" not in said
     for name in ("s0", "s1", "s2", "cpu"):
         total = Score()
         messages = detections_of(subscriber, name)

@@ -11,6 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.capture.sources.base import SourceError, Stream, UndecodableError
@@ -62,9 +63,18 @@ class NvdecReader:
         self._frame: VideoFrame | None = None
         """the grabbed one"""
         self._position = 0.0
+        self._begin = 0
+        """of the stream, on its clock"""
+        self._tick: float | None = None
+        """of that clock, seconds; a fraction would take longer than all else that is done for a frame"""
         self._longest = math.inf
         """seconds that a frame may take"""
         self._stamps = _Stamps()
+        self._file: tuple[int, ...] | None = None
+        """which file is open; None where it is none"""
+        self._ended = False
+        self._first: tuple[int | None, int | None] | None = None
+        """PTS and DTS of the first frame; None where it has none"""
 
     @property
     def position(self) -> float:
@@ -87,6 +97,8 @@ class NvdecReader:
 
     def open(self, source: str) -> bool:
         """See Reader."""
+        if self._rewound(source):
+            return True
         self.close()
         av, camera = importlib.import_module("av"), self._camera
         options = {"allowed_media_types": "video"}
@@ -103,29 +115,19 @@ class NvdecReader:
         if not videos or not (self._software or videos[0].codec_context.is_hwaccel):
             return False
         self._stream = videos[0]
+        self._begin, base = videos[0].start_time or 0, videos[0].time_base
+        self._tick = None if base is None else float(base)
         self._stream.codec_context.thread_count = camera.decoder_threads  # not one a core, of which NVDEC needs none
         self._stamps = _Stamps()
         self._packets = container.demux(self._stream)
+        self._file = None if remote else _identity(source)
         return True
 
     def grab(self) -> bool:
         """See Reader."""
-        av, began = importlib.import_module("av"), time.monotonic()
-        while not self._decoded:
-            try:
-                packet = next(self._packets, None)
-            except av.error.FFmpegError:
-                return False
-            if packet is None or time.monotonic() - began >= self._longest:
-                return False
-            try:
-                self._decoded.extend(packet.decode())
-            except av.error.FFmpegError:
-                if self._frame is None and packet.is_keyframe:
-                    return False  # another decoder may know this kind of stream
-        frame = self._decoded.popleft()
-        if self._frame is None and frame.rotation % 360:
-            return False  # OpenCV turns it
+        frame = self._decoded_frame()
+        if frame is None or (self._frame is None and frame.rotation % 360):  # OpenCV turns it
+            return False
         self._take(frame)
         return True
 
@@ -163,7 +165,7 @@ class NvdecReader:
         """See Reader."""
         self._packets = iter(())
         self._decoded.clear()
-        self._frame = self._stream = None
+        self._frame = self._stream = self._file = None
         container, self._container = self._container, None
         if container is not None:
             container.close()
@@ -184,14 +186,61 @@ class NvdecReader:
         options = {"primary_ctx": "0", "current_ctx": "1"}
         return hwaccel.HWAccel("cuda", allow_software_fallback=False, options=options, is_hw_owned=True)
 
+    def _decoded_frame(self) -> VideoFrame | None:
+        """Waits for the next one; None where there is none."""
+        av, began = importlib.import_module("av"), time.monotonic()
+        while not self._decoded:
+            try:
+                packet = next(self._packets, None)
+            except av.error.FFmpegError:
+                return None
+            self._ended = packet is None
+            if packet is None or time.monotonic() - began >= self._longest:
+                return None
+            try:
+                self._decoded.extend(packet.decode())
+            except av.error.FFmpegError:
+                if self._frame is None and packet.is_keyframe:
+                    return None  # another decoder may know this kind of stream
+        return self._decoded.popleft()
+
+    def _rewound(self, source: str) -> bool:
+        """Whether a file that has ended is at its first frame again, which saves making another decoder on the GPU."""
+        stream, container = self._stream, self._container
+        if stream is None or container is None or not self._ended or self._file != _identity(source):
+            return False
+        try:
+            container.seek(stream.start_time or 0, stream=stream)
+        except importlib.import_module("av").error.FFmpegError:
+            return False
+        self._frame = None
+        self._packets = container.demux(stream)
+        frame = self._decoded_frame()
+        if frame is None or self._first is None or (frame.pts, frame.dts) != self._first:
+            return False
+        self._stamps = _Stamps()
+        self._decoded.appendleft(frame)
+        return True
+
     def _take(self, frame: VideoFrame) -> None:
         """The next frame, and where it is on the stream's clock."""
-        stamp, base, first = self._stamps.best(frame), self._opened.time_base, self._opened.start_time or 0
-        if self._frame is not None and (stamp is None or base is None):
-            self._position += 1 / (self.fps or _FALLBACK_FPS)
+        stamp, tick = self._stamps.best(frame), self._tick
+        if self._frame is None:
+            self._first = None if stamp is None else (frame.pts, frame.dts)
+        if stamp is not None and tick is not None:
+            self._position = (stamp - self._begin) * tick
         else:
-            self._position = 0.0 if stamp is None or base is None else float((stamp - first) * base)
+            self._position = 0.0 if self._frame is None else self._position + 1 / (self.fps or _FALLBACK_FPS)
         self._frame = frame
+
+
+def _identity(file: str) -> tuple[int, ...] | None:
+    """Another one for every other file, also of the same name."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class _Stamps:
