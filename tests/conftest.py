@@ -12,12 +12,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PATIENCE = 60.0
+"""seconds to wait for what takes one on a quiet machine"""
+
 # an example takes as long as the other tests on the machine let it
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
     """Returns as soon as `condition()` is true; fails with `what` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

