@@ -16,23 +16,12 @@ once but saves up no more than that. The turns are counted over all models, so n
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+import heapq
+from collections.abc import Collection, Iterator, Mapping
 
+from daemon.inference.waiting import Waiting
 from daemon.records import Batch, Frame
 from daemon.system.credits import Credits
-
-_DELIVERING = 1.0  # seconds since its last frame for which a camera counts as delivering
-
-
-@dataclass
-class _Waiting:
-    """The frames that wait for one model."""
-
-    frames: dict[str, deque[Frame]] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    """when each camera last offered a frame, monotonic seconds"""
 
 
 class Batcher:
@@ -64,7 +53,7 @@ class Batcher:
         self._sizes: dict[str, tuple[int, int]] = {}
         """height and width of each camera's latest frame"""
         self._refused: set[str] = set()
-        self._waiting = {model: _Waiting() for model in model_of.values()}
+        self._waiting = {model: Waiting() for model in model_of.values()}
 
     def ready(self, model: str, max_batch: int) -> None:
         """From now on `take` gives batches of at most `max_batch` for this model."""
@@ -83,7 +72,7 @@ class Batcher:
         """Takes out the frames of an unavailable model; until it is ready `offer` gives its frames back."""
         self._refused.add(model)
         self.not_ready(model)
-        return _emptied(self._waiting[model].frames.values()) if model in self._waiting else []
+        return self._waiting[model].clear() if model in self._waiting else []
 
     def expect(self, model: str) -> None:
         """The model will be ready: forgets that it was refused."""
@@ -100,16 +89,15 @@ class Batcher:
         self._model_of[camera] = model
         self._priority[camera] = priority
         self._turns.setdefault(camera, self._turn)
-        self._waiting.setdefault(model, _Waiting())
+        self._waiting.setdefault(model, Waiting())
         return taken_out
 
     def remove_camera(self, camera: str) -> list[Frame]:
         """Removes a camera and takes out its frames."""
         waiting = self._waiting[self._model_of.pop(camera)]
-        waiting.last.pop(camera, None)
         del self._priority[camera], self._turns[camera]
         self._sizes.pop(camera, None)
-        return list(waiting.frames.pop(camera, ()))
+        return waiting.remove(camera)
 
     def knows(self, camera: str) -> bool:
         """Whether frames of the camera may be offered."""
@@ -121,9 +109,11 @@ class Batcher:
 
     def has_room(self, frame: Frame) -> bool:
         """Whether `offer` may be called: always for a live frame."""
+        if frame.live:
+            return True
         model = self._model_of[frame.camera]
-        queue = self._waiting[model].frames.get(frame.camera, ())
-        return frame.live or model in self._refused or len(queue) < self._max_batch.get(model, 1)
+        waiting = self._waiting[model].count_of(frame.camera)
+        return model in self._refused or waiting < self._max_batch.get(model, 1)
 
     def offer(self, frame: Frame) -> Frame | None:
         """Adds a frame; returns the one that it replaces, or itself if its model is unavailable."""
@@ -131,17 +121,11 @@ class Batcher:
         self._sizes[frame.camera] = frame.image.height, frame.image.width
         if model in self._refused:
             return frame
-        waiting = self._waiting[model]
-        queue = waiting.frames.setdefault(frame.camera, deque())
-        replaced = queue.pop() if frame.live and queue else None
-        queue.append(frame)
-        waiting.last[frame.camera] = frame.captured_mono
-        return replaced
+        return self._waiting[model].offer(frame)
 
     def expired(self, now: float) -> list[Frame]:
         """Takes out the live frames that are older than max_age."""
-        queues = (queue for waiting in self._waiting.values() for queue in waiting.frames.values())
-        return [q.popleft() for q in queues if q and q[0].live and now - q[0].captured_mono > self._max_age]
+        return [frame for waiting in self._waiting.values() for frame in waiting.expired(now - self._max_age)]
 
     def due_at(self, now: float, full: Collection[str] = ()) -> float | None:
         """When the next batch is due, monotonic seconds; `now` or earlier means at once; None: nothing waits.
@@ -156,15 +140,24 @@ class Batcher:
         due = [model for model in self._waiting if model not in full and self._is_due(model, now)]
         if not due:
             return None
-        model = min(due, key=lambda model: min(map(self._order, self._heads(model))))
+        model = due[0] if len(due) == 1 else min(due, key=lambda model: min(map(self._order, self._first(model))))
+        waiting, room = self._waiting[model], self._credits.room()
+        # in the order of the turns; the number keeps cameras apart whose turns and frames are equal
+        turns = [(self._order(frame), number, frame) for number, frame in enumerate(self._first(model))]
+        heapq.heapify(turns)
         chosen: list[Frame] = []
-        while len(chosen) < self._max_batch[model] and (heads := self._heads(model)):
-            frame = min(heads, key=self._order)
-            self._waiting[model].frames[frame.camera].popleft()
+        while turns and len(chosen) < self._max_batch[model]:
+            _, number, frame = heapq.heappop(turns)
             if not frame.live:
+                if room <= 0:
+                    continue
+                room -= 1
                 self._credits.take()
+            waiting.pop(frame.camera)
             self._set_back(frame.camera)
             chosen.append(frame)
+            if (following := waiting.next_of(frame.camera)) is not None:
+                heapq.heappush(turns, (self._order(following), number, following))
         return Batch(model, tuple(sorted(chosen, key=lambda frame: frame.captured_mono)))
 
     def give_back(self) -> None:
@@ -173,19 +166,20 @@ class Batcher:
 
     def waiting(self) -> int:
         """The number of waiting frames."""
-        return sum(len(queue) for waiting in self._waiting.values() for queue in waiting.frames.values())
+        return sum(waiting.count() for waiting in self._waiting.values())
 
     def clear(self) -> list[Frame]:
         """Takes out all frames."""
-        return _emptied(queue for waiting in self._waiting.values() for queue in waiting.frames.values())
+        return [frame for waiting in self._waiting.values() for frame in waiting.clear()]
 
-    def _heads(self, model: str) -> list[Frame]:
+    def _first(self, model: str) -> Iterator[Frame]:
         """The next frame of each camera that has one which may be taken."""
-        return [queue[0] for queue in self._waiting[model].frames.values() if queue and not self._is_held(queue)]
+        waiting = self._waiting[model]
+        return waiting.first(self._holds(waiting))
 
-    def _is_held(self, queue: deque[Frame]) -> bool:
-        """Whether the frames of a camera wait for room in a later stage."""
-        return bool(queue) and not queue[0].live and self._credits.room() <= 0
+    def _holds(self, waiting: Waiting) -> bool:
+        """Whether frames that are not live wait for room in a later stage."""
+        return waiting.has_recorded and self._credits.room() <= 0
 
     def _order(self, frame: Frame) -> tuple[float, float]:
         return self._turns[frame.camera], frame.captured_mono
@@ -200,23 +194,12 @@ class Batcher:
         return at is not None and at <= now
 
     def _due_at(self, model: str, now: float) -> float | None:
-        waiting, heads = self._waiting[model], self._heads(model)
-        if not heads or model not in self._max_batch:
+        waiting = self._waiting[model]
+        held = self._holds(waiting)
+        ready = waiting.count(held)
+        if not ready or model not in self._max_batch:
             return None
-        oldest = min(frame.captured_mono for frame in heads)
-        held = {camera for camera, queue in waiting.frames.items() if self._is_held(queue)}
-        ready = sum(len(queue) for camera, queue in waiting.frames.items() if camera not in held)
-        delivering = sum(now - last <= _DELIVERING for camera, last in waiting.last.items() if camera not in held)
         # waiting for an idle camera, or for a second frame of the only one, would only add latency
-        if ready >= min(self._max_batch[model], max(delivering, 1)):
-            return oldest
-        return oldest + self._max_delay
-
-
-def _emptied(queues: Iterable[deque[Frame]]) -> list[Frame]:
-    """The frames of the queues, which are empty then."""
-    frames: list[Frame] = []
-    for queue in queues:
-        frames.extend(queue)
-        queue.clear()
-    return frames
+        if ready >= min(self._max_batch[model], max(waiting.delivering(now, held), 1)):
+            return waiting.oldest(held)
+        return waiting.oldest(held) + self._max_delay

@@ -196,3 +196,23 @@ def test_any_arrivals(arrivals: list[tuple[str, float]], max_batch: int, every: 
                     gone.append(f.sequence)
     gone += [f.sequence for f in b.clear()]
     assert sorted(gone) == list(range(1, len(arrivals) + 1))
+
+
+def test_live_frames_behind_one_that_waits_for_room_are_not_due() -> None:
+    """As after a change of the camera's pace."""
+    credit = Credits(limit=1)
+    done = credit.consumer("publish")
+    b = Batcher({"a": "m"}, max_delay=0.1, max_age=9.0, credit=credit)
+    b.ready("m", 2)
+    b.offer(frame("a", 1, 0.0, live=False))
+    assert b.take(0.0) is not None
+    for sequence in (2, 3, 4):
+        b.offer(frame("a", sequence, 0.1, live=sequence == 4))
+    assert b.due_at(0.2) is None
+    assert b.take(0.2) is None
+    assert b.expired(20.0) == []
+    done()
+    taken = b.take(0.2)
+    assert taken is not None
+    assert names(taken.frames) == "a2 a4", "the live one has replaced the one before it"
+    assert b.waiting() == 0
