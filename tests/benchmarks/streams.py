@@ -92,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--reconnects", type=int, default=0)
     parser.add_argument("--frames", type=int, default=0, help="of each camera, while reconnecting")
     parser.add_argument("--kill", action="store_true", help="kill -9 the busiest process below the daemon, and go on")
+    parser.add_argument("--shards", type=int, help="inference.shards; default: the daemon's")
     parser.add_argument("--gpus", type=int, default=0, help="how many the daemon may see; 0: all")
     parser.add_argument("--listeners", type=int, default=2, help="processes that subscribe")
     parser.add_argument("--cache", type=Path, help="of engines; default: a new one, which takes time")
@@ -101,7 +102,12 @@ def _arguments() -> argparse.Namespace:
 
 def _run(asked: argparse.Namespace, streams: int, folder: Path) -> dict[str, Any]:
     """All figures with so many streams."""
-    figures: dict[str, Any] = {"streams": streams, "source": "rtsp" if asked.rtsp else "file", "hw": asked.hw}
+    figures: dict[str, Any] = {
+        "streams": streams,
+        "source": "rtsp" if asked.rtsp else "file",
+        "hw": asked.hw,
+        "shards": asked.shards,
+    }
     if asked.flat_out:
         figures["decoding_alone"] = _alone(asked, streams)
     with Gpus() as gpus, _running(asked, streams, folder) as running:
@@ -210,10 +216,11 @@ def _camera(asked: argparse.Namespace, source: str) -> dict[str, Any]:
 
 def _settings(asked: argparse.Namespace, port: int) -> dict[str, Any]:
     file = asked.model if asked.model == "street" else str(Path(asked.model).absolute())
+    shards = {} if asked.shards is None else {"shards": asked.shards}
     model = {"file": file, "precision": asked.precision, **({"labels": asked.labels} if asked.labels else {})}
     return {
         "models": {"default": model},
-        "inference": {"cache": str(asked.cache), "max_batch": asked.max_batch},
+        "inference": {"cache": str(asked.cache), "max_batch": asked.max_batch, **shards},
         "tracking": {},
         "service": {"metrics": {"port": port}},
     }
