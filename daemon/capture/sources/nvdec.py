@@ -117,7 +117,7 @@ class NvdecReader:
         self._stream = videos[0]
         self._begin, base = videos[0].start_time or 0, videos[0].time_base
         self._tick = None if base is None else float(base)
-        self._stream.codec_context.thread_count = camera.decoder_threads  # not one a core, of which NVDEC needs none
+        self._stream.codec_context.thread_count = 1  # not one a core, of which NVDEC needs none
         self._stamps = _Stamps()
         self._packets = container.demux(self._stream)
         self._file = None if remote else _identity(source)
