@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -50,6 +50,7 @@ class DaemonCount(Enum):
     """Counters of the whole daemon, as `CameraCount`."""
 
     BATCHES = ("batches", "Batches submitted to a model.")
+    SHARD_FAILURES = ("shard_failures", "Processes of shards that ended and were started again.")
     NETWORK_FULL = ("mqtt_network_full", "Attempts to publish while the send buffer was full.")
     TOO_LARGE = ("mqtt_too_large", "Messages larger than the broker's maximum packet size.")
     RESULTS_ANALYSED = ("results_analysed", "Results that analysis has finished.")
@@ -83,6 +84,19 @@ class Totals:
 
     def __getitem__(self, what: DaemonCount) -> int:
         return self.counts.get(what, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted in another process since it was taken there last."""
+
+    cameras: Mapping[str, Mapping[CameraCount, int]]
+    dropped: Mapping[str, Mapping[Drop, int]]
+    objects: Mapping[str, ObjectCounts | None]
+    """of cameras where they may have changed"""
+    counts: Mapping[DaemonCount, int]
+    latency: Mapping[tuple[str, str], tuple[float, ...]]
+    """by camera and stage, seconds"""
 
 
 class _Latencies:
@@ -128,9 +142,12 @@ class Stats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started = time.monotonic()
+        self._clear()
+
+    def _clear(self) -> None:
         self._cameras: dict[str, Counter[CameraCount]] = defaultdict(Counter)
         self._dropped: dict[str, Counter[Drop]] = defaultdict(Counter)
-        self._objects: dict[str, ObjectCounts] = {}
+        self._objects: dict[str, ObjectCounts | None] = {}
         self._counts: Counter[DaemonCount] = Counter()
         self._latency: dict[tuple[str, str], _Samples] = defaultdict(_Samples)
         self._histograms: dict[str, _Latencies] = defaultdict(_Latencies)
@@ -168,7 +185,7 @@ class Stats:
     def untracked(self, camera: str) -> None:
         """The camera is not tracked, or not any more."""
         with self._lock:
-            self._objects.pop(camera, None)
+            self._objects[camera] = None
 
     def published(self, frames: Iterable[tuple[str, float]]) -> None:
         """Counts frames of these cameras, whose messages were written so many seconds after the capture."""
@@ -191,6 +208,28 @@ class Stats:
                 latency={s: Histogram(tuple(found.counts), found.total) for s, found in self._histograms.items()},
                 counts=dict(self._counts),
             )
+
+    def take(self) -> Counted:
+        """What was counted since the last time, for `add` in another process; here it restarts at 0."""
+        with self._lock:
+            latency = {key: tuple(one.latest) for key, one in self._latency.items()}
+            counted = Counted(dict(self._cameras), dict(self._dropped), self._objects, self._counts, latency)
+            self._clear()
+        return counted
+
+    def add(self, counted: Counted, cameras: Collection[str]) -> None:
+        """Adds what another process has counted; of these cameras alone, so that no removed one comes back."""
+        with self._lock:
+            for camera in counted.cameras.keys() & cameras:
+                self._cameras[camera].update(counted.cameras[camera])
+            for camera in counted.dropped.keys() & cameras:
+                self._dropped[camera].update(counted.dropped[camera])
+            self._objects |= {name: found for name, found in counted.objects.items() if name in cameras}
+            self._counts.update(counted.counts)
+            for (camera, stage), seconds in counted.latency.items():
+                for one in seconds if camera in cameras else ():
+                    self._latency[camera, stage].add(one)
+                    self._histograms[stage].add(one)
 
     def forget(self, camera: str) -> None:
         """Resets the counters of a removed camera."""

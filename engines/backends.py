@@ -22,7 +22,7 @@ from engines.onnx_runtime import OnnxRuntimeSession, warn_one_by_one
 from engines.postprocess import Thresholds
 from engines.precision import Precision
 from engines.records import DetectorSession
-from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu
+from engines.tensorrt.backend import FLAVOURS, Gpu, find, gpu, gpu_count
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.loading import PlanRefusedError, has_kernels
 
@@ -97,6 +97,11 @@ def choose(requested: str = "auto") -> Backend:
     if requested != "auto":
         raise BackendError(f"the backend {requested} does not work here: {'; '.join(missing)}")
     return Backend(CPU, ort.__version__, f"no TensorRT works here: {'; '.join(missing)}", None)
+
+
+def gpus(backend: Backend) -> int:
+    """How many GPUs the backend could use; 0 for the CPU backend."""
+    return 0 if backend.gpu is None else gpu_count()
 
 
 def prepare(backend: Backend, model: Model, settings: SessionSettings, progress: Progress) -> Prepared:

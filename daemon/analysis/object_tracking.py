@@ -28,6 +28,8 @@ _RANDOM = 6
 """letters at the end of an identifier"""
 _PER_START = 1 << 20
 """numbers between those of one second's start and those of the next"""
+_STEP = 64
+"""between two numbers of one process; so many processes give numbers side by side"""
 _ALPHABET = string.ascii_lowercase + string.digits
 _VIEW_KEYS = ("source", "model", "rotate", "crop", "resize")
 """keys of a camera that objects do not outlive"""
@@ -36,10 +38,13 @@ _VIEW_KEYS = ("source", "model", "rotate", "crop", "resize")
 class ObjectTracking:
     """Not thread-safe. A camera that is not tracked costs nothing."""
 
-    def __init__(self, totals: Mapping[str, Totals]) -> None:
-        """`totals` of lines by camera, that go on; without a camera until `configure`."""
+    def __init__(self, totals: Mapping[str, Totals], shard: int = 0) -> None:
+        """`totals` of lines by camera, that go on; without a camera until `configure`.
+
+        `shard`: number of this one among those of the daemon, so that no two objects have the same number.
+        """
         self._totals = {camera: dict(of) for camera, of in totals.items()}
-        self._numbers = itertools.count(int(time.time()) * _PER_START)
+        self._numbers = itertools.count(int(time.time()) * _PER_START + shard, _STEP)
         self._config: Config | None = None
         self._settings: dict[str, SceneSettings] = {}
         """of cameras that are tracked"""

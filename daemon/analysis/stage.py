@@ -75,10 +75,11 @@ class AnalysisStage:
         credit: Credits,
         on_fatal: Callable[[BaseException], None],
         totals: Mapping[str, Totals] | None = None,
+        shard: int = 0,
     ) -> None:
         """`credit` gets back what was taken for results that end here; `on_fatal` gets unexpected errors.
 
-        `totals`: crossings of lines by camera, counted before the daemon was started.
+        `totals`: crossings of lines by camera, counted before the daemon was started. `shard`: see ObjectTracking.
         """
         self._outputs = outputs
         self._stats = stats
@@ -94,7 +95,7 @@ class AnalysisStage:
         self._filters: Mapping[str, DetectionFilter] = {}
         self._limiter = MessageRateLimiter(config.mqtt.every)
         self._events = EventDetector(config.events)
-        self._tracking = ObjectTracking(totals or {})
+        self._tracking = ObjectTracking(totals or {}, shard)
         self._pictures = PictureRequests(config, outputs.pictures)
         self._clock = WallClock()
         self._set_at = -math.inf

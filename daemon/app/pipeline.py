@@ -10,8 +10,13 @@ from dataclasses import dataclass, replace
 from daemon import __version__
 from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import Outputs
+from daemon.app.placement import layout
 from daemon.app.reload import Plan, make_plan, plan_back
 from daemon.app.shard import Reports, Shard, Shared
+from daemon.app.shard_pictures import RemoteWishes
+from daemon.app.shard_processes import ShardProcesses
+from daemon.app.shard_receiver import Destinations
+from daemon.capture.picture_wishes import PictureWishes
 from daemon.config.difference import used_models
 from daemon.config.schema import Config
 from daemon.control.command_worker import CommandWorker
@@ -34,6 +39,7 @@ from daemon.view.rendezvous import meeting_place
 from daemon.view.view_thread import Sources as ViewSources
 from daemon.view.view_thread import View
 from engines.backends import CPU, Backend
+from engines.backends import gpus as count_gpus
 from engines.folders import runtime_folder
 
 _STOP_WITHIN = 4.5  # seconds for all stages together; systemd and users are promised 5
@@ -63,7 +69,9 @@ class Pipeline:
         config = plan.config
         self._config = config
         self._running = running
-        self._shared = Shared(Stats(), Credits(), threading.RLock(), on_fatal)
+        gpus = layout(config, count_gpus(backend))
+        wishes = RemoteWishes() if len(gpus) > 1 else PictureWishes()
+        self._shared = Shared(Stats(), Credits(), threading.RLock(), on_fatal, wishes)
         self._lock, stats, credit = self._shared.lock, self._shared.stats, self._shared.credits
         self._info = _info(config, backend)
         topics = DeviceTopics.of(config.mqtt.prefix, config.device)
@@ -82,16 +90,17 @@ class Pipeline:
             self._publisher.outbox.problem,
         )
         self.watchdog = Watchdog(self._registry, on_fatal)
-        snapshots = self._snapshots
-        pictures = PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
-        outputs = Outputs(self._results, self._event, pictures, self._publisher.area)
-        reports = Reports(self._camera_status, self._publish_info)
-        self._shard = Shard(config, backend, self._shared, outputs, reports, self._publisher.totals())
+        self._shard: Shard | ShardProcesses
+        if isinstance(wishes, RemoteWishes):
+            self._shard = processes = self._processes(backend, gpus, wishes)
+            take_picture = processes.take_picture
+        else:
+            self._shard, take_picture = self._alone(backend), self._snapshots.request
         actions = CommandActions(
             requests.apply,
             requests.reload,
             self._build_engine,
-            self._snapshots.request,
+            take_picture,
             self._publisher.stats_now,
             self._shard.reset_lines,
             requests.check,
@@ -200,6 +209,34 @@ class Pipeline:
         )
         shared = self._shared
         return View(config, place, shared.stats, shared.wishes, sources, shared.on_fatal)
+
+    def _alone(self, backend: Backend) -> Shard:
+        """Everything in this process."""
+        snapshots = self._snapshots
+        pictures = PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
+        outputs = Outputs(self._results, self._event, pictures, self._publisher.area)
+        return Shard(self._config, backend, self._shared, outputs, self._reports(), self._publisher.objects.totals())
+
+    def _processes(self, backend: Backend, gpus: Sequence[int], wishes: RemoteWishes) -> ShardProcesses:
+        """Capture, inference and analysis in processes of their own, on these GPUs."""
+        publisher, objects = self._publisher, self._publisher.objects
+        outputs = Destinations(
+            self._results,
+            self._event,
+            publisher.area,
+            self._snapshots.fit,
+            wishes.filled,
+            objects.totals,
+            objects.left_open,
+        )
+        shards = ShardProcesses(
+            self._config, backend, gpus, self._shared, outputs, self._reports(), self._registry.snapshot
+        )
+        wishes.connect(shards.send)
+        return shards
+
+    def _reports(self) -> Reports:
+        return Reports(self._camera_status, self._publish_info)
 
     def _results(self, results: Sequence[FrameResult]) -> None:
         self._publisher.results(results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from daemon.app.placement import gpu_mistakes
 from daemon.config.difference import Difference, difference, used_models
 from daemon.config.mistakes import Mistake, MistakesError
 from daemon.config.schema import Config
@@ -12,7 +13,9 @@ from daemon.errors import UsageError
 from daemon.inference.model_config import label_mistakes
 from daemon.inference.model_revision import ModelRevision
 from daemon.mqtt.tls import tls_context
+from engines.backends import CPU
 from engines.errors import EngineError, LabelsError
+from engines.tensorrt.backend import gpu_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def first_plan(config: Config) -> Plan:
         key, _, sentence = str(error).partition(": ")
         mistakes.append(Mistake(key.split("."), sentence))
     mistakes += label_mistakes(config, {name: revision.model.labels for name, revision in revisions.items()})
+    mistakes += _gpu_mistakes(config)
     if mistakes:
         raise MistakesError(mistakes)
     return Plan(config, difference(config, config), revisions)
@@ -74,6 +78,7 @@ def make_plan(running: Config, config: Config, latest: Callable[[str], ModelRevi
     revisions, mistakes = _read(sorted(wanted), config)
     of_labels = {name: (revisions.get(name) or revision) for name, revision in known.items()}
     mistakes += label_mistakes(config, {name: one.model.labels for name, one in of_labels.items() if one is not None})
+    mistakes += _gpu_mistakes(config)
     if mistakes:
         raise MistakesError(mistakes)
     return Plan(config, different, revisions)
@@ -87,6 +92,12 @@ def plan_back(
     `models` are that one's, and `now` is what there is of a name. No file is read: it may be gone or another by now.
     """
     return Plan(before, difference(failed, before), {name: one for name, one in models.items() if now(name) is not one})
+
+
+def _gpu_mistakes(config: Config) -> list[Mistake]:
+    """Looks for GPUs only where a camera asks for one."""
+    asked = config.inference.backend != CPU and any(camera.gpu is not None for camera in config.cameras.values())
+    return gpu_mistakes(config, gpu_count()) if asked else []
 
 
 def _read(names: Iterable[str], config: Config) -> tuple[dict[str, ModelRevision], list[Mistake]]:

@@ -62,13 +62,17 @@ class Shard:
         outputs: Outputs,
         reports: Reports,
         totals: Mapping[str, Totals],
+        number: int = 0,
     ) -> None:
-        """Nothing runs before `start`. `totals` of crossings of lines by camera, which are counted on."""
+        """Nothing runs before `start`. `totals` of crossings of lines by camera, which are counted on.
+
+        `number`: which of the daemon's shards it is.
+        """
         self._config = config
         self._shared = shared
         self._reports = reports
         stats, on_fatal = shared.stats, shared.on_fatal
-        self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal, totals)
+        self._analysis = AnalysisStage(config, outputs, stats, shared.credits, on_fatal, totals, number)
         waits = config.inference.max_delay_ms / 1000, config.inference.max_age_ms / 1000
         self._frame_queue = FrameQueue(Batcher({}, *waits, credit=shared.credits), stats)
         shared.credits.on_room(self._frame_queue.has_credit)
@@ -86,6 +90,11 @@ class Shard:
     def models(self) -> Mapping[str, ModelInfo]:
         """What is known of every model."""
         return self._model_manager.infos
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """See ModelManager.failed."""
+        return self._model_manager.failed
 
     @property
     def queues(self) -> Mapping[str, Callable[[], int]]:

@@ -11,8 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.records import Frame
+from daemon.system.descriptors import OwnDescriptor
 
 _SIDEWAYS = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Which picture was written into the memory of a wish."""
+
+    camera: str
+    sequence: int
+    captured_at: float
+    """UTC, seconds since the epoch"""
+    width: int
+    """of what lies in memory as [height, width, 3] BGR, pixels"""
+    height: int
+    """likewise"""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +40,10 @@ class Wish:
     """pixels at most; a smaller picture stays as it is"""
     edited: bool
     """as it is analysed; False: turned, but neither cropped nor resized nor masked"""
-    filled: Callable[[Frame, int, int], None]
-    """takes the frame, and width and height of what lies in memory as [height, width, 3] BGR; in the camera's thread"""
+    filled: Callable[[Filled], None]
+    """in the camera's thread"""
+    descriptor: OwnDescriptor | None = None
+    """of the memory, for a camera in another process"""
     size: tuple[int, int] | None = None
     """width and height of an unedited picture that lies there already, pixels"""
 
@@ -78,7 +95,7 @@ class PictureWishes:
             if wish.size is None:
                 wish.fill(frame.image.host())
             if wish.size is not None:
-                wish.filled(frame, *wish.size)
+                wish.filled(Filled(frame.camera, frame.sequence, frame.captured_at, *wish.size))
 
     def _due(self, camera: str, edited: bool) -> list[Wish]:
         """Takes those out that this frame is for; an unedited one that came after `received` waits for the next."""

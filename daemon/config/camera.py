@@ -49,6 +49,12 @@ class Camera(Section):
     )
     enabled: bool = Field(True, description="false: the camera is not opened and its status says `disabled`")
     model: str = Field(DEFAULT_MODEL, description="which of `models` analyses this camera")
+    gpu: int | None = Field(
+        None,
+        ge=0,
+        le=63,
+        description="number of the NVIDIA GPU that decodes and analyses this camera; default: the one with least to do",
+    )
     confidence: Score | None = Field(
         None, description="minimum score of published detections; default: the model's confidence"
     )

@@ -9,7 +9,7 @@ from daemon.config.section import Section
 
 _FIXED = ("device", "mqtt", "service")
 """sections that need a restart"""
-_FIXED_INFERENCE = frozenset({"backend"})
+_FIXED_INFERENCE = frozenset({"backend", "shards"})
 _LIVE_INFERENCE = frozenset({"max_delay_ms", "max_age_ms"})
 _TRACKING = frozenset({"tracking", "objects", "zones", "lines"})
 _LIVE_CAMERA = _TRACKING | {"model", "confidence", "labels", "priority", "fps"}
@@ -96,4 +96,6 @@ def _fixed(old: Config, new: Config) -> list[str]:
             found += [f"{section}.{key}" for key in type(before).model_fields if key in _different(before, after)]
         elif before != after:
             found.append(section)
+    both = [name for name in new.cameras if name in old.cameras]
+    found += [f"cameras.{name}.gpu" for name in both if old.cameras[name].gpu != new.cameras[name].gpu]
     return found + [f"inference.{key}" for key in sorted(_different(old.inference, new.inference) & _FIXED_INFERENCE)]

@@ -43,6 +43,13 @@ class Inference(Section):
         "it; default: systemd's cache directory, or ospreyd in the user's",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one per core")
+    shards: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="processes that capture and analyse the cameras (docs/scheduling.md); 1: the daemon's own; "
+        "default: one for each GPU and for each 96 cameras on GPUs",
+    )
     max_batch: int = Field(8, ge=1, le=64, description="maximum number of frames in a batch")
     max_delay_ms: float = Field(
         10.0, ge=0, description="maximum milliseconds that a frame waits for others to fill a batch"

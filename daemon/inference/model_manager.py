@@ -75,6 +75,11 @@ class ModelManager:
         """Of every model, what is to be published of it."""
         return dict(self._infos)
 
+    @property
+    def failed(self) -> frozenset[str]:
+        """Models whose latest revision has failed, though the one before may run."""
+        return frozenset(self._failed)
+
     def latest(self, name: str) -> ModelRevision | None:
         """The model as it is being built, or else as it runs; None: neither."""
         with self._lock:

@@ -67,6 +67,12 @@ class _Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class _Packed:
+    subject: Subject
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Ended:
     object: str
     publish: bool
@@ -89,7 +95,7 @@ class Snapshots:
         self._requesting = threading.Lock()
         self._wanted: dict[str, _Wanted] = {}
         """by camera; to look whether one is there takes no lock"""
-        self._taken: Queue[_Taken | _Ended] = Queue()
+        self._taken: Queue[_Taken | _Packed | _Ended] = Queue()
         self._best: OrderedDict[str, tuple[Subject, bytes]] = OrderedDict()
         """by object, of the thread alone; JPEGs, the one that was taken last at the end"""
         self._stopping = threading.Event()
@@ -137,6 +143,10 @@ class Snapshots:
         """Delivers the last picture of an object, or drops it; returns at once."""
         self._taken.put(_Ended(name, publish))
 
+    def fit(self, subject: Subject, packed: bytes) -> None:
+        """Delivers a JPEG of another process, made smaller where the broker takes less; returns at once."""
+        self._taken.put(_Packed(subject, packed))
+
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
@@ -159,6 +169,8 @@ class Snapshots:
                 best = self._best.pop(taken.object, None)
                 if best is not None and taken.publish:
                     self._deliver(best[0], self._fitting(*best))
+            elif isinstance(taken, _Packed):
+                self._deliver(taken.subject, self._fitting(taken.subject, taken.jpeg))
             elif taken.portraits is not None:
                 picture = taken.image.host()
                 for portrait in taken.portraits:

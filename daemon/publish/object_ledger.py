@@ -7,7 +7,7 @@ Values change in the transaction of the event that changes them. So every `objec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -56,15 +56,17 @@ class ObjectLedger:
             result.setdefault(camera, {}).update({(line, *key): count for key, count in of.items()})
         return result
 
-    def unfinished(self, now: float) -> list[ObjectEvent]:
-        """What an earlier run that was not stopped has left open: objects leave, zones are cleared; `now` in UTC."""
+    def unfinished(self, now: float, cameras: Collection[str] | None = None) -> list[ObjectEvent]:
+        """What was left open by something that was not stopped: objects leave, zones are cleared; `now` in UTC.
+
+        That was an earlier run; or the process of these cameras.
+        """
+        found = [each for each in self._objects.values() if cameras is None or each["camera"] in cameras]
         inside = Counter(
-            (each["camera"], zone, each["object"]["label"])
-            for each in self._objects.values()
-            for zone in each["entered"]
+            (each["camera"], zone, _snapshot(each["object"]).label) for each in found for zone in each["entered"]
         )
         events = []
-        for each in self._objects.values():
+        for each in found:
             snapshot = _snapshot(each["object"])
             for zone, entered in each["entered"].items():
                 key = each["camera"], zone, snapshot.label
@@ -78,10 +80,8 @@ class ObjectLedger:
             event = ObjectEvent(each["camera"], EventType.OBJECT_LEFT, now, snapshot.label, object=snapshot)
             events.append(replace(event, seconds=snapshot.age, left_because=LeftReason.RESTART))
         kind = EventType.ZONE_CLEARED
-        return [
-            *events,
-            *(ObjectEvent(camera, kind, now, count=0, zone=zone) for camera, zone in sorted(self._crowded)),
-        ]
+        crowded = [area for area in sorted(self._crowded) if cameras is None or area[0] in cameras]
+        return [*events, *(ObjectEvent(camera, kind, now, count=0, zone=zone) for camera, zone in crowded)]
 
     def note(self, event: ObjectEvent) -> Kept:
         """Takes an event; what is to be kept with it."""

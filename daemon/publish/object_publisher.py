@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from daemon.config.camera import Camera
@@ -38,7 +38,7 @@ class ObjectPublisher:
         self._zones: dict[tuple[str, str], ZoneState] = {}
 
     def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
-        """Crossings that were counted before the start: by camera, and by line, direction and label."""
+        """Crossings of lines that were counted so far: by camera, and by line, direction and label."""
         return self._ledger.totals()
 
     def finish(self) -> list[ObjectEvent]:
@@ -48,6 +48,10 @@ class ObjectPublisher:
             if self._config.tracked(camera) is None or line not in cameras[camera].lines:
                 self.area(LineState(camera, line, None))
         return self._ledger.unfinished(time.time())
+
+    def left_open(self, cameras: Collection[str]) -> list[ObjectEvent]:
+        """How the objects of these cameras end, whose process has ended without a word."""
+        return self._ledger.unfinished(time.time(), cameras)
 
     def stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
         """What an outbox that could not be read at the start must forget: totals that were reset; in any thread."""

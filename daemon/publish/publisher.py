@@ -30,7 +30,7 @@ from daemon.publish.retained_memory import retained_topics
 from daemon.publish.retained_sender import RetainedSender
 from daemon.publish.subscription import subscription_of
 from daemon.records import CameraStatus, DaemonInfo, Drop, Event, FrameResult
-from daemon.records.objects import Direction, LineState, ZoneState
+from daemon.records.objects import LineState, ZoneState
 from daemon.stats import DaemonCount, Reader, Stats
 from daemon.system.credits import Credits
 
@@ -83,7 +83,8 @@ class Publisher:
         self._retained = RetainedSender(self._link, self._outbox.kept, self._outbox.keep, on_retained)
         self._frames = FrameSender(config, self._link, stats, self._retained, self._report, self._done, on_fatal)
         self._formats_thread = FormatsThread(self._formats, self._formatted, self._link.publish, stats, on_fatal)
-        self._objects = ObjectPublisher(config, info, self._topics, self._outbox, self._retained.retain)
+        self.objects = ObjectPublisher(config, info, self._topics, self._outbox, self._retained.retain)
+        """what is published of objects, zones and lines"""
         self._states = DeviceStates(config.device, self._topics, self._retained.retain)
         self._published = credit.consumer("publish")
         self._formatting_done = credit.consumer("formats") if self._formats else lambda: None
@@ -96,7 +97,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect and to publish, once the next run would know what this one retains."""
-        for event in self._objects.finish():
+        for event in self.objects.finish():
             self.event(event)
         self._claim()
         self._outbox.start()
@@ -107,21 +108,17 @@ class Publisher:
 
     def event(self, event: Event) -> None:
         """Publishes an event; returns at once. It waits in the outbox until the broker acknowledges it."""
-        self._objects.event(event)
+        self.objects.event(event)
         self._formats_thread.event(event)
 
     def area(self, state: ZoneState | LineState) -> None:
         """Takes how a zone or a line is now; returns at once."""
-        self._objects.area(state)
-
-    def totals(self) -> Mapping[str, dict[tuple[str, Direction, str], int]]:
-        """Crossings of lines that were counted before the start: by camera, and by line, direction and label."""
-        return self._objects.totals()
+        self.objects.area(state)
 
     def results(self, results: Sequence[FrameResult]) -> None:
         """Publishes results; returns at once. Skipped ones go to the other formats alone."""
         self._states.follow_clock()
-        self._objects.follow_clock()
+        self.objects.follow_clock()
         self._formats_thread.results(results)
         self._frames.results([result for result in results if not result.skipped])
         for result in results:
@@ -143,14 +140,14 @@ class Publisher:
     def info(self, info: DaemonInfo) -> None:
         """Publishes what the device is and runs, retained."""
         self._info = info
-        self._objects.info(info)
+        self.objects.info(info)
         self._states.info(info)
         self._formats_thread.configure(self._config, info)
 
     def configure(self, config: Config) -> None:
         """Takes a new configuration; the retained topics of removed cameras are cleared."""
         self._config = config
-        self._objects.configure(config)
+        self.objects.configure(config)
         self._states.keep(config.cameras)
         self._frames.configure(config)
         self._formats_thread.configure(config, self._info)
@@ -226,11 +223,11 @@ class Publisher:
         self._retained.settle()
 
     def _stale(self, kept: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
-        return self._objects.stale(kept)
+        return self.objects.stale(kept)
 
     def _recovered(self, kept: Mapping[str, bytes]) -> None:
         """In the thread `outbox`: what earlier runs have kept, where that could not be read at the start."""
-        for event in self._objects.late(kept):
+        for event in self.objects.late(kept):
             self.event(event)
         self._adopt(retained_topics(kept))
 

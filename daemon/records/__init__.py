@@ -62,6 +62,8 @@ class Reason(str, Enum):
     """the process may open no more files, or there is no memory for the pictures"""
     MODEL_FAILED = "model-failed"
     """the camera's model cannot be used, so the camera is not opened"""
+    SHARD_FAILED = "shard-failed"
+    """the process that captures and analyses the camera has ended, and is started again"""
 
 
 class Drop(str, Enum):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """Which object a detection is a sighting of."""
+class Followed(NamedTuple):
+    """Which object a detection is a sighting of. A tuple, because there are dozens a frame."""
 
     id: str
     number: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,14 @@ _WAIT = 1.0  # seconds for others that are being opened
 
 class TooFewDescriptorsError(Exception):
     """The text is one sentence."""
+
+
+class OwnDescriptor:
+    """A descriptor that is closed when nobody has this object any more."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, os.close, number)
 
 
 class Descriptors:

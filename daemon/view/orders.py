@@ -11,11 +11,11 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from daemon.capture.picture_wishes import Wish
+from daemon.capture.picture_wishes import Filled, Wish
 from daemon.control.commands import BuildEngine, ChangeSetting, CheckText, Command, Order, Reload
 from daemon.control.settings import Setting, checked
-from daemon.records import Frame
 from daemon.records.wire import rfc3339
+from daemon.system.descriptors import OwnDescriptor
 from daemon.system.log_output import LogLine
 from daemon.system.logs import latest_lines
 from daemon.view.event_memory import EventMemory
@@ -91,7 +91,7 @@ class Orders:
             case "watch":
                 self._watch(frozenset(asked["cameras"]))
             case "picture":
-                self._picture(asked, peer.take_descriptor())
+                self._picture(asked, OwnDescriptor(peer.take_descriptor()))
             case "log":
                 self._answer(asked, lines=[_log_line(line) for line in latest_lines(asked["after"])])
             case "timeline":
@@ -137,24 +137,24 @@ class Orders:
     def _answer(self, asked: Asked, **what: Any) -> None:
         self._send(orjson.dumps({"kind": "answer", "id": asked["id"], **what}))
 
-    def _picture(self, asked: Asked, descriptor: int) -> None:
+    def _picture(self, asked: Asked, descriptor: OwnDescriptor) -> None:
         try:
-            memory = mapped(descriptor)
+            memory = mapped(descriptor.number)
         except ValueError as error:
             raise PeerGoneError(str(error)) from None
         width = min(max(asked["width"], _WIDTHS[0]), _WIDTHS[1])
-        wish = Wish(memory, width, asked["edited"], partial(self._filled, asked["id"]))
+        wish = Wish(memory, width, asked["edited"], partial(self._filled, asked["id"]), descriptor)
         self._pictures.ask(asked["camera"], wish, asked["shown"])
 
-    def _filled(self, number: int, frame: Frame, width: int, height: int) -> None:
+    def _filled(self, number: int, filled: Filled) -> None:
         """In the camera's thread."""
         told = {
             "id": number,
-            "camera": frame.camera,
-            "sequence": frame.sequence,
-            "captured_at": rfc3339(frame.captured_at),
-            "width": width,
-            "height": height,
+            "camera": filled.camera,
+            "sequence": filled.sequence,
+            "captured_at": rfc3339(filled.captured_at),
+            "width": filled.width,
+            "height": filled.height,
         }
         self._send(orjson.dumps({"kind": "filled", **told}))
 

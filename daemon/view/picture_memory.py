@@ -13,7 +13,7 @@ _LEAST, _MOST = 1 << 16, 64 << 20  # bytes
 
 
 def mapped(descriptor: int) -> NDArray[np.uint8]:
-    """[bytes] of a memfd, which is closed here.
+    """[bytes] of a memfd, which may be closed then.
 
     Raises ValueError for what is none, or could be made smaller later: to write there would end the process.
     """
@@ -25,5 +25,3 @@ def mapped(descriptor: int) -> NDArray[np.uint8]:
         return np.frombuffer(mmap.mmap(descriptor, size), np.uint8)
     except OSError:
         raise ValueError("what should be memory for a picture is none") from None
-    finally:
-        os.close(descriptor)

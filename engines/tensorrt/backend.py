@@ -186,6 +186,15 @@ def gpu(index: int = 0) -> Gpu:
         raise BackendError(f"the NVIDIA GPU cannot be used: {error}; nvidia-smi says more") from None
 
 
+def gpu_count() -> int:
+    """How many NVIDIA GPUs there are to use; 0 where PyCUDA or a driver is missing."""
+    try:
+        gpu()
+    except BackendError:
+        return 0
+    return int(importlib.import_module("pycuda.driver").Device.count())
+
+
 @contextmanager
 def _native_stderr_closed() -> Iterator[None]:
     """What native code prints past the logger while a probe fails is no news. Nothing else here writes meanwhile:

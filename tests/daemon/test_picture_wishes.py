@@ -21,7 +21,9 @@ def frame(sequence: int, height: int = 90, width: int = 160, value: int = 50) ->
 
 
 def wish(filled: Filled, *, width: int = 80, edited: bool = True, size: int = 1 << 16) -> Wish:
-    return Wish(np.zeros(size, np.uint8), width, edited, lambda frame, w, h: filled.append((frame.sequence, w, h)))
+    return Wish(
+        np.zeros(size, np.uint8), width, edited, lambda one: filled.append((one.sequence, one.width, one.height))
+    )
 
 
 def test_a_wish_is_filled_once_and_by_its_camera() -> None:

@@ -1,0 +1,74 @@
+"""How many shards there are, on which GPUs, and which cameras each has. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from daemon.config.camera import Camera
+from daemon.config.mistakes import Mistake
+from daemon.config.schema import Config
+from engines.text import counted
+
+_MOST_CAMERAS = 96
+"""of one process at 30 frames a second with tracking, 0.3 ms each: most of what one interpreter can do"""
+_FPS = 30.0
+"""of a camera that is not limited"""
+
+
+def layout(config: Config, gpus: int) -> tuple[int, ...]:
+    """The GPU of each shard, 0 where there is none; one shard runs in the daemon's own process."""
+    shards = config.inference.shards
+    if shards is None:
+        shards = max(gpus, math.ceil(len(config.cameras) / _MOST_CAMERAS)) if gpus else 1
+    return tuple(number % max(1, gpus) for number in range(shards))
+
+
+def gpu_mistakes(config: Config, gpus: int) -> list[Mistake]:
+    """Cameras with a GPU that is not here, or not used; none where there is no GPU at all."""
+    used = set(layout(config, gpus))
+    found = []
+    for name, camera in config.cameras.items():
+        if camera.gpu is None or gpus == 0 or camera.gpu in used:
+            continue
+        if camera.gpu >= gpus:
+            sentence = (
+                f"there is no GPU {camera.gpu}: this machine has {counted(gpus, 'GPU')}, and numbers begin with 0"
+            )
+        else:
+            sentence = f"no shard runs on GPU {camera.gpu}; raise inference.shards, or leave that to ospreyd"
+        found.append(Mistake(("cameras", name, "gpu"), sentence))
+    return found
+
+
+def place(cameras: Mapping[str, Camera], gpus: Sequence[int], before: Mapping[str, int]) -> dict[str, int]:
+    """The number of each camera's shard: as `before`, else where the fewest frames are expected.
+
+    `gpus` of the shards. Those that ask for a GPU come first.
+    """
+    placed = {
+        name: before[name]
+        for name, camera in cameras.items()
+        if name in before and camera.gpu in (None, gpus[before[name]])
+    }
+    load = [0.0] * len(gpus)
+    for name, shard in placed.items():
+        load[shard] += _frames(cameras[name])
+    new = [name for name in cameras if name not in placed]
+    for name in sorted(new, key=lambda one: cameras[one].gpu is None):
+        camera = cameras[name]
+        possible = [shard for shard, gpu in enumerate(gpus) if camera.gpu in (None, gpu)] or range(len(gpus))
+        placed[name] = min(possible, key=lambda shard: load[shard])
+        load[placed[name]] += _frames(camera)
+    return placed
+
+
+def part(config: Config, placed: Mapping[str, int], shard: int) -> Config:
+    """The configuration with the cameras of a shard alone."""
+    cameras = {name: camera for name, camera in config.cameras.items() if placed[name] == shard}
+    return config.model_copy(update={"cameras": cameras})
+
+
+def _frames(camera: Camera) -> float:
+    """That are expected a second."""
+    return _FPS if camera.fps is None else min(camera.fps, _FPS)

@@ -1,0 +1,128 @@
+"""The thread `tell` of a shard's process: writes all that the shard has for the daemon, in order and in batches."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from daemon.app.shard_link import LinkLostError, packed
+from daemon.app.shard_messages import Beat, Results
+from daemon.records import Drop, FrameResult
+from daemon.stats import Stats
+from daemon.system.thread_scheduling import request_short_slice
+from daemon.system.worker_thread import WorkerThread
+
+_INBOX = 256  # results of live cameras that wait
+_BEAT = 0.5  # seconds between two messages of what was counted
+
+
+class Teller:
+    """No caller waits. Of live cameras the oldest result makes room for the newest and is counted."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        stats: Stats,
+        queues: Callable[[], Mapping[str, int]],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`connection` waits until the daemon reads; `on_fatal` gets the error where nobody does any more."""
+        self._connection = connection
+        self._stats = stats
+        self._queues = queues
+        self._changed = threading.Condition()
+        """guards what follows"""
+        self._inbox: deque[object] = deque()
+        self._live: deque[list[FrameResult]] = deque()
+        """the lists of live results that are in the inbox"""
+        self._closed = False
+        self._thread = WorkerThread("tell", self._run, on_fatal)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def tell(self, message: object) -> None:
+        """Tells a message after all those before; returns at once."""
+        with self._changed:
+            self._inbox.append(message)
+            self._changed.notify()
+
+    def results(self, results: Sequence[FrameResult]) -> None:
+        """Tells results after all messages before; returns at once."""
+        with self._changed:
+            for live in (True, False):
+                if some := [result for result in results if result.live is live]:
+                    self._inbox.append(some)
+                    if live:
+                        self._live.append(some)
+            while sum(map(len, self._live)) > _INBOX:
+                self._drop_oldest()
+            self._changed.notify()
+
+    def finish(self, timeout: float) -> bool:
+        """Tells what waits and what was counted, and ends the thread; False if that took too long."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        with suppress(RuntimeError):  # called in the thread itself, which cannot tell any more
+            return self._thread.join(timeout)
+        return False
+
+    def _drop_oldest(self) -> None:
+        """With the lock."""
+        oldest = self._live[0]
+        self._stats.dropped(oldest.pop(0).camera, Drop.PUBLISH_QUEUE)
+        if not oldest:
+            self._live.popleft()
+
+    def _run(self) -> None:
+        request_short_slice()
+        due = time.monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._inbox or self._closed, max(0.0, due - time.monotonic()))
+                work, closed = list(self._inbox), self._closed
+                self._inbox.clear()
+                self._live.clear()
+            if time.monotonic() >= due or closed:
+                due = time.monotonic() + _BEAT
+                work.append(Beat(self._stats.take(), self._queues()))
+            try:
+                self._connection.sendall(b"".join(map(_packed, work)))
+            except OSError as error:
+                raise LinkLostError(error.strerror) from None
+            if closed:
+                return
+
+
+def _packed(work: object) -> bytes:
+    if not isinstance(work, list):
+        return packed(work)
+    return packed(Results.packed(work)) if work else b""
+
+
+class LogForwarder(logging.Handler):
+    """Tells lines of the log, which the daemon writes: they are counted, kept and shown there."""
+
+    def __init__(self, tell: Callable[[object], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._lines = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Without what cannot leave the process: tracebacks become text, and so do arguments that are objects."""
+        copy = logging.makeLogRecord(record.__dict__)
+        if record.exc_info:
+            copy.exc_text = self._lines.formatException(record.exc_info)
+        copy.exc_info = None
+        if isinstance(record.args, tuple):
+            copy.args = tuple(each if isinstance(each, (str, int, float)) else str(each) for each in record.args)
+        else:
+            copy.msg, copy.args = record.getMessage(), None
+        self._tell(copy)

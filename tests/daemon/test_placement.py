@@ -1,0 +1,82 @@
+"""How many shards there are, and which cameras each has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from daemon.app.placement import gpu_mistakes, layout, part, place
+from daemon.config.schema import Config
+from tests.daemon.test_config_difference import config as configured
+
+
+def config(cameras: int, *, shards: int | None = None, **more: dict[str, Any]) -> Config:
+    """So many cameras, c0 and so on, and others as they are given."""
+    named: dict[str, dict[str, Any]] = {f"c{number}": {} for number in range(cameras)}
+    return configured({**named, **more}, inference={} if shards is None else {"shards": shards})
+
+
+@pytest.mark.parametrize(
+    ("cameras", "gpus", "shards", "expected"),
+    [
+        (200, 0, None, (0,)),
+        (200, 0, 2, (0, 0)),
+        (96, 1, None, (0,)),
+        (160, 1, None, (0, 0)),
+        (2, 2, None, (0, 1)),
+        (300, 2, None, (0, 1, 0, 1)),
+        (2, 2, 1, (0,)),
+        (2, 2, 3, (0, 1, 0)),
+    ],
+)
+def test_layout(cameras: int, gpus: int, shards: int | None, expected: tuple[int, ...]) -> None:
+    assert layout(config(cameras, shards=shards), gpus) == expected
+
+
+def test_cameras_go_where_the_fewest_frames_are_expected() -> None:
+    cameras = config(4, slow={"fps": 5}, other={"fps": 25}).cameras
+    placed = place(cameras, (0, 1), {})
+    load = [sum(cameras[name].fps or 30 for name, shard in placed.items() if shard == number) for number in (0, 1)]
+    assert abs(load[0] - load[1]) <= 25
+    assert Counter(placed[f"c{number}"] for number in range(4)) == {0: 2, 1: 2}
+
+
+def test_a_camera_gets_the_gpu_that_it_asks_for() -> None:
+    cameras = config(2, x={"gpu": 1}, y={"gpu": 1}).cameras
+    placed = place(cameras, (0, 1), {})
+    assert placed == {"x": 1, "y": 1, "c0": 0, "c1": 0}
+
+
+def test_cameras_stay_where_they_are() -> None:
+    before = place(config(4).cameras, (0, 0), {})
+    assert place(config(6).cameras, (0, 0), before).items() >= before.items()
+    emptied = dict.fromkeys(before, 1)
+    assert place(config(6).cameras, (0, 0), emptied) == {**emptied, "c4": 0, "c5": 0}
+
+
+def test_each_shard_has_its_part_of_the_configuration() -> None:
+    whole = config(4)
+    placed = place(whole.cameras, (0, 0), {})
+    parts = [part(whole, placed, shard) for shard in (0, 1)]
+    assert {**parts[0].cameras, **parts[1].cameras} == whole.cameras
+    assert len(parts[0].cameras) == len(parts[1].cameras) == 2
+    assert parts[0].model_copy(update={"cameras": whole.cameras}) == whole
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gpus", "shards", "sentence"),
+    [
+        (0, 1, None, None),
+        (1, 2, None, None),
+        (1, 0, None, None),  # a laptop, on which a configuration is checked
+        (1, 1, None, "there is no GPU 1: this machine has 1 GPU, and numbers begin with 0"),
+        (1, 2, 1, "no shard runs on GPU 1; raise inference.shards, or leave that to ospreyd"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_refused(gpu: int, gpus: int, shards: int | None, sentence: str | None) -> None:
+    found = gpu_mistakes(config(1, shards=shards, x={"gpu": gpu}), gpus)
+    assert [(mistake.path, mistake.sentence) for mistake in found] == (
+        [] if sentence is None else [(("cameras", "x", "gpu"), sentence)]
+    )

@@ -1,0 +1,196 @@
+"""A daemon whose cameras are shared out among processes: one dies, hangs, or fails, and the others go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.demo.film import Film, Shot, film
+from tests.conftest import wait_for
+from tests.daemon.looking import looking
+from tests.daemon.running import TOPICS, box, daemon, detections_of, every_message_fits_its_schema, has, state_of, stop
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.subscriber import Message, Subscriber
+from tests.test_reload import last_of, nothing_was_lost, reload, still_comes, streams_again
+from tests.test_tracking import AREAS, check_events, events_of, retained
+
+_BACK_WITHIN = 15.0  # seconds, on a machine that has little to give; it is 3 s on one that has two cores
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    """Eight seconds of the drawn street."""
+    return film(Shot("street", 416, 256, 5.0, seed=21), tmp_path_factory.mktemp("film") / "street.mp4", 8.0)
+
+
+def in_shards(broker: Mosquitto, cameras: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A configuration with two shards; the first camera is in the first one, the second in the second, and so on."""
+    inference = {"backend": "onnxruntime", "max_age_ms": 20000, "shards": 2}
+    document = box(broker, cameras, inference=inference, service={"metrics": None}, **more)
+    document["mqtt"]["stats_every"] = 0.5
+    return document
+
+
+def processes(of: subprocess.Popen[str]) -> list[int]:
+    """The daemon's child processes, in the order in which they were started."""
+    tasks = Path(f"/proc/{of.pid}/task")
+    return sorted(int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split())
+
+
+def crossed(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    return Counter((e["direction"], e["label"]) for e in events if e["type"] == "line-crossed")
+
+
+def is_lost(camera: str, messages: list[Message]) -> bool:
+    state = state_of(messages, camera)
+    return (state["state"], state["reason"]) == ("offline", "shard-failed")
+
+
+def streams(camera: str, messages: list[Message]) -> bool:
+    return bool(state_of(messages, camera)["state"] == "streaming")
+
+
+def test_a_shard_that_is_killed_comes_back_and_the_other_loses_nothing(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """Objects that were there have left, and lines are counted on."""
+    camera = {"source": str(street.file), "loop": True, **AREAS}
+    with daemon(tmp_path, in_shards(broker, {"a": camera, "b": camera}, tracking={"confirm_frames": 2})) as process:
+        for name in "ab":
+            still_comes(subscriber, name)
+        first, second = processes(process)
+        for _ in range(2):
+            subscriber.wait(lambda m: crossed(events_of(m, "a")), "a crossing", 60)
+            os.kill(first, signal.SIGKILL)
+            began = time.monotonic()
+            subscriber.wait(partial(is_lost, "a"), "the state of its camera")
+            subscriber.wait(partial(streams, "a"), "the camera again", _BACK_WITHIN + 5)
+            assert time.monotonic() - began < _BACK_WITHIN
+            still_comes(subscriber, "a")
+            (first,) = set(processes(process)) - {second}
+        assert second in processes(process)
+        assert stop(process) < 5
+        subscriber.wait(lambda m: m[-1].payload == b"offline", "the last message")
+    nothing_was_lost(subscriber, "b")
+    messages = subscriber.messages()
+    every_message_fits_its_schema(messages)
+    assert {state["reason"] for state in states_of(messages, "b")} == {None}
+    for name in "ab":
+        events = events_of(messages, name)
+        check_events(events)
+        line = retained(messages, "lines/middle", name)
+        totals = {(way, label): n for way in ("in", "out") for label, n in line[way].items() if n}
+        assert totals == dict(crossed(events))
+        assert retained(messages, "zones/left", name)["occupied"] is False
+    left = Counter(e["reason"] for e in events_of(messages, "a") if e["type"] == "object-left")
+    assert left["restart"] > 0
+    seen = [e for e in events_of(messages, "a") if e["type"] in ("appeared", "gone")]
+    for label in {e["label"] for e in seen}:
+        kinds = [e["type"] for e in seen if e["label"] == label]
+        assert all(kind == ("appeared", "gone")[number % 2] for number, kind in enumerate(kinds))
+    reasons = [e["reason"] for e in events_of(messages, "a") if e["type"] == "camera-state"]
+    assert reasons.count("shard-failed") == 2
+
+
+def states_of(messages: list[Message], camera: str) -> list[dict[str, Any]]:
+    return [m.json() for m in messages if m.topic == f"{TOPICS}/{camera}/status"]
+
+
+def test_commands_reloads_and_pictures_reach_the_right_shard(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    camera = {"source": str(street.file), "loop": True, **AREAS}
+    document = in_shards(broker, {"a": camera, "b": camera}, tracking={"confirm_frames": 2})
+
+    def ask(topic: str, payload: str = "") -> dict[str, Any]:
+        reply = f"me/{time.monotonic()}"
+        subscriber.publish(f"{TOPICS}/{topic}", payload, response_topic=reply)
+        answer: dict[str, Any] = subscriber.wait_for(reply).json()
+        return answer
+
+    with daemon(tmp_path, document) as process, looking() as looker:
+        for name in "ab":
+            still_comes(subscriber, name)
+            told, picture = looker.picture(name, 208, edited=True)
+            assert (told["camera"], picture.shape) == (name, (128, 208, 3))
+            assert picture.any()
+            assert ask("command/snapshot", f'{{"camera": "{name}"}}')["ok"]
+            assert subscriber.wait_for(f"{TOPICS}/{name}/snapshot").payload[:2] == b"\xff\xd8"
+        subscriber.wait(lambda m: crossed(events_of(m, "b")), "a crossing", 60)
+        now = time.monotonic()
+        assert ask("command/reset-lines", '{"camera": "b"}')["ok"]
+        line = subscriber.wait_for(f"{TOPICS}/b/lines/middle", after=now).json()
+        assert sum(line["in"].values()) + sum(line["out"].values()) == 0
+        assert ask("a/set/enabled", "false")["ok"]
+        subscriber.wait(lambda m: state_of(m, "a")["state"] == "disabled", "the camera's end")
+        assert ask("command/build-engine", '{"model": "default"}')["ok"] is False
+
+        del document["cameras"]["a"]
+        document["cameras"]["c"] = camera
+        reload(process, tmp_path, document)
+        subscriber.wait(partial(streams_again, "c"), "the new camera", 30)
+        still_comes(subscriber, "c")
+        subscriber.wait(lambda m: last_of(m, f"{TOPICS}/a/zones/left") == b"", "the end of a zone")
+        now = time.monotonic()
+        stats = subscriber.wait_for(f"{TOPICS}/stats", after=now).json()
+        assert stats["cameras"].keys() == {"b", "c"}
+        assert stats["cameras"]["c"]["processed"] > 0
+        assert stats["latency_ms"].keys() >= {"queue", "detector", "tracking", "total"}
+        assert stop(process) < 5
+    nothing_was_lost(subscriber, "b")
+
+
+def test_a_shard_that_hangs_is_ended_and_started_again(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """What is asked of its cameras meanwhile holds when it is back."""
+    file = {"source": str(street.file), "loop": True}
+    document = in_shards(broker, {"a": file, "b": file})
+    with daemon(tmp_path, document, "tests.daemon.impatient_daemon") as process:
+        for name in "ab":
+            still_comes(subscriber, name)
+        os.kill(processes(process)[0], signal.SIGSTOP)
+        subscriber.wait(partial(is_lost, "a"), "the state of its camera", 30)
+        document["cameras"]["a"] = {**file, "fps": 1}
+        reload(process, tmp_path, document)
+        subscriber.wait(partial(streams, "a"), "the camera again", _BACK_WITHIN + 5)
+        still_comes(subscriber, "a", 3)
+        wait_for(lambda: is_slow(subscriber), "a frame a second", 30)
+        assert stop(process) < 5
+    nothing_was_lost(subscriber, "b")
+    assert "has said nothing for" in (tmp_path / "log").read_text()
+
+
+def is_slow(subscriber: Subscriber) -> bool:
+    """Whether the latest two frames are a second apart, not a fifth of one as in the film."""
+    before, last = (datetime.fromisoformat(m["captured_at"].rstrip("Z")) for m in detections_of(subscriber, "a")[-2:])
+    return (last - before).total_seconds() > 0.7
+
+
+def test_files_wait_for_the_daemon_and_lose_no_frame(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
+) -> None:
+    """Also while there is no broker."""
+    file = {"source": str(street.file), "pace": "as-fast-as-possible"}
+    broker.stop()
+    document = in_shards(broker, {"a": file, "b": file, "more": {**file, "loop": True}})
+    with daemon(tmp_path, document) as process:
+        time.sleep(1)
+        broker.start()
+        for name in "ab":
+            subscriber.wait(partial(has, len(street.truths), name), f"every frame of {name}", 60)
+            sequences = [m["sequence"] for m in detections_of(subscriber, name)]
+            assert sequences == list(range(1, len(street.truths) + 1))
+        subscriber.wait(partial(has, 400, "more"), "more frames than there is room for", 60)
+        sequences = [m["sequence"] for m in detections_of(subscriber, "more")]
+        assert sequences == list(range(1, len(sequences) + 1))
+        assert stop(process) < 5
