@@ -42,12 +42,16 @@ class Inference(Section):
         description="folder of built engines, relative to this configuration; nobody else may write to "
         "it; default: systemd's cache directory, or ospreyd in the user's",
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads of ONNX Runtime; default: one per core")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="CPU threads of ONNX Runtime, of each shard; default: one per core, divided among the shards",
+    )
     shards: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="processes that capture and analyse the cameras (docs/scheduling.md); 1: the daemon's own; "
+        description="processes that capture and analyse the cameras (docs/scheduling.md), 1 is the daemon's own; "
         "default: one for each GPU and for each 96 cameras on GPUs",
     )
     max_batch: int = Field(8, ge=1, le=64, description="maximum number of frames in a batch")

@@ -18,7 +18,7 @@ class LeftReason(str, Enum):
     RECONFIGURED = "reconfigured"
     SHUTDOWN = "shutdown"
     RESTART = "restart"
-    """the daemon was not stopped but ended, and has started again"""
+    """the daemon, or the process of the camera's shard, was not stopped but ended, and has started again"""
 
 
 class Direction(str, Enum):
