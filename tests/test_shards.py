@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from daemon.demo.film import Film, Shot, film
-from tests.conftest import wait_for
 from tests.daemon.looking import looking
 from tests.daemon.running import TOPICS, box, daemon, detections_of, every_message_fits_its_schema, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
@@ -23,7 +21,7 @@ from tests.servers.subscriber import Message, Subscriber
 from tests.test_reload import last_of, nothing_was_lost, reload, still_comes, streams_again
 from tests.test_tracking import AREAS, check_events, events_of, retained
 
-_BACK_WITHIN = 15.0  # seconds, on a machine that has little to give; it is 3 s on one that has two cores
+_BACK_WITHIN = 15.0  # seconds on a slow machine; it takes 3 on two cores
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +57,27 @@ def streams(camera: str, messages: list[Message]) -> bool:
     return bool(state_of(messages, camera)["state"] == "streaming")
 
 
-def test_a_shard_that_is_killed_comes_back_and_the_other_loses_nothing(
+def test_a_shard_that_dies_or_hangs_comes_back_and_the_other_loses_nothing(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
-    """Objects that were there have left, and lines are counted on."""
+    """Objects that were there have left, lines are counted on, and what is configured meanwhile holds later."""
     camera = {"source": str(street.file), "loop": True, **AREAS}
-    with daemon(tmp_path, in_shards(broker, {"a": camera, "b": camera}, tracking={"confirm_frames": 2})) as process:
+    document = in_shards(broker, {"a": camera, "b": camera}, tracking={"confirm_frames": 2})
+    with daemon(tmp_path, document, "tests.daemon.impatient_daemon") as process:
         for name in "ab":
             still_comes(subscriber, name)
         first, second = processes(process)
-        for _ in range(2):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
             subscriber.wait(lambda m: crossed(events_of(m, "a")), "a crossing", 60)
-            os.kill(first, signal.SIGKILL)
+            os.kill(first, number)
+            document["cameras"][number.name] = camera
+            reload(process, tmp_path, document)
+            subscriber.wait(partial(is_lost, "a"), "the state of its camera", 30)
             began = time.monotonic()
-            subscriber.wait(partial(is_lost, "a"), "the state of its camera")
             subscriber.wait(partial(streams, "a"), "the camera again", _BACK_WITHIN + 5)
             assert time.monotonic() - began < _BACK_WITHIN
-            still_comes(subscriber, "a")
+            for name in ("a", number.name):
+                still_comes(subscriber, name, 5)
             (first,) = set(processes(process)) - {second}
         assert second in processes(process)
         assert stop(process) < 5
@@ -97,6 +99,7 @@ def test_a_shard_that_is_killed_comes_back_and_the_other_loses_nothing(
     for label in {e["label"] for e in seen}:
         kinds = [e["type"] for e in seen if e["label"] == label]
         assert all(kind == ("appeared", "gone")[number % 2] for number, kind in enumerate(kinds))
+    assert "shard 0: it has said nothing for" in (tmp_path / "log").read_text()
     reasons = [e["reason"] for e in events_of(messages, "a") if e["type"] == "camera-state"]
     assert reasons.count("shard-failed") == 2
 
@@ -149,33 +152,6 @@ def test_commands_reloads_and_pictures_reach_the_right_shard(
     nothing_was_lost(subscriber, "b")
 
 
-def test_a_shard_that_hangs_is_ended_and_started_again(
-    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
-) -> None:
-    """What is asked of its cameras meanwhile holds when it is back."""
-    file = {"source": str(street.file), "loop": True}
-    document = in_shards(broker, {"a": file, "b": file})
-    with daemon(tmp_path, document, "tests.daemon.impatient_daemon") as process:
-        for name in "ab":
-            still_comes(subscriber, name)
-        os.kill(processes(process)[0], signal.SIGSTOP)
-        subscriber.wait(partial(is_lost, "a"), "the state of its camera", 30)
-        document["cameras"]["a"] = {**file, "fps": 1}
-        reload(process, tmp_path, document)
-        subscriber.wait(partial(streams, "a"), "the camera again", _BACK_WITHIN + 5)
-        still_comes(subscriber, "a", 3)
-        wait_for(lambda: is_slow(subscriber), "a frame a second", 30)
-        assert stop(process) < 5
-    nothing_was_lost(subscriber, "b")
-    assert "has said nothing for" in (tmp_path / "log").read_text()
-
-
-def is_slow(subscriber: Subscriber) -> bool:
-    """Whether the latest two frames are a second apart, not a fifth of one as in the film."""
-    before, last = (datetime.fromisoformat(m["captured_at"].rstrip("Z")) for m in detections_of(subscriber, "a")[-2:])
-    return (last - before).total_seconds() > 0.7
-
-
 def test_files_wait_for_the_daemon_and_lose_no_frame(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
@@ -190,7 +166,7 @@ def test_files_wait_for_the_daemon_and_lose_no_frame(
             subscriber.wait(partial(has, len(street.truths), name), f"every frame of {name}", 60)
             sequences = [m["sequence"] for m in detections_of(subscriber, name)]
             assert sequences == list(range(1, len(street.truths) + 1))
-        subscriber.wait(partial(has, 400, "more"), "more frames than there is room for", 60)
+        subscriber.wait(partial(has, 300, "more"), "more frames than there is room for", 60)
         sequences = [m["sequence"] for m in detections_of(subscriber, "more")]
         assert sequences == list(range(1, len(sequences) + 1))
         assert stop(process) < 5
