@@ -63,7 +63,7 @@ class Looker:
         """What is sent of a picture, and the picture [H, W, 3]."""
         descriptor = memory(width * width * 6)
         try:
-            told = self.ask(do="picture", camera=camera, width=width, edited=edited, fds=(descriptor,))
+            told = self.ask(do="picture", camera=camera, width=width, edited=edited, shown=1, fds=(descriptor,))
             data = os.pread(descriptor, told["width"] * told["height"] * 3, 0)
         finally:
             os.close(descriptor)
