@@ -16,9 +16,9 @@ from tests.test_tracking import check_events, events_of
 from tests.watched_videos import BOTTLES, CARS, PEOPLE, Watched, person, watch
 
 PARTS = {
-    "man": Watched(PEOPLE, 735, 890, None, person(1, stood=0), (865,)),
-    "woman-5": Watched(PEOPLE, 910, 1225, 5, person(1, stood=1), (1200,)),
-    "cars": Watched(CARS, 250, 545, None, {}, (291, 440, 485), (455, 535)),
+    "man": Watched(PEOPLE, 740, 880, None, person(1, stood=0), (865,)),
+    "woman-5": Watched(PEOPLE, 910, 1215, 5, person(1, stood=1), (1200,)),
+    "cars": Watched(CARS, 400, 525, None, {}, (440, 485), (455, 535)),
     "cars-5": Watched(CARS, 60, 860, 5, {}, (235, 291, 440, 485, 775), (455, 535)),
     "bottles-5": Watched(BOTTLES, 130, 440, 5, {"object-appeared": 4, "object-left unseen": 1}, ()),
 }

@@ -105,10 +105,13 @@ def watch(
     watched: Mapping[str, Watched], broker: Mosquitto, subscriber: Subscriber, material: Path, folder: Path
 ) -> list[Message]:
     """What is reported of them, each as a camera, until they have ended and the daemon is stopped."""
-    cameras = {}
-    for name, part in watched.items():
-        film = cut(part, material / "videos" / part.video, folder / f"{name}.avi")
-        cameras[name] = {**CAMERAS[part.video], "source": str(film), "pace": "as-fast-as-possible"}
+    for video in {part.video for part in watched.values()}:
+        parts = {name: part for name, part in watched.items() if part.video == video}
+        cut(parts, material / "videos" / video, folder)
+    cameras = {
+        name: {**CAMERAS[part.video], "source": str(folder / f"{name}.avi"), "pace": "as-fast-as-possible"}
+        for name, part in watched.items()
+    }
     model = {"file": str(material / "models" / "yolox_nano_416.onnx"), "labels": "coco"}
     document = box(
         broker, cameras, models={"default": model}, tracking={}, inference={"backend": "onnxruntime", "threads": 2}
@@ -125,22 +128,24 @@ def watch(
     return subscriber.messages()
 
 
-def cut(part: Watched, video: Path, file: Path) -> Path:
-    """The frames that are looked at as a video of their own: `fps` of a camera counts real seconds."""
+def cut(parts: Mapping[str, Watched], video: Path, folder: Path) -> None:
+    """The frames that are looked at as videos of their own, `<name>.avi`: `fps` of a camera counts real seconds."""
     reader = cv2.VideoCapture(str(video))
     rate, size = reader.get(cv2.CAP_PROP_FPS), (int(reader.get(3)), int(reader.get(4)))
-    fps = part.fps or rate
-    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), fps, size)
-    written = 0
-    for frame in range(part.end):
-        found, picture = reader.read()
-        if not found:
+    writers, written = {}, dict.fromkeys(parts, 0)
+    for name, part in parts.items():
+        file = str(folder / f"{name}.avi")
+        writers[name] = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"MJPG"), part.fps or rate, size)
+    for frame in range(max(part.end for part in parts.values())):
+        if not reader.grab():
             break
-        if frame >= part.first and frame - part.first >= written * rate / fps:
-            writer.write(picture)
-            written += 1
-    writer.release()
-    return file
+        for name, part in parts.items():
+            due = part.first + written[name] * rate / (part.fps or rate)
+            if due <= frame < part.end:
+                writers[name].write(reader.retrieve()[1])
+                written[name] += 1
+    for writer in writers.values():
+        writer.release()
 
 
 def counted(events: list[dict[str, Any]]) -> Counter[str]:
