@@ -2,8 +2,9 @@
 
 `python -m tests.benchmarks.footprint --seconds 20` runs `ospreyd run` with 0, 4 and 16 cameras that play one film of
 1280x720 at 15 frames a second, publishing to a Mosquitto. Detection is left out: the model is one that computes
-nothing, so what is measured is decoding, letterboxing, hand-offs and publishing. `--imports` prints what importing
-takes instead.
+nothing, so what is measured is decoding, letterboxing, hand-offs and publishing. Two more rows, of the most cameras,
+have a model that finds ten objects in every frame, which are not followed, and followed through three zones and over
+six lines. `--imports` prints what importing takes instead.
 """
 
 from __future__ import annotations
@@ -25,26 +26,45 @@ import numpy as np
 import yaml
 
 from daemon.demo.film import Shot, film
+from tests.benchmarks.mot_areas import LINES, ZONES
 from tests.engines.making import TWO_NAMES, Making
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
 
 FPS = 15.0
 _SETTLING = 5.0  # seconds
 _READY_WITHIN = 60.0  # seconds
+_OBJECTS = 10  # in each frame of the last two rows
+_AREAS = {
+    "zones": {name: zone.model_dump(exclude_unset=True) for name, zone in ZONES.items()},
+    "lines": {name: line.model_dump(exclude_unset=True, by_alias=True) for name, line in LINES.items()},
+}
 
 
-def measure(cameras: int, seconds: float, video: Path, folder: Path, settling: float = _SETTLING) -> dict[str, float]:
-    """One daemon with so many cameras, from its start; measured from `settling` seconds after READY on."""
-    model = Making({"out": np.zeros((1, 84, 7), np.float32)}, {"out": "Identity"}, metadata=TWO_NAMES)
+def measure(
+    cameras: int,
+    seconds: float,
+    video: Path,
+    folder: Path,
+    settling: float = _SETTLING,
+    objects: int = 0,
+    *,
+    tracking: bool = False,
+) -> dict[str, float]:
+    """One daemon with so many cameras, from its start; measured from `settling` seconds after READY on.
+
+    There are `objects` in every frame, 14 at most, and they are followed where `tracking` says so.
+    """
     port = free_port()
     with Mosquitto(folder) as broker, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(folder / "notify"))
         manager.settimeout(_READY_WITHIN)
-        names = {f"cam{number}": {"source": str(video), "loop": True} for number in range(cameras)}
+        camera = {"source": str(video), "loop": True, **(_AREAS if tracking else {})}
+        names = {f"cam{number}": camera for number in range(cameras)}
         document = {
             "device": "box",
+            "tracking": {} if tracking else None,
             "mqtt": {"host": HOST, "port": broker.port},
-            "models": {"default": {"file": str(model.save(folder / "nothing.onnx"))}},
+            "models": {"default": {"file": str(_model(objects).save(folder / "made.onnx"))}},
             "inference": {"backend": "onnxruntime", "threads": 1},
             "service": {"metrics": {"port": port}},
             "cameras": names or {"none": {"source": str(video), "enabled": False}},
@@ -62,10 +82,19 @@ def measure(cameras: int, seconds: float, video: Path, folder: Path, settling: f
             ready = time.monotonic() - began
             manager.close()  # nobody reads it from now on
             time.sleep(settling)
-            return {"cameras": cameras, "ready_s": round(ready, 2), **_use(process.pid, seconds, port)}
+            row = {"cameras": cameras, "objects": objects, "tracking": tracking, "ready_s": round(ready, 2)}
+            return {**row, **_use(process.pid, seconds, port)}
         finally:
             process.terminate()
             process.wait(20)
+
+
+def _model(objects: int) -> Making:
+    """Computes nothing, and says that there are so many: laid out as YOLOX, with boxes a cell of 8 x 8 apart."""
+    found = np.zeros((1, 84, 7), np.float32)
+    cells = [8 * row + column for row in (1, 3) for column in range(1, 8)][:objects]
+    found[0, cells, 4:6] = 0.9, 0.9
+    return Making({"out": found}, {"out": "Identity"}, metadata=TWO_NAMES)
 
 
 def imports() -> list[dict[str, float | str]]:
@@ -122,6 +151,10 @@ def main() -> None:
             for count in asked.cameras:
                 (folder := Path(scratch) / str(count)).mkdir()
                 result["cameras"].append(measure(count, asked.seconds, video, folder))
+            for tracking in (False, True):
+                (folder := Path(scratch) / f"objects-{tracking}").mkdir()
+                row = measure(max(asked.cameras), asked.seconds, video, folder, objects=_OBJECTS, tracking=tracking)
+                result["cameras"].append(row)
     json.dump(result, sys.stdout, indent=2)
     print()
 
