@@ -87,3 +87,10 @@ def test_from_nothing_to_detections(
             finally:
                 watching.kill()
                 daemon.kill()
+
+
+def test_the_readme_begins_with_a_model() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    use = text.partition("## Use it")[2].partition("\n## ")[0]
+    commands = [line.strip() for line in use.splitlines() if line.startswith("    ospreyd ")]
+    assert commands[0] == "ospreyd model get"

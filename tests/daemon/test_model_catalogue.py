@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+from daemon.cli.main import run_cli
 from daemon.config.model import Model
 from daemon.errors import UsageError
 from daemon.modelstore.catalogue import SHIPPED, Entry, read_catalogue
@@ -27,6 +31,27 @@ def test_each_entry_of_the_catalogue_is_pinned_and_permissive(entry: Entry) -> N
         assert PINNED.search(url), f"{url} names no release and no commit"
     assert Model.model_validate({"file": entry.file, "input": dict(entry.input)})
     assert None not in (entry.ap, entry.gflops)
+
+
+@pytest.mark.parametrize(
+    ("cores", "backend", "name", "why"),
+    [
+        (3, "onnxruntime", "yolox-nano", "3 CPU cores and no GPU that TensorRT runs on"),
+        (4, "onnxruntime", "yolox-tiny", "4 CPU cores and no GPU that TensorRT runs on"),
+        (2, "tensorrt", "yolox-s", "tensorrt runs on a card"),
+    ],
+)
+def test_what_fits_a_machine(
+    cores: int, backend: str, name: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
+    command = import_module("daemon.cli.model.get")
+    monkeypatch.setattr(command, "choose", lambda _: SimpleNamespace(name=backend, gpu="a card"))
+    monkeypatch.setenv("OSPREYD_OFFLINE", "1")
+    assert run_cli(["model", "get"]) == 1
+    fits, announced = capsys.readouterr().out.splitlines()
+    assert fits == f"{name} fits this machine: {why}"
+    assert announced.startswith(f"{name}: ")
 
 
 def test_no_two_entries_have_one_file_and_each_has_a_floor() -> None:

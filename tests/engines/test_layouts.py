@@ -78,6 +78,8 @@ def test_deepstream(tmp_path: Path) -> None:
     )
     assert model.family.nms
     agree(run(model), as_listed(boxes, scores, labels))
+    with pytest.raises(ModelError, match="has a row for each cell, so its boxes still need NMS"):
+        read_model(tmp_path / "m.onnx", "yolov10")
 
 
 @pytest.mark.parametrize(
