@@ -23,7 +23,7 @@ from engines.graphs.outputs import DATA_DEPENDENT
 from engines.graphs.preprocess import FRAMES
 from engines.model import Model
 from engines.pictures import Nv12Picture, Pixels
-from engines.postprocess import Thresholds, to_detections
+from engines.postprocess import Thresholds, of_batch
 from engines.records import BatchDetections, Handle, Letterbox
 from engines.text import counted
 
@@ -107,10 +107,9 @@ class OnnxRuntimeSession:
         pending = self._pending.pop(handle)
         (boxes, scores, labels), detector = pending.outputs.result()
         began = time.perf_counter()
-        detections = tuple(
-            to_detections(boxes[i], scores[i], labels[i], letterbox, self._thresholds, self._model.family.nms)
-            for i, letterbox in enumerate(pending.letterboxes)
-        )
+        size, nms = len(pending.letterboxes), self._model.family.nms
+        candidates = boxes[:size], scores[:size], labels[:size]
+        detections = of_batch(*candidates, pending.letterboxes, self._thresholds, nms)
         return BatchDetections(detections, pending.preprocess, detector, time.perf_counter() - began)
 
     def close(self) -> None:

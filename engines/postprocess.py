@@ -59,6 +59,31 @@ def to_detections(
     return Detections(letterbox.to_source(boxes), np.minimum(scores, 1, dtype=np.float32), labels)
 
 
+def of_batch(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    letterboxes: Sequence[Letterbox],
+    thresholds: Thresholds,
+    nms: bool,
+) -> tuple[Detections, ...]:
+    """As `to_detections`, of a batch of B images: boxes [B, K, 4], scores [B, K] and labels [B, K].
+
+    Without NMS all at once, and the results share arrays.
+    """
+    if nms:
+        candidates = zip(boxes, scores, labels, letterboxes, strict=True)
+        return tuple(to_detections(*each, thresholds, nms) for each in candidates)
+    _check_best(scores[:, :1].max(initial=0))
+    counts = np.count_nonzero(scores >= thresholds.confidence, axis=1)
+    most = int(counts.max())
+    used = np.arange(most) < counts[:, None]
+    if np.isnan(scores).any() or np.isnan(boxes[:, :most]).any(axis=2, where=used[..., None]).any():
+        raise _not_a_number()
+    found = _cut(boxes[:, :most], scores[:, :most], labels[:, :most], counts, letterboxes)
+    return tuple(_of_best_classes(*each) for each in zip(found, boxes, strict=True)) if thresholds.one_class else found
+
+
 def of_kept(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
@@ -78,12 +103,30 @@ def of_kept(
     if min(kept) < 0:
         raise _not_a_number()
     most = max(kept)
-    places = to_source(boxes[:, :most], letterboxes)
-    top = np.minimum(scores[:, :most], 1, dtype=np.float32)
-    classes = labels[:, :most].copy()  # the backend reuses this memory for its next batch
-    enough = (top >= confidence) & (np.arange(most) < counts[:, None])  # what lies behind is of other batches
-    kept = np.count_nonzero(enough, axis=1).tolist()
-    return tuple(Detections(places[i, :n], top[i, :n], classes[i, :n]) for i, n in enumerate(kept))
+    enough = (scores[:, :most] >= confidence) & (np.arange(most) < counts[:, None])  # behind them are other batches'
+    counts = np.count_nonzero(enough, axis=1)
+    return _cut(boxes[:, :most], scores[:, :most], labels[:, :most], counts, letterboxes)
+
+
+def _cut(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    counts: NDArray[np.int32] | NDArray[np.intp],
+    letterboxes: Sequence[Letterbox],
+) -> tuple[Detections, ...]:
+    """The first of `counts` [B] of each image, copied, since the backend reuses its memory for the next batch."""
+    places, top, classes = to_source(boxes, letterboxes), np.minimum(scores, 1, dtype=np.float32), labels.copy()
+    return tuple(Detections(places[i, :n], top[i, :n], classes[i, :n]) for i, n in enumerate(counts.tolist()))
+
+
+def _of_best_classes(found: Detections, boxes: NDArray[np.float32]) -> Detections:
+    """The first of each box, which are the first of `boxes`, in model-input pixels."""
+    boxes = boxes[: len(found)]
+    if _all_differ(boxes):
+        return found
+    keep = _first_of_each_box(boxes)
+    return Detections(found.boxes[keep], found.scores[keep], found.labels[keep])
 
 
 def _check_best(score: float | np.float32) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from cuda.bindings import driver
 
 from engines.errors import BackendError
-from engines.postprocess import Thresholds, of_kept, to_detections
+from engines.postprocess import Thresholds, of_batch, of_kept
 from engines.records import Detections, Letterbox
 from engines.tensorrt.device import Device, Memory, Pinned
 from engines.tensorrt.driver import call, download
@@ -73,11 +73,8 @@ class Candidates:
 
     def detections(self, letterboxes: Sequence[Letterbox], thresholds: Thresholds) -> tuple[Detections, ...]:
         """See Results."""
-        boxes, scores, labels = (host.array for host in self._outputs.host)
-        return tuple(
-            to_detections(boxes[i], scores[i], labels[i], box, thresholds, self._nms)
-            for i, box in enumerate(letterboxes)
-        )
+        boxes, scores, labels = (host.array[: len(letterboxes)] for host in self._outputs.host)
+        return of_batch(boxes, scores, labels, letterboxes, thresholds, self._nms)
 
     def free(self) -> None:
         """See Results."""

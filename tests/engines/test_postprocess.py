@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ModelError
-from engines.postprocess import Thresholds, of_kept, suppress, to_detections
+from engines.postprocess import Thresholds, of_batch, of_kept, suppress, to_detections
 from engines.records import Detections, Fit, Letterbox
 from tests.engines.candidates import KINDS, candidates
 
@@ -102,3 +102,36 @@ def test_a_batch_with_nan_or_a_score_above_1_ends_the_model() -> None:
         counts = np.array([1, count], np.int32)
         with pytest.raises(ModelError, match=said):
             of_kept(np.stack([BOXES] * 2), scores, np.stack([LABELS] * 2), counts, [place] * 2, 0.4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("nms", [False, True])
+def test_a_batch_is_what_each_of_its_pictures_is(kind: str, nms: bool) -> None:
+    places = [Letterbox.of(640 - 2 * i, 360, 320, 320, Fit.CENTRED) for i in (0, 0, 1, 2)]
+    for one_class, confidence in product((False, True), (0.25, 0.6, 0.99, 1.0)):
+        given = candidates(kind, len(places), 40, 5)
+        given.boxes[:2, 1::4] = given.boxes[:2, ::4]  # an object with two classes
+        thresholds = Thresholds(confidence, one_class=one_class)
+        found = of_batch(given.boxes, given.scores, given.labels, places, thresholds, nms)
+        for i, place in enumerate(places):
+            wanted = to_detections(given.boxes[i], given.scores[i], given.labels[i], place, thresholds, nms)
+            for name in ("boxes", "scores", "labels"):
+                assert np.array_equal(getattr(found[i], name), getattr(wanted, name))
+                assert not np.shares_memory(getattr(found[i], name), getattr(given, name))
+
+
+def test_nan_in_a_batch_counts_where_it_is_used() -> None:
+    place = Letterbox.of(64, 64, 64, 64, Fit.CENTRED)
+    scores = np.array([[0.9, 0.8, 0.1], [0.9, 0.2, 0.1]], np.float32)
+    boxes, labels = np.stack([BOXES] * 2), np.stack([LABELS] * 2)
+    boxes[1, 1] = boxes[0, 2] = np.nan
+    assert [len(each) for each in of_batch(boxes, scores, labels, [place] * 2, Thresholds(), nms=False)] == [2, 1]
+    boxes[1, 0, 3] = np.nan
+    with pytest.raises(ModelError, match="NaN"):
+        of_batch(boxes, scores, labels, [place] * 2, Thresholds(), nms=False)
+    scores[1, 2] = np.nan
+    with pytest.raises(ModelError, match="NaN"):
+        of_batch(np.stack([BOXES] * 2), scores, labels, [place] * 2, Thresholds(), nms=False)
+    scores[0, 0] = 3
+    with pytest.raises(ModelError):
+        of_batch(np.stack([BOXES] * 2), scores, labels, [place] * 2, Thresholds(), nms=False)
