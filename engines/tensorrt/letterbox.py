@@ -7,9 +7,9 @@ with new addresses each time, which costs the host more than the kernel takes fo
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,13 +72,19 @@ class Nv12Kernel:
         self._device = device
         self._model = model
         self._dtype = dtype
-        self._module = KernelModule(device, "letterbox")
+        self._module = _module(device)
 
     def letterbox(self, images: int, most: int) -> Nv12Letterbox:
         """For one slot; `images` is the address of the detector's input, of `most` pictures. Raises BackendError."""
         model = self._model
         described = _described(model.geometry, model.width, model.height, self._dtype, model.planar)
         return Nv12Letterbox(self._device, self._module, model, (images, described), most)
+
+
+@functools.cache
+def _module(device: Device) -> KernelModule:
+    """Loaded once: the driver compiles it. Raises CudaError."""
+    return KernelModule(device, "letterbox")
 
 
 class Nv12Letterbox:
@@ -124,7 +130,7 @@ def _described(geometry: InputGeometry, width: int, height: int, dtype: np.dtype
     return _Input(*fixed, geometry.pad, triple(*geometry.mean), triple(*scale))
 
 
-@lru_cache(maxsize=256)  # cameras keep their size
+@functools.lru_cache(maxsize=256)  # cameras keep their size
 def _template(  # noqa: PLR0913, PLR0917  what it depends on
     width: int, height: int, pitch: int, matrix: ColourMatrix, full_range: bool, to_width: int, to_height: int, fit: Fit
 ) -> NDArray[Any]:
