@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from daemon.web.answers import Given, Refusal, answer, body
-from daemon.web.daemon_link import DaemonLink
+from daemon.web.daemon_link import DaemonLink, Line
 from daemon.web.known_state import KnownState
 from daemon.web.roles import camera_of, needs
 
@@ -44,7 +44,7 @@ class Commanding:
         """Has the configuration read again."""
         address = needs(request, "edit").address
         await body(request, Nothing)
-        return await self._do(address, "reload")
+        return _told(address, "reload", await self._link.reload())
 
     async def build(self, request: Request) -> Response:
         """Has a model's engine built again."""
@@ -56,8 +56,12 @@ class Commanding:
         return await self._do(address, "build-engine", model=model)
 
     async def _do(self, address: str, what: str, **more: Any) -> Response:
-        done = await self._link.ask(what, **more)
-        _log.info("%s by %s: %s", what, address, done["detail"])
-        if not done["ok"]:
-            raise Refusal(409, "rejected", done["detail"])
-        return answer({"detail": done["detail"]})
+        return _told(address, what, await self._link.ask(what, **more))
+
+
+def _told(address: str, what: str, done: Line) -> Response:
+    """Raises Refusal where the daemon has not done it."""
+    _log.info("%s by %s: %s", what, address, done["detail"])
+    if not done["ok"]:
+        raise Refusal(409, "rejected", done["detail"])
+    return answer({"detail": done["detail"]})

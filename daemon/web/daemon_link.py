@@ -21,7 +21,7 @@ _log = logging.getLogger("ospreyd.web")
 _AGAIN_AFTER = 0.5  # seconds
 _READ = 1 << 18  # bytes
 _FULL = 0.005  # seconds until a full socket is tried again
-_ANSWER_WITHIN = 30.0  # seconds; a reload may read large models
+_ANSWER_WITHIN = 30.0  # seconds
 
 Line = dict[str, Any]
 
@@ -65,6 +65,13 @@ class DaemonLink:
         """The answer to an order. Raises Refusal where there is none."""
         return await self._answered(do, (), _ANSWER_WITHIN, **more)
 
+    async def reload(self) -> Line:
+        """The answer to a reload, which may read large models: it is waited for while the daemon is there.
+
+        Raises Refusal where the daemon has gone.
+        """
+        return await self._answered("reload", (), None)
+
     async def picture(self, memory: int, within: float, **wanted: Any) -> Line:
         """What the daemon sends of a picture in `memory`, a sealed memfd. Raises Refusal where none comes in time."""
         return await self._answered("picture", (memory,), within, **wanted)
@@ -82,7 +89,7 @@ class DaemonLink:
         """Whether the daemon is there."""
         return bool(self._state["connected"])
 
-    async def _answered(self, do: str, descriptors: tuple[int, ...], within: float, **more: Any) -> Line:
+    async def _answered(self, do: str, descriptors: tuple[int, ...], within: float | None, **more: Any) -> Line:
         number, loop = next(self._ids), asyncio.get_running_loop()
         self._waiting[number] = future = loop.create_future()
         try:

@@ -147,9 +147,9 @@ class Saving:
     async def _reload(self, before: str, after: str) -> str:
         """The daemon's sentence. Raises Refusal where it does not run with the new text, after putting the old back."""
         try:
-            done = await self._link.ask("reload")
+            done = await self._link.reload()
         except Refusal as away:
-            return f"the file is written; ospreyd reads it when it runs again ({away})"
+            return f"the file is written; ospreyd has ended before it had read it, and reads it when it runs ({away})"
         if done["ok"]:
             return str(done["detail"])
         _log.error("the daemon has refused the new text, the old one is put back: %s", done["detail"])
@@ -160,7 +160,7 @@ class Saving:
 
         try:
             await asyncio.to_thread(put_back)
-            await self._link.ask("reload")
+            await self._link.reload()
         except (ChangedError, UsageError, OSError, Refusal) as error:
             detail = f"{done['detail']}; and the file could not be put back: {error}"
             raise Refusal(409, "reload-refused", detail) from None

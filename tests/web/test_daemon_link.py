@@ -8,6 +8,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from daemon import __version__
+from daemon.web import daemon_link
+from daemon.web.answers import Refusal
 from daemon.web.daemon_link import DaemonLink
 from daemon.web.known_state import KnownState
 
@@ -36,3 +39,43 @@ def test_a_daemon_of_another_version_ends_a_connection_and_not_the_link(tmp_path
         return str(daemon["detail"])
 
     assert "restart both" in asyncio.run(connections())
+
+
+def test_a_reload_is_waited_for_while_the_daemon_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes of it is known at last: else a file that is refused late would stay."""
+    monkeypatch.setattr(daemon_link, "_ANSWER_WITHIN", 0.05)
+    answers = [{"ok": False, "detail": "refused"}, None]
+    """of reloads; None: the daemon ends in place of an answer"""
+
+    async def answered() -> None:
+        late = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(orjson.dumps({**HELLO, "version": __version__}) + b"\n")
+            async for line in reader:
+                asked = orjson.loads(line)
+                if asked["do"] == "reload":
+                    await late.wait()
+                    if (answer := answers.pop(0)) is None:
+                        break
+                    writer.write(orjson.dumps({"kind": "answer", "id": asked["id"], **answer}) + b"\n")
+            writer.close()
+
+        link = DaemonLink(tmp_path / "box.sock", lambda *_: None)
+        async with await asyncio.start_unix_server(serve, tmp_path / "box.sock"):
+            running = asyncio.create_task(link.run())
+            while not link.connected:
+                await asyncio.sleep(0.01)
+            reload = asyncio.create_task(link.reload())
+            with pytest.raises(Refusal, match="has not answered"):
+                await link.ask("check", text="")
+            assert not reload.done()
+            late.set()
+            assert (await asyncio.wait_for(reload, 30))["detail"] == "refused"
+            with pytest.raises(Refusal) as away:
+                await asyncio.wait_for(link.reload(), 30)
+            assert away.value.content["error"] == "daemon-away"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(answered())

@@ -1,5 +1,7 @@
 // Requests to the web process.
 
+import { texts } from "./texts.js";
+
 export class ApiError extends Error {
   /** @param {number} status @param {Record<string, any>} answer */
   constructor(status, answer) {
@@ -29,11 +31,12 @@ export async function api(method, path, body, headers = {}) {
       credentials: "same-origin",
     });
   } catch {
-    throw new ApiError(0, { error: "no-answer", detail: "The page's server does not answer." });
+    throw new ApiError(0, { error: "no-answer", detail: texts.noAnswer(0) });
   }
   const text = await response.text();
   const answer = text && response.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
   if (response.ok) return answer;
+  if (!answer.error) throw new ApiError(response.status, { error: "no-answer", detail: texts.noAnswer(response.status) });
   if (response.status === 401 && answer.error === "not-logged-in") whenLoggedOut();
   throw new ApiError(response.status, answer);
 }

@@ -93,7 +93,7 @@ export class Saving {
         await this.#save(texts.changedTitle, texts.changedText);
       } else if (error.status === 423) await showLocked(error.message, error.answer.paste);
       else if (error.answer.mistakes) this.told({ mistakes: error.answer.mistakes, diff: [], locked: null, paste: null });
-      else throw new Error(`${texts.notSaved}: ${error.message}`);
+      else throw new Error(error.answer.error === "no-answer" ? texts.maySaved : `${texts.notSaved}: ${error.message}`);
     }
   }
 
