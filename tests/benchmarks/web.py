@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import tempfile
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -25,12 +27,16 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.connection import Connection
 
+from daemon.capture.picture_wishes import PictureWishes
 from daemon.demo.film import Shot, film
+from daemon.records import Frame
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.engines.making import TWO_NAMES, Making
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
+from tests.web.killing import killed_while_saving
 from tests.web.running import WebPage, folders, page, web_box
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -104,6 +110,8 @@ class Bench:
             "pictures_per_s": len(ages) / elapsed,
             "age_p50_ms": 1000 * float(np.percentile(ages, 50)) if ages else 0.0,
             "age_p95_ms": 1000 * float(np.percentile(ages, 95)) if ages else 0.0,
+            "daemon_mb": memory(self.daemon),
+            "web_mb": memory(self.web.process.pid),
             "p99_ms": float(np.percentile(totals, 99)) if totals else 0.0,
         }
 
@@ -115,10 +123,10 @@ def compared(bench: Bench, count: int, cameras: int, rounds: int, seconds: float
         off = bench.measured(seconds, [])
         with bench.viewers(count, cameras) as viewers:
             on = bench.measured(seconds, viewers)
-        for key in ("web_cpu", "pictures_per_s", "age_p50_ms", "age_p95_ms"):
+        for key in ("web_cpu", "web_mb", "pictures_per_s", "age_p50_ms", "age_p95_ms"):
             found.setdefault(key, []).append(on[key])
         found.setdefault("daemon_cpu_off", []).append(off["daemon_cpu"])
-        for key in ("daemon_cpu", "p99_ms"):
+        for key in ("daemon_cpu", "daemon_mb", "p99_ms"):
             found.setdefault(f"{key}_more", []).append(on[key] - off[key])
     return {key: round(statistics.median(values), 2) for key, values in found.items()}
 
@@ -139,20 +147,19 @@ def save_to_running(bench: Bench) -> dict[str, float]:
 
 
 def kills(bench: Bench, count: int, start: Callable[[], WebPage]) -> dict[str, float]:
-    """The page's process is killed while it is looked at; what the daemon has of it afterwards."""
+    """The page's process is killed while it is looked at and saves; what the daemon has of it afterwards."""
     descriptors, used = len(list(Path(f"/proc/{bench.daemon}/fd").iterdir())), memory(bench.daemon)
-    captured = _captured(bench)
+    captured, chance, saved = _captured(bench), random.Random(1), 0
     for _ in range(count):
         with bench.viewers(1, 4):
-            time.sleep(0.3)
-            bench.web.process.kill()
-            bench.web.process.wait()
+            saved += killed_while_saving(bench.web, bench.client, "cam0", chance)
         bench.web = start()
         bench.client.cookies.clear()
         bench.client.post("api/session", json={"token": bench.web.token()})
     time.sleep(2)
     return {
         "kills": count,
+        "files_new_others_old": saved,
         "descriptors_more": len(list(Path(f"/proc/{bench.daemon}/fd").iterdir())) - descriptors,
         "daemon_mb_more": round(memory(bench.daemon) - used, 1),
         "frames_captured": _captured(bench) - captured,
@@ -163,6 +170,18 @@ def _captured(bench: Bench) -> int:
     wait_for(lambda: bench.client.get("api/state").json()["stats"], "statistics")
     cameras: dict[str, Any] = bench.client.get("api/state").json()["stats"]["cameras"]
     return sum(camera["captured"] for camera in cameras.values())
+
+
+def unwatched() -> dict[str, float]:
+    """What a frame costs the daemon while nobody looks: one look-up in the camera's thread."""
+    wishes, frame = (
+        PictureWishes(),
+        Frame("cam", 1, BgrPicture(np.zeros((2, 2, 3), np.uint8)), 0, 0, None, True, lambda: None),
+    )
+    times = 1_000_000
+    nothing = min(timeit.repeat(lambda: None, number=times, repeat=5))
+    took = min(timeit.repeat(lambda: wishes.delivered(frame, edited=False), number=times, repeat=5))
+    return {"look_up_us": round((took - nothing) / times * 1e6, 3)}
 
 
 def run(cameras: int, rounds: int, seconds: float, killed: int, folder: Path) -> Iterator[tuple[str, dict[str, float]]]:
@@ -186,13 +205,10 @@ def run(cameras: int, rounds: int, seconds: float, killed: int, folder: Path) ->
                 time.sleep(5)
                 bench = Bench(web, client, process.pid, subscriber)
                 idle = bench.measured(seconds, [])
-                yield "P0 nobody looks", {k: round(idle[k], 2) for k in ("daemon_cpu", "web_cpu")}
+                yield "P0 nobody looks", {"web_cpu": round(idle["web_cpu"], 2), **unwatched()}
                 yield "null", compared(bench, 0, 0, rounds, seconds)
                 yield "P1, P2, P5 one viewer, one camera", compared(bench, 1, 1, rounds, seconds)
-                before = memory(process.pid)
-                yield "P3 four viewers, four cameras", compared(bench, 4, 4, rounds, seconds)
-                used = {"web_mb": memory(web.process.pid), "daemon_mb_more": memory(process.pid) - before}
-                yield "P4", {key: round(value, 1) for key, value in used.items()}
+                yield "P3, P4 four viewers, four cameras", compared(bench, 4, 4, rounds, seconds)
                 yield "P6", {"first_page_s": round(cold, 2), **save_to_running(bench)}
                 yield "kill -9", kills(bench, killed, lambda: pages.enter_context(page(folder, document)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import ssl
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.servers import certificates
 from tests.servers.mosquitto import HOST, Mosquitto, free_port
+from tests.web.killing import killed_while_saving
 from tests.web.running import page, web_box
 
 pytestmark = pytest.mark.timeout(300)
@@ -84,9 +86,9 @@ def test_what_it_cannot_serve_is_one_sentence(tmp_path: Path, web: object, said:
 
 
 def test_killed_while_it_is_looked_at_it_leaves_nothing_behind(broker: Mosquitto, still: Path, tmp_path: Path) -> None:
-    """100 times: tests/benchmarks/web.py."""
+    """And the file that is being saved is the old or the new one. 100 times: tests/benchmarks/web.py."""
     document = web_box(broker, {"street": {"source": str(still), "loop": True, "fps": 5}}, {"password": PASSWORD})
-    descriptors = []
+    descriptors, chance = [], random.Random(1)
     with daemon(tmp_path, document) as process:
         for _ in range(2):
             with page(tmp_path, document) as web, web.client(PASSWORD) as client:
@@ -95,8 +97,7 @@ def test_killed_while_it_is_looked_at_it_leaves_nothing_behind(broker: Mosquitto
                     socket.send(json.dumps({"watch": {"street": {}}}))
                     socket.send(json.dumps({"more": "street"}))
                     wait_for(lambda s=socket: isinstance(s.recv(timeout=30), bytes), "a picture")  # type: ignore[misc]
-                    web.process.kill()
-                    web.process.wait()
+                    killed_while_saving(web, client, "street", chance)
             descriptors.append(len(list(Path(f"/proc/{process.pid}/fd").iterdir())))
         assert process.poll() is None
     assert descriptors[1] <= descriptors[0] + 1
