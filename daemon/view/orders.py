@@ -119,8 +119,7 @@ class Orders:
             case "set":
                 name = f"{asked['camera']}/set/{asked['setting']}"
                 try:
-                    setting = Setting(asked["setting"])
-                    command = ChangeSetting(asked["camera"], setting, checked(setting, asked["value"]))
+                    command = _change(asked["camera"], asked["setting"], asked["value"])
                 except ValueError as error:
                     self._answer(asked, ok=False, detail=str(error), problems=[])
                     return
@@ -157,6 +156,17 @@ class Orders:
             "height": filled.height,
         }
         self._send(orjson.dumps({"kind": "filled", **told}))
+
+
+def _change(camera: str, name: str, value: object) -> ChangeSetting:
+    """Raises ValueError."""
+    if name not in set(Setting):
+        raise ValueError(f"{name} is no setting; these can be set: {', '.join(Setting)}")
+    setting = Setting(name)
+    try:
+        return ChangeSetting(camera, setting, checked(setting, value))
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
 def _log_line(line: LogLine) -> dict[str, object]:

@@ -6,6 +6,7 @@ import { h, once, put, say } from "./dom.js";
 import { eventList } from "./events.js";
 import { clock, counted, number } from "./format.js";
 import { area, boxes } from "./overlay.js";
+import { Settings } from "./orders.js";
 import { chip, figuresOf } from "./overview.js";
 import { Picture } from "./picture.js";
 import { fromValue } from "./shapes.js";
@@ -44,13 +45,13 @@ export function camera(context, name) {
     } });
     return h("label", { class: "switch" }, box, h("span", {}, texts.layers[layer]));
   });
-  const parts = panels();
+  const parts = panels(new Settings(name, edits));
   const ages = h("span", { class: "ages" });
   put(
     content,
     h("div", { class: "title" }, h("h1", {}, name), parts.state, edits && h("a", { class: "button main", href: `#/camera/${part(name)}/edit` }, texts.edit)),
     h("p", { class: "why" }, parts.why),
-    h("div", { class: "two" }, h("div", {}, picture.element, h("div", { class: "under" }, h("fieldset", { class: "switches" }, h("legend", { class: "sr" }, texts.show), switches), ages), parts.hour), h("div", {}, parts.now, parts.counts, parts.settings, parts.events)),
+    h("div", { class: "two" }, h("div", {}, picture.element, h("div", { class: "under" }, h("fieldset", { class: "switches" }, h("legend", { class: "sr" }, texts.show), switches), ages), parts.hour), h("div", {}, parts.now, parts.counts, parts.settings.element, parts.events)),
   );
   content.className = "camera";
   const update = once(() => fillIn(parts, context, name, picture));
@@ -76,7 +77,8 @@ export function camera(context, name) {
   update();
 }
 
-function panels() {
+/** @param {Settings} settings */
+function panels(settings) {
   const panel = (/** @type {string} */ title) => h("section", { class: "card", "aria-label": title });
   return {
     state: h("span", { class: "state" }),
@@ -84,7 +86,7 @@ function panels() {
     now: panel(texts.minute),
     hour: panel(texts.hour),
     counts: panel(texts.counts),
-    settings: panel(texts.settings),
+    settings,
     events: panel(texts.itsEvents),
   };
 }
@@ -113,14 +115,7 @@ function fillIn(parts, { store }, name, picture) {
     h("h2", {}, texts.counts),
     h("dl", { class: "list" }, zones.map((zone) => figure(zone.zone, `${texts.inZone}: ${counted(zone.counts) || texts.none}`)), lines.map((line) => figure(line.line, `${texts.crossed}: ${sum(line.in)} / ${sum(line.out)}`))),
   );
-  const settings = Object.values(here?.settings ?? {});
-  parts.settings.hidden = !settings.length;
-  const cells = (/** @type {any} */ each) => [each.setting, String(each.value ?? texts.none), texts.origins[each.origin] ?? each.origin].map((text) => h("td", {}, text));
-  put(
-    parts.settings,
-    h("h2", {}, texts.settings),
-    h("table", {}, h("thead", {}, h("tr", {}, [texts.setting, texts.value, texts.from].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, settings.map((each) => h("tr", {}, cells(each))))),
-  );
+  parts.settings.update(here?.settings ?? {});
   put(parts.events, h("h2", {}, texts.itsEvents), eventList(store.events.filter(({ event }) => event.camera === name).slice(0, 12), store.broker?.connected === false));
 }
 

@@ -1,7 +1,9 @@
 // All cameras at a glance, and what the device says of itself.
 
-import { h, once, put, say } from "./dom.js";
+import { part } from "./api.js";
+import { ask, h, once, put, say } from "./dom.js";
 import { clock, counted, number } from "./format.js";
+import { order, toldOf } from "./orders.js";
 import { boxes } from "./overlay.js";
 import { Picture } from "./picture.js";
 import { texts } from "./texts.js";
@@ -17,12 +19,13 @@ export function overview(context) {
   const { content, store, signal } = context;
   const device = h("section", { class: "card device", "aria-label": texts.device });
   const grid = h("section", { class: "tiles", "aria-label": texts.overview });
-  put(content, h("h1", { class: "sr" }, texts.overview), device, grid);
+  const came = toldOf();
+  put(content, h("h1", { class: "sr" }, texts.overview), device, came, grid);
   /** @type {Map<string, {element: HTMLElement, update: () => void, ends: AbortController}>} */
   const tiles = new Map();
   let told = false; // whether the device's part is up to date
   const update = () => {
-    if (!told) put(device, ...describe(context));
+    if (!told) again(device, describe(context, came));
     told = true;
     for (const [name, tile] of tiles) {
       if (store.names.includes(name)) continue;
@@ -46,8 +49,16 @@ export function overview(context) {
   update();
 }
 
-/** @param {Context} context */
-function describe({ store, session }) {
+/** Puts other content in, and the focus where it was. @param {HTMLElement} element @param {any[]} children */
+function again(element, children) {
+  const { activeElement } = document;
+  const had = activeElement && element.contains(activeElement) ? activeElement.id : "";
+  put(element, ...children);
+  if (had) document.getElementById(had)?.focus({ preventScroll: true });
+}
+
+/** @param {Context} context @param {HTMLElement} came where it is said what came of an order */
+function describe({ store, session, edits }, came) {
   const { info } = store;
   if (!info) return [h("p", { class: "dim" }, store.daemon?.detail || texts.waiting)];
   const item = (/** @type {string} */ name, /** @type {any[]} */ ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value));
@@ -60,11 +71,23 @@ function describe({ store, session }) {
       item(texts.device, h("strong", {}, info.device), ` ospreyd ${info.version ?? session.version ?? ""}`),
       item(texts.backend, h("strong", {}, info.backend), info.gpu ? ` ${info.gpu}` : "", h("span", { class: "dim" }, ` ${info.backend_reason}`)),
       store.broker && item(texts.broker, store.broker.connected ? texts.brokerThere : h("span", { class: "bad" }, `${texts.away} ${texts.since(clock(store.broker.since))}`)),
-      item(texts.configuration, texts.loaded(clock(info.configuration.loaded_at))),
-      models.map(([name, model]) => item(`${texts.model} ${name}`, chip(model.state), ` ${modelText(model)}`)),
+      item(texts.configuration, texts.loaded(clock(info.configuration.loaded_at)), edits && button("reload", texts.reload, texts.reload, () => order("reload", {}, came))),
+      models.map(([name, model]) => item(`${texts.model} ${name}`, chip(model.state), ` ${modelText(model)}`, edits && isBuilt(info, model) && button(`build-${name}`, texts.build, texts.buildOf(name), () => build(name, came)))),
     ),
     errors && h("div", { class: "notice bad" }, h("p", {}, texts.refused), h("ul", {}, errors.map((each) => h("li", {}, each)))),
   ];
+}
+
+/** @param {string} id @param {string} text @param {string} label @param {() => void} onclick */
+const button = (id, text, label, onclick) => h("button", { type: "button", class: "small", id, "aria-label": label, onclick }, text);
+
+/** Whether an engine is built of a model that could be built again. @param {any} info @param {any} model */
+const isBuilt = (info, model) => model.state !== "building" && (info.backend !== "onnxruntime" || model.precision === "int8");
+
+/** @param {string} name @param {HTMLElement} came */
+async function build(name, came) {
+  const answer = await ask(texts.buildOf(name), [h("p", {}, texts.buildText)], [["", texts.cancel], ["build", texts.build, "main"]]);
+  if (answer === "build") await order(`models/${part(name)}/build`, {}, came);
 }
 
 /** @param {any} model */

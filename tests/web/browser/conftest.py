@@ -24,13 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: here not in item.path.parents)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chrome() -> Iterator[tuple[Playwright, Browser]]:
+    """Of this folder's tests alone: nothing else can use asyncio in this process while it is there."""
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of the drawn street."""
     file = tmp_path_factory.mktemp("film") / "street.mp4"
@@ -38,7 +39,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     cameras = {name: camera(street, fps=SLOW) for name in NAMES}

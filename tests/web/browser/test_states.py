@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, Playwright, WebSocketRoute, expect
+import cv2
+import numpy as np
+from playwright.sync_api import Browser, Locator, Playwright, expect
 
 from tests.conftest import wait_for
 from tests.daemon.running import daemon, stop
+from tests.daemon.test_misread_model import write_model
 from tests.servers.mosquitto import Mosquitto
 from tests.web.browser.browsing import picture, visit
 from tests.web.browser.site import camera
@@ -19,50 +22,64 @@ from tests.web.running import web_box
 
 SOON = 5000
 """milliseconds after which the page must say what the daemon says"""
+CALIBRATION = 1000
+"""pictures, for which calibrating takes longer than the test"""
 
 
-def building(route: WebSocketRoute) -> None:
-    """Lets the page believe that a model is being built, and that one has failed: both take a GPU."""
-    server = route.connect_to_server()
-
-    def from_server(message: str | bytes) -> None:
-        if isinstance(message, str) and (found := json.loads(message))["kind"] == "info":
-            model = next(iter(found["models"].values()))
-            found["models"]["trucks"] = {**model, "state": "building", "progress": 40, "detail": "calibrating"}
-            found["models"]["doors"] = {**model, "state": "failed", "detail": "the GPU has too little memory for it"}
-            message = json.dumps(found)
-        route.send(message)
-
-    server.on_message(from_server)
-    route.on_message(server.send)
+def box_of(broker: Mosquitto, street: Path, folder: Path) -> dict[str, Any]:
+    """With a model that is built soon, one that is calibrated for long, and one that fails with its first picture."""
+    for name, value, count in (("scenes", 90, CALIBRATION), ("few", 90, 2), ("white", 255, 4)):
+        (folder / name).mkdir()
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((256, 416, 3), value, np.uint8))
+        for number in range(count):
+            (folder / name / f"{number:04}.png").hardlink_to(folder / f"{name}.png")
+    write_model(folder / "misread.onnx")
+    models = {
+        "default": "street",
+        "bikes": {"file": "street", "precision": "int8", "calibration": "few"},
+        "trucks": {"file": "street", "precision": "int8", "calibration": "scenes"},
+        "doors": {"file": "misread.onnx"},
+    }
+    cameras = {
+        "gate": camera(street),
+        "yard": {"source": "rtsp://127.0.0.1:9/none"},
+        "lorries": camera(street, model="trucks", fps=2),
+        "lane": camera(street, model="bikes", enabled=False),
+        "door": {"source": str(folder / "white"), "loop": True, "model": "doors", "fps": 1},
+    }
+    inference = {"cache": "engines", "backend": "onnxruntime", "threads": 1}
+    return web_box(broker, cameras, models=models, inference=inference, tracking={})
 
 
 def test_it_says_what_is_wrong_and_comes_back(
     chrome: tuple[Playwright, Browser], street: Path, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    cameras: dict[str, Any] = {
-        "gate": camera(street),
-        "yard": {"source": "rtsp://127.0.0.1:9/none"},
-        "corner": camera(street),
-    }
-    document = web_box(broker, cameras, tracking={})
+    document = box_of(broker, street, tmp_path)
     with (
         web_page(tmp_path, document) as web,
         daemon(tmp_path, document) as process,
-        visit(chrome[1], web.link(), prepare=altered) as page,
+        visit(chrome[1], web.link()) as page,
     ):
         told = page.locator("#notices")
 
         def tile(name: str) -> Locator:
             return page.locator(f"[data-camera={name}]")
 
+        def model(name: str) -> Locator:
+            return page.locator(".facts > div", has_text=f"Model {name}")
+
+        tile("lorries").scroll_into_view_if_needed()
+        tile("lorries").locator(".picture.live").wait_for()
+        expect(model("trucks")).to_contain_text(re.compile(r"building.*[1-9]\d? %: calibrating"))
+        expect(model("doors")).to_contain_text(re.compile("failed.*score"))
+        expect(model("doors").get_by_role("button")).to_have_count(0)
         tile("gate").locator(".picture.live").wait_for()
         expect(tile("yard")).to_contain_text("offline")
         expect(tile("yard").locator(".no-picture")).to_contain_text("127.0.0.1:9")
-        device = page.locator(".device")
-        expect(device).to_contain_text("40 %: calibrating")
-        expect(device).to_contain_text("too little memory")
+        page.evaluate("scrollTo(0, 0)")
         picture(page, "overview")
+        page.get_by_role("button", name="Reload").click()
+        expect(page.locator(".told")).to_contain_text("configuration loaded")
 
         broker.kill()
         expect(told).to_contain_text("broker is away")
@@ -71,6 +88,11 @@ def test_it_says_what_is_wrong_and_comes_back(
             wait_for(lambda: client.get("api/state").json()["broker"]["connected"], "the broker in the state")
         expect(told).not_to_contain_text("broker is away", timeout=SOON)
 
+        model("bikes").get_by_role("button", name="Build bikes again").click()
+        page.locator("dialog[open]").get_by_role("button", name="Build again").click()
+        expect(page.locator(".told")).to_contain_text("bikes")
+        expect(model("bikes")).to_contain_text("building")
+
         stop(process, signal.SIGTERM)
         expect(told).to_contain_text("ospreyd does not answer", timeout=SOON)
         expect(tile("gate").locator(".picture.old")).to_be_visible()
@@ -78,7 +100,3 @@ def test_it_says_what_is_wrong_and_comes_back(
         with daemon(tmp_path, document):
             expect(told).not_to_contain_text("does not answer", timeout=60_000)
             tile("gate").locator(".picture.live").wait_for(timeout=60_000)
-
-
-def altered(page: Page) -> None:
-    page.route_web_socket("**/api/live", building)
