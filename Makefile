@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 # one more than there are cores, since tests wait as much as they work
 WORKERS := $(shell expr $$(nproc) + 1)
-# what the integration tests start: a broker, an RTSP server, a browser, and the libraries that OpenCV's wheel expects
+# what the integration tests start: a broker, an RTSP server, a browser, what stands before the page, and the libraries that OpenCV's wheel expects
 DEBIAN_PACKAGES := mosquitto mosquitto-clients openssl faketime prometheus gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly libgl1 libglib2.0-0 systemd shellcheck \
-	chromium python3-opencv fonts-dejavu-core
+	chromium python3-opencv fonts-dejavu-core nginx-light openssh-server
 
 # what the tests of the service boot: a small Debian, made once and copied by every run
 DEBIAN_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ospreyd-tests/debian-root

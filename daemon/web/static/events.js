@@ -29,7 +29,7 @@ export function events({ content, store, signal }) {
   const soon = once(update);
   const load = () => loadEvents(store).then(update);
   store.on((kind) => {
-    if (kind === "event" || kind === "broker") soon();
+    if (["event", "event-pictures", "broker"].includes(kind)) soon();
     else if (kind === "daemon") load(); // what was missed
   }, signal);
   load();

@@ -77,6 +77,7 @@ export class Store extends EventTarget {
     else if (kind === "line") this.camera(message.camera).lines[message.line] = message;
     else if (kind === "gone") this.#gone(message);
     else if (kind === "event") this.events = [/** @type {any} */ (message), ...this.events].slice(0, MOST_EVENTS);
+    else if (kind === "event-pictures") this.events = this.events.map((each) => (message.numbers.includes(each.number) ? { ...each, picture: true } : each));
     else if (kind === "pictures") this.noPictures = message.allowed ? "" : message.detail;
     this.dispatchEvent(new CustomEvent("change", { detail: { kind, message } }));
   }

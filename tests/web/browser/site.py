@@ -34,6 +34,8 @@ NAMES = (
     "seen",
     "phone",
     "spare",
+    "proxied",
+    "tunnelled",
 )
 """cameras: each test changes its own"""
 SLOW = None if DOCUMENTED else 1
@@ -47,7 +49,7 @@ LINES = {"crossing": {"points": [[0.46, 0.52], [0.5, 0.98]], "in": [0.9, 0.7]}}
 
 @dataclass(frozen=True)
 class Site:
-    """A daemon with twelve cameras, and its page."""
+    """A daemon with many cameras, and its page."""
 
     browser: Browser
     playwright: Playwright

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from playwright.sync_api import Page
 
 from tests.servers.subscriber import Message
 from tests.web.browser.browsing import Editor, picture
@@ -41,19 +42,24 @@ def runs_with_it(site: Site, camera: str, before: str, told: str) -> None:
         site.subscriber.wait(entered, "an event of the zone")
 
 
-def test_by_mouse(site: Site) -> None:
+def draw_by_mouse(site: Site, page: Page, camera: str) -> None:
+    """A zone, until its first event comes."""
     before = site.text()
+    editor = Editor(page, camera)
+    editor.tool("Zone")
+    for corner in CORNERS:
+        editor.click(corner)
+    page.mouse.move(*editor.at((0.06, 0.5)))
+    page.locator(".drafting").get_by_text("inside now").wait_for()
+    picture(page, "editor")
+    editor.click(CORNERS[0])
+    page.locator("#item-0").get_by_text("inside now").wait_for()
+    runs_with_it(site, camera, before, editor.save())
+
+
+def test_by_mouse(site: Site) -> None:
     with site.visit() as page:
-        editor = Editor(page, "mouse")
-        editor.tool("Zone")
-        for corner in CORNERS:
-            editor.click(corner)
-        page.mouse.move(*editor.at((0.06, 0.5)))
-        page.locator(".drafting").get_by_text("inside now").wait_for()
-        picture(page, "editor")
-        editor.click(CORNERS[0])
-        page.locator("#item-0").get_by_text("inside now").wait_for()
-        runs_with_it(site, "mouse", before, editor.save())
+        draw_by_mouse(site, page, "mouse")
 
 
 @pytest.mark.parametrize(("device", "camera"), [("Pixel 7", "pixel"), ("iPhone 15", "iphone")])

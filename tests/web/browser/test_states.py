@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Locator, Playwright, expect
 
 from tests.conftest import wait_for
@@ -19,6 +20,8 @@ from tests.web.browser.browsing import picture, visit
 from tests.web.browser.site import camera
 from tests.web.running import page as web_page
 from tests.web.running import web_box
+
+pytestmark = pytest.mark.timeout(300)  # two daemons, one after the other
 
 SOON = 5000
 """milliseconds after which the page must say what the daemon says"""

@@ -44,3 +44,10 @@ test("events of a daemon that has ended are not mixed with those of the next, wh
   for (const message of [daemon("3"), event(1)]) store.take(message);
   assert.deepEqual(numbers(), [1]);
 });
+
+test("the picture of an event comes a little after it", () => {
+  const store = new Store();
+  for (const number of [1, 2, 3]) store.take({ ...event(number), picture: false });
+  store.take({ kind: "event-pictures", numbers: [1, 3] });
+  assert.deepEqual(store.events.map((each) => each.picture), [true, false, true]);
+});
