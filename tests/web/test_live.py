@@ -53,7 +53,7 @@ class Reader:
         return True
 
     def until(self, condition: Any, what: str) -> None:
-        wait_for(lambda: condition() or (self.read() and condition()), what, 30)
+        wait_for(lambda: condition() or (self.read() and condition()), what)
 
     def next_picture(self) -> None:
         """Asks for one more and waits for it."""
