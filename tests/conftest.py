@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,11 @@ def wait_for(condition: Callable[[], object], what: str, timeout: float = PATIEN
         if time.monotonic() > deadline:
             pytest.fail(f"waited {timeout:.0f} s for {what}")
         time.sleep(0.01)
+
+
+def telling(*facts: object) -> str:
+    """A pattern for `pytest.raises(match=…)`: one sentence that has these names, values and commands in any words."""
+    return "^" + "".join(f"(?=.*{re.escape(str(fact))})" for fact in facts) + ".*$"
 
 
 def missing(what: str, install: str) -> None:

@@ -120,9 +120,8 @@ class TestEightBits:
             at_precision(detector(build), Precision.INT8)
 
     def test_eight_bits_without_images(self, street: Model) -> None:
-        with pytest.raises(CalibrationError) as raised:
+        with pytest.raises(CalibrationError):
             at_precision(canonical(street), Precision.INT8)
-        assert str(raised.value) == "there are no calibration images; 8-bit precisions need some of your own scenes"
 
 
 class TestMagnitudes:
