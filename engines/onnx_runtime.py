@@ -25,13 +25,12 @@ from engines.model import Model
 from engines.pictures import Nv12Picture, Pixels
 from engines.postprocess import Thresholds, of_batch
 from engines.records import BatchDetections, Handle, Letterbox
+from engines.session_options import ERROR, FATAL, session_options
 from engines.text import counted
 
 _log = logging.getLogger("ospreyd.engines")
 SLOTS = 2
 """how many batches may be in flight"""
-_ERROR, _FATAL = 3, 4
-"""log severities of ONNX Runtime; warnings concern constant folding"""
 _Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
 """boxes, scores, labels as in heads.base.CANONICAL"""
 
@@ -175,7 +174,7 @@ def _runs_batches(model: Model) -> bool:
 
     Values are not compared: the exporter is more reliable than a comparison on noise.
     """
-    session = _session(model.proto, None, str(model.path), _FATAL)
+    session = _session(model.proto, None, str(model.path), FATAL)
     pictures = _noise(model)
     try:
         alone = session.run(None, {model.input_name: pictures[:1]})
@@ -197,7 +196,7 @@ def _same(model: Model, dynamic: onnx.ModelProto) -> bool:
     pictures = _noise(model)
     singles = [as_exported.run(None, {model.input_name: np.stack([picture] * size)}) for picture in pictures]
     try:
-        batch = _session(dynamic, None, str(model.path), _FATAL).run(None, {model.input_name: pictures})
+        batch = _session(dynamic, None, str(model.path), FATAL).run(None, {model.input_name: pictures})
     except Exception:  # a rewritten graph that does not load or run is not the same
         return False
     expected = [np.concatenate([p[: len(p) // size] for p in parts]) for parts in zip(*singles, strict=True)]
@@ -235,12 +234,8 @@ def quantizing_in_float32(detector: onnx.ModelProto) -> onnx.ModelProto:
     return mended
 
 
-def _session(proto: onnx.ModelProto, threads: int | None, path: str, severity: int = _ERROR) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = severity
-    # threads that spin between two batches would take CPU time from decoding
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _session(proto: onnx.ModelProto, threads: int | None, path: str, severity: int = ERROR) -> ort.InferenceSession:
+    options = session_options(severity, threads)
     if any(constant.data_type == onnx.TensorProto.FLOAT16 for constant in proto.graph.initializer):
         # it would convert biases to integers through a float16 quotient, which overflows
         options.add_session_config_entry("session.disable_quant_qdq", "1")

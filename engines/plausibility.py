@@ -14,6 +14,7 @@ from engines.graphs.compose import canonical_detector, fixed_batch, with_frame_i
 from engines.graphs.heads.base import CANONICAL, NO_CLASS_SCORE
 from engines.graphs.preprocess import FRAMES
 from engines.postprocess import HIGHEST_SCORE
+from engines.session_options import FATAL, session_options
 
 if TYPE_CHECKING:
     from engines.model import Model
@@ -36,8 +37,7 @@ def misreading(model: Model) -> str | None:
     """
     detector = with_frame_input(model, canonical_detector(model, model.proto))
     try:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # fatal: opening a session reports what goes wrong here
+        options = session_options(FATAL)  # opening a session reports what goes wrong here
         session = ort.InferenceSession(detector.SerializeToString(), options, providers=["CPUExecutionProvider"])
         batch = session.get_inputs()[0].shape[0]
         size = batch if isinstance(batch, int) else 1
@@ -58,8 +58,7 @@ def _runs_alone(model: Model) -> bool:
     shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
     batch = fixed_batch(model.proto, model.input_name) or 1
     black = np.zeros((batch, *shape), helper.tensor_dtype_to_np_dtype(model.input_type))
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # as above
+    options = session_options(FATAL)  # as above
     try:
         session = ort.InferenceSession(model.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         session.run(None, {model.input_name: black})

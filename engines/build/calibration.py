@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engines.errors import CalibrationError
 from engines.graphs.preprocess import FRAMES, preprocess_model
 from engines.model import Model
+from engines.session_options import session_options
 from engines.text import counted
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -80,7 +81,7 @@ def model_inputs(model: Model, images: Iterable[NDArray[np.uint8]]) -> Iterator[
     Uses the graph of the preprocess engine, so that calibration sees the same input as inference.
     """
     graph = preprocess_model(model.geometry, model.width, model.height, model.input_type, model.planar)
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph.SerializeToString(), session_options(), providers=["CPUExecutionProvider"])
     for image in images:
         yield session.run(None, {FRAMES: image[None]})[0]
 

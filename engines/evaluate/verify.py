@@ -17,6 +17,7 @@ from engines.model import Model
 from engines.postprocess import Thresholds, suppress, to_detections
 from engines.precision import Precision
 from engines.records import Detections, DetectorSession, Letterbox
+from engines.session_options import session_options
 
 EVERY_CANDIDATE = Thresholds(confidence=0.0, iou=1.0, one_class=False)
 """with these a session returns all candidates, mapped to source pixels"""
@@ -73,8 +74,7 @@ class GraphReference:
         """Raises ModelError."""
         spec = BuildSpec(model, Precision.FP32, max_batch=1)
         self._model = model
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors; warnings concern constant folding
+        options = session_options()
         detector = spec.detector(lambda _what, _fraction: None)
         self._preprocess = ort.InferenceSession(spec.preprocess().SerializeToString(), options)
         self._detector = ort.InferenceSession(detector.SerializeToString(), options)

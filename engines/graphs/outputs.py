@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from engines.graphs.heads.base import LAYERS, RawOutput
 from engines.graphs.onnx_file import ImageInput, shape_of
+from engines.session_options import FATAL, session_options
 
 _FIRST_IS_DATA = frozenset(
     {"Expand", "Gather", "GatherElements", "GatherND", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile"}
@@ -45,8 +46,7 @@ def _found(proto: onnx.ModelProto, image: ImageInput) -> list[tuple[int, ...] | 
     """The shapes of the outputs for one image; None if the model does not run, which opening a session reports."""
     shape = [size or 1 for size in shape_of(image.value)]
     grey = np.full(shape, 114, helper.tensor_dtype_to_np_dtype(image.dtype))
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # fatal: opening a session reports what goes wrong here
+    options = session_options(FATAL)  # opening a session reports what goes wrong here
     try:
         session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         outputs: list[NDArray[np.float32]] = session.run(None, {image.name: grey})

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from engines.errors import CalibrationError
+from engines.session_options import session_options
 
 _BINS = 4096
 _SAMPLE = 1 << 16
 """about how many values of one tensor of one image are counted"""
 _PARTS = np.linspace(1 / 16, 1, 121)
 """candidate clipping limits, as fractions of the largest magnitude"""
-_ERROR = 3
-"""log severity of ONNX Runtime"""
 
 
 class Magnitudes:
@@ -78,9 +77,7 @@ def magnitudes(
     observed.CopyFrom(model)
     del observed.graph.output[:]
     observed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERROR
-    session = ort.InferenceSession(observed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(observed.SerializeToString(), session_options(), providers=["CPUExecutionProvider"])
     images_input = model.graph.input[0]
     dtype = helper.tensor_dtype_to_np_dtype(images_input.type.tensor_type.elem_type)
     found = {name: Magnitudes() for name in names}
