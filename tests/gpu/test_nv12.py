@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from daemon.demo.street.generator import StreetScene
 from engines.backends import Backend, SessionSettings, open_session, prepare
 from engines.build.cache import EngineCache
 from engines.evaluate.verify import EVERY_CANDIDATE, compare_candidates
-from engines.graphs.nv12 import CHROMA, COLOURS, LUMA, WIDTH, colours, nv12_model
-from engines.graphs.preprocess import IMAGES, InputGeometry
 from engines.model import Model, read_model
 from engines.models import street_onnx
-from engines.pictures import ColourMatrix, Nv12Picture
+from engines.pictures import Nv12Picture
 from engines.records import DetectorSession
-from tests.engines.test_preprocess import GEOMETRIES
+from tests.engines.nv12_cases import INPUTS, check, model_of, name_of, pictures, shape_of
 from tests.nv12 import nv12
 
 if TYPE_CHECKING:
     from engines.tensorrt.device import Memory
-
-INPUT = 320, 224
-SIZES = ((64, 48), (1280, 720), (333, 517), (1919, 1079), (1, 1), (3840, 2160))
-KINDS = [(matrix, full) for matrix in ColourMatrix for full in (False, True)]
-TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
 
 
 class OnGpu:
@@ -60,24 +49,7 @@ class OnGpu:
         )
 
 
-def noisy(width: int, height: int) -> NDArray[np.uint8]:
-    noise = np.random.default_rng(3).integers(0, 256, (height, width, 3)).astype(np.uint8)
-    return np.asarray(cv2.GaussianBlur(noise, (5, 5), 0), np.uint8).reshape(height, width, 3)
-
-
-def by_graph(picture: Nv12Picture, model: Model, element: int) -> NDArray[Any]:
-    graph = nv12_model(model.geometry, model.width, model.height, element, model.planar)
-    luma, chroma = picture.read()
-    inputs = {
-        LUMA: luma[None, :, :, None],
-        CHROMA: chroma.reshape(1, len(chroma), -1, 2),
-        WIDTH: np.array([picture.width]),
-        COLOURS: colours(picture.matrix, picture.full_range),
-    }
-    return np.asarray(ort.InferenceSession(graph.SerializeToString()).run([IMAGES], inputs)[0][0])
-
-
-def by_kernel(pictures: list[Nv12Picture], model: Model, dtype: np.dtype[Any]) -> NDArray[Any]:
+def by_kernel(shown: list[Nv12Picture], model: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Each as the detector gets it, in places that are two apart."""
     from engines.tensorrt.device import use_device  # noqa: PLC0415
     from engines.tensorrt.driver import download  # noqa: PLC0415
@@ -85,12 +57,11 @@ def by_kernel(pictures: list[Nv12Picture], model: Model, dtype: np.dtype[Any]) -
     from engines.tensorrt.letterbox import OnGpu as Placed  # noqa: PLC0415
 
     device = use_device()
-    stream, most = device.stream(), 2 * len(pictures)
-    shape = (3, model.height, model.width) if model.planar else (model.height, model.width, 3)
-    host = device.pinned((most, *shape), dtype)
+    stream, most = device.stream(), 2 * len(shown)
+    host = device.pinned((most, *shape_of(model)), dtype)
     images = device.memory(host.array.nbytes)
     letterbox = Nv12Kernel(device, model, dtype).letterbox(int(images), most)
-    letterbox.enqueue([Placed(p, p.luma, p.chroma, 2 * place) for place, p in enumerate(pictures)], stream)
+    letterbox.enqueue([Placed(p, p.luma, p.chroma, 2 * place) for place, p in enumerate(shown)], stream)
     download(host.array, int(images), stream)
     stream.synchronize()
     out = host.array[::2].copy()
@@ -109,28 +80,12 @@ def test_the_record_is_laid_out_as_in_the_kernel(backend: Backend) -> None:
     assert (_PICTURE.itemsize, ctypes.sizeof(_Input)) == (96, 48)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda g: g.fit.value)
-@pytest.mark.parametrize("dtype", [*TYPES, np.dtype(np.uint8)], ids=str)
-@pytest.mark.parametrize("planar", [True, False], ids=["planar", "interleaved"])
-def test_the_kernel_equals_the_graph(
-    geometry: InputGeometry, dtype: np.dtype[Any], planar: bool, backend: Backend
-) -> None:
+@pytest.mark.parametrize("case", INPUTS, ids=name_of)
+def test_the_kernel_equals_the_graph(case: Any, backend: Backend) -> None:
     """Of pictures of every size, matrix and range in one launch."""
-    if dtype == np.uint8:
-        geometry = replace(geometry, mean=(0.0,) * 3, std=(1.0,) * 3)
-    width, height = INPUT
-    model: Any = SimpleNamespace(path="model", geometry=geometry, width=width, height=height, planar=planar)
-    held = [
-        OnGpu(nv12(noisy(*size), *KINDS[number % 4], pitch=(size[0] + 511) // 256 * 256))
-        for number, size in enumerate(SIZES)
-    ]
-    got = by_kernel([each.picture for each in held], model, dtype)
-    element = helper.np_dtype_to_tensor_dtype(dtype)
-    span = max(geometry.std) / 255
-    for each, out in zip(held, got, strict=True):
-        difference = np.abs(out.astype(np.float64) - by_graph(each.picture, model, element)) * span
-        assert difference.max() < 0.006  # one value of 8 bits, where that is what the model takes
-        assert difference.mean() < 0.0005
+    model, held = model_of(case), [OnGpu(each) for each in pictures()]
+    for each, got in zip(held, by_kernel([each.picture for each in held], model, case[1]), strict=True):
+        check(got, each.picture, model)
 
 
 @pytest.fixture(scope="module")
