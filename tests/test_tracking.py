@@ -17,7 +17,7 @@ from tests.servers.subscriber import Message, Subscriber
 
 LEFT, RIGHT = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]], [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]
 AREAS: dict[str, Any] = {
-    "zones": {"left": {"polygon": LEFT}, "right": {"polygon": RIGHT, "dwell": 1}},
+    "zones": {"left": {"polygon": LEFT, "max_count": 0}, "right": {"polygon": RIGHT, "dwell": 1}},
     "lines": {"middle": {"points": [[0.5, 0], [0.5, 1]], "in": [0.9, 0.5]}},
 }
 
@@ -40,10 +40,15 @@ def retained(messages: list[Message], what: str, camera: str = "street") -> dict
 
 
 def check_events(events: list[dict[str, Any]]) -> None:
-    """Every object appears once and leaves once, zones are entered and left in turn; with counts and totals."""
+    """Every object appears once and leaves once, zones are entered and left, crowded and cleared in turn; with counts
+    and totals."""
     by_object: dict[str, list[dict[str, Any]]] = defaultdict(list)
     inside: Counter[tuple[str, str]] = Counter()
     totals: Counter[tuple[str, str, str]] = Counter()
+    crowded = [(event["zone"], event["type"]) for event in events if event["type"].endswith(("-crowded", "-cleared"))]
+    assert [kind for _, kind in sorted(crowded, key=lambda each: each[0])] == ["zone-crowded", "zone-cleared"] * (
+        len(crowded) // 2
+    )
     for event in events:
         if event.get("object"):
             by_object[event["object"]["id"]].append(event)
@@ -131,7 +136,10 @@ def test_no_object_goes_on_where_a_film_begins_again(broker: Mosquitto, subscrib
 def test_a_killed_daemon_leaves_nothing_open(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while objects are there, three times; each start first tells that what was open has left."""
+    """Killed while objects are there, three times; each start first tells that what was open has left.
+
+    The first time a zone is crowded too.
+    """
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     camera = {"source": str(street.file), "loop": True, **AREAS}
     document = box(broker, {"street": camera}, tracking={"confirm_frames": 2})
@@ -142,7 +150,9 @@ def test_a_killed_daemon_leaves_nothing_open(
                 events = events_of(messages)
                 left = {e["object"]["id"] for e in events if e["type"] == "object-left"}
                 there = {e["object"]["id"] for e in events if e["type"] == "zone-entered"} - left
-                return bool(there) and sum(e["reason"] == "restart" for e in events) >= before
+                told = Counter(e["type"] for e in events)
+                crowded = before > 0 or told["zone-crowded"] > told["zone-cleared"]
+                return bool(there) and crowded and sum(e["reason"] == "restart" for e in events) >= before
 
             subscriber.wait(open_again, "an object in a zone", 60)
             process.send_signal(signal.SIGKILL)
