@@ -18,6 +18,7 @@ from engines.graphs.heads import FAMILIES
 from engines.image_file import read_image
 from engines.records import Detections
 from tests.conftest import ROOT
+from tests.daemon.several import commands
 from tests.engines.decoding import GRID, HEIGHT, WIDTH, pixel_rows
 from tests.engines.making import Making
 from tests.reference import A_FEW, disagreements, expected_of, with_one_class
@@ -161,35 +162,36 @@ def test_a_broken_picture_does_not_stop_the_others(street: Path, tmp_path: Path)
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (
-            ["--model", "none.onnx"],
-            3,
-            "ospreyd: none.onnx: there is no such model file",
-        ),
-        (
-            ["--model", "names.txt"],
-            3,
-            "ospreyd: names.txt: is not an ONNX model, or is damaged; export it again",
-        ),
-        (
-            ["--family", "yolvx"],
-            3,
-            f"ospreyd: unknown model family 'yolvx'; did you mean yolox? (known: auto, {', '.join(FAMILIES)})",
-        ),
-        (
-            ["--backend", "cuda"],
-            3,
-            "ospreyd: there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
-        ),
-    ],
-)
-def test_mistakes_with_models(street: Path, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+MISTAKES: list[tuple[list[str], int, str]] = [
+    (
+        ["--model", "none.onnx"],
+        3,
+        "ospreyd: none.onnx: there is no such model file",
+    ),
+    (
+        ["--model", "names.txt"],
+        3,
+        "ospreyd: names.txt: is not an ONNX model, or is damaged; export it again",
+    ),
+    (
+        ["--family", "yolvx"],
+        3,
+        f"ospreyd: unknown model family 'yolvx'; did you mean yolox? (known: auto, {', '.join(FAMILIES)})",
+    ),
+    (
+        ["--backend", "cuda"],
+        3,
+        "ospreyd: there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
+    ),
+]
+
+
+def test_mistakes_with_models(street: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\n")
-    done = ospreyd("detect", "--model", "street", street, *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", message + "\n")
+    detect = "detect", "--model", "street", str(street)
+    found = commands(tmp_path, *([*detect, *arguments] for arguments, _, _ in MISTAKES))
+    said = [(done.args[len(detect) :], done.returncode, done.stdout, done.stderr) for done in found]
+    assert said == [(arguments, code, "", message + "\n") for arguments, code, message in MISTAKES]
 
 
 def test_as_many_labels_as_classes(street: Path, tmp_path: Path) -> None:
@@ -204,21 +206,22 @@ def test_check(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("device: d\nmqtt: {host: h}\nmodels: {default: street}\ncameras: {c: {source: rtsp://x/y}}\n")
     bad.write_text("device: d\nmqtt: {host: h}\ncameras:\n  c: {sorce: rtsp://x/y}\n")
-    done = ospreyd("check", good)
-    assert (done.returncode, done.stdout) == (0, f"{good}: valid; device d, 1 camera\n")
-    done = ospreyd("check", bad)
-    assert done.returncode == 2
-    assert all(line.startswith(f"{bad}:4: cameras.c.") for line in done.stderr.splitlines())
-    done = ospreyd("check", bad, "--json")
+    valid, mistaken, done = commands(
+        tmp_path, *(["check", *of] for of in ([str(good)], [str(bad)], [str(bad), "--json"]))
+    )
+    assert (valid.returncode, valid.stdout) == (0, f"{good}: valid; device d, 1 camera\n")
+    assert mistaken.returncode == 2
+    assert all(line.startswith(f"{bad}:4: cameras.c.") for line in mistaken.stderr.splitlines())
     assert (done.returncode, done.stderr) == (2, "")
     document = json.loads(done.stdout)
     assert document["valid"] is False
     assert len(document["problems"]) >= 1
 
 
-@pytest.mark.parametrize("name", ["config", "detections", "camera-status", "info", "stats"])
-def test_schema(name: str) -> None:
-    assert json.loads(ospreyd("schema", name).stdout)["$schema"].startswith("https://json-schema.org/")
+def test_schema(tmp_path: Path) -> None:
+    names = "config", "detections", "camera-status", "info", "stats"
+    for done in commands(tmp_path, *(["schema", name] for name in names)):
+        assert json.loads(done.stdout)["$schema"].startswith("https://json-schema.org/")
 
 
 def test_schema_unknown() -> None:

@@ -20,6 +20,7 @@ from engines.backends import build_target
 from engines.errors import BackendError
 from tests.conftest import missing
 from tests.daemon.capturing import write_video
+from tests.daemon.several import commands
 from tests.test_cli import ospreyd
 
 
@@ -179,60 +180,56 @@ def test_verify(street: Path) -> None:
     assert told[-1] == "the image agrees"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (
-            ["build", *STREET, "--backend", "cuda"],
-            3,
-            "there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
-        ),
-        (["build", *STREET, "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; there is nothing to build"),
-        (
-            ["build", *STREET, "--calibrate-from", "front"],
-            2,
-            "--calibrate-from: fp16 needs no images; add --precision int8",
-        ),
-        (
-            ["build", *STREET, "--precision", "int8", "--calibrate-from", "front"],
-            2,
-            "--calibrate-from: there is no folder or video 'front'; a camera needs --config too",
-        ),
-        (
-            ["build", "--precision", "int8", "--calibrate-from", "front", "--config", "gate.yaml"],
-            2,
-            "--calibrate-from: gate.yaml has no camera 'front'; it has: gate, yard",
-        ),
-        (["prune", "--max-size", "much"], 2, "--max-size: must be a size such as 500MB or 2GB, got 'much'"),
-        (
-            ["inspect", "gate.yaml", "--cache", "c"],
-            2,
-            (
-                "gate.yaml: is not an engine in c, and only engines built here are loaded; "
-                "ospreyd engine list shows them"
-            ),
-        ),
-        (["list", "--cache", "gate.yaml"], 2, "gate.yaml: cannot be used for engines: File exists; choose another"),
-        (["verify", *STREET, "none.png"], 2, "none.png: there is no such image file"),
-        (
-            ["verify", *STREET, "empty"],
-            2,
-            "the folder empty holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)",
-        ),
-        (
-            ["eval", *STREET, "--annotations", "none.json", "--images", "."],
-            2,
-            "none.json: cannot be read: No such file or directory",
-        ),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_mistakes(tensorrt: str, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+MISTAKES: list[tuple[list[str], int, str]] = [
+    (
+        ["build", *STREET, "--backend", "cuda"],
+        3,
+        "there is no backend 'cuda'; known: auto, tensorrt, tensorrt_rtx, onnxruntime",
+    ),
+    (["build", *STREET, "--backend", "onnxruntime"], 3, "ONNX Runtime needs no engines; there is nothing to build"),
+    (
+        ["build", *STREET, "--calibrate-from", "front"],
+        2,
+        "--calibrate-from: fp16 needs no images; add --precision int8",
+    ),
+    (
+        ["build", *STREET, "--precision", "int8", "--calibrate-from", "front"],
+        2,
+        "--calibrate-from: there is no folder or video 'front'; a camera needs --config too",
+    ),
+    (
+        ["build", "--precision", "int8", "--calibrate-from", "front", "--config", "gate.yaml"],
+        2,
+        "--calibrate-from: gate.yaml has no camera 'front'; it has: gate, yard",
+    ),
+    (["prune", "--max-size", "much"], 2, "--max-size: must be a size such as 500MB or 2GB, got 'much'"),
+    (
+        ["inspect", "gate.yaml", "--cache", "c"],
+        2,
+        ("gate.yaml: is not an engine in c, and only engines built here are loaded; ospreyd engine list shows them"),
+    ),
+    (["list", "--cache", "gate.yaml"], 2, "gate.yaml: cannot be used for engines: File exists; choose another"),
+    (["verify", *STREET, "none.png"], 2, "none.png: there is no such image file"),
+    (
+        ["verify", *STREET, "empty"],
+        2,
+        "the folder empty holds no pictures (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)",
+    ),
+    (
+        ["eval", *STREET, "--annotations", "none.json", "--images", "."],
+        2,
+        "none.json: cannot be read: No such file or directory",
+    ),
+]
+
+
+def test_mistakes(tensorrt: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     cameras = "{gate: {source: rtsp://x/y}, yard: {source: rtsp://x/y}}"
     (tmp_path / "gate.yaml").write_text(f"device: d\nmqtt: {{host: h}}\nmodels: {STREETS}\ncameras: {cameras}\n")
-    done = ospreyd("engine", *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"ospreyd: {message}\n")
+    found = commands(tmp_path, *(["engine", *arguments] for arguments, _, _ in MISTAKES))
+    said = [(done.args[1:], done.returncode, done.stdout, done.stderr) for done in found]
+    assert said == [(arguments, code, "", f"ospreyd: {message}\n") for arguments, code, message in MISTAKES]
 
 
 def test_what_needs_a_gpu_says_so(tensorrt: str) -> None:
