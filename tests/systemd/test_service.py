@@ -13,10 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
+from engines.models import street_onnx
 from tests.conftest import wait_for
 from tests.daemon.running import TOPICS, has, state_of
-from tests.servers.mosquitto import free_port
+from tests.servers.model_server import ModelServer, entry
+from tests.servers.mosquitto import HOST, free_port
 from tests.servers.subscriber import Subscriber
 from tests.systemd.box import Box
 from tests.systemd.conftest import EXTRA, PASSWORD
@@ -39,6 +42,7 @@ def test_an_extra_that_is_not_there_is_refused(box: Box, wheels: dict[str, Path]
 def test_is_installed_with_an_example_of_a_configuration(box: Box, wheels: dict[str, Path]) -> None:
     status, said = install(box, wheels["good"], wheels["good"].parent, "--extra", EXTRA)
     assert status == 0, said
+    assert "then: ospreyd-service model get && " in said
     assert box.must("stat", "--format=%a %U %G", CONFIGURATION) == "640 root ospreyd\n"
     checked = box.run("runuser", "-u", "ospreyd", "--", "ospreyd", "check", CONFIGURATION)
     assert (checked.returncode, "ospreyd-service model get" in checked.stdout + checked.stderr) == (2, True), checked
@@ -77,6 +81,36 @@ def test_the_doctor_sees_what_the_service_sees(box: Box) -> None:
     assert "camera front: streaming" in journal
     assert PASSWORD not in box.must("zcat", "/tmp/support.tar.gz")
     box.must("rm", "/tmp/support.tar.gz")
+
+
+def test_gets_a_model_and_runs_with_it(box: Box, subscriber: Subscriber) -> None:
+    """From a mirror that the service's variables name; and from where root has put it, as without internet."""
+    data = street_onnx().read_bytes()
+    get = "model", "get", "--catalogue", "/films/catalogue.yaml"
+    with ModelServer(data) as mirror:
+        told = {"url": "https://localhost:1/x.onnx", "file": "x.onnx"}
+        pinned = {name: entry(mirror, data, **told) for name in ("gate", "door")}
+        box.file("/films/catalogue.yaml").write_text(yaml.safe_dump(pinned))
+        url = f"OSPREYD_MODEL_MIRROR={mirror.url.replace('localhost', HOST)}"
+        box.file("/etc/ospreyd/ospreyd.env").write_text(f"{url}\n")
+        assert "it serves where no model is named" in box.must("ospreyd-service", *get, "gate")
+        box.must("env", url, "ospreyd", *get, "door", "--to", "/films/stick")
+    box.must("ospreyd-service", *get, "door", "--from", "/films/stick")
+    box.file("/etc/ospreyd/ospreyd.env").unlink()
+    assert box.must("stat", "--format=%a %U", "/var/lib/ospreyd/models") == "700 ospreyd\n"
+    refused = box.run("env", "STATE_DIRECTORY=/var/lib/ospreyd", "ospreyd", "model", "remove", "door")
+    assert (refused.returncode, "belongs to ospreyd; run this as that user" in refused.stderr) == (1, True), refused
+    for models, name in ({"default": "door"}, "door"), ({"default": {}}, "gate"):
+        configure(box, "front", models=models)
+        assert f"model default: {name}, installed" in box.must("ospreyd-service", "check", CONFIGURATION)
+        box.must("systemctl", "restart", "ospreyd")
+        detects(subscriber)
+    box.must("ospreyd-service", "model", "remove", "gate")
+    refused = box.run("ospreyd-service", "check", CONFIGURATION)
+    said = "no detection model is installed; run: sudo ospreyd-service model get"
+    assert (refused.returncode, said in refused.stderr) == (2, True), refused
+    configure(box, "front")
+    box.must("systemctl", "restart", "ospreyd")
 
 
 def test_reload_adds_a_camera_without_a_restart(box: Box, subscriber: Subscriber) -> None:
