@@ -41,12 +41,15 @@ TYPESCRIPT := $(VENV)/typescript
 DEBIAN_SLIM := $(dir $(DEBIAN_ROOT))debian-slim.tar
 PODMAN_PACKAGES := podman podman-compose runc netavark aardvark-dns iptables iproute2 mmdebstrap
 
-.PHONY: demo test test-exporters test-internet test-systemd test-container check format schemas pictures clean system-libraries debian-packages npm
+.PHONY: demo environment test test-exporters test-internet test-systemd test-container check format schemas pictures clean system-libraries debian-packages npm
 
 demo: system-libraries $(VENV)/.demo
 	@$(BIN)/python -m daemon demo $(ARGS)
 
-test: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
+# all that the tests need; with --jobs its parts are installed at the same time
+environment: $(VENV)/.dev $(OTHER_TENSORRT) $(HOME_ASSISTANT) debian-packages npm $(SYSTEM_OPENCV)
+
+test: environment
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not systemd and not internet and not container and not exporters" $(ARGS)
 
 # models as their own projects export them; those projects and PyTorch are installed once, into 2 GB
@@ -106,17 +109,17 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 $(VENV)/tensorrt-rtx-1.6: PACKAGES := $(addsuffix ==1.6.1.120,tensorrt-rtx-cu13 tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs)
 $(VENV)/tensorrt-lean: PACKAGES := $(addsuffix ==11.4.0.106,tensorrt-lean-cu13 tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs)
 
-$(OTHER_TENSORRT): | $(VENV)/.dev
+$(OTHER_TENSORRT): | $(BIN)/python
 	@$(PIP) --no-deps --target $@ $(PACKAGES) || { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
 
-$(HOME_ASSISTANT): tests/homeassistant/requirements.txt | $(VENV)/.dev
+$(HOME_ASSISTANT): tests/homeassistant/requirements.txt | $(BIN)/python
 	@rm -rf $@; $(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 		--no-deps -r $< || { rm -rf $@; echo "Home Assistant cannot be had here; its tests will skip"; }
 
-$(TYPESCRIPT): | $(VENV)/.dev npm
+$(TYPESCRIPT): | $(BIN)/python npm
 	@mkdir -p $@ && npm install --prefix $@ --silent --no-audit --no-fund typescript@5.9.3 || { rm -rf $@; echo "TypeScript cannot be had here; the page's types are not checked"; }
 
-$(SYSTEM_OPENCV): | $(VENV)/.dev debian-packages
+$(SYSTEM_OPENCV): | $(BIN)/python debian-packages
 	@{ $(PIP) --no-deps --target $@ 'numpy<2' && ln -s /usr/lib/python3/dist-packages/cv2*.so $@/; } \
 		|| { rm -rf $@; echo "$(@F) cannot be had here; its tests will skip"; }
 
@@ -153,7 +156,7 @@ npm:
 	fi
 
 # As root on Debian the packages that are missing are installed; elsewhere the tests that need them say so and skip.
-debian-packages:
+debian-packages: | npm # apt-get waits for nobody
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg-query -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then \
 		echo "installing Debian packages for the integration tests"; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN_PACKAGES); } \
