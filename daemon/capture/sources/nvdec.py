@@ -32,6 +32,12 @@ _ROOM = 256_000_000
 
 
 @functools.cache
+def _av() -> Any:
+    """PyAV's module; to ask the interpreter for it again and again would take 3 us each time."""
+    return importlib.import_module("av")
+
+
+@functools.cache
 def nvdec_problem() -> str | None:
     """Why no video can be decoded on an NVIDIA GPU here, one sentence; None where it can."""
     try:
@@ -100,7 +106,7 @@ class NvdecReader:
         if self._rewound(source):
             return True
         self.close()
-        av, camera = importlib.import_module("av"), self._camera
+        av, camera = _av(), self._camera
         options = {"allowed_media_types": "video"}
         if source.startswith("rtsp"):
             options["rtsp_transport"] = camera.transport
@@ -138,14 +144,14 @@ class NvdecReader:
             raise RuntimeError("retrieve() comes after grab()")
         try:
             return picture_of(frame)
-        except importlib.import_module("av").error.FFmpegError as error:
+        except _av().error.FFmpegError as error:
             raise SourceError(Reason.DECODE_ERROR, f"PyAV cannot convert a frame: {error.strerror}") from error
         except OSError as error:
             raise SourceError(Reason.DECODE_ERROR, f"the NVIDIA GPU has failed: {error}") from error
 
     def seek(self, seconds: float) -> None:
         """See Reader."""
-        av, stream = importlib.import_module("av"), self._opened
+        av, stream = _av(), self._opened
         if self._container is None or stream.time_base is None:
             return
         self._decoded.clear()
@@ -188,7 +194,7 @@ class NvdecReader:
 
     def _decoded_frame(self) -> VideoFrame | None:
         """Waits for the next one; None where there is none."""
-        av, began = importlib.import_module("av"), time.monotonic()
+        av, began = _av(), time.monotonic()
         while not self._decoded:
             try:
                 packet = next(self._packets, None)
@@ -211,7 +217,7 @@ class NvdecReader:
             return False
         try:
             container.seek(stream.start_time or 0, stream=stream)
-        except importlib.import_module("av").error.FFmpegError:
+        except _av().error.FFmpegError:
             return False
         self._frame = None
         self._packets = container.demux(stream)
