@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from tests.servers.mosquitto import HOST
 
 _LOOK_EVERY = 0.5  # seconds
+_TELL_EVERY = 5.0  # seconds
 _CAMERAS = re.compile(r'^ospreyd_frames_(captured|processed|published)_total\{camera="([^"]+)"\} (\S+)', re.MULTILINE)
 _DROPPED = re.compile(r'^ospreyd_frames_dropped_total\{camera="[^"]+",reason="([^"]+)"\} (\S+)', re.MULTILINE)
 
@@ -57,24 +59,32 @@ class Counters:
         """Returns after so many seconds; fails at once where the daemon ends."""
         self._wait(lambda: False, seconds)
 
-    def wait_for_all(self, names: Collection[str], seconds: float) -> None:
-        """Returns once a frame of each camera has been published; fails after so many seconds."""
-        before = self._published_or_nothing()
+    def wait_for_all(self, names: Collection[str], seconds: float) -> list[str]:
+        """Until a frame of each camera has been published, or so many seconds have passed; the cameras without one.
+
+        Says on stderr how it goes.
+        """
+        before, told = self._published_or_nothing(), time.monotonic()
+        silent = list(names)
 
         def have_come() -> bool:
-            now = self._published_or_nothing()
-            return all(now.get(name, 0) > before.get(name, 0) for name in names)
-
-        if not self._wait(have_come, seconds):
+            nonlocal silent, told
             now = self._published_or_nothing()
             silent = [name for name in names if now.get(name, 0) <= before.get(name, 0)]
-            raise RuntimeError(f"no frame of {len(silent)} cameras in {seconds:.0f} s: {', '.join(silent[:5])}")
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                came = f"{len(names) - len(silent)} of {len(names)} cameras, {sum(now.values())} frames"
+                print(f"published so far: {came}", file=sys.stderr, flush=True)
+            return not silent
+
+        self._wait(have_come, seconds)
+        return silent
 
     def _published_or_nothing(self) -> Mapping[str, int]:
         """What is published; nothing while it starts."""
         try:
             return self.read()["published"]
-        except urllib.error.URLError:
+        except (urllib.error.URLError, TimeoutError):
             return {}
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:

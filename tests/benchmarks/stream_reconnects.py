@@ -36,7 +36,8 @@ def reconnected(
                     subscriber.publish(f"{topic}/set/enabled", "false" if state == "disabled" else "true")
                 for topic in topics:
                     _wait_for_state(subscriber, topic, state, since)
-            counters.wait_for_all(names, _OPENS_WITHIN)
+            if silent := counters.wait_for_all(names, _OPENS_WITHIN):
+                raise RuntimeError(f"reconnect {number}: no frame of {len(silent)} cameras in {_OPENS_WITHIN:g} s")
             samples.append(_sample(pid))
     after_warm_up, last = samples[min(3, len(samples) - 1)], samples[-1]
     return {

@@ -16,6 +16,7 @@ import platform
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from tests.daemon.running import TOPICS, box, daemon
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.rtsp_cameras import RtspCameras
 
-_STARTS_WITHIN = 560.0  # seconds, with building the engines
+_TOLD = 6000  # characters of the log where something goes wrong
 _ENDS_WITHIN = 60.0  # seconds
 _QUICK = ["set_tcp_nodelay true", "max_queued_messages 0", "max_queued_bytes 0", "sys_interval 1"]
 _ENOUGH = 0.99  # of its frames, for a camera that keeps up
@@ -51,6 +52,10 @@ class Running:
     broker: Mosquitto
     cameras: RtspCameras | None
     names: list[str]
+    started: float
+    """seconds until all cameras have given a frame, or none was waited for any more"""
+    silent: int
+    """cameras that have given none by then"""
 
 
 def main() -> None:
@@ -86,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-batch", type=int, default=32)
     parser.add_argument("--hw", default="auto", help="hw_acceleration of the cameras")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--starts-within", type=float, default=560.0, help="seconds, with building the engines")
     parser.add_argument("--warm-up", type=float, default=6.0, help="seconds from the first frame of the last camera on")
     parser.add_argument("--rtsp", action="store_true", help="over RTSP instead of from the file")
     parser.add_argument("--flat-out", action="store_true")
@@ -145,6 +151,8 @@ def _measured(asked: argparse.Namespace, running: Running) -> dict[str, Any]:
     )
     received, dropped = sum(heard["frames"].values()), last.dropped - first.dropped
     figures: dict[str, Any] = {
+        "started_after_s": running.started,
+        "cameras_silent_at_first": running.silent,
         "seconds": round(took, 1),
         "captured_fps": round(sum(captured.values()) / took, 1),
         "published_fps": round(sum(published.values()) / took, 1),
@@ -196,15 +204,26 @@ def _running(asked: argparse.Namespace, streams: int, folder: Path) -> Iterator[
         process = stack.enter_context(daemon(folder, document))
         counters = Counters(port, process)
         try:
-            counters.wait_for_all(names, _STARTS_WITHIN)
+            started, silent = _start(counters, names, asked.starts_within, folder / "log")
             counters.wait(asked.warm_up)
-            yield Running(process.pid, counters, listeners, broker, cameras, names)
+            yield Running(process.pid, counters, listeners, broker, cameras, names, started, silent)
             process.terminate()
             if process.wait(_ENDS_WITHIN):
                 print(f"the daemon has ended with {process.returncode}", file=sys.stderr)
         except BaseException:
-            sys.stderr.write((folder / "log").read_text()[-6000:])
+            sys.stderr.write((folder / "log").read_text()[-_TOLD:])
             raise
+
+
+def _start(counters: Counters, names: list[str], within: float, log: Path) -> tuple[float, int]:
+    """How long it took until every camera had given a frame, and how many have given none; fails if none has."""
+    began = time.monotonic()
+    silent = counters.wait_for_all(names, within)
+    if silent:
+        sys.stderr.write(log.read_text()[-_TOLD:])
+    if len(silent) == len(names):
+        raise RuntimeError(f"no camera has given a frame in {within:g} s; the log above may say why")
+    return round(time.monotonic() - began, 1), len(silent)
 
 
 def _camera(asked: argparse.Namespace, source: str) -> dict[str, Any]:
