@@ -83,6 +83,10 @@ class ObjectLedger:
         crowded = [area for area in sorted(self._crowded) if cameras is None or area[0] in cameras]
         return [*events, *(ObjectEvent(camera, kind, now, count=0, zone=zone) for camera, zone in crowded)]
 
+    def has_crowded(self, event: ObjectEvent) -> bool:
+        """Whether the zone of an event is crowded."""
+        return (event.camera, event.zone) in self._crowded
+
     def note(self, event: ObjectEvent) -> Kept:
         """Takes an event; what is to be kept with it."""
         kept: Kept = {}

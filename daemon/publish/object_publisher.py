@@ -13,7 +13,7 @@ from daemon.outbox.sender import OutboxSender
 from daemon.publish import event_payloads
 from daemon.publish.device_states import Retain
 from daemon.publish.object_ledger import ObjectLedger
-from daemon.records import DaemonInfo, Event
+from daemon.records import DaemonInfo, Event, EventType
 from daemon.records.object_events import ObjectEvent
 from daemon.records.objects import Direction, LineState, ZoneState
 from daemon.system.wall_clock import SET, WallClock, offset
@@ -60,8 +60,13 @@ class ObjectPublisher:
         return {key: None for camera, line in lines for key in earlier.forget_line(camera, line)}
 
     def late(self, kept: Mapping[str, bytes]) -> list[ObjectEvent]:
-        """What an earlier run has left open, where that could not be read at the start; in any thread."""
-        return ObjectLedger(kept).unfinished(time.time())
+        """What an earlier run has left open, where that could not be read at the start; in any thread.
+
+        But for zones that are crowded again since.
+        """
+        found = ObjectLedger(kept).unfinished(time.time())
+        again = [each for each in found if each.type is EventType.ZONE_CLEARED and self._ledger.has_crowded(each)]
+        return [each for each in found if each not in again]
 
     def configure(self, config: Config) -> None:
         """From now on this is published of."""

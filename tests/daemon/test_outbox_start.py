@@ -126,6 +126,16 @@ def test_what_waits_in_the_file_and_was_kept_there_is_not_forgotten(
         assert on_disk(running)
 
 
+@pytest.mark.usefixtures("state_directory")
+def test_a_zone_that_is_crowded_again_is_not_cleared_late() -> None:
+    """Where it is known late what a run before has left open, and this one has reported the zone."""
+    kept = {f"crowded/front/{zone}": b"1" for zone in ("porch", "yard")}
+    with publisher(config(free_port())) as running:
+        running.event(ObjectEvent("front", EventType.ZONE_CROWDED, THEN, count=2, zone="porch"))
+        late = running.objects.late(kept)
+    assert [(event.type, event.zone) for event in late] == [(EventType.ZONE_CLEARED, "yard")]
+
+
 def test_what_a_run_before_kept_is_replaced_by_what_becomes_of_it_but_not_what_this_run_keeps(
     state_directory: Path,
 ) -> None:
