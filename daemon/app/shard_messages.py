@@ -19,6 +19,8 @@ from daemon.stats import Counted
 from engines.backends import Backend
 from engines.records import Detections
 
+_NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+
 
 @dataclass(frozen=True, slots=True)
 class Begin:
@@ -105,11 +107,16 @@ class Results:
     """int32 [n]"""
 
     @classmethod
-    def packed(cls, results: Sequence[FrameResult]) -> Results:
-        """A few tuples and three arrays: what costs a fifth of pickling the records."""
-        found = [each.detections for each in results]
+    def packed(cls, results: Sequence[FrameResult], messages: Sequence[bytes | None], *, whole: bool) -> Results:
+        """A few tuples and three arrays: what costs a fifth of pickling the records.
+
+        `messages` of the results, see FrameResult.message. Those that have one go without their detections, unless
+        `whole`.
+        """
+        keep = [whole or message is None for message in messages]
+        found = [each.detections for each, kept in zip(results, keep, strict=True) if kept] or [_NOTHING]
         return cls(
-            [_head(each) for each in results],
+            [_head(*each) for each in zip(results, messages, keep, strict=True)],
             np.concatenate([one.boxes for one in found]).astype(np.float32, copy=False).tobytes(),
             np.concatenate([one.scores for one in found]).astype(np.float32, copy=False).tobytes(),
             np.concatenate([one.labels for one in found]).astype(np.int32, copy=False).tobytes(),
@@ -120,11 +127,13 @@ class Results:
         boxes = np.frombuffer(self.boxes, np.float32).reshape(-1, 4)
         scores, classes = np.frombuffer(self.scores, np.float32), np.frombuffer(self.classes, np.int32)
         results, begin = [], 0
-        for seen, count, batch, latency, picture, skipped, objects, passes in self.heads:
-            here = slice(begin, begin := begin + count)
-            found = Detections(boxes[here], scores[here], classes[here])
+        for seen, count, batch, latency, picture, skipped, objects, *rest in self.heads:
+            found = _NOTHING
+            if count:
+                here = slice(begin, begin := begin + count)
+                found = Detections(boxes[here], scores[here], classes[here])
             followed = objects and tuple([each and Followed._make(each) for each in objects])
-            results.append(FrameResult(*(*seen, found, batch, Latency(*latency), picture, skipped, followed, passes)))
+            results.append(FrameResult(*(*seen, found, batch, Latency(*latency), picture, skipped, followed, *rest)))
         return results
 
 
@@ -161,9 +170,9 @@ class Beat:
     queues: Mapping[str, int]
 
 
-def _head(result: FrameResult) -> tuple[Any, ...]:
+def _head(result: FrameResult, message: bytes | None, keep: bool) -> tuple[Any, ...]:
     """All but the arrays; the first ten fields in their order."""
-    latency, objects = result.latency, result.objects
+    latency, objects = result.latency, result.objects if keep else None
     return (
         (
             result.camera,
@@ -177,11 +186,12 @@ def _head(result: FrameResult) -> tuple[Any, ...]:
             result.model,
             result.labels,
         ),
-        len(result.detections.scores),
+        len(result.detections.scores) if keep else 0,
         result.batch,
         (latency.queue, latency.preprocess, latency.detector, latency.postprocess),
         result.picture,
         result.skipped,
         objects and tuple([each and tuple(each) for each in objects]),
         result.passes,
+        message,
     )

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 
 from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import Outputs
@@ -28,6 +29,7 @@ from daemon.app.shard_messages import (
     Models,
     PictureFilled,
     ResetLines,
+    Results,
     Retry,
     Snapshot,
     Stop,
@@ -39,6 +41,8 @@ from daemon.capture.picture_wishes import Wish
 from daemon.config.difference import difference
 from daemon.errors import EXIT_FAILURE, EXIT_OK, DaemonError
 from daemon.media.snapshots import Snapshots
+from daemon.publish.payloads import begin_detections
+from daemon.records import FrameResult
 from daemon.stats import Stats
 from daemon.system.credits import Credits
 from daemon.system.descriptors import raise_limit
@@ -56,8 +60,9 @@ class ShardProcess:
 
     def __init__(self, connection: socket.socket, begin: Begin) -> None:
         self._config = begin.config
+        self._has_formats = any(value is not None for _, value in begin.config.mqtt.formats)
         self._shared = Shared(Stats(), Credits(), threading.RLock(), self._on_fatal)
-        self._teller = Teller(connection, self._shared.stats, self._depths, self._on_fatal)
+        self._teller = Teller(connection, self._shared.stats, self._depths, self._pack, self._on_fatal)
         self._told = self._shared.credits.consumer("daemon")
         tell = self._teller.tell
         snapshots = Snapshots(lambda subject, jpeg: tell(Snapshot(subject, jpeg)), lambda _: None, self._on_fatal)
@@ -126,6 +131,16 @@ class ShardProcess:
         clean &= self._snapshots.join(within / 4)
         clean &= self._teller.finish(within / 4)
         return EXIT_OK if clean else EXIT_FAILURE
+
+    def _pack(self, results: Sequence[FrameResult]) -> Results:
+        """With the messages of their frames, which the daemon's process need not make then."""
+        config = self._config
+        zoned = {name for name, camera in config.cameras.items() if camera.zones}
+        messages = [
+            None if each.skipped else begin_detections(config.device, each, zones=each.camera in zoned)
+            for each in results
+        ]
+        return Results.packed(results, messages, whole=self._has_formats)
 
     def _depths(self) -> dict[str, int]:
         return {name: depth() for name, depth in self._shard.queues.items()}

@@ -29,12 +29,17 @@ class Teller:
         connection: socket.socket,
         stats: Stats,
         queues: Callable[[], Mapping[str, int]],
+        pack: Callable[[Sequence[FrameResult]], Results],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`connection` waits until the daemon reads; `on_fatal` gets the error where nobody does any more."""
+        """`connection` waits until the daemon reads; `pack` is called in the thread.
+
+        `on_fatal` gets the error where nobody reads any more.
+        """
         self._connection = connection
         self._stats = stats
         self._queues = queues
+        self._pack = pack
         self._changed = threading.Condition()
         """guards what follows"""
         self._inbox: deque[object] = deque()
@@ -94,17 +99,16 @@ class Teller:
                 due = time.monotonic() + _BEAT
                 work.append(Beat(self._stats.take(), self._queues()))
             try:
-                self._connection.sendall(b"".join(map(_packed, work)))
+                self._connection.sendall(b"".join(map(self._packed, work)))
             except OSError as error:
                 raise LinkLostError(error.strerror) from None
             if closed:
                 return
 
-
-def _packed(work: object) -> bytes:
-    if not isinstance(work, list):
-        return packed(work)
-    return packed(Results.packed(work)) if work else b""
+    def _packed(self, work: object) -> bytes:
+        if not isinstance(work, list):
+            return packed(work)
+        return packed(self._pack(work)) if work else b""
 
 
 class LogForwarder(logging.Handler):

@@ -34,6 +34,12 @@ from engines.records import Detections
 
 def detections(device: str, result: FrameResult, *, zones: bool = False) -> bytes:
     """The message of one frame; its total latency ends here. `zones`: whether the camera has any."""
+    begun = result.message or begin_detections(device, result, zones=zones)
+    return b"%b%b}}" % (begun, orjson.dumps(_ms(time.monotonic() - result.captured_mono)))
+
+
+def begin_detections(device: str, result: FrameResult, *, zones: bool = False) -> bytes:
+    """All of that but the total latency, which comes last and is that of the moment when the message is sent."""
     latency = result.latency
     payload: DetectionsPayload = {
         "schema": 1,
@@ -51,12 +57,12 @@ def detections(device: str, result: FrameResult, *, zones: bool = False) -> byte
             "preprocess": _ms(latency.preprocess),
             "detector": _ms(latency.detector),
             "postprocess": _ms(latency.postprocess),
-            "total": _ms(time.monotonic() - result.captured_mono),
+            "total": 0,
         },
     }
     if result.picture is not None:
-        payload["picture"] = result.picture
-    return orjson.dumps(payload)
+        payload = {"picture": result.picture, **payload}
+    return orjson.dumps(payload)[: -len(b"0}}")]
 
 
 def objects(

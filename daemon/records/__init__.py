@@ -194,6 +194,8 @@ class FrameResult:
     """which object each detection is, None where it is none; None where the camera's objects are not followed"""
     passes: int | None = None
     """how often the recording had begun again before, by this camera since it was started; None: it is no recording"""
+    message: bytes | None = None
+    """its own message but for the end, where a shard's process has made it; then it may have no detections"""
 
 
 @dataclass(frozen=True, slots=True)

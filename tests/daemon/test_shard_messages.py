@@ -6,16 +6,18 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from daemon.app.shard_link import Inbound, LinkLostError, Outbound, link_pair
 from daemon.app.shard_messages import Beat, HasRoom, Results
 from daemon.app.shard_teller import LogForwarder, Teller
+from daemon.publish import payloads
 from daemon.records import Drop, FrameResult
 from daemon.records.followed import Followed, ObjectCounts
 from daemon.stats import CameraCount, DaemonCount, Reader, Stats
@@ -40,6 +42,10 @@ def through_a_link(message: Any) -> Any:
         return Inbound(theirs).first()
 
 
+def pack(results: Sequence[FrameResult]) -> Results:
+    return Results.packed(results, [None] * len(results), whole=False)
+
+
 def fields(one: FrameResult) -> tuple[Any, ...]:
     found = one.detections
     arrays = [(array.dtype, array.tolist()) for array in (found.boxes, found.scores, found.labels)]
@@ -58,9 +64,23 @@ def test_results_come_out_as_they_went_in() -> None:
         replace(some, detections=twice, objects=followed, live=not some.live, picture="a.jpg", skipped=True, passes=2),
         replace(some, detections=none, objects=()),
     ]
-    came = through_a_link(Results.packed(sent)).unpacked()
+    came = through_a_link(Results.packed(sent, [None] * len(sent), whole=False)).unpacked()
     assert list(map(fields, came)) == list(map(fields, sent))
     assert isinstance(came[1].objects[0], Followed)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_message_comes_in_place_of_detections(whole: bool) -> None:
+    """With detections too where other formats need them, and alike but for the time that it took to come."""
+    sent, skipped = replace(result(1), picture="a.jpg"), replace(result(2), skipped=True)
+    messages = [payloads.begin_detections("gate", sent, zones=True), None]
+    came = through_a_link(Results.packed([sent, skipped], messages, whole=whole)).unpacked()
+    assert fields(came[1]) == fields(skipped)
+    assert len(came[0].detections.scores) == (len(sent.detections.scores) if whole else 0)
+    texts = [orjson.loads(payloads.detections("gate", one, zones=True)) for one in (came[0], sent)]
+    totals = [text["latency_ms"].pop("total") for text in texts]
+    assert texts[0] == texts[1]
+    assert 0 < totals[0] <= totals[1]
 
 
 def test_a_link_keeps_what_the_other_does_not_read_yet(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -115,7 +135,7 @@ def test_the_newest_results_of_live_cameras_wait_for_a_daemon_that_is_behind() -
     failures = list[BaseException]()
     with ours, theirs:
         ours.settimeout(20)
-        teller = Teller(theirs, Stats(), dict, failures.append)
+        teller = Teller(theirs, Stats(), dict, pack, failures.append)
         for number in range(300):
             teller.results([replace(result(number), live=True), replace(result(1000 + number), live=False)])
         teller.start()
