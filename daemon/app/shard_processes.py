@@ -31,6 +31,7 @@ from daemon.records import ModelInfo
 from daemon.service.status import StatusSnapshot
 from daemon.stats import DaemonCount
 from daemon.system.log_states import state_of
+from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 from engines.backends import Backend
 
@@ -60,6 +61,7 @@ class ShardProcesses:
         self._totals = outputs.totals
         self._receiver = ShardReceiver(shared, outputs, reports)
         self._status = status
+        self._models_changed = reports.models_changed
         self._placed = place(config.cameras, gpus, {})
         several = len(set(gpus)) > 1
         self._shards = [
@@ -95,6 +97,7 @@ class ShardProcesses:
     def load(self, revision: ModelRevision) -> None:
         """See Shard; before the start only."""
         self._models.put(revision)
+        self._models_changed()
 
     def take_picture(self, camera: str, annotated: bool) -> None:
         """Has a snapshot taken of a camera's next frame; returns at once, in any thread."""
@@ -167,6 +170,7 @@ class ShardProcesses:
             os.write(self._wake, b"\0")
 
     def _run(self) -> None:
+        request_short_slice()
         try:
             look = time.monotonic()
             while not self._has_ended():
