@@ -142,6 +142,16 @@ class Uncopied(np.ndarray[Any, np.dtype[np.uint8]]):
         pytest.fail("it was copied")
 
 
+def test_a_picture_of_another_process_is_made_to_fit(delivered: Delivered) -> None:
+    packed = jpeg(NOISE)
+    for largest in (None, len(packed) // 4):
+        delivered.largest = largest
+        delivered.snapshots.fit(Subject("front"), packed)
+        wait_for(lambda: len(delivered.pictures) == (1 if delivered.largest is None else 2), "the picture")
+    assert np.array_equal(delivered.pictures[0][1], decoded(packed))
+    assert delivered.pictures[1][1].size < delivered.pictures[0][1].size
+
+
 def test_a_frame_that_nobody_wants_is_not_copied() -> None:
     idle = Delivered().snapshots
     idle.request("yard", annotated=False)
