@@ -46,6 +46,10 @@ def is_nan(rows: Array) -> None:
     rows[..., 0] = np.nan
 
 
+def has_no_class(rows: Array) -> None:
+    rows[..., 4:] = np.nan
+
+
 def saved(folder: Path, change: Change, share: float) -> Path:
     """Rows of boxes in pixels, scores and classes, of which a share is changed."""
     boxes, scores, labels = listed_rows(LISTED, 2)
@@ -66,6 +70,7 @@ def saved(folder: Path, change: Change, share: float) -> Path:
         (as_logits, "a score is "),
         (as_per_cent, "above 1"),
         (with_half_a_class, "its classes are no whole numbers"),
+        (has_no_class, "its classes are no whole numbers"),
     ],
 )
 @pytest.mark.parametrize("family", ["auto", "yolov10"])

@@ -218,7 +218,10 @@ def _drop_nameless(graph: GraphBuilder, scores: str, labels: str, spec: HeadSpec
     scores = graph.add("Where", whole, scores, graph.const(NO_CLASS_SCORE, np.float32))
     known = spec.label_count if spec.label_by_class is None else len(spec.label_by_class)
     within = graph.add("Clip", labels, graph.const(0.0, np.float32), graph.const(known - 1.0, np.float32))
-    scores = graph.add("Where", graph.add("Equal", labels, within), scores, nothing)
+    # NaN is not outside, so that it is refused as no whole number
+    beyond = graph.add("Abs", graph.add("Sub", labels, within))
+    outside = graph.add("Greater", beyond, graph.const(0.0, np.float32))
+    scores = graph.add("Where", outside, nothing, scores)
     if spec.label_by_class is None:
         return scores, within
     table = graph.const(spec.label_by_class, np.float32)
