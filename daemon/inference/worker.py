@@ -23,8 +23,9 @@ from engines.records import BatchDetections, Detections, DetectorSession, Handle
 
 _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whether it should stop
 # How often it looks for results while it could still start a batch: what takes long may be told later.
-_LOOK_AT_LEAST = 1e-4  # seconds
-_LOOK = 1 / 32  # of the time that the oldest batch has taken
+# Each look takes the GIL from a hundred other threads.
+_LOOK_AT_LEAST = 2.5e-4  # seconds
+_LOOK = 1 / 16  # of the time that the oldest batch has taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
