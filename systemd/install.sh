@@ -10,7 +10,8 @@ Installs ospreyd from SOURCE, a wheel or a source tree (default: the tree that t
 upgrade: the configuration stays, running services are restarted, and where the new version does not accept the
 configuration or does not start, the old one goes on.
 
-  --extra NAME             also what the extra NAME needs: gpu (TensorRT), rtx (TensorRT for RTX) or none
+  --extra NAME             also what the extra NAME needs: gpu (TensorRT), rtx (TensorRT for RTX) or none; with nvdec
+                           behind a comma (rtx,nvdec) also what decodes on an NVIDIA GPU
   --jetson                 use JetPack's TensorRT, CUDA and OpenCV, and compile PyCUDA (docs/install.md)
                            An upgrade without these does as the installation before it.
   --web                    also the web page: its packages, its socket on 127.0.0.1:9470, and a configuration that the page
@@ -114,11 +115,12 @@ make_version() {
     echo "$extra $jetson $web" >"$version/options"
 }
 
-# pip only warns of an extra that is not there.
+# pip only warns of extras that are not there.
 provides() {
     "$version/bin/python" -c 'import sys
 from importlib.metadata import metadata
-sys.exit(sys.argv[1] not in ("none", *(metadata("ospreyd").get_all("Provides-Extra") or ())))' "$1"
+there = {"none", *(metadata("ospreyd").get_all("Provides-Extra") or ())}
+sys.exit(not there.issuperset(sys.argv[1].split(",")))' "$1"
 }
 
 # CUDA's bindings must be those of the installed CUDA, and NumPy one that JetPack's OpenCV was compiled for.
