@@ -74,7 +74,7 @@ def predict(state: Floats, seconds: float) -> None:
 
 
 def correct(state: Floats, boxes: Floats, scores: Floats, now: float) -> None:
-    """Takes a sighting of every column: boxes [4, n] and their scores [n]."""
+    """Takes a sighting of every column: boxes [4, n] and their scores [n]. The state must be contiguous."""
     measured = middles(boxes)
     doubt = np.maximum(_SURE - scores, 0.0)
     doubt *= _DOUBT * _NOISE

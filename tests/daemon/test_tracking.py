@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from daemon.analysis.association import assign, doubles
+from daemon.analysis.association import assign, doubles, iou, similarity
 from daemon.records import EventType
 from daemon.records.objects import LeftReason
 from tests.daemon.scenes import START, Shown, film, kinds, scene, settings, show, walk
@@ -217,6 +219,21 @@ def test_a_film_that_begins_again_ends_everything() -> None:
     film(where, walk((100, 400), (300, 400), 0, 3))
     assert show(where, 3.0, []).events == []  # the same frame again is ignored
     assert kinds(film(where, walk((100, 400), (300, 400), 0, 3))) == ["left", "appeared"]
+
+
+def test_similarity_is_that_of_boxes_enlarged_by_the_margin_of_the_first() -> None:
+    """Against the rule written out for each pair, without and with margins."""
+    random = np.random.default_rng(3)
+    a, b = (np.concatenate([at, at + random.uniform(1, 60, at.shape)]) for at in random.uniform(0, 100, (2, 2, 20)))
+    for margin in (None, random.uniform(0, 20, (2, 20))):
+        found = similarity(a, b, margin)
+        for i, j in itertools.product(range(20), repeat=2):
+            m = np.zeros(2) if margin is None else margin[:, i]
+            (low, high), (low_b, high_b) = (a[:2, i] - m, a[2:, i] + m), (b[:2, j] - m, b[2:, j] + m)
+            both = np.maximum(np.minimum(high, high_b) - np.maximum(low, low_b), 0).prod()
+            union = (high - low).prod() + (high_b - low_b).prod() - both
+            assert found[i, j] == pytest.approx(both / union)
+    assert iou(a, b) == pytest.approx(np.diag(similarity(a, b)))
 
 
 def test_the_best_assignment_is_found_where_objects_compete() -> None:
