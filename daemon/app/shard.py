@@ -77,7 +77,8 @@ class Shard:
         self._frame_queue = FrameQueue(Batcher({}, *waits, credit=shared.credits), stats)
         shared.credits.on_room(self._frame_queue.has_credit)
         thread = "cpu:0" if backend.gpu is None else "gpu:0"
-        self._inference = InferenceWorker(thread, self._frame_queue, self._analysis.results, stats, on_fatal)
+        results, waiting = self._analysis.results, self._analysis.waiting
+        self._inference = InferenceWorker(thread, self._frame_queue, results, stats, on_fatal, waiting)
         self._memory = FrameMemory(slots(backend) + _BESIDE, frame_allocator(backend), frames_on(backend))
         self._capture = Cameras(on_fatal)
         models = ModelReports(shared.lock, reports.models_changed, self._give_up)

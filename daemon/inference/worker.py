@@ -26,6 +26,8 @@ _IDLE = 0.25  # seconds; how long the thread sleeps at most before it looks whet
 # Each look takes the GIL from a hundred other threads.
 _LOOK_AT_LEAST = 2.5e-4  # seconds
 _LOOK = 1 / 16  # of the time that the oldest batch has taken
+_AHEAD = 64  # results that may wait for analysis before a batch is started
+_CATCH_UP = 1e-3  # seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +115,16 @@ class InferenceWorker:
         deliver: Callable[[Sequence[FrameResult], Sequence[Frame]], None],
         stats: Stats,
         on_fatal: Callable[[BaseException], None],
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         """`name` of the thread; it takes batches from `frames`, and says there which models it runs.
 
         `deliver` takes over the results of a batch, with every candidate above the model's floor, and their frames,
-        which it releases. `on_fatal` gets the exception that ends the thread.
+        which it releases; `waiting` is how many results wait there. `on_fatal` gets the exception that ends the thread.
         """
         self._frames = frames
         self._deliver = deliver
+        self._waiting = waiting
         self._stats = stats
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """work for the thread between two batches"""
@@ -160,7 +164,10 @@ class InferenceWorker:
                     self._asked.get()()
                 since = self._collect_done()
                 wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
-                batch = self._frames.take(wait, self._full())
+                full = self._full()
+                if self._waiting() >= _AHEAD:  # more of them would only grow old there, and then be dropped
+                    wait, full = min(wait, _CATCH_UP), list(self._models)
+                batch = self._frames.take(wait, full)
                 if batch is not None:
                     self._submit(batch)
             for running in self._models.values():

@@ -105,6 +105,33 @@ def test_more_slots_make_no_queue_of_a_slow_device() -> None:
     assert four.dropped[Drop.NO_BUFFER] == 0
 
 
+def test_frames_are_replaced_rather_than_queued_behind_a_slow_consumer() -> None:
+    """While too many results wait elsewhere no batch is started, and then the newest frame is what is taken."""
+    stats, failures, seen, waiting = Stats(), list[BaseException](), list[int](), [1000]
+    frames = FrameQueue(Batcher({"a": "m"}, 0.0, 1e9), stats)
+    done = threading.Event()
+
+    def deliver(results: Sequence[FrameResult], _: Sequence[Frame]) -> None:
+        seen.extend(result.sequence for result in results)
+        done.set()
+
+    inference = InferenceWorker("inference", frames, deliver, stats, failures.append, lambda: waiting[0])
+    device = Device(0.0, 2)
+    inference.use(OpenModel("m", (), device, lambda: 0.0, lambda session: session.close(), failures.append))
+    inference.start()
+    for sequence in range(1, 51):
+        frames.put(Frame("a", sequence, IMAGE, 0.0, time.monotonic(), None, True, lambda: None))
+        time.sleep(0.002)
+    before, waiting[0] = list(seen), 0
+    assert done.wait(20)
+    frames.close()
+    inference.stop()
+    assert inference.join(20)
+    assert failures == []
+    assert before == []
+    assert seen == [50]
+
+
 @pytest.mark.parametrize(("milliseconds", "batches"), [(1, 4), (9, 4), (13, 3), (19, 2), (25, 2), (100, 2), (3000, 2)])
 def test_as_much_as_40_ms_of_work_and_two_batches_at_least(milliseconds: float, batches: int) -> None:
     limit = InFlightLimit(4)
