@@ -70,3 +70,11 @@ def test_frames_are_dropped_as_they_would_be(tmp_path: Path) -> None:
     uneven = np.diff([at for _, at in looked_at(sequence, "irregular")])
     assert uneven.max() == pytest.approx(1.0, abs=0.11)
     assert len(uneven) == pytest.approx(LENGTH / RATE * 5, rel=0.3)
+
+
+def test_memory_is_told_ten_times(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--memory", "400"])
+    sizes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [size["frames"] for size in sizes] == list(range(40, 401, 40))
+    assert sizes[-1]["objects"] > 5
+    assert all(size["MB"] > 10 for size in sizes)
