@@ -182,8 +182,9 @@ def as_read(name: str, exported: Path) -> Model:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     script = Path(__file__).with_name("export.py")
+    beside = tmp_path_factory.mktemp("beside")  # where exporters put files of names that they choose
     done = subprocess.run(
-        [PYTHON, script, folder], cwd=folder, capture_output=True, text=True, timeout=500, check=False
+        [PYTHON, script, folder], cwd=beside, capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     (folder / "names.txt").write_text("cat\ndog\n", encoding="utf-8")
