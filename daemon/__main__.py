@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 
 from daemon.doctor.packages import refusal
 
@@ -26,7 +25,6 @@ except ImportError as error:
     )
 
 from daemon.cli.main import run_cli
-from daemon.errors import EXIT_FAILURE
 from daemon.system.standard_files import finish_output, open_standard_files
 
 
@@ -34,14 +32,11 @@ def main() -> None:
     """Runs the command line and exits with its code."""
     open_standard_files()
     code = finish_output(run_cli(sys.argv[1:]))
-    if code == EXIT_FAILURE or any(
-        thread.is_alive() for thread in threading.enumerate() if thread is not threading.main_thread()
-    ):
-        # A thread that hangs in a driver cannot be ended, and one that comes back from C code while the interpreter
-        # takes itself apart aborts the process; so may what is left of a GPU's context after a failure.
-        logging.shutdown()
-        os._exit(code)
-    sys.exit(code)
+    # Nothing is left to do. A thread that hangs in a driver cannot be ended, one that comes back from C code while the
+    # interpreter takes itself apart aborts the process, and so may what is left of a GPU's context after a failure;
+    # where all goes well, it takes a fifth of a second of CPU time.
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from engines.graphs.builder import GraphBuilder
 from engines.onnx_runtime import quantizing_in_float32
+from engines.session_options import session_options
 
 CHANNELS = 64
 SIZE = 8
@@ -32,7 +33,7 @@ def detector(build: Callable[[GraphBuilder, str], str]) -> onnx.ModelProto:
 
 def run(model: onnx.ModelProto, x: NDArray[Any]) -> NDArray[Any]:
     """The output for images [1, 64, 8, 8]."""
-    options = ort.SessionOptions()
+    options = session_options()
     options.add_session_config_entry("session.disable_quant_qdq", "1")  # as the CPU session has it
     rounding = quantizing_in_float32(model)
     session = ort.InferenceSession(rounding.SerializeToString(), options, providers=["CPUExecutionProvider"])
