@@ -24,6 +24,7 @@ except ImportError as error:
         f"ospreyd: OpenCV cannot be loaded ({error}); on Debian or Ubuntu run: apt-get install libgl1 libglib2.0-0"
     )
 
+import daemon.system.quiet_opencv  # noqa: F401  for all commands
 from daemon.cli.main import run_cli
 from daemon.system.standard_files import finish_output, open_standard_files
 
