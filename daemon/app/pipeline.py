@@ -251,7 +251,7 @@ class Pipeline:
     def _picture(self, subject: Subject, jpeg: bytes) -> None:
         self._publisher.picture(subject, jpeg)
         if self._view is not None:
-            self._view.picture(subject.camera, subject.labels, jpeg)
+            self._view.picture(subject, jpeg)
 
     def _announce(self) -> None:
         """Publishing and monitoring take the new configuration."""

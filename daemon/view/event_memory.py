@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from daemon.media.snapshots import Subject
 from daemon.publish import event_payloads
 from daemon.records import Event, EventType
+from daemon.records.object_events import ObjectEvent
 
 _EVENTS = 200
 _PICTURES = 50
@@ -48,16 +50,14 @@ class EventMemory:
             self._last += 1
             self._events.append(_Kept(self._last, event, tracking, time.monotonic()))
 
-    def add_picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> list[int]:
-        """Keeps the picture of the appearance of these classes; the numbers of the events that it belongs to."""
+    def add_picture(self, subject: Subject, jpeg: bytes) -> list[int]:
+        """Keeps a picture; the numbers of the events that it belongs to."""
         now = time.monotonic()
         with self._lock:
             numbers = [
                 kept.number
                 for kept in self._events
-                if kept.event.camera == camera
-                and kept.event.type is EventType.APPEARED
-                and kept.event.label in labels
+                if _is_of(subject, kept.event)
                 and now - kept.came < _PICTURE_WITHIN
                 and kept.number not in self._pictures
             ]
@@ -88,6 +88,17 @@ class EventMemory:
             or next(iter(self._pictures)) < oldest
         ):
             del self._pictures[next(iter(self._pictures))]
+
+
+def _is_of(subject: Subject, event: Event) -> bool:
+    """Whether it is a picture of what an event is about."""
+    if event.camera != subject.camera:
+        return False
+    if subject.object is None:
+        return event.type is EventType.APPEARED and event.label in subject.labels
+    if not isinstance(event, ObjectEvent) or event.object is None:
+        return False
+    return event.type in (EventType.OBJECT_APPEARED, EventType.OBJECT_LEFT) and event.object.id == subject.object
 
 
 def _flag(value: bool) -> bytes:

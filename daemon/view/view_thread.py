@@ -18,6 +18,7 @@ from daemon import __version__
 from daemon.capture.picture_wishes import PictureWishes
 from daemon.config.schema import Config
 from daemon.control.commands import Order
+from daemon.media.snapshots import Subject
 from daemon.mqtt.link import LinkState
 from daemon.publish import payloads
 from daemon.records import Event, FrameResult, OutboxCounts
@@ -121,9 +122,9 @@ class View:
         if self._peer is not None:
             self._rouse()
 
-    def picture(self, camera: str, labels: frozenset[str], jpeg: bytes) -> None:
-        """Takes the picture of the appearance of these classes."""
-        if numbers := self._events.add_picture(camera, labels, jpeg):
+    def picture(self, subject: Subject, jpeg: bytes) -> None:
+        """Takes a picture that events have."""
+        if numbers := self._events.add_picture(subject, jpeg):
             self._send_soon(orjson.dumps({"kind": "event-pictures", "numbers": numbers}))
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from daemon.capture.picture_wishes import PictureWishes, Wish
+from daemon.media.snapshots import Subject
 from daemon.records import Event, EventType, Frame
 from daemon.stats import Reader, Stats
 from daemon.view.event_memory import EventMemory
@@ -98,8 +99,8 @@ def test_events_and_their_pictures_are_kept_within_bounds() -> None:
     assert memory.last == 250
     assert len(list(memory.messages(0, 0))) == 200
     assert len(list(memory.messages(249, 0))) == 1
-    numbers = memory.add_picture("front", frozenset({"dog"}), b"jpeg")
+    numbers = memory.add_picture(Subject("front", frozenset({"dog"})), b"jpeg")
     assert len(numbers) == 200
     assert [number for number in numbers if memory.picture(number)] == numbers[150:], "the latest 50"
-    assert memory.add_picture("yard", frozenset({"dog"}), b"jpeg") == []
+    assert memory.add_picture(Subject("yard", frozenset({"dog"})), b"jpeg") == []
     assert sum(b'"waits":true' in message for message in memory.messages(0, 7)) == 7

@@ -94,14 +94,17 @@ class WebPage:
 
 
 @contextmanager
-def page(folder: Path, document: dict[str, Any]) -> Iterator[WebPage]:
-    """`ospreyd web` on folder/box.yaml, which a daemon may run with; its log is folder/web.log."""
+def page(folder: Path, document: dict[str, Any], module: str = "daemon") -> Iterator[WebPage]:
+    """`ospreyd web` on folder/box.yaml, which a daemon may run with; its log is folder/web.log.
+
+    `module`: another main module in place of the daemon's, which patches it.
+    """
     config = folder / "box.yaml"
     if not config.exists():
         config.write_text(yaml.safe_dump(document))
     url = f"http://{HOST}:{document['service']['web']['port']}/"
     with (folder / "web.log").open("a") as log:
-        process = subprocess.Popen([sys.executable, "-m", "daemon", "web", str(config)], stderr=log, text=True)
+        process = subprocess.Popen([sys.executable, "-m", module, "web", str(config)], stderr=log, text=True)
         made = WebPage(url, folder, process, dict(os.environ))
         try:
             wait_for(lambda: _answers(made), "the page", 100)

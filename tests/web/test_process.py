@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import ssl
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ import yaml
 
 from daemon.config.page import load_page
 from daemon.errors import UsageError
+from daemon.web import serving
 from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.servers import certificates
@@ -83,6 +86,34 @@ def test_what_it_cannot_serve_is_one_sentence(tmp_path: Path, web: object, said:
     (tmp_path / "box.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(UsageError, match=said):
         load_page(tmp_path / "box.yaml", {})
+
+
+def test_whoever_does_not_answer_any_more_has_gone(broker: Mosquitto, tmp_path: Path) -> None:
+    """A laptop that was closed: pings of every 20 s, and 20 s for the answer; here half a second each."""
+    assert serving._PING == 20
+    document = web_box(broker, {"street": {"source": "0"}})
+    with page(tmp_path, document, "tests.web.impatient_page") as web, web.client() as client:
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        lines = (
+            *(
+                "GET /api/live HTTP/1.1",
+                f"Host: {urlsplit(web.url).netloc}",
+                f"Origin: {web.origin}",
+                f"Cookie: {cookie}",
+            ),
+            *(
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                f"Sec-WebSocket-Key: {'A' * 22}==",
+            ),
+        )
+        with web.live(client) as answers, socket.create_connection((HOST, urlsplit(web.url).port or 0)) as silent:
+            silent.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            wait_for(lambda: client.get("healthz").json()["pages"] == 2, "both pages")
+            wait_for(lambda: client.get("healthz").json()["pages"] == 1, "the end of the silent one")
+            answers.ping().wait(30)
+            assert client.get("healthz").json()["pages"] == 1
 
 
 def test_killed_while_it_is_looked_at_it_leaves_nothing_behind(broker: Mosquitto, still: Path, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pyt
         Mosquitto(folder) as broker,
         Subscriber(HOST, broker.port) as subscriber,
     ):
-        document = web_box(broker, cameras, {"trusted_proxies": ["127.0.0.0/8"]}, tracking={})
+        document = web_box(
+            broker, cameras, {"trusted_proxies": ["127.0.0.0/8"]}, tracking={}, events={"snapshot": "best"}
+        )
         with daemon(folder, document), page(folder, document) as web, web.client() as client:
             with visit(chrome[1], web.link()) as first:
                 first.locator("nav").wait_for()

@@ -16,7 +16,7 @@ from tests.conftest import wait_for
 from tests.daemon.running import daemon, stop
 from tests.daemon.test_misread_model import write_model
 from tests.servers.mosquitto import Mosquitto
-from tests.web.browser.browsing import picture, visit
+from tests.web.browser.browsing import go, picture, visit
 from tests.web.browser.site import camera
 from tests.web.running import page as web_page
 from tests.web.running import web_box
@@ -83,9 +83,21 @@ def test_it_says_what_is_wrong_and_comes_back(
         picture(page, "overview")
         page.get_by_role("button", name="Reload").click()
         expect(page.locator(".told")).to_contain_text("configuration loaded")
+        file = tmp_path / "box.yaml"
+        good = file.read_text()
+        file.write_text(good.replace("loop: true", "loop: maybe", 1))
+        page.get_by_role("button", name="Reload").click()
+        refused = page.locator(".device .notice.bad")
+        expect(refused).to_contain_text(re.compile(r"box\.yaml:\d+: .*loop"))
+        file.write_text(good)
+        page.get_by_role("button", name="Reload").press("Enter")
+        expect(refused).to_have_count(0)
 
         broker.kill()
         expect(told).to_contain_text("broker is away")
+        go(page, "#/events")
+        page.locator(".events .chip", has_text="waits for the broker").first.wait_for()
+        go(page, "#/")
         broker.start()
         with web.client() as client:
             wait_for(lambda: client.get("api/state").json()["broker"]["connected"], "the broker in the state")

@@ -128,6 +128,9 @@ def test_one_camera_shows_what_was_found_in_it(site: Site) -> None:
         page.get_by_label("Type").select_option("zone-entered")
         expect(page.locator(".events li:not([data-event=zone-entered])")).to_have_count(0)
         picture(page, "events")
+        page.get_by_label("Type").select_option("object-appeared")
+        snapshot = page.locator(".events img").first
+        wait_for(lambda: snapshot.evaluate("image => image.naturalWidth") > 0, "an event's picture")
 
 
 def test_a_password_and_the_way_out(site: Site) -> None:
