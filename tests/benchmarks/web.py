@@ -1,7 +1,8 @@
 """What the web page costs: the daemon, the page's process, and how old the pictures are; off and on in turns.
 
 `python -m tests.benchmarks.web` runs one daemon with 16 cameras that play one film of 1280x720 at 15 frames a second,
-with a model that computes nothing, and the page beside it. Each line is the median of the rounds; a round is some
+with a model that computes nothing (with `--gpu` the detector of the street), and the page beside it. Each line is the
+median of the rounds; a round is some
 seconds without and some with viewers, and a difference is of the two halves of one round. `null` is off against off.
 """
 
@@ -184,18 +185,25 @@ def unwatched() -> dict[str, float]:
     return {"look_up_us": round((took - nothing) / times * 1e6, 3)}
 
 
-def run(cameras: int, rounds: int, seconds: float, killed: int, folder: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """One line after the other."""
-    video = film(Shot("cam", 1280, 720, 15.0, seed=21), folder / "film.mp4", 4.0).file
+def detector(folder: Path, gpu: bool) -> dict[str, Any]:
+    """A model that computes nothing, so that only what lies around it is measured; or a real one, on the GPU."""
+    if gpu:
+        return {"models": {"default": "street"}, "tracking": {}}
     model = Making({"out": np.zeros((1, 84, 7), np.float32)}, {"out": "Identity"}, metadata=TWO_NAMES)
-    more = {
+    return {
         "models": {"default": {"file": str(model.save(folder / "nothing.onnx"))}},
         "inference": {"backend": "onnxruntime", "threads": 1},
         "tracking": {},
     }
+
+
+def run(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """One line after the other."""
+    cameras, rounds, seconds = given.cameras, given.rounds, given.seconds
+    video = film(Shot("cam", 1280, 720, 15.0, seed=21), folder / "film.mp4", 4.0).file
     with folders(folder), Mosquitto(folder) as broker, ExitStack() as pages:
         names = {f"cam{number}": {"source": str(video), "loop": True} for number in range(cameras)}
-        document = web_box(broker, names, {"max_viewers": 8}, **more)
+        document = web_box(broker, names, {"max_viewers": 8}, **detector(folder, given.gpu))
         with daemon(folder, document) as process, Subscriber(HOST, broker.port) as subscriber:
             began = time.monotonic()
             web = pages.enter_context(page(folder, document))
@@ -210,7 +218,7 @@ def run(cameras: int, rounds: int, seconds: float, killed: int, folder: Path) ->
                 yield "P1, P2, P5 one viewer, one camera", compared(bench, 1, 1, rounds, seconds)
                 yield "P3, P4 four viewers, four cameras", compared(bench, 4, 4, rounds, seconds)
                 yield "P6", {"first_page_s": round(cold, 2), **save_to_running(bench)}
-                yield "kill -9", kills(bench, killed, lambda: pages.enter_context(page(folder, document)))
+                yield "kill -9", kills(bench, given.kills, lambda: pages.enter_context(page(folder, document)))
 
 
 def main() -> None:
@@ -219,9 +227,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0, help="of half a round")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--gpu", action="store_true", help="a real model on the GPU in place of one that does nothing")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for what, line in run(given.cameras, given.rounds, given.seconds, given.kills, Path(folder)):
+        for what, line in run(given, Path(folder)):
             print(f"{what}: {json.dumps(line)}", flush=True)
 
 

@@ -17,15 +17,23 @@ const ICON = { class: "tool icon-only" };
 const KINDS = /** @type {const} */ (["zone", "line", "mask"]);
 
 /** @param {Context} context @param {string} name */
-export async function editor(context, name) {
-  const { content, signal } = context;
+export function editor(context, name) {
+  const { content, store, signal } = context;
+  let opened = false;
+  const load = async () => {
+    if (opened) return;
+    try {
+      const file = await api("GET", `cameras/${part(name)}/shapes`);
+      if (signal.aborted || opened) return;
+      opened = true;
+      open(context, name, file);
+    } catch (error) {
+      if (!signal.aborted) put(content, h("h1", {}, texts.editing(name)), h("p", { class: "notice bad" }, /** @type {Error} */ (error).message));
+    }
+  };
   put(content, h("h1", {}, texts.editing(name)));
-  try {
-    const file = await api("GET", `cameras/${part(name)}/shapes`);
-    if (!signal.aborted) open(context, name, file);
-  } catch (error) {
-    put(content, h("h1", {}, texts.editing(name)), h("p", { class: "notice bad" }, /** @type {Error} */ (error).message));
-  }
+  store.on((kind) => kind === "info" && load(), signal); // a daemon that was away has come back
+  load();
 }
 
 /** @param {Context} context @param {string} name @param {any} file */

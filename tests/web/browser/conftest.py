@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright
 
 from daemon.demo.film import film
+from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.servers.mosquitto import HOST, Mosquitto
 from tests.servers.subscriber import Subscriber
@@ -54,6 +55,7 @@ def site(chrome: tuple[Playwright, Browser], street: Path, tmp_path_factory: pyt
             broker, cameras, {"trusted_proxies": ["127.0.0.0/8"]}, tracking={}, events={"snapshot": "best"}
         )
         with daemon(folder, document), page(folder, document) as web, web.client() as client:
+            wait_for(lambda: len(client.get("api/state").json()["cameras"]) == len(NAMES), "the daemon")
             with visit(chrome[1], web.link()) as first:
                 first.locator("nav").wait_for()
                 session = first.context.storage_state()
