@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from daemon.demo.film import Film, Shot, film
+from tests.conftest import wait_for
 from tests.daemon.looking import looking
 from tests.daemon.running import TOPICS, box, daemon, detections_of, every_message_fits_its_schema, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
@@ -40,8 +42,11 @@ def in_shards(broker: Mosquitto, cameras: dict[str, Any], **more: Any) -> dict[s
 
 def processes(of: subprocess.Popen[str]) -> list[int]:
     """The daemon's child processes, in the order in which they were started."""
-    tasks = Path(f"/proc/{of.pid}/task")
-    return sorted(int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split())
+    found: list[str] = []
+    for task in Path(f"/proc/{of.pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            found += (task / "children").read_text().split()
+    return sorted(map(int, found))
 
 
 def crossed(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
@@ -113,6 +118,7 @@ def test_commands_reloads_and_pictures_reach_the_right_shard(
 ) -> None:
     camera = {"source": str(street.file), "loop": True, **AREAS}
     document = in_shards(broker, {"a": camera, "b": camera}, tracking={"confirm_frames": 2})
+    document["mqtt"]["formats"] = {"deepstream": {}}
 
     def ask(topic: str, payload: str = "") -> dict[str, Any]:
         reply = f"me/{time.monotonic()}"
@@ -128,6 +134,7 @@ def test_commands_reloads_and_pictures_reach_the_right_shard(
             assert picture.any()
             assert ask("command/snapshot", f'{{"camera": "{name}"}}')["ok"]
             assert subscriber.wait_for(f"{TOPICS}/{name}/snapshot").payload[:2] == b"\xff\xd8"
+        subscriber.wait(lambda m: {"a", "b"} <= formatted(m), "detections in another format", 60)
         subscriber.wait(lambda m: crossed(events_of(m, "b")), "a crossing", 60)
         since = retained(subscriber.messages(), "lines/middle", "b")["since"]
         assert ask("command/reset-lines", '{"camera": "b"}')["ok"]
@@ -151,6 +158,12 @@ def test_commands_reloads_and_pictures_reach_the_right_shard(
     nothing_was_lost(subscriber, "b")
 
 
+def formatted(messages: list[Message]) -> set[str]:
+    """Cameras of which DeepStream's messages have had objects."""
+    told = [m.json() for m in messages if m.topic == f"{TOPICS}/deepstream"]
+    return {one["sensorId"] for one in told if one["objects"]}
+
+
 def test_files_wait_for_the_daemon_and_lose_no_frame(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
@@ -159,13 +172,16 @@ def test_files_wait_for_the_daemon_and_lose_no_frame(
     broker.stop()
     document = in_shards(broker, {"a": file, "b": file, "more": {**file, "loop": True}})
     with daemon(tmp_path, document) as process:
-        time.sleep(1)
+        log = tmp_path / "log"
+        wait_for(
+            lambda: all(f"camera {name}: streaming" in log.read_text() for name in ("a", "b", "more")), "the files", 60
+        )
         broker.start()
         for name in "ab":
-            subscriber.wait(partial(has, len(street.truths), name), f"every frame of {name}", 60)
+            subscriber.wait(partial(has, len(street.truths), name), f"every frame of {name}", 120)
             sequences = [m["sequence"] for m in detections_of(subscriber, name)]
             assert sequences == list(range(1, len(street.truths) + 1))
-        subscriber.wait(partial(has, 300, "more"), "more frames than there is room for", 60)
+        subscriber.wait(partial(has, 300, "more"), "more frames than there is room for", 120)
         sequences = [m["sequence"] for m in detections_of(subscriber, "more")]
         assert sequences == list(range(1, len(sequences) + 1))
         assert stop(process) < 5

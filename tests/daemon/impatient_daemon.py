@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from daemon.__main__ import main
 
-PATIENCE = 4.0  # seconds
+PATIENCE = 8.0  # seconds
 
 if __name__ == "__main__":
     with patch("daemon.app.remote_shard._SILENT", PATIENCE):

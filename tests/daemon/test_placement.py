@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.app.placement import gpu_mistakes, layout, part, place
+from daemon.app.reload import first_plan
+from daemon.config.difference import difference
+from daemon.config.load import load_with_lines
 from daemon.config.schema import Config
+from daemon.errors import ConfigError
 from tests.daemon.test_config_difference import config as configured
 
 
@@ -80,3 +85,22 @@ def test_a_gpu_that_is_not_there_is_refused(gpu: int, gpus: int, shards: int | N
     assert [(mistake.path, mistake.sentence) for mistake in found] == (
         [] if sentence is None else [(("cameras", "x", "gpu"), sentence)]
     )
+
+
+def test_the_line_of_a_gpu_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.app.reload.gpu_count", lambda: 1)
+    file = tmp_path / "box.yaml"
+    file.write_text(
+        "device: box\nmqtt: {host: localhost}\nmodels: {default: street}\n"
+        "cameras:\n  front:\n    source: rtsp://front/1\n    gpu: 1\n"
+    )
+    loaded = load_with_lines(file)
+    with pytest.raises(ConfigError) as refused, loaded.naming_lines():
+        first_plan(loaded.config)
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"{file}:7: cameras.front.gpu: there is no GPU 1")
+
+
+@pytest.mark.parametrize(("key", "more"), [("inference.shards", {"shards": 3}), ("cameras.c0.gpu", {"c0": {"gpu": 1}})])
+def test_what_needs_a_restart(key: str, more: dict[str, Any]) -> None:
+    assert difference(config(2), config(2, **more)).fixed == (key,)
