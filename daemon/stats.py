@@ -41,6 +41,7 @@ class CameraCount(Enum):
     CAPTURED = ("frames_captured", "Frames captured, after the rate limit `fps`.")
     PROCESSED = ("frames_processed", "Frames processed by their model.")
     PUBLISHED = ("frames_published", "Frames whose message was written to the MQTT connection.")
+    HANDED_ON = ("frames_handed_on", "Frames whose results publishing was given.")
     SKIPPED = ("frames_skipped", "Frames not published because of `mqtt.every`.")
 
     __hash__ = object.__hash__  # members are unique; Enum's own is a Python function, a quarter of counting a frame

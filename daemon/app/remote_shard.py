@@ -134,8 +134,8 @@ class RemoteShard:
             ),
             cameras={name: status for name, status in snapshot.cameras.items() if name in cameras},
         ).health_counters()
-        published = sum(own.processed.values())  # what the daemon does with its results is not its work
-        verdict = self._health.judge(now, replace(own, analysed=self._analysed, published=published, formatted=None))
+        # what the daemon does with its results is not its work
+        verdict = self._health.judge(now, replace(own, analysed=self._analysed, handed_on={}, formatted=None))
         return None if verdict.healthy else verdict.reason
 
     def abort(self) -> None:

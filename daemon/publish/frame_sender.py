@@ -16,7 +16,7 @@ from daemon.publish.formats.format import FrameMessage
 from daemon.publish.outgoing_frame import OutgoingFrame
 from daemon.publish.retained_sender import RetainedSender
 from daemon.records import Drop, FrameResult
-from daemon.stats import DaemonCount, Stats
+from daemon.stats import CameraCount, DaemonCount, Stats
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 
@@ -89,6 +89,7 @@ class FrameSender:
         """
         with self._changed:
             for result in results:
+                self._stats.count(CameraCount.HANDED_ON, result.camera)
                 self._put(OutgoingFrame(result, None))
             self._changed.notify_all()
 

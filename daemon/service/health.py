@@ -26,7 +26,9 @@ class HealthCounters:
     inferred: int
     """frames that inference has finished: processed or dropped as too old"""
     processed: Mapping[str, int]
-    """frames whose results publishing has to finish, by camera"""
+    """frames that went through their models and that `mqtt.every` does not leave out, by camera"""
+    handed_on: Mapping[str, int]
+    """frames whose results publishing was given, by camera: what shards have processed is known half a second later"""
     published: int
     """results that publishing has finished, plus attempts to send while the network had no room"""
     analysed: int | None = None
@@ -90,8 +92,8 @@ class Health:
         loading = self._loading(now, counters)
         inference = self._inference.idle_for(now, counters.expected, counters.inferred)
         analysis = self._idle(now, self._analysis, counters.processed, counters.analysed)
-        publishing = self._publishing.idle_for(now, counters.processed, counters.published)
-        formats = self._idle(now, self._formats, counters.processed, counters.formatted)
+        publishing = self._publishing.idle_for(now, counters.handed_on, counters.published)
+        formats = self._idle(now, self._formats, counters.handed_on, counters.formatted)
         capture = self._still(now, counters.captured)
         wrong = None
         if analysis > self._limit:  # first, because a hang there is the cause of the others

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from daemon.config.camera import Camera, Pace
@@ -13,7 +13,7 @@ from daemon.config.sources import is_live
 from daemon.records import CameraState, CameraStatus, DaemonInfo, Drop, ModelState
 from daemon.records.info import LOADING, WAITING
 from daemon.service.health import HealthCounters
-from daemon.stats import CameraCount, CameraTotals, DaemonCount, Stats, Totals
+from daemon.stats import CameraCount, DaemonCount, Stats, Totals
 
 _GAP = 10.0  # seconds added to stall_after before a streaming camera without frames is suspicious
 
@@ -58,12 +58,14 @@ class StatusSnapshot:
         files = {name for name, camera in cameras.items() if camera.enabled and not _is_live(camera)}
         held = files if self.held else set[str]()
         waiting = held if self.connected else files
+        owed = {name: counts for name, counts in totals.items() if name not in waiting}
         streaming = {name: totals[name][CameraCount.CAPTURED] for name in self.streaming if name not in held}
         return HealthCounters(
             captured=streaming,
             expected={name: count for name, count in streaming.items() if self._is_ready(name)},
             inferred=self.processed + sum(c.dropped.get(Drop.TOO_OLD, 0) for c in totals.values()),
-            processed=_to_publish(totals, waiting),
+            processed={name: of[CameraCount.PROCESSED] - of[CameraCount.SKIPPED] for name, of in owed.items()},
+            handed_on={name: of[CameraCount.HANDED_ON] for name, of in owed.items()},
             published=self.totals[DaemonCount.NETWORK_FULL] + self.totals[DaemonCount.RESULTS_FINISHED],
             analysed=self.totals[DaemonCount.RESULTS_ANALYSED],
             formatted=self.totals[DaemonCount.RESULTS_FORMATTED] if self._has_formats() else None,
@@ -149,15 +151,6 @@ class StatusRegistry:
                     continue
                 self._builds[name, "failed" if status.state is ModelState.FAILED else "built"] += 1
         self._info = info
-
-
-def _to_publish(totals: Mapping[str, CameraTotals], waiting: Collection[str]) -> dict[str, int]:
-    """Frames of each camera that publishing was given, but for the cameras that wait on purpose."""
-    return {
-        name: counts[CameraCount.PROCESSED] - counts[CameraCount.SKIPPED]
-        for name, counts in totals.items()
-        if name not in waiting
-    }
 
 
 def _is_live(camera: Camera) -> bool:

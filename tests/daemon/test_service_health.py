@@ -12,17 +12,19 @@ from daemon.records import CameraState, CameraStatus, ModelState, ModelStatus
 from daemon.records.info import LOADING
 from daemon.service.health import LOAD_WITHIN, Health, HealthCounters, Verdict
 from daemon.service.status import StatusRegistry
-from daemon.stats import Stats
-from tests.daemon.publishing import INFO, config
+from daemon.stats import DaemonCount, Stats
+from tests.conftest import wait_for
+from tests.daemon.publishing import INFO, config, publisher, result
 
 LIMIT = 10.0
-STILL = HealthCounters(captured={}, expected={}, inferred=0, processed={}, published=0)
+STILL = HealthCounters(captured={}, expected={}, inferred=0, processed={}, handed_on={}, published=0)
 
 
 def counted(a: int, b: int = 0, inferred: int = 0, published: int = 0) -> HealthCounters:
     """So many frames of two cameras that stream, `inferred` of which are a's and went through its model."""
     frames = {"a": a, "b": b}
-    return HealthCounters(frames, frames, inferred, {"a": inferred, "b": 0}, published, patience=5)
+    results = {"a": inferred, "b": 0}
+    return HealthCounters(frames, frames, inferred, results, results, published, patience=5)
 
 
 def verdicts(course: Iterator[HealthCounters], every: float = 1.0) -> list[bool]:
@@ -92,6 +94,21 @@ def test_other_stages_that_hang_are_noticed_by_name(stage: str, name: str) -> No
     assert told[-1].startswith(f"{name} has done nothing for ")
 
 
+def test_publishing_owes_nothing_that_a_shard_counts_after_its_result_was_published() -> None:
+    """As the last frame before every camera goes away: what a process has counted comes after its results."""
+    stats, theirs, settings = Stats(), Stats(), config(1)
+    health, registry = Health(LIMIT), StatusRegistry(settings, INFO, stats, lambda: True)
+    theirs.processed("front", queue=0.1)
+    with publisher(settings, stats) as publishing:
+        assert health.judge(0, registry.snapshot().health_counters()).healthy
+        publishing.results([result(1)])
+        wait_for(lambda: stats.totals([])[DaemonCount.RESULTS_FINISHED], "the end of the result")
+        assert health.judge(1, registry.snapshot().health_counters()).healthy
+        stats.add(theirs.take(), {"front"})
+        now = replace(registry.snapshot().health_counters(), analysed=None)
+        assert all(health.judge(second, now).healthy for second in range(2, 60))
+
+
 def test_publishing_that_waits_for_the_network_is_alive() -> None:
     assert all(verdicts(counted(n, 0, n, 100 * n) for n in range(60)))
 
@@ -131,7 +148,7 @@ def test_a_model_is_loading_only_while_it_is_opened(status: ModelStatus, loading
 
 
 def test_files_that_wait_for_room_are_no_reason_and_excuse_no_live_camera() -> None:
-    waits = HealthCounters({}, {}, 2, {}, 0, held=True)
+    waits = HealthCounters({}, {}, 2, {}, {}, 0, held=True)
     assert all(verdicts(iter([counted(1), *[waits] * 100])))
     live = [replace(counted(n, 0, 9, 9), held=True) for n in range(30)]
     assert verdicts(iter(live)).index(False) == LIMIT + 2, "inference does nothing for the live camera"
