@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,13 @@ def missing(what: str, install: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def need_bindings(folder: Path) -> None:
+    """Skips the test unless `make test` has installed another TensorRT there, for this Python."""
+    tags = [file.read_text() for file in folder.glob("*_bindings-*.dist-info/WHEEL")]
+    if not any(f"cp{sys.version_info.major}{sys.version_info.minor}-" in tag for tag in tags):
+        missing(f"{folder.name} for this Python", "make test installs it, for the Python of its environment")
 
 
 @pytest.fixture(scope="session")

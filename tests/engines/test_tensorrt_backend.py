@@ -15,7 +15,7 @@ from engines.backends import BACKENDS, build_target, choose
 from engines.errors import BackendError
 from engines.precision import Precision
 from engines.tensorrt.backend import find, gpu
-from tests.conftest import ROOT, missing, telling
+from tests.conftest import ROOT, missing, need_bindings, telling
 
 SOURCES = sorted(Path(engines.tensorrt.__path__[0]).glob("*.py"))
 LEAN = ROOT / ".venv" / "tensorrt-lean"
@@ -108,8 +108,7 @@ def calls() -> set[tuple[str, str]]:
 
 
 def test_every_call_at_run_time_exists_in_classic_tensorrt() -> None:
-    if not LEAN.is_dir():
-        missing("tensorrt_lean", "make test installs it")
+    need_bindings(LEAN)
     program = """
 import sys, tensorrt_lean
 wanted = [name.split(".") for name in sys.argv[1:]]

@@ -26,7 +26,7 @@ from engines.precision import Precision
 from engines.tensorrt.backend import TensorRt, find
 from engines.tensorrt.build import Engines, Target, build_engines, find_engines
 from engines.tensorrt.plans import PlanBuilder
-from tests.conftest import ROOT, missing, telling
+from tests.conftest import ROOT, missing, need_bindings, telling
 from tests.reference import MODELS
 
 RTX_1_6 = ROOT / ".venv" / "tensorrt-rtx-1.6"
@@ -220,8 +220,7 @@ print(json.dumps(report))
 @pytest.mark.timeout(300)
 def test_tensorrt_rtx_1_6_builds_every_model_too(tmp_path: Path, material: Path) -> None:
     """The newest that runs on data-centre GPUs of compute capability 9.0. It cannot do INT8 and says so before work."""
-    if not RTX_1_6.is_dir():
-        missing("TensorRT for RTX 1.6", "make test installs it")
+    need_bindings(RTX_1_6)
     files = [str(material / "models" / f"{name}.onnx") for name in sorted(MODELS)]
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "engines"), *files],
