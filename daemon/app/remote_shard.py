@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ _ENDS_WITHIN = 0.2  # seconds from the end of its link to that of its process
 
 
 class RemoteShard:
-    """For the thread `shards`, but for `send` and `apply`, which any thread may call with the lock."""
+    """For the thread `shards`, but for `send`, which any thread may call, and `apply`, which needs the lock."""
 
     def __init__(self, number: int, gpu: int | None, config: Config) -> None:
         """`gpu`: the number of the one that it sees alone; None: all that are there. `config` of its cameras."""
@@ -58,6 +59,8 @@ class RemoteShard:
         self.connection: socket.socket | None = None
         self.inbound: Inbound | None = None
         self.outbound: Outbound | None = None
+        self._telling = threading.Lock()
+        """guards what follows, and `outbound` while it begins: no message comes before the first one"""
         self._untold: deque[object] = deque(maxlen=_UNTOLD)
         self._process: subprocess.Popen[bytes] | None = None
         self._backoff = Backoff()
@@ -68,6 +71,7 @@ class RemoteShard:
 
     def start(self, begin: Begin) -> None:
         """Starts its process. Raises OSError where the system does not."""
+        self._started_at = self._heard_at = time.monotonic()
         ours, theirs = link_pair()
         with theirs:
             number = theirs.fileno()
@@ -80,22 +84,24 @@ class RemoteShard:
                 command, pass_fds=[number], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
             )
         ours.setblocking(False)
-        self.connection, self.inbound, self.outbound = ours, Inbound(ours), Outbound(ours)
+        self.connection, self.inbound = ours, Inbound(ours)
         self.start_at, self.begun, self._aborted = None, False, False
-        self._started_at = self._heard_at = time.monotonic()
         self._health = Health(_IDLE)
-        for message in (begin, *self._untold):
-            self.outbound.put(message)
-        self._untold.clear()
+        with self._telling:
+            self.outbound = Outbound(ours)
+            for message in (begin, *self._untold):
+                self.outbound.put(message)
+            self._untold.clear()
 
     def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
         """Tells it something, or once it runs; where that needs descriptors, which are closed then, only if it runs."""
-        if (outbound := self.outbound) is not None:
-            outbound.put(message, descriptors)
-        elif descriptors:
-            close_all(descriptors)
-        else:
-            self._untold.append(message)
+        with self._telling:
+            if self.outbound is not None:
+                self.outbound.put(message, descriptors)
+            elif descriptors:
+                close_all(descriptors)
+            else:
+                self._untold.append(message)
 
     def apply(self, config: Config, revisions: Mapping[str, ModelRevision]) -> None:
         """It runs with this configuration from now on, or from its next start."""
@@ -148,9 +154,10 @@ class RemoteShard:
         """Its link is gone: ends its process. How that ended, and in how many seconds it should be started anew."""
         if self.connection is not None:
             self.connection.close()
-        if self.outbound is not None:
-            self.outbound.close()
-        self.connection = self.inbound = self.outbound = None
+        with self._telling:
+            if self.outbound is not None:
+                self.outbound.close()
+            self.connection = self.inbound = self.outbound = None
         self.queues, self.held = {}, 0
         how = "could not be started" if self._process is None else _how_it_ended(self._process)
         self._process = None

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 
 from daemon.analysis.picture_requests import PictureOutputs
@@ -155,7 +156,8 @@ class ShardProcess:
                 _log.critical("a shard stopped: %s", error)
             else:
                 _log.critical("a shard stopped by an internal failure", exc_info=error)
-            self._teller.finish(_LAST_WORDS)
+            if not self._teller.finish(_LAST_WORDS):  # as where it is what has failed; the daemon logs nothing then
+                traceback.print_exception(error)
         os._exit(EXIT_FAILURE)
 
 

@@ -261,4 +261,6 @@ class ShardProcesses:
         text = "shard %d: its process %s; its cameras are offline until it runs again, in %.1f s or more"
         _log.error(text, shard.number, how, delay, extra=state_of("shard", str(shard.number)))
         self._shared.stats.count_daemon(DaemonCount.SHARD_FAILURES)
-        self._receiver.end(shard, f"the process of its shard {how}, and is being started again")
+        with self._shared.lock:  # also those that it was just told to remove
+            had = {name for name, number in self._placed.items() if number == shard.number}
+        self._receiver.end(shard, had, f"the process of its shard {how}, and is being started again")

@@ -42,6 +42,8 @@ class ShardReceiver:
         self._shared = shared
         self._outputs = outputs
         self._reports = reports
+        self._told_lost: set[str] = set()
+        """cameras whose last event of their state says that their process has ended"""
 
     def take(self, shard: RemoteShard, message: object) -> None:
         """Takes a message of a shard."""
@@ -52,6 +54,7 @@ class ShardReceiver:
                 shard.note(message)
                 self._outputs.event(message)
             case CameraStatus():
+                self._told_lost.discard(message.camera)
                 with self._shared.lock:
                     if message.camera in shard.config.cameras:  # and has not been removed since
                         self._reports.camera_status(message)
@@ -106,14 +109,14 @@ class ShardReceiver:
             held, shard.held = shard.held, 0
             shard.send(HasRoom(held))
 
-    def end(self, shard: RemoteShard, why: str) -> None:
-        """What the process would have told of its cameras, had it been stopped."""
+    def end(self, shard: RemoteShard, had: Collection[str], why: str) -> None:
+        """What the process would have told of the cameras that it had, had it been stopped."""
         outputs, now, mono = self._outputs, time.time(), time.monotonic()
         with self._shared.lock:
             config = shard.config
         gone = [Event(camera, EventType.GONE, now, label, 0) for camera, label in sorted(shard.present)]
         shard.present.clear()
-        for event in [*outputs.left_open(config.cameras), *gone]:
+        for event in [*outputs.left_open(had), *gone]:
             outputs.event(event)
         for name, camera in config.cameras.items():
             self._shared.stats.untracked(name)
@@ -122,7 +125,9 @@ class ShardReceiver:
             for zone in camera.zones if config.tracked(name) is not None else ():
                 outputs.area(ZoneState(name, zone, Occupancy()))
             status = CameraStatus(name, CameraState.OFFLINE, Reason.SHARD_FAILED, why, mono, now, mono)
-            outputs.event(Event(name, EventType.CAMERA_STATE, now, state=status.state, reason=status.reason))
+            if name not in self._told_lost:
+                self._told_lost.add(name)
+                outputs.event(Event(name, EventType.CAMERA_STATE, now, state=status.state, reason=status.reason))
             with self._shared.lock:
                 if name in shard.config.cameras:
                     self._reports.camera_status(status)

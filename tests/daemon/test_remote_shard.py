@@ -1,0 +1,149 @@
+"""How the daemon starts the process of a shard, and what it tells where that cannot be started or ends."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from daemon.app.reload import Plan
+from daemon.app.remote_shard import RemoteShard
+from daemon.app.shard import Reports, Shared
+from daemon.app.shard_link import Inbound, Outbound, link_pair
+from daemon.app.shard_messages import Begin
+from daemon.app.shard_processes import ShardProcesses
+from daemon.app.shard_receiver import Destinations
+from daemon.config.difference import difference
+from daemon.config.schema import Config
+from daemon.errors import EXIT_FAILURE
+from daemon.records import CameraStatus, Event, EventType, Reason
+from daemon.records.object_events import ObjectEvent
+from daemon.service.status import StatusRegistry
+from daemon.stats import Stats
+from daemon.system.credits import Credits
+from engines.backends import CPU, Backend
+from tests.conftest import wait_for
+from tests.daemon.publishing import INFO
+
+BACKEND = Backend(CPU, "1", "", None)
+NO_PROCESS = OSError(11, "no more processes")
+
+
+def config(*names: str) -> Config:
+    cameras = {name: {"source": f"rtsp://{name}/1"} for name in names}
+    return Config.model_validate({"device": "x", "mqtt": {"host": "x"}, "cameras": cameras})
+
+
+class Late:
+    """A first message during whose packing another thread has something to say."""
+
+    def __init__(self, shard: RemoteShard) -> None:
+        self.shard = shard
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        self.thread = threading.Thread(target=self.shard.send, args=("second",), daemon=True)
+        self.thread.start()
+        self.thread.join(0.5)  # it is to wait for the first one
+        return str, ("first",)
+
+
+def test_no_message_comes_before_the_first() -> None:
+    shard = RemoteShard(0, None, config("a"))
+    shard.send("before the start")
+    ours, theirs = link_pair()
+    with socket.socket(fileno=socket.dup(theirs.fileno())) as their_end, patch("subprocess.Popen"):
+        first: Any = Late(shard)
+        with patch("daemon.app.remote_shard.link_pair", return_value=(ours, theirs)):
+            shard.start(first)
+        first.thread.join()
+        their_end.settimeout(20)
+        inbound, came = Inbound(their_end), list[Any]()
+        while len(came) < 3:
+            came += inbound.receive()
+    ours.close()
+    assert came == ["first", "before the start", "second"]
+
+
+def test_a_process_that_cannot_be_started_is_tried_less_and_less_often() -> None:
+    shard = RemoteShard(0, None, config("a"))
+    begin = Begin(config("a"), BACKEND, {}, {}, 0)
+    delays = []
+    with patch("daemon.app.remote_shard.link_pair", side_effect=NO_PROCESS):
+        for _ in range(8):
+            with pytest.raises(OSError, match="no more"):
+                shard.start(begin)
+            how, delay = shard.end()
+            delays.append(delay)
+    assert how == "could not be started"
+    assert delays[0] <= 0.5
+    assert delays[-1] >= 15
+
+
+def test_what_keeps_a_process_from_telling_anything_is_on_standard_error() -> None:
+    fails = "patch('daemon.app.shard_teller.packed', side_effect=ValueError('cannot be packed')).start()"
+    code = f"import sys; from unittest.mock import patch; from daemon.app import shard_process as it; {fails}; "
+    ours, theirs = link_pair()
+    with ours, theirs:
+        Outbound(ours).put(Begin(config("a"), BACKEND, {}, {}, 0))
+        number = theirs.fileno()
+        command = [sys.executable, "-c", f"{code} it.main({number})"]
+        done = subprocess.run(command, pass_fds=[number], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == EXIT_FAILURE
+    assert "ValueError: cannot be packed" in done.stderr
+
+
+class Told:
+    """What comes of the cameras of two shards."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.statuses: list[CameraStatus] = []
+        self.left_open: list[Collection[str]] = []
+
+    def ends(self, cameras: Collection[str]) -> list[ObjectEvent]:
+        self.left_open.append(cameras)
+        return []
+
+
+@contextmanager
+def shards(settings: Config, told: Told, failures: list[BaseException]) -> Iterator[tuple[ShardProcesses, Shared]]:
+    stats = Stats()
+    shared = Shared(stats, Credits(), threading.RLock(), failures.append)
+
+    def ignore(*_: object) -> None:
+        pass
+
+    outputs = Destinations(ignore, told.events.append, ignore, ignore, ignore, dict, told.ends)
+    reports = Reports(told.statuses.append, ignore)
+    status = StatusRegistry(settings, INFO, stats, lambda: True).snapshot
+    made = ShardProcesses(settings, BACKEND, (0, 0), shared, outputs, reports, status)
+    try:
+        yield made, shared
+    finally:
+        made.stop()
+        assert made.join(20)
+
+
+def test_a_state_is_told_once_and_objects_of_a_camera_that_was_just_removed_end_too() -> None:
+    """Though each attempt to start the process fails, and says so."""
+    before, now, told, failures = config("a", "b", "c"), config("a", "b"), Told(), list[BaseException]()
+    with (
+        patch.object(RemoteShard, "start", side_effect=NO_PROCESS),
+        shards(before, told, failures) as (processes, shared),
+    ):
+        with shared.lock:
+            processes.apply(Plan(now, difference(before, now), {}), lambda: None)
+        processes.start()
+        wait_for(lambda: sum(one.camera == "a" for one in told.statuses) >= 3, "three attempts")
+    assert failures == []
+    assert {one.reason for one in told.statuses} == {Reason.SHARD_FAILED}
+    assert {one.camera for one in told.statuses} == {"a", "b"}
+    assert sorted(one.camera for one in told.events if one.type is EventType.CAMERA_STATE) == ["a", "b"]
+    assert {frozenset(one) for one in told.left_open} == {frozenset("ac"), frozenset("b")}
