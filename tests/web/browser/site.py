@@ -36,6 +36,7 @@ NAMES = (
     "spare",
     "proxied",
     "tunnelled",
+    "tools",
 )
 """cameras: each test changes its own"""
 SLOW = None if DOCUMENTED else 1

@@ -41,7 +41,7 @@ def line(editor: Editor, start: Point, end: Point, key: str | None = None) -> li
 
 def test_what_is_drawn_is_taken_back_abandoned_and_copied(site: Site) -> None:
     with site.visit() as page:
-        editor, keys = Editor(page, "spare"), page.keyboard
+        editor, keys = Editor(page, "tools"), page.keyboard
         assert sorted(rectangle(editor)) == near(CORNERS)
         editor.tool("Mask")
         for point in [(0.3, 0.3), (0.5, 0.3), (0.9, 0.9)]:
@@ -65,7 +65,7 @@ def test_what_is_drawn_is_taken_back_abandoned_and_copied(site: Site) -> None:
 
 def test_points_snap_and_lines_are_straight(site: Site) -> None:
     with site.visit() as page:
-        editor = Editor(page, "spare")
+        editor = Editor(page, "tools")
         corner = max(rectangle(editor))
         beside = (corner[0] + 0.006, corner[1])
         assert line(editor, (0.7, 0.3), (0.8, 0.994)) == [*near([(0.7, 0.3)]), (pytest.approx(0.8, abs=0.005), 1)]
@@ -79,7 +79,7 @@ def test_points_snap_and_lines_are_straight(site: Site) -> None:
 
 def test_the_picture_is_zoomed_and_the_keys_are_listed(site: Site) -> None:
     with site.visit() as page:
-        editor, keys = Editor(page, "spare"), page.keyboard
+        editor, keys = Editor(page, "tools"), page.keyboard
         canvas, scale = page.locator(".stage canvas").first, "canvas => new DOMMatrix(canvas.style.transform).a"
         keys.press("+")
         assert canvas.evaluate(scale) > 1.2
