@@ -99,7 +99,7 @@ def calls() -> set[tuple[str, str]]:
     """Class and attribute of everything that the code asks of TensorRT's run-time objects, told by their names."""
     found = set()
     for source in SOURCES:
-        for node in ast.walk(ast.parse(source.read_text())):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
                 owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", None)
                 if owner in OWNERS:
