@@ -109,7 +109,7 @@ def test_the_dashboard_shows_every_metric() -> None:
     shown = " ".join(queries())
     missing = [exported(family) for family in families() if family.name not in shown]
     done = [f"ospreyd_results_{what}_total" for what in ("analysed", "formatted", "finished")]
-    assert missing == [*done, "ospreyd_ready"]
+    assert missing == [*done, "ospreyd_frames_handed_on_total", "ospreyd_ready"]
 
 
 def test_every_reason_to_drop_a_frame_is_exported() -> None:
