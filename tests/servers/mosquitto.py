@@ -116,7 +116,11 @@ class Mosquitto:
 
     def _end(self, number: int) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
+            for _ in range(10):  # one that has just started may overwrite what the signal has set
+                self._process.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(1)
+                    break
             self._process.wait(10)
             self._process = None
 
