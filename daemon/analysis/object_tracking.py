@@ -184,7 +184,7 @@ class ObjectTracking:
         return scene
 
     def _begins_again(self, result: FrameResult) -> bool:
-        """Whether a recording shows its beginning again, or the camera was opened anew to play it."""
+        """Whether a recording shows its beginning again, or the camera was opened again to play it."""
         if result.passes is None or (last := self._passes.get(result.camera)) is None:
             return False
         return result.passes != last[0] or result.sequence < last[1]

@@ -107,7 +107,7 @@ class Decoders:
 
 def tensorrt_loop(decoders: Decoders, tally: Tally, model: str, labels: str | None, cache: str) -> str:
     """TensorRT alone, one picture at a time: letterbox, copy, run, wait, copy, NMS."""
-    from engines.backends import SessionSettings, choose, prepare  # noqa: PLC0415  what it needs is told by name
+    from engines.backends import SessionSettings, choose, prepare  # noqa: PLC0415  packages are missing by name
     from engines.build.cache import EngineCache  # noqa: PLC0415
     from engines.model import read_model  # noqa: PLC0415
     from engines.precision import Precision  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The last hour of every camera: what is told of it, and how little of it is kept of thousands of cameras."""
+"""The last hour of every camera: what the page shows of it, and how little memory it takes for thousands of cameras."""
 
 from __future__ import annotations
 

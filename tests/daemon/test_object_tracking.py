@@ -152,7 +152,7 @@ def test_a_file_that_is_read_fast_has_the_times_of_its_frames() -> None:
 
 
 def test_a_recording_that_begins_again_ends_what_was_there() -> None:
-    """In real time too, where the clock runs on: another pass, or the camera opened anew, continues no object."""
+    """In real time too, where the clock runs on: another pass, or the camera opened again, continues no object."""
     tracking = ObjectTracking({})
     tracking.configure(config(**AREAS))
     told = []

@@ -1,4 +1,4 @@
-"""One picture of a camera serves all who wait for it, and the daemon is told how many they were."""
+"""One picture of a camera serves all who wait for it, and the daemon learns how many they were."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ export const texts = {
   reload: "Reload",
   build: "Build again",
   buildOf: (/** @type {string} */ model) => `Build ${model} again`,
-  buildText: "The model's engine is built anew, which takes minutes.",
+  buildText: "The model's engine is built again, which takes minutes.",
   from: "From",
   origins: /** @type {Record<string, string>} */ ({ configuration: "file", command: "command" }),
   counts: "Zones and lines",
