@@ -78,11 +78,7 @@ class Letterbox:
 
     def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes [..., 4] xyxy in model-input pixels, mapped to source pixels and clipped to the image."""
-        offset, scale, limit = _mapping(self)
-        mapped: NDArray[np.float32] = boxes - offset
-        mapped *= scale
-        np.maximum(mapped, 0, out=mapped)  # cheaper than clip, which matters for every frame
-        return np.minimum(mapped, limit, out=mapped)
+        return _mapped(boxes, *_mapping(self))
 
 
 def to_source(boxes: NDArray[np.float32], letterboxes: Sequence[Letterbox]) -> NDArray[np.float32]:
@@ -90,11 +86,17 @@ def to_source(boxes: NDArray[np.float32], letterboxes: Sequence[Letterbox]) -> N
     first = letterboxes[0]
     if all(box is first for box in letterboxes):
         return first.to_source(boxes)
-    offset, scale, limit = (np.stack(each)[:, None] for each in zip(*map(_mapping, letterboxes), strict=True))
-    mapped: NDArray[np.float32] = (boxes - offset) * scale
-    np.maximum(mapped, 0, out=mapped)
-    np.minimum(mapped, limit, out=mapped)
-    return mapped
+    return _mapped(boxes, *(np.stack(each)[:, None] for each in zip(*map(_mapping, letterboxes), strict=True)))
+
+
+def _mapped(
+    boxes: NDArray[np.float32], offset: NDArray[np.float32], scale: NDArray[np.float32], limit: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Boxes [..., 4], by what `_mapping` gives."""
+    mapped: NDArray[np.float32] = boxes - offset
+    mapped *= scale
+    np.maximum(mapped, 0, out=mapped)  # cheaper than clip, which matters for every frame
+    return np.minimum(mapped, limit, out=mapped)
 
 
 @lru_cache(maxsize=256)  # cameras keep their size
