@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
@@ -72,7 +73,11 @@ def _noisy(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _by_graph(picture: Nv12Picture, model: Any, element: int) -> NDArray[Any]:
-    graph = nv12_model(model.geometry, model.width, model.height, element, model.planar)
+    return run_graph(nv12_model(model.geometry, model.width, model.height, element, model.planar), picture)
+
+
+def run_graph(graph: onnx.ModelProto, picture: Nv12Picture) -> NDArray[Any]:
+    """What the graph makes of a picture, on ONNX Runtime."""
     luma, chroma = picture.read()
     inputs = {
         LUMA: luma[None, :, :, None],

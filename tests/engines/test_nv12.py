@@ -6,19 +6,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from engines.backends import build_target
 from engines.errors import BackendError
-from engines.graphs.nv12 import CHROMA, COLOURS, LUMA, WIDTH, colours, nv12_model
+from engines.graphs.nv12 import CHROMA, LUMA, WIDTH, nv12_model
 from engines.graphs.preprocess import InputGeometry
 from engines.pictures import ColourMatrix, Nv12Picture
 from engines.records import Fit
 from engines.tensorrt.build import LARGEST_FRAME
 from tests.conftest import missing
+from tests.engines.nv12_cases import run_graph
 from tests.engines.test_preprocess import GEOMETRIES, by_hand
 from tests.nv12 import nv12
 
@@ -33,15 +33,7 @@ def smooth(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def run(picture: Nv12Picture, geometry: InputGeometry, **model: Any) -> NDArray[Any]:
-    session = ort.InferenceSession(nv12_model(geometry, *INPUT, **model).SerializeToString())
-    luma, chroma = picture.read()
-    inputs = {
-        LUMA: luma[None, :, :, None],
-        CHROMA: chroma.reshape(1, len(chroma), -1, 2),
-        WIDTH: np.array([picture.width]),
-        COLOURS: colours(picture.matrix, picture.full_range),
-    }
-    return np.asarray(session.run(None, inputs)[0][0])
+    return run_graph(nv12_model(geometry, *INPUT, **model), picture)
 
 
 def difference(out: NDArray[Any], wanted: NDArray[Any], geometry: InputGeometry) -> float:
