@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from daemon import __version__
-from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import Outputs
 from daemon.app.placement import layout
 from daemon.app.reload import Plan, make_plan, plan_back
-from daemon.app.shard import Reports, Shard, Shared
+from daemon.app.shard import Reports, Shard, Shared, picture_outputs
 from daemon.app.shard_pictures import RemoteWishes
 from daemon.app.shard_processes import ShardProcesses
 from daemon.app.shard_receiver import Destinations
@@ -212,9 +211,7 @@ class Pipeline:
 
     def _alone(self, backend: Backend) -> Shard:
         """Everything in this process."""
-        snapshots = self._snapshots
-        pictures = PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
-        outputs = Outputs(self._results, self._event, pictures, self._publisher.area)
+        outputs = Outputs(self._results, self._event, picture_outputs(self._snapshots), self._publisher.area)
         return Shard(self._config, backend, self._shared, outputs, self._reports(), self._publisher.objects.totals())
 
     def _processes(self, backend: Backend, gpus: Sequence[int], wishes: RemoteWishes) -> ShardProcesses:

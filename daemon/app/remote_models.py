@@ -11,7 +11,8 @@ from daemon.app.remote_shard import RemoteShard
 from daemon.config.difference import difference, used_models
 from daemon.config.schema import Config
 from daemon.inference.model_revision import ModelRevision
-from daemon.records import ModelInfo, ModelState, ModelStatus
+from daemon.records import ModelInfo, ModelState
+from daemon.records.info import WAITING
 from engines.backends import Backend, needs_building
 
 
@@ -67,7 +68,7 @@ class RemoteModels:
     def _info(self, name: str) -> ModelInfo:
         found = [shard.infos[name] for shard in self._users(name) if name in shard.infos]
         if not found:
-            return self._revisions[name].info(self._backend, ModelStatus(ModelState.BUILDING, 0, "waiting"))
+            return self._revisions[name].info(self._backend, WAITING)
         return min(found, key=_advance)
 
     def _users(self, name: str) -> list[RemoteShard]:

@@ -10,6 +10,7 @@ from functools import partial
 
 from daemon.analysis.areas import Totals
 from daemon.analysis.filter import score_floor
+from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import AnalysisStage, Outputs
 from daemon.app.reload import Plan
 from daemon.capture.buffers import FrameMemory
@@ -23,6 +24,7 @@ from daemon.inference.frame_queue import FrameQueue
 from daemon.inference.model_manager import ModelManager, ModelReports
 from daemon.inference.model_revision import ModelRevision
 from daemon.inference.worker import InferenceWorker
+from daemon.media.snapshots import Snapshots
 from daemon.records import CameraState, CameraStatus, Frame, ModelInfo, Reason
 from daemon.stats import Stats
 from daemon.system.credits import Credits
@@ -241,6 +243,11 @@ class Shard:
     def _floor(self, revision: ModelRevision) -> float:
         """In any thread."""
         return score_floor(self._config, revision.name)
+
+
+def picture_outputs(snapshots: Snapshots) -> PictureOutputs:
+    """What analysis asks of snapshots."""
+    return PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
 
 
 def _model_failed(camera: str, model: str, why: str) -> CameraStatus:

@@ -1,7 +1,7 @@
 """The process of a shard: `python -m daemon.app.shard_process DESCRIPTOR`, which the daemon starts.
 
 It runs the same Shard as the daemon does where there is one process, and ends when its socket does: the daemon then
-has ended, or starts it anew.
+has ended, or starts it again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import threading
 import traceback
 from collections.abc import Sequence
 
-from daemon.analysis.picture_requests import PictureOutputs
 from daemon.analysis.stage import Outputs
 from daemon.app.reload import Plan
-from daemon.app.shard import Reports, Shard, Shared
+from daemon.app.shard import Reports, Shard, Shared, picture_outputs
 from daemon.app.shard_link import Inbound, LinkLostError
 from daemon.app.shard_messages import (
     Apply,
@@ -68,8 +67,8 @@ class ShardProcess:
         tell = self._teller.tell
         snapshots = Snapshots(lambda subject, jpeg: tell(Snapshot(subject, jpeg)), lambda _: None, self._on_fatal)
         self._snapshots = snapshots
-        pictures = PictureOutputs(snapshots.request, snapshots.offer, snapshots.portray, snapshots.end_portrait)
-        outputs, reports = Outputs(self._teller.results, tell, pictures, tell), Reports(tell, self._models_changed)
+        outputs = Outputs(self._teller.results, tell, picture_outputs(snapshots), tell)
+        reports = Reports(tell, self._models_changed)
         self._shard = Shard(begin.config, begin.backend, self._shared, outputs, reports, begin.totals, begin.shard)
         logging.basicConfig(handlers=[LogForwarder(tell)], level=logging.WARNING, force=True)
         _log.setLevel(logging.INFO)
@@ -150,7 +149,7 @@ class ShardProcess:
         self._teller.tell(Models(self._shard.models, self._shard.failed))
 
     def _on_fatal(self, error: BaseException) -> None:
-        """In any thread: ends the process, which the daemon starts anew."""
+        """In any thread: ends the process, which the daemon starts again."""
         if not isinstance(error, LinkLostError):
             if isinstance(error, (EngineError, DaemonError)):  # whoever raised it said what happened
                 _log.critical("a shard stopped: %s", error)
