@@ -106,8 +106,9 @@ class RemoteShard:
     def apply(self, config: Config, revisions: Mapping[str, ModelRevision]) -> None:
         """It runs with this configuration from now on, or from its next start."""
         self.config = config
-        if self.outbound is not None:
-            self.outbound.put(Apply(config, revisions))
+        with self._telling:
+            if self.outbound is not None:
+                self.outbound.put(Apply(config, revisions))
 
     def heard(self, beat: Beat) -> None:
         """Takes what it says twice a second."""
@@ -151,7 +152,7 @@ class RemoteShard:
             self._aborted = True
 
     def end(self) -> tuple[str, float]:
-        """Its link is gone: ends its process. How that ended, and in how many seconds it should be started anew."""
+        """Its link is gone: ends its process. How that ended, and in how many seconds it should be started again."""
         if self.connection is not None:
             self.connection.close()
         with self._telling:
