@@ -150,7 +150,7 @@ class ShardProcesses:
         return self._thread.join(timeout)
 
     def apply(self, plan: Plan, announce: Callable[[], None]) -> None:
-        """See Shard; begins it, and does not wait for the processes. One that fails starts anew with the plan."""
+        """See Shard; begins it, and does not wait for the processes. One that fails starts again, with the plan."""
         self._config = plan.config
         for name in plan.difference.removed:
             self._shared.stats.forget(name)
@@ -178,8 +178,8 @@ class ShardProcesses:
                     self._start_due()
                 for key, ready in self._selector.select(max(0.0, self._due(look) - time.monotonic())):
                     self._serve(key.data, ready)
-                for shard in self._shards:
-                    self._receiver.tell_room(shard)
+                if [shard for shard in self._shards if self._receiver.tell_room(shard)]:
+                    self._listen()
                 if time.monotonic() >= look:
                     look = time.monotonic() + _LOOK
                     self._look()

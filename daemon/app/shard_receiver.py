@@ -103,11 +103,13 @@ class ShardReceiver:
                 shard.areas.discard((kind, camera, name))
                 self._outputs.area(kind(camera, name, None))
 
-    def tell_room(self, shard: RemoteShard) -> None:
-        """Asks for more where its results were taken, and later stages have room for others."""
-        if shard.held and self._shared.credits.room() > 0:
-            held, shard.held = shard.held, 0
-            shard.send(HasRoom(held))
+    def tell_room(self, shard: RemoteShard) -> bool:
+        """Asks for more where its results were taken, and later stages have room for others; whether it did."""
+        if not shard.held or self._shared.credits.room() <= 0:
+            return False
+        held, shard.held = shard.held, 0
+        shard.send(HasRoom(held))
+        return True
 
     def end(self, shard: RemoteShard, had: Collection[str], why: str) -> None:
         """What the process would have told of the cameras that it had, had it been stopped."""
