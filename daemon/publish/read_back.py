@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from daemon.mqtt.topics import Topic
 from daemon.publish.retained_memory import knows_topics
 
-_PICTURE = "image"  # Home Assistant's: too large to be sent back by a broker that knows our maximum packet size
-_RETAINED = ("status", _PICTURE, "state/+", "zones/+", "lines/+", "occupancy/+", "count/+", "dwell/+")
-"""all that is retained below a camera's topic, in any format; commands are not among them"""
+_BESIDE = ("status", "image")
+"""retained for every camera that has a state, so these are not asked for: a filter for `+/status` takes in
+`command/status`, which would come twice; and Home Assistant's image may be larger than we let the broker send"""
+_ASKED = ("state/+", "zones/+", "lines/+", "occupancy/+", "count/+", "dwell/+")
+"""all else that is retained below a camera's topic, in any format; commands are not among them"""
 
 
 class ReadBack:
@@ -18,17 +20,19 @@ class ReadBack:
     def __init__(self, root: Topic, kept: Mapping[str, bytes]) -> None:
         """`root` of the device's topics; `kept` by earlier runs: where that knows topics there is nothing to read."""
         self._root = f"{root}/"
-        self.patterns = () if knows_topics(kept) else tuple(f"{root}/+/{rest}" for rest in _RETAINED)
+        self.patterns = () if knows_topics(kept) else tuple(f"{root}/+/{rest}" for rest in _ASKED)
         """topic filters"""
 
     def matches(self, topic: str) -> bool:
-        """Whether it came by one of them."""
-        return bool(self.patterns) and topic.startswith(self._root) and self._kind(topic) in _RETAINED
+        """Whether it is retained for a camera, and is read; no camera may be called `command`."""
+        if not self.patterns or not topic.startswith(self._root) or topic.startswith(f"{self._root}command/"):
+            return False
+        return self._kind(topic) in (*_ASKED, *_BESIDE)
 
     def topics(self, topic: str) -> tuple[str, ...]:
-        """What is retained, from one topic of a camera: that topic, and perhaps its picture."""
+        """What is retained, from one topic of a camera: that topic, its status, and perhaps its picture."""
         camera = topic.removeprefix(self._root).partition("/")[0]
-        return topic, f"{self._root}{camera}/{_PICTURE}"
+        return topic, *(f"{self._root}{camera}/{rest}" for rest in _BESIDE)
 
     def _kind(self, topic: str) -> str:
         _, kind, *rest = [*topic.removeprefix(self._root).split("/"), ""]

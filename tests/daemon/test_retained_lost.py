@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.client import topic_matches_sub
 
 from daemon.mqtt.topics import Topic
 from daemon.publish.read_back import ReadBack
@@ -52,6 +53,15 @@ def test_topics_of_a_camera_that_is_gone_are_cleared(
         stop(process)
     assert retained(broker) >= LEFT_ALONE
     assert before <= retained(broker)
+
+
+def test_no_command_is_taken_for_a_topic_of_a_camera_or_comes_twice() -> None:
+    read_back = ReadBack(Topic("ospreyd/box"), {})
+    for topic in ("ospreyd/box/command/status", "ospreyd/box/command/image", "ospreyd/box/front/set/fps"):
+        assert not read_back.matches(topic)
+        assert not any(topic_matches_sub(pattern, topic) for pattern in read_back.patterns)
+    assert read_back.matches("ospreyd/box/front/state/fps")
+    assert "ospreyd/box/front/status" in read_back.topics("ospreyd/box/front/state/fps")
 
 
 def test_nothing_is_read_where_the_outbox_knows() -> None:
