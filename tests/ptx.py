@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,15 @@ def compiler() -> ctypes.CDLL | None:
 
 
 def compile_ptx(nvrtc: Any, source: Path) -> bytes:
-    """The PTX of a .cu file. Raises ValueError with what the compiler says."""
+    """The PTX of a .cu file. Raises ValueError with what the compiler says.
+
+    In a thread of its own, in which NVRTC leaves the locale C behind: files would be read as ASCII in this one.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_compile, nvrtc, source).result()
+
+
+def _compile(nvrtc: Any, source: Path) -> bytes:
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.read_bytes(), source.name.encode(), 0, None, None))
     options = (ctypes.c_char_p * len(_OPTIONS))(*_OPTIONS)
