@@ -54,7 +54,7 @@ export function camera(context, name) {
     h("div", { class: "two" }, h("div", {}, picture.element, h("div", { class: "under" }, h("fieldset", { class: "switches" }, h("legend", { class: "sr" }, texts.show), switches), ages), parts.hour), h("div", {}, parts.now, parts.counts, parts.settings.element, parts.events)),
   );
   content.className = "camera";
-  const update = once(() => fillIn(parts, context, name, picture));
+  const update = once(() => fillIn(parts, context, name, picture), signal);
   store.on((kind, message) => {
     if (kind === "event" && message.event.camera !== name) return;
     if (kind === "daemon") loadEvents(store).then(update); // what was missed

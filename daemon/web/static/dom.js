@@ -76,15 +76,16 @@ export function ask(title, content, buttons) {
   });
 }
 
-/** Calls a function once in the next frame, however often it was asked for. @param {() => void} work */
-export function once(work) {
+/** Calls a function once in the next frame, however often it was asked for; not after the view that it belongs to has
+ * ended. @param {() => void} work @param {AbortSignal} [signal] of the view */
+export function once(work, signal) {
   let waits = false;
   return () => {
     if (waits) return;
     waits = true;
     setTimeout(() => {
       waits = false;
-      work();
+      if (!signal?.aborted) work();
     }, 30);
   };
 }

@@ -26,7 +26,7 @@ export function events({ content, store, signal }) {
     const fits = (/** @type {Happened} */ { event }) => Object.entries(filters).every(([name, value]) => !value || event[name] === value);
     put(shown, eventList(store.events.filter(fits), store.broker?.connected === false, true));
   };
-  const soon = once(update);
+  const soon = once(update, signal);
   const load = () => loadEvents(store).then(update);
   store.on((kind) => {
     if (["event", "event-pictures", "broker"].includes(kind)) soon();

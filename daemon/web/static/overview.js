@@ -40,7 +40,7 @@ export function overview(context) {
     const order = store.names.map((name) => /** @type {HTMLElement} */ (tiles.get(name)?.element));
     if (order.some((element, i) => grid.children[i] !== element)) put(grid, order);
   };
-  const soon = once(update);
+  const soon = once(update, signal);
   store.on((kind) => {
     if (["info", "broker", "daemon", "live"].includes(kind)) told = false;
     soon();

@@ -95,6 +95,26 @@ def test_all_cameras_have_pictures_and_the_state_is_answered_meanwhile(site: Sit
         wait_for(lambda: page.evaluate("1") and len(frames) > given + len(NAMES), "pictures after that")
 
 
+LEAVE_AT_ONCE = """
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+  constructor(url) {
+    super(url);
+    this.addEventListener("message", ({ data }) => {
+      if (typeof data === "string" && data.includes('"kind":"info"')) location.hash = "#/";
+    });
+  }
+};
+"""
+"""goes from one view to the same one as soon as the names of the cameras have come"""
+
+
+def test_a_view_that_is_left_at_once_takes_no_pictures_from_the_next(site: Site) -> None:
+    with site.visit(prepare=lambda page: page.add_init_script(LEAVE_AT_ONCE)) as page:
+        page.locator(".tile .picture.live").first.wait_for()
+        assert page.url.endswith("#/")
+
+
 def test_what_the_browser_fetches_is_small(site: Site) -> None:
     with site.visit() as page:
         page.locator(".tile").first.wait_for()
