@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.conftest import wait_for
 from tests.daemon.looking import looking
 from tests.daemon.running import TOPICS, box, daemon, detections_of, every_message_fits_its_schema, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
+from tests.servers.proxy import Proxy
 from tests.servers.subscriber import Message, Subscriber
 from tests.test_reload import last_of, nothing_was_lost, reload, still_comes, streams_again
 from tests.test_tracking import AREAS, check_events, events_of, retained
@@ -44,7 +46,7 @@ def processes(of: subprocess.Popen[str]) -> list[int]:
     """The daemon's child processes, in the order in which they were started."""
     found: list[str] = []
     for task in Path(f"/proc/{of.pid}/task").iterdir():
-        with suppress(OSError):  # a thread that has just ended
+        with contextlib.suppress(OSError):  # a thread that has just ended
             found += (task / "children").read_text().split()
     return sorted(map(int, found))
 
@@ -167,16 +169,18 @@ def formatted(messages: list[Message]) -> set[str]:
 def test_files_wait_for_the_daemon_and_lose_no_frame(
     broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path
 ) -> None:
-    """Also while there is no broker."""
+    """Also while the broker does not answer, whose subscriber is there before the first frame is sent."""
     file = {"source": str(street.file), "pace": "as-fast-as-possible"}
-    broker.stop()
     document = in_shards(broker, {"a": file, "b": file, "more": {**file, "loop": True}})
-    with daemon(tmp_path, document) as process:
+    proxy = Proxy(broker.port, random.Random(0))
+    proxy.silent = True
+    document["mqtt"]["port"] = proxy.port
+    with contextlib.closing(proxy), daemon(tmp_path, document) as process:
         log = tmp_path / "log"
         wait_for(
             lambda: all(f"camera {name}: streaming" in log.read_text() for name in ("a", "b", "more")), "the files", 60
         )
-        broker.start()
+        proxy.silent = False
         for name in "ab":
             subscriber.wait(partial(has, len(street.truths), name), f"every frame of {name}", 120)
             sequences = [m["sequence"] for m in detections_of(subscriber, name)]
