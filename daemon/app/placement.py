@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from daemon.config.camera import Camera
 from daemon.config.mistakes import Mistake
 from daemon.config.schema import Config
 from engines.text import counted
 
-_MOST_CAMERAS = 40
-"""of one process: an interpreter takes 1,280 frames a second, decoded by NVDEC on an H100, and 40 cameras give 1,200"""
+_MOST_FRAMES = 1200.0
+"""a second of one process: an interpreter takes 1,280 that are decoded by NVDEC on an H100"""
+_TRACKED = 2.5
+"""frames that one takes the time of whose objects are followed: of these, it takes 500 (docs/benchmarks.md)"""
+_MOST_SHARDS = 64
 _FPS = 30.0
 """of a camera that is not limited"""
 
@@ -20,7 +22,8 @@ def layout(config: Config, gpus: int) -> tuple[int, ...]:
     """The GPU of each shard, 0 where there is none; one shard runs in the daemon's own process."""
     shards = config.inference.shards
     if shards is None:
-        shards = max(gpus, math.ceil(len(config.cameras) / _MOST_CAMERAS)) if gpus else 1
+        frames = sum(_frames(config, name) for name in config.cameras)
+        shards = min(_MOST_SHARDS, max(gpus, math.ceil(frames / _MOST_FRAMES))) if gpus else 1
     return tuple(number % max(1, gpus) for number in range(shards))
 
 
@@ -41,11 +44,12 @@ def gpu_mistakes(config: Config, gpus: int) -> list[Mistake]:
     return found
 
 
-def place(cameras: Mapping[str, Camera], gpus: Sequence[int], before: Mapping[str, int]) -> dict[str, int]:
-    """The number of each camera's shard: as `before`, else where the fewest frames are expected.
+def place(config: Config, gpus: Sequence[int], before: Mapping[str, int]) -> dict[str, int]:
+    """The number of each camera's shard: as `before`, else where there is least to do.
 
     `gpus` of the shards. Those that ask for a GPU come first.
     """
+    cameras = config.cameras
     placed = {
         name: before[name]
         for name, camera in cameras.items()
@@ -53,13 +57,13 @@ def place(cameras: Mapping[str, Camera], gpus: Sequence[int], before: Mapping[st
     }
     load = [0.0] * len(gpus)
     for name, shard in placed.items():
-        load[shard] += _frames(cameras[name])
+        load[shard] += _frames(config, name)
     new = [name for name in cameras if name not in placed]
     for name in sorted(new, key=lambda one: cameras[one].gpu is None):
-        camera = cameras[name]
-        possible = [shard for shard, gpu in enumerate(gpus) if camera.gpu in (None, gpu)] or range(len(gpus))
+        gpu = cameras[name].gpu
+        possible = [shard for shard, own in enumerate(gpus) if gpu in (None, own)] or range(len(gpus))
         placed[name] = min(possible, key=lambda shard: load[shard])
-        load[placed[name]] += _frames(camera)
+        load[placed[name]] += _frames(config, name)
     return placed
 
 
@@ -69,6 +73,8 @@ def part(config: Config, placed: Mapping[str, int], shard: int) -> Config:
     return config.model_copy(update={"cameras": cameras})
 
 
-def _frames(camera: Camera) -> float:
-    """That are expected a second."""
-    return _FPS if camera.fps is None else min(camera.fps, _FPS)
+def _frames(config: Config, name: str) -> float:
+    """That are expected of a camera a second, in frames that are not tracked."""
+    fps = config.cameras[name].fps
+    expected = _FPS if fps is None else min(fps, _FPS)
+    return expected if config.tracking_of(name) is None else expected * _TRACKED

@@ -62,7 +62,7 @@ class ShardProcesses:
         self._receiver = ShardReceiver(shared, outputs, reports)
         self._status = status
         self._models_changed = reports.models_changed
-        self._placed = place(config.cameras, gpus, {})
+        self._placed = place(config, gpus, {})
         several = len(set(gpus)) > 1
         self._shards = [
             RemoteShard(number, gpu if several else None, part(config, self._placed, number))
@@ -154,7 +154,7 @@ class ShardProcesses:
         self._config = plan.config
         for name in plan.difference.removed:
             self._shared.stats.forget(name)
-        self._placed |= place(plan.config.cameras, self._gpus, self._placed)
+        self._placed |= place(plan.config, self._gpus, self._placed)
         self._models.take(plan)
         announce()
         for shard in self._shards:

@@ -52,7 +52,7 @@ class Inference(Section):
         ge=1,
         le=64,
         description="processes that capture and analyse the cameras (docs/scheduling.md), 1 is the daemon's own; "
-        "default: one for each GPU and for each 40 cameras on GPUs",
+        "default: one for each GPU, and for each 40 cameras on GPUs, or 16 whose objects are tracked",
     )
     max_batch: int = Field(8, ge=1, le=64, description="maximum number of frames in a batch")
     max_delay_ms: float = Field(

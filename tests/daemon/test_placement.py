@@ -41,29 +41,41 @@ def test_layout(cameras: int, gpus: int, shards: int | None, expected: tuple[int
 
 
 def test_cameras_go_where_the_fewest_frames_are_expected() -> None:
-    cameras = config(4, slow={"fps": 5}, other={"fps": 25}).cameras
-    placed = place(cameras, (0, 1), {})
-    load = [sum(cameras[name].fps or 30 for name, shard in placed.items() if shard == number) for number in (0, 1)]
+    whole = config(4, slow={"fps": 5}, other={"fps": 25})
+    placed = place(whole, (0, 1), {})
+    load = [sum(whole.cameras[name].fps or 30 for name, shard in placed.items() if shard == number) for number in (0, 1)]
     assert abs(load[0] - load[1]) <= 25
     assert Counter(placed[f"c{number}"] for number in range(4)) == {0: 2, 1: 2}
 
 
+def test_more_shards_where_objects_are_followed_and_fewer_where_frames_are_few() -> None:
+    followed = {f"c{number}": {"tracking": {}} for number in range(40)}
+    assert layout(config(0, **followed), 1) == (0, 0, 0)
+    slow = {f"c{number}": {"fps": 5} for number in range(160)}
+    assert layout(config(0, **slow), 1) == (0,)
+    assert len(layout(config(3000), 1)) == 64
+
+
+def test_a_camera_whose_objects_are_followed_is_more_to_do() -> None:
+    placed = place(config(5, x={"tracking": {}}), (0, 1), {"x": 0})
+    assert Counter(placed[f"c{number}"] for number in range(5)) == {1: 4, 0: 1}
+
+
 def test_a_camera_gets_the_gpu_that_it_asks_for() -> None:
-    cameras = config(2, x={"gpu": 1}, y={"gpu": 1}).cameras
-    placed = place(cameras, (0, 1), {})
+    placed = place(config(2, x={"gpu": 1}, y={"gpu": 1}), (0, 1), {})
     assert placed == {"x": 1, "y": 1, "c0": 0, "c1": 0}
 
 
 def test_cameras_stay_where_they_are() -> None:
-    before = place(config(4).cameras, (0, 0), {})
-    assert place(config(6).cameras, (0, 0), before).items() >= before.items()
+    before = place(config(4), (0, 0), {})
+    assert place(config(6), (0, 0), before).items() >= before.items()
     emptied = dict.fromkeys(before, 1)
-    assert place(config(6).cameras, (0, 0), emptied) == {**emptied, "c4": 0, "c5": 0}
+    assert place(config(6), (0, 0), emptied) == {**emptied, "c4": 0, "c5": 0}
 
 
 def test_each_shard_has_its_part_of_the_configuration() -> None:
     whole = config(4)
-    placed = place(whole.cameras, (0, 0), {})
+    placed = place(whole, (0, 0), {})
     parts = [part(whole, placed, shard) for shard in (0, 1)]
     assert {**parts[0].cameras, **parts[1].cameras} == whole.cameras
     assert len(parts[0].cameras) == len(parts[1].cameras) == 2
