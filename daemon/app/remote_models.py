@@ -26,7 +26,7 @@ class RemoteModels:
 
     @property
     def infos(self) -> Mapping[str, ModelInfo]:
-        """Of each model, what its least advanced shard says."""
+        """Of each model, what its least advanced shard says; one that has said nothing yet is the least advanced."""
         return {name: self._info(name) for name in self._revisions}
 
     def put(self, revision: ModelRevision) -> None:
@@ -66,10 +66,10 @@ class RemoteModels:
         return any(name in shard.failed for shard in self._shards)
 
     def _info(self, name: str) -> ModelInfo:
-        found = [shard.infos[name] for shard in self._users(name) if name in shard.infos]
-        if not found:
+        users = self._users(name)
+        if not users or any(name not in shard.infos for shard in users):
             return self._revisions[name].info(self._backend, WAITING)
-        return min(found, key=_advance)
+        return min((shard.infos[name] for shard in users), key=_advance)
 
     def _users(self, name: str) -> list[RemoteShard]:
         return [shard for shard in self._shards if name in used_models(shard.config)]

@@ -32,7 +32,7 @@ class Known:
 
     def __init__(self, whole: Config) -> None:
         self.whole = whole
-        self.placed = place(whole.cameras, (0, 0), {})
+        self.placed = place(whole, (0, 0), {})
         self.shards = [RemoteShard(number, None, part(whole, self.placed, number)) for number in (0, 1)]
         self.models = RemoteModels(BACKEND, self.shards)
         for name in {camera.model for camera in whole.cameras.values()}:
@@ -53,7 +53,7 @@ class Known:
     ("statuses", "state", "progress"),
     [
         ((), ModelState.BUILDING, 0),
-        ((READY,), ModelState.READY, None),
+        ((READY,), ModelState.BUILDING, 0),
         ((READY, READY), ModelState.READY, None),
         ((READY, FAILED), ModelState.FAILED, None),
         ((FAILED, ModelStatus(ModelState.BUILDING, 7)), ModelState.BUILDING, 7),
@@ -89,7 +89,7 @@ def test_each_shard_loads_what_is_new_to_it() -> None:
     plan = known.plan(other)
     assert plan.revisions.keys() == {"n"}
     known.models.take(plan)
-    placed = place(other.cameras, (0, 0), known.placed)
+    placed = place(other, (0, 0), known.placed)
     parts = [part(other, placed, number) for number in (0, 1)]
     loads = [set(known.models.to_load(known.shards[number], parts[number], plan)) for number in (0, 1)]
     assert loads == [set(), {"n"}]
