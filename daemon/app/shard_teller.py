@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from numbers import Number
 
 from daemon.app.shard_link import LinkLostError, packed
 from daemon.app.shard_messages import Beat, Results
@@ -126,7 +127,7 @@ class LogForwarder(logging.Handler):
             copy.exc_text = self._lines.formatException(record.exc_info)
         copy.exc_info = None
         if isinstance(record.args, tuple):
-            copy.args = tuple(each if isinstance(each, (str, int, float)) else str(each) for each in record.args)
+            copy.args = tuple(each if isinstance(each, (str, Number)) else str(each) for each in record.args)
         else:
             copy.msg, copy.args = record.getMessage(), None
         self._tell(copy)

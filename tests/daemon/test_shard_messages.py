@@ -155,7 +155,7 @@ def test_lines_of_the_log_keep_what_they_are_about() -> None:
     told: list[Any] = []
     logger = logging.Logger("ospreyd")
     logger.addHandler(LogForwarder(lambda record: told.append(through_a_link(record))))
-    logger.info("camera %s: %d frames of %s", "front", 3, threading.Lock(), extra=state_of("camera", "front"))
+    logger.info("camera %s: %d frames of %s", "front", np.int64(3), threading.Lock(), extra=state_of("camera", "front"))
     try:
         int("x")
     except ValueError:
