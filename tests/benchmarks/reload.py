@@ -169,7 +169,7 @@ def run(seed: int, edits: int, folder: Path, say: Callable[[str], None]) -> dict
         first = box(
             broker,
             {_STILL[0]: {**still, "fps": 5}, _STILL[1]: {**still, "fps": 2}},
-            models={"default": "street", "other": {"file": "street", "iou": 0.5}},
+            models={"default": {"file": "street"}, "other": {"file": "street", "iou": 0.5}},
             inference={"backend": "onnxruntime", "threads": 1, "max_age_ms": 20000},
         )
         first["mqtt"]["stats_every"] = 0.5
