@@ -51,10 +51,8 @@ def test_cameras_go_where_the_fewest_frames_are_expected() -> None:
 
 
 def test_more_shards_where_objects_are_followed_and_fewer_where_frames_are_few() -> None:
-    followed = {f"c{number}": {"tracking": {}} for number in range(40)}
-    assert layout(config(0, **followed), 1) == (0, 0, 0)
-    slow = {f"c{number}": {"fps": 5} for number in range(160)}
-    assert layout(config(0, **slow), 1) == (0,)
+    assert layout(configured({f"c{number}": {"tracking": {}} for number in range(40)}), 1) == (0, 0, 0)
+    assert layout(configured({f"c{number}": {"fps": 5} for number in range(160)}), 1) == (0,)
     assert len(layout(config(3000), 1)) == 64
 
 
