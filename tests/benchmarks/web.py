@@ -18,7 +18,7 @@ import threading
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,13 @@ from tests.conftest import wait_for
 from tests.daemon.running import daemon
 from tests.engines.making import TWO_NAMES, Making
 from tests.servers.mosquitto import HOST, Mosquitto
+from tests.servers.proxy import Proxy
 from tests.servers.subscriber import Subscriber
 from tests.web.killing import killed_while_saving
 from tests.web.running import WebPage, folders, page, web_box
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_NARROW = 125_000  # bytes a second
 
 
 class Viewer:
@@ -48,6 +50,7 @@ class Viewer:
 
     def __init__(self, socket: Connection, cameras: list[str], fps: float) -> None:
         self.ages: list[float] = []
+        self.sizes: list[int] = []
         self._socket = socket
         self._watch(cameras, fps)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -62,6 +65,7 @@ class Viewer:
         with suppress(ConnectionClosed):
             for message in self._socket:
                 if isinstance(message, bytes):
+                    self.sizes.append(len(message))
                     header = json.loads(message[4 : 4 + int.from_bytes(message[:4], "big")])
                     captured = datetime.fromisoformat(header["captured_at"].replace("Z", "+00:00")).timestamp()
                     self.ages.append(time.time() - captured)
@@ -90,9 +94,10 @@ class Bench:
         self.subscriber = subscriber
 
     @contextmanager
-    def viewers(self, count: int, cameras: int) -> Iterator[list[Viewer]]:
+    def viewers(self, count: int, cameras: int, port: int | None = None) -> Iterator[list[Viewer]]:
+        """Through another port where one is given."""
         with ExitStack() as open_sockets:
-            sockets = [open_sockets.enter_context(self.web.live(self.client)) for _ in range(count)]
+            sockets = [open_sockets.enter_context(self.web.live(self.client, port)) for _ in range(count)]
             yield [Viewer(socket, [f"cam{number}" for number in range(cameras)], 10) for socket in sockets]
 
     def measured(self, seconds: float, viewers: list[Viewer]) -> dict[str, float]:
@@ -130,6 +135,18 @@ def compared(bench: Bench, count: int, cameras: int, rounds: int, seconds: float
         for key in ("daemon_cpu", "daemon_mb", "p99_ms"):
             found.setdefault(f"{key}_more", []).append(on[key] - off[key])
     return {key: round(statistics.median(values), 2) for key, values in found.items()}
+
+
+def narrow(bench: Bench, seconds: float) -> dict[str, float]:
+    """One viewer of one camera behind 1 Mbit/s: pictures, their age, and the time that one takes to be transferred."""
+    page = int(bench.web.origin.rpartition(":")[2])
+    with closing(Proxy(page, random.Random(0), _NARROW)) as proxy:
+        proxy.slow = True
+        with bench.viewers(1, 1, proxy.port) as viewers:
+            found = bench.measured(seconds, viewers)
+            size = statistics.median(viewers[0].sizes)
+    kept = {key: round(found[key], 1) for key in ("pictures_per_s", "age_p50_ms", "age_p95_ms")}
+    return {**kept, "transfer_ms": round(1000 * size / _NARROW)}
 
 
 def save_to_running(bench: Bench) -> dict[str, float]:
@@ -219,6 +236,7 @@ def run(given: argparse.Namespace, folder: Path) -> Iterator[tuple[str, dict[str
                 yield "null", compared(bench, 0, 0, rounds, seconds)
                 yield "P1, P2, P5 one viewer, one camera", compared(bench, 1, 1, rounds, seconds)
                 yield "P3, P4 four viewers, four cameras", compared(bench, 4, 4, rounds, seconds)
+                yield "P5 one viewer behind 1 Mbit/s", narrow(bench, 3 * seconds)
                 yield "P6", {"first_page_s": round(cold, 2), **save_to_running(bench)}
                 yield "kill -9", kills(bench, given.kills, lambda: pages.enter_context(page(folder, document)))
 

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Sequence
 
-_SLOW = 4096  # bytes a second
-
 
 class Proxy:
     """Forwards connections to a port of 127.0.0.1 from threads of its own, until it is closed."""
 
-    def __init__(self, target: int, rng: random.Random) -> None:
+    def __init__(self, target: int, rng: random.Random, rate: int = 4096) -> None:
+        """`rate`: bytes a second while it is slow, of both directions together."""
         self._target = target
         self._rng = rng
+        self._rate = rate
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.silent = False
@@ -67,14 +67,14 @@ class Proxy:
             time.sleep(0.02)
             return True
         for source in _readable([client, server], 0.1):
-            data = bytearray(source.recv(_SLOW // 4 if self.slow else 65536))
+            data = bytearray(source.recv(self._rate // 4 if self.slow else 65536))
             if not data:
                 return False
             if self.corrupt and source is server:
                 data[self._rng.randrange(len(data))] ^= 0xFF
             (server if source is client else client).sendall(data)
             if self.slow:
-                time.sleep(len(data) / _SLOW)
+                time.sleep(len(data) / self._rate)
         return True
 
 

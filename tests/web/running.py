@@ -83,12 +83,13 @@ class WebPage:
             yield client
 
     @contextmanager
-    def live(self, client: httpx.Client, **headers: str) -> Iterator[Connection]:
-        """The WebSocket of a page that is logged in as the client is."""
+    def live(self, client: httpx.Client, port: int | None = None, /, **headers: str) -> Iterator[Connection]:
+        """The WebSocket of a page that is logged in as the client is; through another port of this machine."""
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        sent = {"Cookie": cookie, "Origin": self.origin, **headers}
+        at = self.origin if port is None else f"http://{HOST}:{port}"
+        sent = {"Cookie": cookie, "Origin": at, **headers}
         origin = sent.pop("Origin")
-        url = self.url.replace("http", "ws", 1) + "api/live"
+        url = at.replace("http", "ws", 1) + "/api/live"
         with connect(url, additional_headers=sent, origin=origin, max_size=None) as socket:  # type: ignore[arg-type]
             yield socket
 
