@@ -2,8 +2,9 @@
 
 The pipeline is live if no stage with pending work is idle for longer than a limit. Inference has pending work when a
 camera with a ready model delivers frames; analysis, publishing and `mqtt.formats` when inference delivers results.
-Cameras that are offline, and files whose frames wait for the broker or a later stage, are no pending work. A built
-model that is being loaded excuses no other; it hangs itself after five minutes where no other takes frames.
+Cameras that are offline, and files whose frames wait for their model, the broker or a later stage, are no pending
+work. A built model that is being loaded excuses no other; it hangs itself after five minutes where no other takes
+frames.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class HealthCounters:
     """a built model is being loaded"""
     held: bool = False
     """files wait for room in later stages; their cameras are not in the counters above"""
+    unready: frozenset[str] = frozenset()
+    """files that wait for a model which is not ready, and give no frames meanwhile"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Health:
         analysis = self._idle(now, self._analysis, counters.processed, counters.analysed)
         publishing = self._publishing.idle_for(now, counters.handed_on, counters.published)
         formats = self._idle(now, self._formats, counters.handed_on, counters.formatted)
-        capture = self._still(now, counters.captured)
+        capture = self._still(now, {n: of for n, of in counters.captured.items() if n not in counters.unready})
         wrong = None
         if analysis > self._limit:  # first, because a hang there is the cause of the others
             wrong = f"analysis has done nothing for {analysis:.0f} s, though results wait"

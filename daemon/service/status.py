@@ -72,6 +72,7 @@ class StatusSnapshot:
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(model.status == LOADING for model in self.info.models.values()),
             held=bool(held),
+            unready=frozenset(name for name in files if not self._is_ready(name)),
         )
 
     def _has_formats(self) -> bool:

@@ -178,3 +178,19 @@ def test_which_cameras_owe_what(connected: bool, held: bool, captured: set[str],
         registry.camera_status(CameraStatus(name, CameraState.STREAMING, None, "", 0.0, 0.0))
     found = registry.snapshot().health_counters()
     assert (set(found.captured), set(found.processed), found.held) == (captured, processed, held)
+
+
+def test_a_file_that_waits_for_its_model_is_no_reason_until_that_is_ready() -> None:
+    """Building an engine takes minutes, and the file gives no frame meanwhile."""
+    file = {"source": "film.avi", "pace": "as-fast-as-possible"}
+    cameras = {"device": "box", "mqtt": {"host": "localhost"}, "cameras": {"file": file}}
+    ready = replace(INFO, models={"default": replace(INFO.models["default"], status=ModelStatus(ModelState.READY))})
+    building = ModelStatus(ModelState.BUILDING, 9, "compiling kernels")
+    registry = StatusRegistry(Config.model_validate(cameras), ready, Stats(), lambda: True)
+    registry.camera_status(CameraStatus("file", CameraState.STREAMING, None, "", 0.0, 0.0))
+    health = Health(LIMIT)
+    registry.info(replace(ready, models={"default": replace(ready.models["default"], status=building)}))
+    assert all(health.judge(now, registry.snapshot().health_counters()).healthy for now in range(200))
+    registry.info(ready)
+    said = [health.judge(now, registry.snapshot().health_counters()).healthy for now in range(200, 300)]
+    assert said.index(False) in (LIMIT + 20, LIMIT + 21)
