@@ -39,8 +39,8 @@ NAMES = (
     "tools",
 )
 """cameras: each test changes its own"""
-SLOW = None if DOCUMENTED else 1
-"""frames a second of cameras that nobody waits for: twelve fast ones would take a processor"""
+SLOW = 1
+"""frames a second of cameras that nobody waits for: twelve fast ones would take two processors"""
 
 ZONES = {
     "pavement": {"polygon": [[0.03, 0.7], [0.97, 0.66], [0.98, 0.97], [0.02, 0.97]], "labels": ["person"], "dwell": 5}
