@@ -198,12 +198,10 @@ class LivePage:
             self.send_soon(orjson.dumps({"kind": "pictures", "allowed": allowed, "detail": detail}).decode())
         if not allowed:
             return
-        known = set(self._viewers.state.cameras)
-        for camera in wanted.keys() & known:
-            one, credit = self._viewers.limited(wanted[camera]), _Credit()
-            if not one.edited:
-                self._viewers.log("%s looks at the unmasked picture of camera %s", self._who, camera)
-            self._watching[camera] = asyncio.create_task(self._show(camera, one, credit)), credit
+        for camera, one in wanted.items():
+            credit = _Credit()
+            shown = self._show(camera, self._viewers.limited(one), credit)
+            self._watching[camera] = asyncio.create_task(shown), credit
 
     def _stop_watching(self) -> None:
         for task, _ in self._watching.values():
@@ -211,8 +209,15 @@ class LivePage:
         self._watching.clear()
 
     async def _show(self, camera: str, wanted: Wanted, credit: _Credit) -> None:
-        """Sends pictures of a camera, as many as the page asks for and not more often than it wants."""
-        due = told = 0.0
+        """Sends pictures of a camera, as many as the page asks for and not more often than it wants.
+
+        Begins once the daemon has the camera: a page may be there before the daemon, and before a reload adds one.
+        """
+        while camera not in self._viewers.state.cameras:
+            await asyncio.sleep(_TRY_AGAIN)
+        if not wanted.edited:
+            self._viewers.log("%s looks at the unmasked picture of camera %s", self._who, camera)
+        due, told = 0.0, 0
         while True:
             await credit.take()
             while self._texts.qsize() > _FULL:  # a page may ask for more than it takes
@@ -227,10 +232,10 @@ class LivePage:
                 await asyncio.sleep(_TRY_AGAIN)
                 continue
             boxes = await self._boxes(camera, picture.sequence)
-            latest, data = self._viewers.state.latest_detections(camera)
-            if boxes is not None or latest > told:
-                told = max(told, picture.sequence if boxes is not None else latest)
-                self.send_soon((boxes or data).decode())
+            of, data = self._viewers.state.latest_detections(camera) if boxes is None else (picture.sequence, boxes)
+            if boxes is not None or (data and of != told):  # of less than before where the camera has begun again
+                told = of
+                self.send_soon(data.decode())
             header = orjson.dumps(
                 {
                     "camera": camera,

@@ -188,17 +188,16 @@ def test_orders_do_what_commands_do(editor: httpx.Client) -> None:
 def test_a_page_ends_with_its_session_and_only_so_many_have_pictures(
     broker: Mosquitto, still: Path, tmp_path: Path
 ) -> None:
-    """And the daemon's end is shown, and its return, without the page being loaded again."""
+    """And the daemon's end is shown, and its return with pictures, without the page being loaded or asking again."""
     document = web_box(broker, {"street": {"source": str(still), "loop": True}}, {"max_viewers": 1})
     with page(tmp_path, document) as web, web.client() as client, web.live(client) as socket:
         seen = Reader(socket)
         seen.until(lambda: seen.of("daemon"), "the daemon's absence")
         assert seen.of("daemon")[-1]["connected"] is False
         assert client.get("api/cameras/street/shapes").json()["error"] == "daemon-away"
+        seen.say(watch={"street": {"fps": 15}})
         for _ in range(2):
             with daemon(tmp_path, document) as process:
-                seen.next_text("info")
-                seen.say(watch={"street": {"fps": 15}})
                 seen.next_picture()
                 with web.live(client) as second:
                     other = Reader(second)
