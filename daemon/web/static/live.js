@@ -62,15 +62,26 @@ export class Live extends EventTarget {
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
-    socket.onmessage = ({ data }) => (typeof data === "string" ? this.store.take(JSON.parse(data)) : this.#picture(data));
+    socket.onmessage = ({ data }) => (typeof data === "string" ? this.#text(JSON.parse(data)) : this.#picture(data));
     socket.onclose = ({ code }) => this.#lost(code);
     this.socket = socket;
   }
 
   #opened() {
     this.wait = 250;
-    this.watched = "{}";
     this.#state(true);
+    this.#watchAgain();
+  }
+
+  /** @param {Record<string, any>} message */
+  #text(message) {
+    this.store.take(message);
+    if (message.kind === "viewers" && this.store.noPictures && message.pictures < message.most) this.#watchAgain();
+  }
+
+  /** Says what is to be seen to who does not know it, or did not give it. */
+  #watchAgain() {
+    this.watched = "{}";
     this.#watch();
   }
 
@@ -115,7 +126,8 @@ export class Live extends EventTarget {
     const head = /** @type {PictureHead} */ (JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length))));
     const want = this.wants.get(head.camera);
     if (!want) return;
-    await want.picture(head, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+    const jpeg = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
+    await want.picture(head, jpeg).catch(reportError); // told in the console; the next picture comes all the same
     if (want.visible && !document.hidden) this.#send({ more: head.camera });
   }
 }
