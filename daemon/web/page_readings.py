@@ -73,7 +73,7 @@ class Readings:
         """The latest lines of the daemon's log."""
         needs(request, "edit")
         found = await self._link.ask("log", after=number(request, "after", 0))
-        return answer({"last": max((line["number"] for line in found["lines"]), default=0), "lines": found["lines"]})
+        return answer({"last": found["last"], "lines": found["lines"]})
 
     def _why(self, camera: str, otherwise: str) -> str:
         """Why there is no picture, as the camera's state has it."""

@@ -162,9 +162,17 @@ def test_events_log_and_the_last_hour_are_there_for_who_comes_late(editor: httpx
     point = editor.get("api/cameras/street/timeline").json()["points"][0]
     assert point["state"] in ("connecting", "streaming")
     assert point.keys() == {"time", "state", "fps", "p50_ms", "p95_ms", "dropped"}
-    log = editor.get("api/log").json()
-    assert any("camera street: streaming" in line["text"] for line in log["lines"])
-    assert editor.get(f"api/log?after={log['last']}").json()["lines"] == []
+
+
+def test_the_log_is_read_on_from_where_it_was(editor: httpx.Client) -> None:
+    def beyond(number: int) -> dict[str, Any]:
+        return dict(editor.get(f"api/log?after={number}").json())
+
+    assert any("camera street: streaming" in line["text"] for line in beyond(0)["lines"])
+    wait_for(lambda: beyond(last := beyond(0)["last"]) == {"last": last, "lines": []}, "nothing new")
+    log = beyond(beyond(0)["last"] - 1)
+    assert log["lines"][0]["number"] == log["last"] - len(log["lines"]) + 1
+    assert beyond(1_000_000)["last"] >= log["last"], "by which a page knows that another daemon counts"
 
 
 def test_orders_do_what_commands_do(editor: httpx.Client) -> None:

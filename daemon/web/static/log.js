@@ -14,8 +14,10 @@ export function log({ content, signal }) {
   const lines = h("ol", { class: "log card", tabindex: "0", "aria-label": texts.log });
   put(content, h("h1", {}, texts.log), told, lines);
   let last = 0;
+  let asks = false;
   const more = async () => {
-    if (document.hidden) return;
+    if (document.hidden || asks) return; // an answer that is late would come twice
+    asks = true;
     try {
       const found = await api("GET", `log?after=${last}`);
       if (signal.aborted) return;
@@ -24,11 +26,13 @@ export function log({ content, signal }) {
         h("li", { class: line.level }, h("time", { datetime: line.time }, clock(line.time)), h("span", { class: "level" }, line.level), h("span", {}, line.text)),
       ));
       while (lines.children.length > MOST) lines.firstChild?.remove();
-      last = found.last;
+      last = found.last < last ? 0 : found.last; // less than before: ospreyd has been started again
       put(told, lines.children.length ? texts.logAbout : texts.noLog);
       if (atEnd) lines.scrollTop = lines.scrollHeight;
     } catch (error) {
       put(told, /** @type {Error} */ (error).message);
+    } finally {
+      asks = false;
     }
   };
   const timer = setInterval(more, EVERY);

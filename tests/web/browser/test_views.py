@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, Route, WebSocket, expect
 
 from tests.conftest import wait_for
 from tests.web.browser.browsing import PICTURES, Editor, go, picture, visit
@@ -24,6 +24,8 @@ VIEWS = {
 """and what is there once a view is complete"""
 WIDTHS = 320, 1280
 """pixels"""
+TIME = "2026-11-28T08:00:00.000Z"
+TEN_TIMES_AS_OFTEN = "const each = setInterval; setInterval = (work, after) => each(work, after / 10)"
 FULL = {"resultTypes": ["violations"]}
 CONTRAST = {**FULL, "runOnly": ["color-contrast"]}
 """all that a colour scheme can change"""
@@ -151,6 +153,26 @@ def test_one_camera_shows_what_was_found_in_it(site: Site) -> None:
         page.get_by_label("Type").select_option("object-appeared")
         snapshot = page.locator(".events img").first
         wait_for(lambda: snapshot.evaluate("image => image.naturalWidth") > 0, "an event's picture")
+
+
+def test_the_log_shows_each_line_once(site: Site) -> None:
+    """Also where nothing is new for a while, and after another daemon has begun to count."""
+    answers = [(2, [1, 2]), (2, []), (3, [3]), (1, []), (1, [1]), (1, [])]
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url.rpartition("=")[2])
+        last, numbers = answers[min(len(asked), len(answers)) - 1]
+        lines = [{"number": one, "time": TIME, "level": "info", "text": f"line {one}"} for one in numbers]
+        route.fulfill(json={"last": last, "lines": lines})
+
+    with site.visit(prepare=lambda page: page.add_init_script(TEN_TIMES_AS_OFTEN)) as page:
+        page.route("**/api/log?after=*", answer)
+        go(page, "#/log")
+        lines = page.locator(".log li span:last-child")
+        wait_for(lambda: lines.count() >= 4 and len(asked) > len(answers), "one more look")
+        assert asked[:6] == ["0", "2", "2", "3", "0", "1"]
+        assert lines.all_inner_texts() == ["line 1", "line 2", "line 3", "line 1"]
 
 
 def test_a_password_and_the_way_out(site: Site) -> None:
