@@ -66,6 +66,7 @@ export class Store extends EventTarget {
   /** @param {Record<string, any>} message with its `kind` */
   take(message) {
     const { kind } = message;
+    if (kind === "daemon" && message.connected) this.cameras = {}; // all that holds comes behind it
     if (kind === "daemon" && message.connected && this.daemon && message.since !== this.daemon.since) this.events = []; // numbers begin again
     if (kind === "daemon" || kind === "broker") this[/** @type {"daemon"|"broker"} */ (kind)] = "connected" in message ? /** @type {any} */ (message) : null;
     else if (kind === "info") this.info = message;

@@ -45,6 +45,22 @@ test("events of a daemon that has ended are not mixed with those of the next, wh
   assert.deepEqual(numbers(), [1]);
 });
 
+test("what was taken away while the page was not connected is not shown for ever", () => {
+  const store = new Store();
+  const info = { kind: "info", cameras: ["front"] };
+  const status = { kind: "camera", camera: "front", state: "streaming" };
+  const zone = { kind: "zone", camera: "front", zone: "porch", counts: {} };
+  for (const message of [daemon("1"), info, status, zone]) store.take(message);
+  assert.deepEqual(Object.keys(store.cameras.front.zones), ["porch"]);
+  store.take(daemon("2", false));
+  assert.deepEqual(Object.keys(store.cameras.front.zones), ["porch"], "the last that is known");
+  store.take(daemon("3"));
+  assert.deepEqual(store.names, ["front"]);
+  for (const message of [info, status]) store.take(message);
+  assert.equal(store.cameras.front.status.state, "streaming");
+  assert.deepEqual(store.cameras.front.zones, {});
+});
+
 test("the picture of an event comes a little after it", () => {
   const store = new Store();
   for (const number of [1, 2, 3]) store.take({ ...event(number), picture: false });
