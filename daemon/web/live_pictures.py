@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import mmap
 import os
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from daemon.web.answers import Refusal
 from daemon.web.daemon_link import DaemonLink, Line
 
+_log = logging.getLogger("ospreyd.web")
 WITHIN = 3.0  # seconds in which a picture must come
 _WIDEST = 1280  # pixels
 _QUALITY = 70
@@ -67,6 +69,8 @@ class _Desk:
         self._working: asyncio.Task[None] | None = None
         self._shown = 0
         """how many got a picture since the daemon was last asked for one"""
+        self._wrong = ""
+        """what was logged last"""
 
     async def next(self, width: int) -> Picture:
         future: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
@@ -80,15 +84,23 @@ class _Desk:
         while wanted := [one for one in self._wanted if not one[1].done()]:
             width = max(width for width, _ in wanted)
             try:
-                self._memory = self._memory or _Memory(_WIDEST)
-                told = await self._ask(width, self._memory.descriptor)
-            except Exception as error:
-                self._give(width, error)
-                continue
-            pixels = self._memory.picture(told["width"], told["height"])
-            for each in sorted({one for one, future in self._wanted if one <= width and not future.done()}):
-                jpeg, size = await asyncio.to_thread(_packed, pixels, each)
-                self._give(each, Picture(jpeg, told["sequence"], told["captured_at"], *size))
+                await self._serve(width)
+            except Refusal as refusal:
+                self._give(width, refusal)
+            except Exception as error:  # whoever waits must be told, else would wait for ever
+                if str(error) != self._wrong:  # it is tried again many times a second
+                    _log.exception("camera %s: no picture for the page", self._camera)
+                self._wrong = str(error)
+                self._give(width, Refusal(503, "no-picture", str(error)))
+
+    async def _serve(self, width: int) -> None:
+        """One picture for all who want it at most so wide. Raises Refusal, and others where a picture is not one."""
+        self._memory = self._memory or _Memory(_WIDEST)
+        told = await self._ask(width, self._memory.descriptor)
+        pixels = self._memory.picture(told["width"], told["height"])
+        for each in sorted({one for one, future in self._wanted if one <= width and not future.done()}):
+            jpeg, size = await asyncio.to_thread(_packed, pixels, each)
+            self._give(each, Picture(jpeg, told["sequence"], told["captured_at"], *size))
 
     async def _ask(self, width: int, memory: int) -> Line:
         """What the daemon says of a picture that it has written into memory."""
@@ -96,13 +108,13 @@ class _Desk:
         wanted = {"camera": self._camera, "width": width, "edited": self._edited, "shown": shown}
         return await self._link.picture(memory, WITHIN, **wanted)
 
-    def _give(self, width: int, result: Picture | Exception) -> None:
+    def _give(self, width: int, result: Picture | Refusal) -> None:
         """To all who want it at most so wide."""
         for one, future in self._wanted:
             if one > width or future.done():
                 continue
-            if isinstance(result, Exception):
-                future.set_exception(result if isinstance(result, Refusal) else Refusal(503, "no-picture", str(result)))
+            if isinstance(result, Refusal):
+                future.set_exception(result)
             else:
                 future.set_result(result)
                 self._shown += 1
