@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,7 +36,7 @@ class DaemonLink:
         self._on_line = on_line
         self._socket: socket.socket | None = None
         self._sending = asyncio.Lock()
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(secrets.randbits(48))  # the daemon may still answer one who asked before us
         self._waiting: dict[int, asyncio.Future[Line]] = {}
         self._watched: list[str] = []
         self._again: asyncio.Task[None] | None = None

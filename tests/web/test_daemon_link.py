@@ -79,3 +79,29 @@ def test_a_reload_is_waited_for_while_the_daemon_is_there(tmp_path: Path, monkey
             await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(answered())
+
+
+def test_what_another_has_asked_is_no_answer(tmp_path: Path) -> None:
+    """A reload that an earlier process of the page has begun is told to the next one."""
+
+    async def answered() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(orjson.dumps({**HELLO, "version": __version__}) + b"\n")
+            async for line in reader:
+                asked = orjson.loads(line)
+                if asked["do"] == "check":
+                    for number in (*range(1, 1000), asked["id"]):
+                        detail = "ours" if number == asked["id"] > 1000 else "another's"
+                        writer.write(orjson.dumps({"kind": "answer", "id": number, "detail": detail}) + b"\n")
+            writer.close()
+
+        link = DaemonLink(tmp_path / "box.sock", lambda *_: None)
+        async with await asyncio.start_unix_server(serve, tmp_path / "box.sock"):
+            running = asyncio.create_task(link.run())
+            while not link.connected:
+                await asyncio.sleep(0.01)
+            assert (await link.ask("check", text=""))["detail"] == "ours"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(answered())
