@@ -34,7 +34,7 @@ def wheel(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def box(wheel: Path, tmp_path: Path) -> Iterator[Box]:
+def debian(wheel: Path, tmp_path: Path) -> Iterator[Box]:
     """With Debian's OpenCV, as JetPack has Ubuntu's or NVIDIA's."""
     cache = Path(os.environ.get(DEBIAN_ROOT, tmp_path)).parent
     packages = dependencies(cache, wheel, "", *OF_JETPACK)
@@ -47,22 +47,20 @@ def box(wheel: Path, tmp_path: Path) -> Iterator[Box]:
     }
     with Box(tmp_path, binds) as running:
         running.must("apt-get", "update", "-qq")
-        debian = ("python3-opencv", "gstreamer1.0-plugins-base")
-        running.must("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *debian, timeout=400)
+        opencv = ("python3-opencv", "gstreamer1.0-plugins-base")
+        running.must("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *opencv, timeout=400)
         yield running
 
 
-def test_the_service_runs_a_pipeline_of_the_systems_opencv(
-    box: Box, wheel: Path, broker: Mosquitto, subscriber: Subscriber
-) -> None:
-    status, said = install(box, wheel, wheel.parent, "--jetson")
+def test_the_service_runs_a_pipeline_of_the_systems_opencv(debian: Box, wheel: Path, broker: Mosquitto) -> None:
+    status, said = install(debian, wheel, wheel.parent, "--jetson")
     assert (status, "there is no CUDA in /usr/local/cuda" in said) == (1, True), said
-    box.must("mkdir", "--parents", "/usr/local/cuda")
-    box.file("/usr/local/cuda/version.json").write_text(json.dumps({"cuda": {"version": f"{CUDA}.2"}}))
-    status, said = install(box, wheel, wheel.parent, "--jetson")
+    debian.must("mkdir", "--parents", "/usr/local/cuda")
+    debian.file("/usr/local/cuda/version.json").write_text(json.dumps({"cuda": {"version": f"{CUDA}.2"}}))
+    status, said = install(debian, wheel, wheel.parent, "--jetson")
     assert status == 0, said
     versions = "import cv2, numpy; print(cv2.__file__, numpy.__version__)"
-    opencv, numpy = box.must("/opt/ospreyd/current/bin/python", "-c", versions).split()
+    opencv, numpy = debian.must("/opt/ospreyd/current/bin/python", "-c", versions).split()
     assert opencv.startswith("/usr/lib/python3/"), opencv
     assert int(numpy.split(".")[0]) < 2
     configuration = {
@@ -72,6 +70,7 @@ def test_the_service_runs_a_pipeline_of_the_systems_opencv(
         "inference": {"backend": "onnxruntime", "threads": 1},
         "cameras": {"test": {"source": NV12}},
     }
-    box.file(CONFIGURATION).write_text(yaml.safe_dump(configuration))
-    box.must("systemctl", "start", "ospreyd")
-    subscriber.wait(partial(has, 5, "test"), "detections", 60)
+    debian.file(CONFIGURATION).write_text(yaml.safe_dump(configuration))
+    debian.must("systemctl", "start", "ospreyd")
+    with Subscriber(HOST, broker.port) as subscriber:
+        subscriber.wait(partial(has, 5, "test"), "detections", 60)
