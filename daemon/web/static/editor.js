@@ -58,7 +58,7 @@ function open({ content, live, store, signal, edits, leaving }, name, file) {
     if (copied) model.paste(JSON.parse(copied));
   };
   const panel = new Panel(stage, { schema: file.schema, labels: file.labels, copy });
-  const saving = new Saving(name, model, file, (checked) => panel.setMistakes(checked.mistakes), tell);
+  const saving = new Saving(name, model, file, (checked) => panel.setMistakes(checked.mistakes), tell, signal);
   const freeze = () => {
     stage.picture.frozen = !stage.picture.frozen;
     stage.picture.want.show(!stage.picture.frozen);

@@ -70,8 +70,14 @@ function askForLogin(problem = "") {
   });
 }
 
-function leave() {
+/** Ends the view that is shown, with what it asks. */
+function end() {
   ends.abort();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close("");
+}
+
+function leave() {
+  end();
   live?.close();
   live = null;
   asks = null;
@@ -92,12 +98,12 @@ async function show() {
   if (!/^#(\/|$)/.test(wanted || "#/")) return; // the skip link
   if (asks) {
     history.replaceState(null, "", shown || "#/");
-    if (document.querySelector("dialog[open]") || !(await asks())) return;
+    if (document.querySelector("dialog[open]") || !(await asks()) || !live) return;
     history.replaceState(null, "", wanted);
   }
   const first = shown === null;
   asks = null;
-  ends.abort();
+  end();
   ends = new AbortController();
   shown = wanted;
   const [pattern, view, place] = VIEWS.find(([each]) => each.test(wanted)) ?? [/$/, lost, ""];

@@ -15,13 +15,15 @@ const AROUND = 2; // unchanged lines that are shown beside changed ones
 
 export class Saving {
   /** @param {string} camera @param {import("./model.js").Model} model @param {File} file
-   * @param {(checked: Checked) => void} told @param {(text: string, bad?: boolean) => void} say */
-  constructor(camera, model, file, told, say) {
+   * @param {(checked: Checked) => void} told @param {(text: string, bad?: boolean) => void} say
+   * @param {AbortSignal} signal of the view */
+  constructor(camera, model, file, told, say, signal) {
     this.camera = camera;
     this.model = model;
     this.file = file;
     this.told = told;
     this.say = say;
+    this.signal = signal;
     this.timer = 0;
     this.asked = ""; // the value that was checked last
     this.busy = false;
@@ -43,12 +45,13 @@ export class Saving {
     this.timer = window.setTimeout(() => this.check().catch(() => null), CHECK_AFTER);
   }
 
-  /** @returns {Promise<Checked>} */
+  /** Rejected where the view has ended meanwhile: nothing is asked or said over another. @returns {Promise<Checked>} */
   async check() {
     clearTimeout(this.timer);
     const { value } = this;
     this.asked = JSON.stringify(value);
     const checked = /** @type {Checked} */ (await api("POST", `${this.path}/check`, value));
+    this.signal.throwIfAborted();
     if (this.asked === JSON.stringify(value)) this.told(checked);
     return checked;
   }
