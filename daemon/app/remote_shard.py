@@ -140,6 +140,8 @@ class RemoteShard:
                 snapshot.totals, cameras={n: of for n, of in snapshot.totals.cameras.items() if n in cameras}
             ),
             cameras={name: status for name, status in snapshot.cameras.items() if name in cameras},
+            # what is full of the results of another one holds up no frame of it
+            held=snapshot.held and self.held > 0,
         ).health_counters()
         # what the daemon does with its results is not its work
         verdict = self._health.judge(now, replace(own, analysed=self._analysed, handed_on={}, formatted=None))

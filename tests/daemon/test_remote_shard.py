@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -23,7 +25,7 @@ from daemon.app.shard_receiver import Destinations
 from daemon.config.difference import difference
 from daemon.config.schema import Config
 from daemon.errors import EXIT_FAILURE
-from daemon.records import CameraStatus, Event, EventType, Reason
+from daemon.records import CameraState, CameraStatus, Event, EventType, ModelState, ModelStatus, Reason
 from daemon.records.object_events import ObjectEvent
 from daemon.service.status import StatusRegistry
 from daemon.stats import Stats
@@ -147,3 +149,18 @@ def test_a_state_is_told_once_and_objects_of_a_camera_that_was_just_removed_end_
     assert {one.camera for one in told.statuses} == {"a", "b"}
     assert sorted(one.camera for one in told.events if one.type is EventType.CAMERA_STATE) == ["a", "b"]
     assert {frozenset(one) for one in told.left_open} == {frozenset("ac"), frozenset("b")}
+
+
+@pytest.mark.parametrize(("held", "hangs"), [(0, True), (9, False)])
+def test_a_file_of_a_shard_waits_for_room_only_where_the_shard_has_filled_some(held: int, hangs: bool) -> None:
+    """The results of another one may take all the room there is, again and again."""
+    file = {"source": "film.avi", "pace": "as-fast-as-possible"}
+    settings = Config.model_validate({"device": "x", "mqtt": {"host": "x"}, "cameras": {"a": file}})
+    model = replace(INFO.models["default"], status=ModelStatus(ModelState.READY))
+    registry = StatusRegistry(settings, INFO, Stats(), lambda: True, lambda: True)
+    registry.camera_status(CameraStatus("a", CameraState.STREAMING, None, "", 0.0, 0.0))
+    shard = RemoteShard(0, None, settings)
+    shard.infos, shard.held = {"default": model}, held
+    with patch.object(shard, "_heard_at", math.inf):
+        problems = [shard.problem(now, registry.snapshot()) for now in range(100)]
+    assert any(problems) is hangs
