@@ -17,6 +17,7 @@ import pytest
 
 from daemon.demo.film import Film, Shot, film
 from tests.conftest import wait_for
+from tests.daemon.hanging_daemon import HANG
 from tests.daemon.looking import looking
 from tests.daemon.running import TOPICS, box, daemon, detections_of, every_message_fits_its_schema, has, state_of, stop
 from tests.servers.mosquitto import Mosquitto
@@ -109,6 +110,28 @@ def test_a_shard_that_dies_or_hangs_comes_back_and_the_other_loses_nothing(
     assert "shard 0: it has said nothing for" in (tmp_path / "log").read_text()
     reasons = [e["reason"] for e in events_of(messages, "a") if e["type"] == "camera-state"]
     assert reasons.count("shard-failed") == 2
+
+
+def test_a_shard_whose_inference_hangs_with_its_cameras_is_ended(
+    broker: Mosquitto, subscriber: Subscriber, street: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a GPU does not answer that decodes, too: its cameras are offline then, and deliver nothing."""
+    hang = tmp_path / "hang"
+    monkeypatch.setenv(HANG, str(hang))
+    camera = {"source": str(street.file), "loop": True, "stall_after": 1}
+    document = in_shards(broker, {"a": camera, "b": {**camera, "enabled": False}})
+    with daemon(tmp_path, document, "tests.daemon.hanging_daemon") as process:
+        still_comes(subscriber, "a")
+        first, second = processes(process)
+        hang.touch()
+        subscriber.wait(lambda m: state_of(m, "a")["reason"] == "timeout", "the end of its frames", 30)
+        hang.unlink()
+        subscriber.wait(partial(is_lost, "a"), "the end of its process", 60)
+        still_comes(subscriber, "a", 5)
+        assert first not in processes(process)
+        assert second in processes(process), "which has nothing to do"
+        assert stop(process) < 5
+    assert "shard 0: inference has been at the same frames for" in (tmp_path / "log").read_text()
 
 
 def states_of(messages: list[Message], camera: str) -> list[dict[str, Any]]:

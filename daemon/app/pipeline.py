@@ -80,14 +80,7 @@ class Pipeline:
         retained = None if self._view is None else self._view.retained
         self._publisher = Publisher(config, self._info, stats, on_fatal, subscription, credit, retained)
         self._snapshots = Snapshots(self._picture, self._publisher.largest_picture, on_fatal)
-        self._registry = StatusRegistry(
-            config,
-            self._info,
-            stats,
-            lambda: self._publisher.link.connected,
-            lambda: credit.room() <= 0,
-            self._publisher.outbox.problem,
-        )
+        self._registry = self._status()
         self.watchdog = Watchdog(self._registry, on_fatal)
         self._shard: Shard | ShardProcesses
         if isinstance(wishes, RemoteWishes):
@@ -193,6 +186,19 @@ class Pipeline:
             self._config = plan.config
             self._shard.apply(plan, self._announce)
             self._publish_info()
+
+    def _status(self) -> StatusRegistry:
+        """What is known of the state of everything."""
+        credit = self._shared.credits
+        return StatusRegistry(
+            self._config,
+            self._info,
+            self._shared.stats,
+            lambda: self._publisher.link.connected,
+            lambda: credit.room() <= 0,
+            self._publisher.outbox.problem,
+            lambda: self._shard.busy_for(),  # noqa: PLW0108 - made later
+        )
 
     def _open_view(self, config: Config, inbox: Inbox) -> View | None:
         """What the web page's process sees; None where there is none."""

@@ -66,6 +66,7 @@ class RemoteShard:
         self._backoff = Backoff()
         self._started_at = self._heard_at = 0.0
         self._analysed = 0
+        self._busy_for = 0.0
         self._health = Health(_IDLE)
         self._aborted = False
 
@@ -86,6 +87,7 @@ class RemoteShard:
         ours.setblocking(False)
         self.connection, self.inbound = ours, Inbound(ours)
         self.start_at, self.begun, self._aborted = None, False, False
+        self._busy_for = 0.0
         self._health = Health(_IDLE)
         with self._telling:
             self.outbound = Outbound(ours)
@@ -112,7 +114,7 @@ class RemoteShard:
 
     def heard(self, beat: Beat) -> None:
         """Takes what it says twice a second."""
-        self.queues = beat.queues
+        self.queues, self._busy_for = beat.queues, beat.busy_for
         self._analysed += beat.counted.counts.get(DaemonCount.RESULTS_ANALYSED, 0)
 
     def heard_something(self) -> None:
@@ -142,6 +144,7 @@ class RemoteShard:
             cameras={name: status for name, status in snapshot.cameras.items() if name in cameras},
             # what is full of the results of another one holds up no frame of it
             held=snapshot.held and self.held > 0,
+            busy_for=self._busy_for,
         ).health_counters()
         # what the daemon does with its results is not its work
         verdict = self._health.judge(now, replace(own, analysed=self._analysed, handed_on={}, formatted=None))

@@ -104,6 +104,10 @@ class Shard:
         """By name, how much waits in a queue; for any thread."""
         return {"batch": self._frame_queue.waiting, "analysis": self._analysis.waiting}
 
+    def busy_for(self) -> float:
+        """See InferenceWorker.busy_for."""
+        return self._inference.busy_for()
+
     def latest(self, model: str) -> ModelRevision | None:
         """See ModelManager.latest."""
         return self._model_manager.latest(model)

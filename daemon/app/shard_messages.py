@@ -164,10 +164,13 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Twice a second: what was counted since, and how much waits in each queue."""
+    """Twice a second: what was counted since, and what the shard is at."""
 
     counted: Counted
     queues: Mapping[str, int]
+    """by name, how much waits in each"""
+    busy_for: float
+    """see InferenceWorker"""
 
 
 def _head(result: FrameResult, message: bytes | None, keep: bool) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from daemon.app.shard import Reports, Shard, Shared, picture_outputs
 from daemon.app.shard_link import Inbound, LinkLostError
 from daemon.app.shard_messages import (
     Apply,
+    Beat,
     Begin,
     ForgetPictures,
     HasRoom,
@@ -62,7 +63,7 @@ class ShardProcess:
         self._config = begin.config
         self._has_formats = any(value is not None for _, value in begin.config.mqtt.formats)
         self._shared = Shared(Stats(), Credits(), threading.RLock(), self._on_fatal)
-        self._teller = Teller(connection, self._shared.stats, self._depths, self._pack, self._on_fatal)
+        self._teller = Teller(connection, self._shared.stats, self._beat, self._pack, self._on_fatal)
         self._told = self._shared.credits.consumer("daemon")
         tell = self._teller.tell
         snapshots = Snapshots(lambda subject, jpeg: tell(Snapshot(subject, jpeg)), lambda _: None, self._on_fatal)
@@ -142,8 +143,9 @@ class ShardProcess:
         ]
         return Results.packed(results, messages, whole=self._has_formats)
 
-    def _depths(self) -> dict[str, int]:
-        return {name: depth() for name, depth in self._shard.queues.items()}
+    def _beat(self) -> Beat:
+        queues = {name: depth() for name, depth in self._shard.queues.items()}
+        return Beat(self._shared.stats.take(), queues, self._shard.busy_for())
 
     def _models_changed(self) -> None:
         self._teller.tell(Models(self._shard.models, self._shard.failed))

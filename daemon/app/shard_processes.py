@@ -86,6 +86,10 @@ class ShardProcesses:
         """See Shard; of all of them together."""
         return {name: partial(self._waiting, name) for name in ("batch", "analysis")}
 
+    def busy_for(self) -> float:
+        """See Shard; 0, because each of them is judged alone."""
+        return 0.0
+
     def latest(self, model: str) -> ModelRevision | None:
         """See Shard."""
         return self._models.latest(model)

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from numbers import Number
 
@@ -29,17 +29,17 @@ class Teller:
         self,
         connection: socket.socket,
         stats: Stats,
-        queues: Callable[[], Mapping[str, int]],
+        beat: Callable[[], Beat],
         pack: Callable[[Sequence[FrameResult]], Results],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`connection` waits until the daemon reads; `pack` is called in the thread.
+        """`connection` waits until the daemon reads; `beat` and `pack` are called in the thread.
 
         `on_fatal` gets the error where nobody reads any more.
         """
         self._connection = connection
         self._stats = stats
-        self._queues = queues
+        self._beat = beat
         self._pack = pack
         self._changed = threading.Condition()
         """guards what follows"""
@@ -98,7 +98,7 @@ class Teller:
                 self._live.clear()
             if time.monotonic() >= due or closed:
                 due = time.monotonic() + _BEAT
-                work.append(Beat(self._stats.take(), self._queues()))
+                work.append(self._beat())
             try:
                 self._connection.sendall(b"".join(map(self._packed, work)))
             except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -129,6 +130,7 @@ class InferenceWorker:
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """work for the thread between two batches"""
         self._models: dict[str, _Running] = {}
+        self._busy_since = math.inf
         self._stop = threading.Event()
         self._thread = WorkerThread(name, self._run, on_fatal)
 
@@ -143,6 +145,13 @@ class InferenceWorker:
     def refresh(self, name: str) -> None:
         """Has the thread ask again for a model's floor; returns at once."""
         self._asked.put(partial(self._refresh, name))
+
+    def busy_for(self) -> float:
+        """Seconds since the oldest batch in flight was started, or what the thread does now; for any thread.
+
+        0: it waits for frames.
+        """
+        return max(0.0, time.monotonic() - self._busy_since)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -159,16 +168,20 @@ class InferenceWorker:
     def _run(self) -> None:
         try:
             request_short_slice()
+            since = None
             while not self._stop.is_set():
+                self._busy_since = since or time.monotonic()
                 while not self._asked.empty():
                     self._asked.get()()
                 since = self._collect_done()
+                self._busy_since = since or math.inf
                 wait = _IDLE if since is None else max(_LOOK_AT_LEAST, (time.monotonic() - since) * _LOOK)
                 full = self._full()
                 if self._waiting() >= _AHEAD:  # more of them would only grow old there, and then be dropped
                     wait, full = min(wait, _CATCH_UP), list(self._models)
                 batch = self._frames.take(wait, full)
                 if batch is not None:
+                    self._busy_since = since or time.monotonic()
                     self._submit(batch)
             for running in self._models.values():
                 while running.pending:

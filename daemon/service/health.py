@@ -2,9 +2,10 @@
 
 The pipeline is live if no stage with pending work is idle for longer than a limit. Inference has pending work when a
 camera with a ready model delivers frames; analysis, publishing and `mqtt.formats` when inference delivers results.
-Cameras that are offline, and files whose frames wait for their model, the broker or a later stage, are no pending
-work. A built model that is being loaded excuses no other; it hangs itself after five minutes where no other takes
-frames.
+What inference has begun is pending also where the cameras have gone away since, as they do where the GPU hangs that
+decodes them. Cameras that are offline, and files whose frames wait for their model, the broker or a later stage, are
+no pending work. A built model that is being loaded excuses no other; it hangs itself after five minutes where no other
+takes frames.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class HealthCounters:
     """a built model is being loaded"""
     held: bool = False
     """files wait for room in later stages; their cameras are not in the counters above"""
+    busy_for: float = 0.0
+    """seconds since inference has begun what it does now; 0: it waits for frames"""
     unready: frozenset[str] = frozenset()
     """files that wait for a model which is not ready, and give no frames meanwhile"""
 
@@ -86,6 +89,8 @@ class Health:
         self._analysis = _Stage()
         self._publishing = _Stage()
         self._formats = _Stage()
+        self._inferred = -1
+        self._inferred_at = 0.0
         self._captured: Mapping[str, int] = {}
         self._captured_at = 0.0
         self._loading_since: float | None = None
@@ -97,6 +102,7 @@ class Health:
         analysis = self._idle(now, self._analysis, counters.processed, counters.analysed)
         publishing = self._publishing.idle_for(now, counters.handed_on, counters.published)
         formats = self._idle(now, self._formats, counters.handed_on, counters.formatted)
+        busy = self._busy(now, counters)
         capture = self._still(now, {n: of for n, of in counters.captured.items() if n not in counters.unready})
         wrong = None
         if analysis > self._limit:  # first, because a hang there is the cause of the others
@@ -107,6 +113,8 @@ class Health:
             wrong = f"publishing has done nothing for {publishing:.0f} s, though results wait"
         elif inference > self._limit:
             wrong = f"inference has done nothing for {inference:.0f} s, though frames come"
+        elif busy > self._limit:
+            wrong = f"inference has been at the same frames for {busy:.0f} s"
         elif capture > self._limit + counters.patience:
             wrong = f"no frame for {capture:.0f} s, though cameras count as streaming"
         elif loading is not None and loading > LOAD_WITHIN:
@@ -123,6 +131,12 @@ class Health:
         elif self._loading_since is None:
             self._loading_since = now
         return None if self._loading_since is None else now - self._loading_since
+
+    def _busy(self, now: float, counters: HealthCounters) -> float:
+        """Seconds for which inference has been at something without progress, whether cameras stream or not."""
+        if counters.inferred != self._inferred:
+            self._inferred, self._inferred_at = counters.inferred, now
+        return min(counters.busy_for, now - self._inferred_at)
 
     def _still(self, now: float, captured: Mapping[str, int]) -> float:
         """Seconds without a new frame although cameras are streaming."""

@@ -35,6 +35,8 @@ class StatusSnapshot:
     """later stages have no room for frames that must not be dropped"""
     outbox_problem: str | None = None
     """why events wait in memory only; None where they are on disk"""
+    busy_for: float = 0.0
+    """see InferenceWorker"""
 
     @property
     def streaming(self) -> list[str]:
@@ -72,6 +74,7 @@ class StatusSnapshot:
             patience=max((_patience(cameras[name]) for name in streaming), default=0.0),
             loading=any(model.status == LOADING for model in self.info.models.values()),
             held=bool(held),
+            busy_for=self.busy_for,
             unready=frozenset(name for name in files if not self._is_ready(name)),
         )
 
@@ -95,11 +98,13 @@ class StatusRegistry:
         connected: Callable[[], bool],
         held: Callable[[], bool] = lambda: False,
         outbox_problem: Callable[[], str | None] = lambda: None,
+        busy_for: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`connected` to the broker; `held`: whether frames that must not be dropped wait for room in later stages.
 
-        `outbox_problem`: why events wait in memory only.
+        `outbox_problem`: why events wait in memory only. `busy_for`: see InferenceWorker.
         """
+        self._busy_for = busy_for
         self._outbox_problem = outbox_problem
         self._stats = stats
         self._connected = connected
@@ -135,7 +140,7 @@ class StatusRegistry:
         with self._lock:
             config, info, cameras, builds = self._config, self._info, dict(self._cameras), dict(self._builds)
         totals = self._stats.totals(config.cameras)
-        states = self._connected(), self._held(), self._outbox_problem()
+        states = self._connected(), self._held(), self._outbox_problem(), self._busy_for()
         return StatusSnapshot(config, info, totals, cameras, builds, *states)
 
     def _take(self, info: DaemonInfo) -> None:

@@ -43,6 +43,14 @@ def test_inference_that_hangs_is_noticed_within_its_limit() -> None:
     assert not any(said[31:])
 
 
+def test_inference_that_hangs_is_noticed_also_where_its_cameras_go_away() -> None:
+    """As they do where the GPU hangs that decodes too; not where it is slow and other batches are done."""
+    away = replace(counted(20, inferred=18, published=18), captured={}, expected={})
+    course = [*(counted(n, 0, n, n) for n in range(19)), *(replace(away, busy_for=float(n)) for n in range(30))]
+    assert verdicts(iter(course)).index(False) == 18 + LIMIT + 1 + 1
+    assert all(verdicts(replace(counted(n, 0, n, n), busy_for=20.0) for n in range(30)))
+
+
 def test_the_hang_is_named_and_ends_when_frames_move_again() -> None:
     health = Health(LIMIT)
     for second in range(13):

@@ -135,7 +135,8 @@ def test_the_newest_results_of_live_cameras_wait_for_a_daemon_that_is_behind() -
     failures = list[BaseException]()
     with ours, theirs:
         ours.settimeout(20)
-        teller = Teller(theirs, Stats(), dict, pack, failures.append)
+        stats = Stats()
+        teller = Teller(theirs, stats, lambda: Beat(stats.take(), {}, 0.0), pack, failures.append)
         for number in range(300):
             teller.results([replace(result(number), live=True), replace(result(1000 + number), live=False)])
         teller.start()
