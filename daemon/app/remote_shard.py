@@ -31,6 +31,7 @@ _SILENT = 25.0  # seconds without a word after which it hangs
 _BEGINS_WITHIN = 90.0  # seconds from the start of the process to its first word
 _PROVEN = 60.0  # seconds of running after which the next restart is quick again
 _UNTOLD = 256  # messages that wait until it runs
+_ABORTS = 10  # attempts to end a process that hangs, a second each, before it is left to itself
 _ENDS_WITHIN = 0.2  # seconds from the end of its link to that of its process
 
 
@@ -68,7 +69,8 @@ class RemoteShard:
         self._analysed = 0
         self._busy_for = 0.0
         self._health = Health(_IDLE)
-        self._aborted = False
+        self.aborts = 0
+        """attempts to end its process, because it hangs"""
 
     def start(self, begin: Begin) -> None:
         """Starts its process. Raises OSError where the system does not."""
@@ -86,7 +88,7 @@ class RemoteShard:
             )
         ours.setblocking(False)
         self.connection, self.inbound = ours, Inbound(ours)
-        self.start_at, self.begun, self._aborted = None, False, False
+        self.start_at, self.begun, self.aborts = None, False, 0
         self._busy_for = 0.0
         self._health = Health(_IDLE)
         with self._telling:
@@ -150,11 +152,12 @@ class RemoteShard:
         verdict = self._health.judge(now, replace(own, analysed=self._analysed, handed_on={}, formatted=None))
         return None if verdict.healthy else verdict.reason
 
-    def abort(self) -> None:
-        """Ends its process with the stacks of its threads in the log; the second time without."""
+    def abort(self) -> bool:
+        """Ends its process with the stacks of its threads in the log; the second time without. False: it cannot end."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL if self._aborted else signal.SIGABRT)
-            self._aborted = True
+            self._process.send_signal(signal.SIGKILL if self.aborts else signal.SIGABRT)
+        self.aborts += 1
+        return self.aborts <= _ABORTS
 
     def end(self) -> tuple[str, float]:
         """Its link is gone: ends its process. How that ended, and in how many seconds it should be started again."""

@@ -251,9 +251,12 @@ class ShardProcesses:
         running = [shard for shard in self._shards if shard.connection is not None]
         now, status = time.monotonic(), self._status()
         for shard in running:
-            if not self._stopping.is_set() and (why := shard.problem(now, status)) is not None:
+            if self._stopping.is_set() or (why := shard.problem(now, status)) is None:
+                continue
+            if not shard.aborts:
                 _log.error("shard %d: %s; its process is ended", shard.number, why)
-                shard.abort()
+            if not shard.abort():  # in a driver that does not let go of it, and so keeps its link open
+                self._lost(shard)
 
     def _lost(self, shard: RemoteShard) -> None:
         """Its process has ended, or ends now: its cameras say so until it runs again."""

@@ -164,3 +164,34 @@ def test_a_file_of_a_shard_waits_for_room_only_where_the_shard_has_filled_some(h
     with patch.object(shard, "_heard_at", math.inf):
         problems = [shard.problem(now, registry.snapshot()) for now in range(100)]
     assert any(problems) is hangs
+
+
+def test_a_process_that_cannot_be_ended_is_left_to_itself() -> None:
+    """A driver does not let go of it, so its link stays open; another one is started, and the log says so once."""
+    told, failures, kept = Told(), list[BaseException](), list[socket.socket]()
+
+    def pair() -> tuple[socket.socket, socket.socket]:
+        ours, theirs = link_pair()
+        if not kept:
+            kept.append(socket.socket(fileno=socket.dup(theirs.fileno())))
+        return ours, theirs
+
+    with (
+        patch("daemon.app.remote_shard.link_pair", pair),
+        patch("subprocess.Popen") as process,
+        patch("daemon.app.remote_shard._BEGINS_WITHIN", -1.0),
+        patch("daemon.app.shard_processes._LOOK", 0.01),
+        patch("daemon.app.shard_processes._log.error") as said,
+    ):
+        process.return_value.wait.side_effect = subprocess.TimeoutExpired("", 0)
+        process.return_value.returncode = None
+        with shards(config("a"), told, failures) as (processes, _):
+            processes.start()
+            wait_for(lambda: told.statuses, "the end of its link")
+    kept[0].close()
+    assert failures == []
+    assert told.statuses[0].reason is Reason.SHARD_FAILED
+    assert "does not end" in told.statuses[0].detail
+    lines = [call.args[0] % call.args[1:] for call in said.call_args_list]
+    before = lines[: next(number for number, line in enumerate(lines) if line.startswith("shard 0: its process"))]
+    assert len([line for line in before if line.startswith("shard 0:")]) == 1
