@@ -55,7 +55,18 @@ export function camera(context, name) {
   );
   content.className = "camera";
   const update = once(() => fillIn(parts, context, name, picture), signal);
+  let loaded = ""; // when the configuration was that the shapes are of
+  const load = (/** @type {Record<string, any>|null} */ info) => {
+    if (!info || info.configuration.loaded_at === loaded) return;
+    loaded = info.configuration.loaded_at;
+    api("GET", `cameras/${part(name)}/shapes`).then((found) => {
+      picture.crop = found.shapes.crop;
+      view.shapes = fromValue(found.shapes);
+      picture.draw();
+    }).catch(() => null); // a camera that is not in the file says so by its state
+  };
   store.on((kind, message) => {
+    if (kind === "info") load(message); // of a daemon that was away, or of a file that was changed
     if (kind === "event" && message.event.camera !== name) return;
     if (kind === "daemon") loadEvents(store).then(update); // what was missed
     if (kind !== "detections") update();
@@ -67,11 +78,7 @@ export function camera(context, name) {
   };
   const hourly = setInterval(() => document.hidden || hour(), HOUR_EVERY);
   signal.addEventListener("abort", () => [timer, hourly].forEach(clearInterval));
-  api("GET", `cameras/${part(name)}/shapes`).then((found) => {
-    picture.crop = found.shapes.crop;
-    view.shapes = fromValue(found.shapes);
-    picture.draw();
-  }).catch(() => null); // a camera that is not in the file says so by its state
+  load(store.info);
   loadEvents(store).then(update);
   hour();
   update();

@@ -60,8 +60,7 @@ function open({ content, live, store, signal, edits, leaving }, name, file) {
   const panel = new Panel(stage, { schema: file.schema, labels: file.labels, copy });
   const saving = new Saving(name, model, file, (checked) => panel.setMistakes(checked.mistakes), tell, signal);
   const freeze = () => {
-    stage.picture.frozen = !stage.picture.frozen;
-    stage.picture.want.show(!stage.picture.frozen);
+    stage.picture.freeze(!stage.picture.frozen);
     model.tell();
   };
   const help = () => ask(texts.keys, [h("dl", { class: "keys" }, texts.keyList.map(([key, text]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, text))))], [["", texts.close]]);

@@ -17,6 +17,9 @@ export class Picture {
     this.camera = camera;
     this.edited = wish.edited;
     this.frozen = false;
+    this.inSight = true;
+    this.came = 0; // how many pictures, and the number of the one that is shown
+    this.shown = 0;
     /** @type {number[]|null} the part of the turned picture that is analysed */
     this.crop = null;
     this.tracks = new Tracks();
@@ -33,7 +36,10 @@ export class Picture {
     this.draw = () => {};
     this.want = live.want(camera, wish, (head, jpeg) => this.#show(head, jpeg));
     this.store.on((kind, message) => this.#hear(kind, message), signal);
-    const seen = new IntersectionObserver(([entry]) => this.want.show(entry.isIntersecting), { rootMargin: "50px" });
+    const seen = new IntersectionObserver((entries) => {
+      this.inSight = entries[entries.length - 1].isIntersecting; // the last of what has changed since
+      this.#ask();
+    }, { rootMargin: "50px" });
     const sized = new ResizeObserver(() => this.element.clientWidth && this.draw());
     const timer = setInterval(() => this.check(), 500);
     seen.observe(this.element);
@@ -60,6 +66,16 @@ export class Picture {
     return this.status?.state ?? "unknown";
   }
 
+  /** Stays at the picture that is shown, or goes on. @param {boolean} frozen */
+  freeze(frozen) {
+    this.frozen = frozen;
+    this.#ask();
+  }
+
+  #ask() {
+    this.want.show(this.inSight && !this.frozen);
+  }
+
   /** A point of the turned picture on this element, pixels. @param {Point} point @returns {[number, number]} */
   at([x, y]) {
     const [left, top, right, bottom] = (this.edited && this.crop) || [0, 0, 1, 1];
@@ -70,8 +86,11 @@ export class Picture {
   /** @param {Head} head @param {Blob} jpeg */
   async #show(head, jpeg) {
     if (this.frozen || head.edited !== this.edited) return;
+    const number = ++this.came;
     try {
       const bitmap = await createImageBitmap(jpeg);
+      if (number < this.shown) return; // a newer one was unpacked faster
+      this.shown = number;
       if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
         this.canvas.width = bitmap.width;
         this.canvas.height = bitmap.height;
