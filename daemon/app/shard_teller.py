@@ -15,11 +15,14 @@ from daemon.app.shard_link import LinkLostError, packed
 from daemon.app.shard_messages import Beat, Results
 from daemon.records import Drop, FrameResult
 from daemon.stats import Stats
+from daemon.system.log_states import state_in, state_of
 from daemon.system.thread_scheduling import request_short_slice
 from daemon.system.worker_thread import WorkerThread
 
 _INBOX = 256  # results of live cameras that wait
 _BEAT = 0.5  # seconds between two messages of what was counted
+_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__)
+"""that every record has"""
 
 
 class Teller:
@@ -121,12 +124,15 @@ class LogForwarder(logging.Handler):
         self._lines = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Without what cannot leave the process: tracebacks become text, and so do arguments that are objects."""
-        copy = logging.makeLogRecord(record.__dict__)
+        """Without what cannot leave the process: what is an object becomes text, and what others add is left out."""
+        state = state_in(record)
+        known = {name: value for name, value in record.__dict__.items() if name in _ATTRIBUTES}
+        copy = logging.makeLogRecord(known | ({} if state is None else state_of(state.kind, state.name, state.common)))
         if record.exc_info:
             copy.exc_text = self._lines.formatException(record.exc_info)
         copy.exc_info = None
         if isinstance(record.args, tuple):
+            copy.msg = str(record.msg)
             copy.args = tuple(each if isinstance(each, (str, Number)) else str(each) for each in record.args)
         else:
             copy.msg, copy.args = record.getMessage(), None

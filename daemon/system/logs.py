@@ -92,8 +92,9 @@ class _JsonLines(logging.Formatter):
         if (named := named_in(record)) is not None:
             fields[f"{named[0]}s"] = named[1]
         fields["message"] = without_credentials(record.getMessage())
-        if record.exc_info:
-            fields["exception"] = without_credentials(self.formatException(record.exc_info))
+        # a line of another process has its traceback as text
+        if trace := record.exc_text or (self.formatException(record.exc_info) if record.exc_info else ""):
+            fields["exception"] = without_credentials(trace)
         return json.dumps(fields, ensure_ascii=False)
 
 

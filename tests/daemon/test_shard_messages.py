@@ -22,6 +22,7 @@ from daemon.records import Drop, FrameResult
 from daemon.records.followed import Followed, ObjectCounts
 from daemon.stats import CameraCount, DaemonCount, Reader, Stats
 from daemon.system.log_states import state_in, state_of
+from daemon.system.logs import _JsonLines
 from tests.daemon.publishing import result
 
 
@@ -152,6 +153,13 @@ def test_the_newest_results_of_live_cameras_wait_for_a_daemon_that_is_behind() -
     assert failures == []
 
 
+class OfTwoError(Exception):
+    """Cannot be made again from its text."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} and {other}")
+
+
 def test_lines_of_the_log_keep_what_they_are_about() -> None:
     told: list[Any] = []
     logger = logging.Logger("ospreyd")
@@ -161,12 +169,17 @@ def test_lines_of_the_log_keep_what_they_are_about() -> None:
         int("x")
     except ValueError:
         logger.exception("failed")
+    logger.error(UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), extra={"theirs": threading.Lock()})
+    logger.error(OfTwoError("a", "b"))
     assert told[0].args[:2] == ("front", 3)
     assert told[0].getMessage().startswith("camera front: 3 frames of <unlocked")
     state = state_in(told[0])
     assert state is not None
     assert (state.kind, state.name) == ("camera", "front")
     assert "ValueError" in logging.Formatter().format(told[1])
+    assert "ValueError" in _JsonLines().format(told[1])
+    assert [type(one.msg) for one in told] == [str] * 4
+    assert told[3].getMessage() == "a and b"
 
 
 def test_what_another_process_has_counted_is_added() -> None:
