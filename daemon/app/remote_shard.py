@@ -135,10 +135,11 @@ class RemoteShard:
         silent, patience = now - self._heard_at, _SILENT if self.begun else _BEGINS_WITHIN
         if silent > patience:
             return f"it has said nothing for {silent:.0f} s"
-        cameras = self.config.cameras
+        config = self.config  # read once: the main thread may replace it
+        cameras = config.cameras
         own = replace(
             snapshot,
-            config=self.config,
+            config=config,
             info=replace(snapshot.info, models=self.infos),
             totals=replace(
                 snapshot.totals, cameras={n: of for n, of in snapshot.totals.cameras.items() if n in cameras}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import PropertyMock, patch
 
 import pytest
 
@@ -164,6 +164,17 @@ def test_a_file_of_a_shard_waits_for_room_only_where_the_shard_has_filled_some(h
     with patch.object(shard, "_heard_at", math.inf):
         problems = [shard.problem(now, registry.snapshot()) for now in range(100)]
     assert any(problems) is hangs
+
+
+def test_a_camera_may_be_removed_while_its_shard_is_judged() -> None:
+    """Its state is still known then, and what was captured of it."""
+    before, now = config("a", "b"), config("b")
+    registry = StatusRegistry(before, INFO, Stats(), lambda: True)
+    registry.camera_status(CameraStatus("a", CameraState.STREAMING, None, "", 0.0, 0.0))
+    shard = RemoteShard(0, None, before)
+    reads = PropertyMock(side_effect=[before, now])
+    with patch.object(shard, "_heard_at", math.inf), patch.object(RemoteShard, "config", reads, create=True):
+        assert shard.problem(0.0, registry.snapshot()) is None
 
 
 def test_a_process_that_cannot_be_ended_is_left_to_itself() -> None:
