@@ -68,7 +68,7 @@ export function camera(context, name) {
   store.on((kind, message) => {
     if (kind === "info") load(message); // of a daemon that was away, or of a file that was changed
     if (kind === "event" && message.event.camera !== name) return;
-    if (kind === "daemon") loadEvents(store).then(update); // what was missed
+    if (kind === "daemon" || kind === "broker") loadEvents(store).then(update); // what was missed, and what waits
     if (kind !== "detections") update();
   }, signal);
   const timer = setInterval(() => say(ages, picture.ages()), 500);
@@ -129,10 +129,12 @@ function fillIn(parts, { store }, name, picture) {
 /** @param {Record<string, number>} counts */
 const sum = (counts) => Object.values(counts).reduce((all, count) => all + count, 0);
 
-/** Events from before the page was opened. @param {import("./store.js").Store} store */
+/** The latest events as the daemon has them: what was missed, and which of them still wait. @param {import("./store.js").Store} store */
 export async function loadEvents(store) {
   const found = await api("GET", "events?after=0").catch(() => null);
-  const known = new Set(store.events.map((each) => each.number));
-  const older = /** @type {import("./store.js").Happened[]} */ (found?.events ?? []).filter((each) => !known.has(each.number));
-  store.events = [...store.events, ...older].sort((a, b) => b.number - a.number);
+  const all = new Map(store.events.map((each) => [each.number, each]));
+  for (const each of /** @type {import("./store.js").Happened[]} */ (found?.events ?? [])) {
+    all.set(each.number, { ...each, picture: each.picture || (all.get(each.number)?.picture ?? false) }); // it may have come meanwhile
+  }
+  store.events = [...all.values()].sort((a, b) => b.number - a.number);
 }

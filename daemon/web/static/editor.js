@@ -68,7 +68,7 @@ function open({ content, live, store, signal, edits, leaving }, name, file) {
 
   const bars = toolbar(stage, { freeze, help, paste });
   const save = h("button", { type: "button", class: "button main", onclick: () => saving.save() }, icon("save"), texts.save);
-  const earlier = h("details", { class: "card", ontoggle: async () => earlier.open && put(past, await saving.earlier()) }, h("summary", {}, texts.history));
+  const earlier = h("details", { class: "card", ontoggle: async () => earlier.open && put(past, await saving.earlier().catch((/** @type {Error} */ error) => error.message)) }, h("summary", {}, texts.history));
   const past = h("div", {});
   earlier.append(past);
   const back = h("a", { class: "button back", "aria-label": texts.back, href: `#/camera/${part(name)}` }, icon("back"), h("span", {}, texts.back));

@@ -29,8 +29,8 @@ export function events({ content, store, signal }) {
   const soon = once(update, signal);
   const load = () => loadEvents(store).then(update);
   store.on((kind) => {
-    if (["event", "event-pictures", "broker"].includes(kind)) soon();
-    else if (kind === "daemon") load(); // what was missed
+    if (kind === "event" || kind === "event-pictures") soon();
+    else if (kind === "daemon" || kind === "broker") load(); // what was missed, and what waits
   }, signal);
   load();
   update();
