@@ -49,6 +49,8 @@ class TakePicture:
 
     camera: str
     annotated: bool
+    at: float
+    """when it was asked for, time.monotonic(), which is the same in all processes"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class ShardProcess:
             case Apply():
                 self._apply(message)
             case TakePicture():
-                self._snapshots.request(message.camera, message.annotated)
+                self._snapshots.request(message.camera, message.annotated, at=message.at)
             case ResetLines():
                 self._shard.reset_lines(message.camera)
             case Retry():

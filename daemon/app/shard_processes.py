@@ -105,7 +105,7 @@ class ShardProcesses:
 
     def take_picture(self, camera: str, annotated: bool) -> None:
         """Has a snapshot taken of a camera's next frame; returns at once, in any thread."""
-        self.send(camera, TakePicture(camera, annotated))
+        self.send(camera, TakePicture(camera, annotated, time.monotonic()))
 
     def reset_lines(self, camera: str | None) -> None:
         """See Shard."""

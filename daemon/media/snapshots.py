@@ -101,12 +101,12 @@ class Snapshots:
         self._stopping = threading.Event()
         self._thread = WorkerThread("snapshots", self._run, on_fatal)
 
-    def request(self, camera: str, annotated: bool, label: str | None = None) -> None:
+    def request(self, camera: str, annotated: bool, label: str | None = None, at: float | None = None) -> None:
         """Wants the camera's next frame, if it comes in time; asked again before that, it is one picture.
 
-        `label`: the class whose appearance it is wanted of.
+        `label`: the class whose appearance it is wanted of. `at`: when it was asked for, time.monotonic(); None: now.
         """
-        now = time.monotonic()
+        now = time.monotonic() if at is None else at
         until = now + WANTED_FOR
         with self._requesting:
             before = self._wanted.get(camera)

@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
+import numpy as np
 import pytest
 
 from daemon.app.reload import Plan
@@ -20,19 +22,22 @@ from daemon.app.remote_shard import RemoteShard
 from daemon.app.shard import Reports, Shared
 from daemon.app.shard_link import Inbound, Outbound, link_pair
 from daemon.app.shard_messages import Begin
+from daemon.app.shard_process import ShardProcess
 from daemon.app.shard_processes import ShardProcesses
 from daemon.app.shard_receiver import Destinations
 from daemon.config.difference import difference
 from daemon.config.schema import Config
 from daemon.errors import EXIT_FAILURE
+from daemon.media.snapshots import Snapshots, Subject
 from daemon.records import CameraState, CameraStatus, Event, EventType, ModelState, ModelStatus, Reason
 from daemon.records.object_events import ObjectEvent
 from daemon.service.status import StatusRegistry
 from daemon.stats import Stats
 from daemon.system.credits import Credits
 from engines.backends import CPU, Backend
+from engines.pictures import BgrPicture
 from tests.conftest import wait_for
-from tests.daemon.publishing import INFO
+from tests.daemon.publishing import INFO, result
 
 BACKEND = Backend(CPU, "1", "", None)
 NO_PROCESS = OSError(11, "no more processes")
@@ -164,6 +169,30 @@ def test_a_file_of_a_shard_waits_for_room_only_where_the_shard_has_filled_some(h
     with patch.object(shard, "_heard_at", math.inf):
         problems = [shard.problem(now, registry.snapshot()) for now in range(100)]
     assert any(problems) is hangs
+
+
+def test_a_snapshot_is_as_old_as_its_request_where_the_process_is_away() -> None:
+    """So that no picture comes long after it was asked for."""
+    taken, failures = list[Subject](), list[BaseException]()
+    snapshots = Snapshots(lambda subject, _: taken.append(subject), lambda _: None, failures.append)
+    process = object.__new__(ShardProcess)
+    process._snapshots = snapshots
+    picture = BgrPicture(np.zeros((64, 64, 3), np.uint8))
+    snapshots.start()
+    with (
+        patch.object(RemoteShard, "send") as send,
+        shards(config("front"), Told(), failures) as (processes, _),
+        socket.socket() as link,
+    ):
+        for ago in (11.0, 0.0):
+            with patch("daemon.app.shard_processes.time.monotonic", return_value=time.monotonic() - ago):
+                processes.take_picture("front", annotated=False)
+        for sequence, call in enumerate(send.call_args_list):
+            process._do(call.args[0], Inbound(link))
+            snapshots.offer(result(sequence), picture)
+    snapshots.stop()
+    assert snapshots.join(20)
+    assert (len(taken), failures) == (1, [])
 
 
 def test_a_camera_may_be_removed_while_its_shard_is_judged() -> None:
