@@ -122,13 +122,18 @@ class ShardReceiver:
             outputs.event(event)
         for name, camera in config.cameras.items():
             self._shared.stats.untracked(name)
-            if not camera.enabled:
-                continue
-            for zone in camera.zones if config.tracked(name) is not None else ():
-                outputs.area(ZoneState(name, zone, Occupancy()))
-            status = CameraStatus(name, CameraState.OFFLINE, Reason.SHARD_FAILED, why, mono, now, mono)
-            if name not in self._told_lost:
+            was_told = name in self._told_lost
+            if camera.enabled:
+                for zone in camera.zones if config.tracked(name) is not None else ():
+                    outputs.area(ZoneState(name, zone, Occupancy()))
                 self._told_lost.add(name)
+                status = CameraStatus(name, CameraState.OFFLINE, Reason.SHARD_FAILED, why, mono, now, mono)
+            elif was_told:  # it was disabled while its process was away
+                self._told_lost.remove(name)
+                status = CameraStatus(name, CameraState.DISABLED, None, "", mono, now, mono)
+            else:
+                continue
+            if camera.enabled is not was_told:
                 outputs.event(Event(name, EventType.CAMERA_STATE, now, state=status.state, reason=status.reason))
             with self._shared.lock:
                 if name in shard.config.cameras:

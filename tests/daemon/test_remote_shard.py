@@ -171,6 +171,29 @@ def test_a_file_of_a_shard_waits_for_room_only_where_the_shard_has_filled_some(h
     assert any(problems) is hangs
 
 
+def test_a_camera_that_is_disabled_while_its_process_is_away_says_so_once() -> None:
+    """The process may never come back."""
+    before, told, failures = config("a", "b"), Told(), list[BaseException]()
+    disabled = before.cameras["a"].model_copy(update={"enabled": False})
+    now = before.model_copy(update={"cameras": {**before.cameras, "a": disabled}})
+    with (
+        patch.object(RemoteShard, "start", side_effect=NO_PROCESS),
+        shards(before, told, failures) as (processes, shared),
+    ):
+        processes.start()
+        wait_for(lambda: {one.camera for one in told.statuses} == {"a", "b"}, "the end of both")
+        with shared.lock:
+            processes.apply(Plan(now, difference(before, now), {}), lambda: None)
+        wait_for(lambda: any(one.state is CameraState.DISABLED for one in told.statuses), "its state")
+        seen = len(told.statuses)
+        wait_for(lambda: len(told.statuses) > seen + 1, "another attempt")
+    assert failures == []
+    states = [one.state for one in told.statuses if one.camera == "a"]
+    assert states == [CameraState.OFFLINE] * (len(states) - 1) + [CameraState.DISABLED]
+    events = [one.state for one in told.events if one.camera == "a" and one.type is EventType.CAMERA_STATE]
+    assert events == [CameraState.OFFLINE, CameraState.DISABLED]
+
+
 def test_a_snapshot_is_as_old_as_its_request_where_the_process_is_away() -> None:
     """So that no picture comes long after it was asked for."""
     taken, failures = list[Subject](), list[BaseException]()
