@@ -102,7 +102,7 @@ class ShardProcess:
             case Retry():
                 with self._shared.lock:
                     self._shard.retry(message.model)
-            case WantPicture():
+            case WantPicture() if inbound.descriptors:  # none: the process has as many as it may
                 self._want(message, inbound.descriptors.popleft())
             case ForgetPictures():
                 self._shared.wishes.forget_all()

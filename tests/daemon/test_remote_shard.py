@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import resource
 import socket
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from daemon.app.reload import Plan
 from daemon.app.remote_shard import RemoteShard
 from daemon.app.shard import Reports, Shared
 from daemon.app.shard_link import Inbound, Outbound, link_pair
-from daemon.app.shard_messages import Begin
+from daemon.app.shard_messages import Begin, WantPicture
 from daemon.app.shard_process import ShardProcess
 from daemon.app.shard_processes import ShardProcesses
 from daemon.app.shard_receiver import Destinations
@@ -216,6 +218,30 @@ def test_a_snapshot_is_as_old_as_its_request_where_the_process_is_away() -> None
     snapshots.stop()
     assert snapshots.join(20)
     assert (len(taken), failures) == (1, [])
+
+
+def test_a_picture_whose_memory_did_not_come_is_left_out() -> None:
+    """As where the process has as many descriptors as it may have: that is no reason to end it."""
+    process = object.__new__(ShardProcess)
+    taken = list[int]()
+
+    def take(message: WantPicture, descriptor: int) -> None:
+        os.close(descriptor)
+        taken.append(message.number)
+
+    ours, theirs = link_pair()
+    with ours, theirs, patch.object(ShardProcess, "_want", side_effect=take):
+        inbound, outbound = Inbound(theirs), Outbound(ours)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for number in (1, 2):
+            outbound.put(WantPicture(number, "a", 640, edited=True), [os.dup(0)])
+            if number == 1:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+            try:
+                process._do(inbound.first(), inbound)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert taken == [2]
 
 
 def test_a_camera_may_be_removed_while_its_shard_is_judged() -> None:
