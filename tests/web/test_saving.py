@@ -135,9 +135,18 @@ def test_a_zone_that_is_saved_changes_its_lines_and_is_run_with(edited: Edited) 
 
 
 def connections_of(edited: Edited) -> dict[str, int]:
-    wait_for(lambda: edited.client.get("api/state").json()["stats"], "statistics")
-    cameras = edited.client.get("api/state").json()["stats"]["cameras"]
-    return {name: cameras[name]["connections"] for name in ("front", "other")}
+    """Of cameras that have been opened, by statistics from now."""
+    known = edited.client.get("api/state").json()["stats"]
+    found: dict[str, int] = {}
+
+    def come() -> bool:
+        stats = edited.client.get("api/state").json()["stats"]
+        if stats is not None and (known is None or stats["time"] != known["time"]):
+            found.update({name: stats["cameras"][name]["connections"] for name in ("front", "other")})
+        return all(found.values()) and bool(found)
+
+    wait_for(come, "statistics of open cameras")
+    return found
 
 
 def test_what_was_changed_by_hand_meanwhile_is_not_overwritten(edited: Edited) -> None:

@@ -42,7 +42,7 @@ def test_from_the_link_to_the_first_event_in_two_minutes(site: Site) -> None:
         tile.locator(".picture.live").wait_for()
         picture(page, "phone-1-overview")
         tile.get_by_role("link").first.tap()
-        page.locator(".picture.live").wait_for()
+        page.locator(".two .picture.live").wait_for()
         page.locator(".timeline .row").first.wait_for()
         picture(page, "phone-2-camera")
         page.get_by_role("link", name="Edit").tap()

@@ -72,7 +72,7 @@ def test_a_zone_that_is_saved_elsewhere_appears(site: Site) -> None:
     path, zone = "api/cameras/spare/shapes", {"polygon": [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]}
     with site.visit() as page:
         go(page, "#/camera/spare")
-        page.locator(".picture.live").wait_for()
+        page.locator(".two .picture.live").wait_for()
         late = page.locator(".overlay .zone", has_text="late")
         assert late.count() == 0
         file = site.client.get(path).json()
