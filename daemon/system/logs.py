@@ -52,11 +52,12 @@ def lost_lines() -> int:
     return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogHandler))
 
 
-def latest_lines(after: int) -> list[LogLine]:
-    """The latest lines of this process's log beyond a number, without credentials."""
+def latest_lines(after: int) -> tuple[int, list[LogLine]]:
+    """The number of the log's last line, 0: none, and its latest lines beyond another, without credentials."""
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogHandler)]
-    lines = [line for handler in handlers for line in list(handler.latest) if line.number > after]
-    return [replace(line, text=without_credentials(line.text)) for line in lines]
+    lines = [line for handler in handlers for line in list(handler.latest)]
+    beyond = [replace(line, text=without_credentials(line.text)) for line in lines if line.number > after]
+    return lines[-1].number if lines else 0, beyond
 
 
 def say_error(text: str) -> None:

@@ -93,9 +93,8 @@ class Orders:
             case "picture":
                 self._picture(asked, OwnDescriptor(peer.take_descriptor()))
             case "log":
-                lines = latest_lines(0)
-                beyond = [_log_line(line) for line in lines if line.number > asked["after"]]
-                self._answer(asked, last=lines[-1].number if lines else 0, lines=beyond)
+                last, lines = latest_lines(asked["after"])
+                self._answer(asked, last=last, lines=[_log_line(line) for line in lines])
             case "timeline":
                 self._answer(asked, every_s=EVERY, points=self._readings.hour.points(asked["camera"]))
             case "events":
