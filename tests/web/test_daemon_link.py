@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
@@ -14,6 +16,7 @@ from daemon.web.answers import Refusal
 from daemon.web.daemon_link import DaemonLink
 from daemon.web.known_state import KnownState
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HELLO = {"kind": "hello", "version": "0", "device": "box"}
 
 
@@ -41,6 +44,19 @@ def test_a_daemon_of_another_version_ends_a_connection_and_not_the_link(tmp_path
     assert "restart both" in asyncio.run(connections())
 
 
+@asynccontextmanager
+async def linked(folder: Path, serve: Serve) -> AsyncIterator[DaemonLink]:
+    """A link that is connected to a daemon that serves like this."""
+    link = DaemonLink(folder / "box.sock", lambda *_: None)
+    async with await asyncio.start_unix_server(serve, folder / "box.sock"):
+        running = asyncio.create_task(link.run())
+        while not link.connected:
+            await asyncio.sleep(0.01)
+        yield link
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 def test_a_reload_is_waited_for_while_the_daemon_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes of it is known at last: else a file that is refused late would stay."""
     monkeypatch.setattr(daemon_link, "_ANSWER_WITHIN", 0.05)
@@ -61,11 +77,7 @@ def test_a_reload_is_waited_for_while_the_daemon_is_there(tmp_path: Path, monkey
                     writer.write(orjson.dumps({"kind": "answer", "id": asked["id"], **answer}) + b"\n")
             writer.close()
 
-        link = DaemonLink(tmp_path / "box.sock", lambda *_: None)
-        async with await asyncio.start_unix_server(serve, tmp_path / "box.sock"):
-            running = asyncio.create_task(link.run())
-            while not link.connected:
-                await asyncio.sleep(0.01)
+        async with linked(tmp_path, serve) as link:
             reload = asyncio.create_task(link.reload())
             with pytest.raises(Refusal, match="has not answered"):
                 await link.ask("check", text="")
@@ -75,14 +87,12 @@ def test_a_reload_is_waited_for_while_the_daemon_is_there(tmp_path: Path, monkey
             with pytest.raises(Refusal) as away:
                 await asyncio.wait_for(link.reload(), 30)
             assert away.value.content["error"] == "daemon-away"
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(answered())
 
 
 def test_what_another_has_asked_is_no_answer(tmp_path: Path) -> None:
-    """A reload that an earlier process of the page has begun is told to the next one."""
+    """A reload that an earlier process of the page has begun is answered to the next one."""
 
     async def answered() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,13 +105,7 @@ def test_what_another_has_asked_is_no_answer(tmp_path: Path) -> None:
                         writer.write(orjson.dumps({"kind": "answer", "id": number, "detail": detail}) + b"\n")
             writer.close()
 
-        link = DaemonLink(tmp_path / "box.sock", lambda *_: None)
-        async with await asyncio.start_unix_server(serve, tmp_path / "box.sock"):
-            running = asyncio.create_task(link.run())
-            while not link.connected:
-                await asyncio.sleep(0.01)
+        async with linked(tmp_path, serve) as link:
             assert (await link.ask("check", text=""))["detail"] == "ours"
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(answered())

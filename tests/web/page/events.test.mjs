@@ -1,4 +1,4 @@
-// Events that the page asks for, beside those that it is told.
+// Events that the page asks for, beside those that come by themselves.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -11,7 +11,7 @@ globalThis.document = {
   removeEventListener: (_, listener) => listeners.delete(listener),
 };
 
-/** The latest socket, which is open once it is told so. */
+/** The latest socket, which opens when the test says so. */
 class Socket {
   static OPEN = 1;
   static latest;
